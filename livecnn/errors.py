@@ -1,0 +1,54 @@
+"""The errors that a user may meet.
+
+    LivecnnError            one line: what was found, where, and what is allowed; exit code 2
+    ├── UsageError          a command-line option or an argument of the Python API
+    ├── ConfigError         a layout file: file, line, key
+    ├── ModelError          a bundle, its weights, a layer name, a device
+    ├── SourceError         a camera, video, folder or address that cannot be opened or read
+    ├── ImageError          one picture that cannot be decoded (a folder skips and counts it)
+    └── OutputError         a recording, table or folder that cannot be written
+
+Anything else that is raised is a defect of livecnn: the program ends with exit code 1 and says so.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class LivecnnError(Exception):
+    """A mistake or a failing device, told in one line."""
+
+
+class UsageError(LivecnnError):
+    """A command-line option or an argument of the Python API."""
+
+
+class ConfigError(LivecnnError):
+    """A layout file: names the file, the line and the key."""
+
+
+class ModelError(LivecnnError):
+    """A bundle, its weights, a layer name or a device."""
+
+
+class SourceError(LivecnnError):
+    """A camera, video, folder or address that cannot be opened or read."""
+
+
+class ImageError(LivecnnError):
+    """One picture that cannot be decoded."""
+
+
+class OutputError(LivecnnError):
+    """A recording, table or folder that cannot be written."""
+
+
+def nearest(name: str, allowed: Iterable[str], most: int = 8) -> str:
+    """The part of a message that says what is allowed: the nearest name first, the list when it is short."""
+    names = [str(a) for a in allowed]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    shown = ", ".join(names[:most]) + (f", … ({len(names)} in all)" if len(names) > most else "")
+    return f"{hint}allowed: {shown}"

@@ -1,0 +1,1 @@
+"""Architectures that livecnn trains or ships weights for, as plain nn.Modules."""

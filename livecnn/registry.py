@@ -1,0 +1,27 @@
+"""Kinds by file name: `livecnn/panels/feature_maps.py` holds the class `FeatureMaps`, and that is its registration.
+
+Nothing has to be imported beforehand for a kind to be known, and only the kinds in use are imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+from livecnn.errors import LivecnnError, nearest
+
+
+def kinds(room: str) -> tuple[str, ...]:
+    """Names of the kinds in a room, e.g. `kinds("panels")`, sorted."""
+    package = importlib.import_module(f"livecnn.{room}")
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+
+
+def find(room: str, kind: str, error: type[LivecnnError]) -> Any:
+    """The class of a kind; raises `error` with the nearest names if there is none."""
+    known = kinds(room)
+    if kind not in known:
+        raise error(f"unknown kind {kind!r} in {room}; {nearest(kind, known)}")
+    module = importlib.import_module(f"livecnn.{room}.{kind}")
+    return getattr(module, "".join(part.capitalize() for part in kind.split("_")))

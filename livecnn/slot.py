@@ -1,0 +1,45 @@
+"""The one-slot box between two loops: `put` never blocks, a reader gets the newest item only."""
+
+from __future__ import annotations
+
+import threading
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Slot(Generic[T]):
+    """Holds the newest item. Any number of readers, each with its own version number; old items are dropped, never queued."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._item: T | None = None
+        self._version = 0
+        self._closed = False
+
+    def put(self, item: T) -> None:
+        with self._condition:
+            self._item = item
+            self._version += 1
+            self._condition.notify_all()
+
+    def get(self) -> tuple[int, T | None]:
+        """(version, newest item) at once; (0, None) before the first `put`."""
+        with self._condition:
+            return self._version, self._item
+
+    def wait(self, seen: int, timeout: float | None = None) -> tuple[int, T | None]:
+        """As `get`, once there is something newer than version `seen`, the slot is closed, or `timeout` seconds have passed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._version > seen or self._closed, timeout)
+            return self._version, self._item
+
+    def close(self) -> None:
+        """Nothing more will come: wakes every waiting reader. The last item stays readable."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        return self._closed

@@ -1,0 +1,96 @@
+"""What flows: source -> Frame -> Patch -> Tick -> panels. All are frozen; nobody downstream changes what came from upstream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
+
+Image = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """One picture from a source.
+
+    image: uint8 (H, W, 3) RGB.
+    seq: counts up by one per picture that the source delivered, from 0; a gap means pictures that nobody waited for.
+    time: seconds. Live: `time.monotonic()` when it was taken. Read in order: when it would be shown at its own pace.
+    name: file name, or what the source calls it. label: the true class where the source knows it, else "".
+    """
+
+    image: Image
+    seq: int
+    time: float
+    name: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A square or rectangle inside a frame, in its pixels: columns left .. left+width-1, rows top .. top+height-1."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """What an input pipeline makes of a shot.
+
+    tensor: float32 (1, C, H, W), what the network gets.
+    seen: uint8 (H, W) or (H, W, 3), the same for the eye.
+    empty: the pipeline found nothing to classify.
+    """
+
+    tensor: torch.Tensor
+    seen: Image
+    empty: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patch:
+    """The cropped shot, uint8 (h, w, 3) RGB, its box in the frame, and what the network gets of it."""
+
+    shot: Image
+    box: Box
+    prepared: Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """How the source fares, for the status panel and the statistics.
+
+    state: "live", "ended", "lost", ….  name: "camera 0".  note: one line for the user, "" when all is well.
+    """
+
+    state: str = "live"
+    name: str = ""
+    note: str = ""
+    reconnects: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tick:
+    """One pass through the network.
+
+    scores: float32 (K,), probabilities; all zero when the box is empty.
+    views: by panel name, what the panel's reducer made of its layer (small arrays on the host).
+    timings: seconds by step ("patch", "model").
+    """
+
+    frame: Frame
+    patch: Patch
+    scores: Floats
+    views: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
