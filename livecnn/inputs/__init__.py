@@ -1,4 +1,4 @@
-"""Input pipelines: from the shot to the tensor that the network gets. A new pipeline is one new file here; its name is its kind."""
+"""Input pipelines: from the shot to the tensor that the network gets. A new one is one new file here; its name is its kind."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Pipeline(BaseModel):
 
 
 def make(spec: dict[str, Any]) -> Pipeline:
-    """The pipeline that `input: {kind: ink, …}` describes. Raises ModelError for an unknown kind, pydantic's error for a bad field."""
+    """The pipeline that `input: {kind: ink, …}` describes. Raises ModelError (unknown kind) or pydantic's error (bad field)."""
     fields = dict(spec)
     kind = str(fields.pop("kind", "plain"))
     pipeline: type[Pipeline] = registry.find("inputs", kind, ModelError)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import nn
 
@@ -12,7 +14,7 @@ class Lenet(nn.Module):
     `blobs` says, Caffe's way, whose output a layer's name finally holds: the ReLU of the example works in place on ip1.
     """
 
-    blobs = {"ip1": "relu1"}
+    blobs: ClassVar[dict[str, str]] = {"ip1": "relu1"}
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar
 
-from typing_extensions import Self
-
 from livecnn.types import Frame
 
 
@@ -60,7 +58,7 @@ class Source(ABC):
     def close(self) -> None:
         """Give everything back. Idempotent."""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Source:
         self.open()
         return self
 
