@@ -94,3 +94,32 @@ class Tick:
     scores: Floats
     views: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class LoopStatus:
+    """How the loop fares, for the header and the status panel.
+
+    Rates in pictures a second, times in milliseconds; None where nothing has been measured yet or nothing is paced.
+    picture_age: from the capture of the frame on screen until it was shown. model_age: the same for the frame that the
+    network's panels show.
+    """
+
+    source: SourceStatus = field(default_factory=SourceStatus)
+    display_fps: float | None = None
+    model_fps: float | None = None
+    model_ms: float | None = None
+    picture_age: float | None = None
+    model_age: float | None = None
+    frozen: bool = False
+    recording: bool = False
+    mirrored: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What the figure is given to show: the newest frame, the newest pass through the network (maybe of an older frame)."""
+
+    frame: Frame
+    tick: Tick
+    status: LoopStatus = field(default_factory=LoopStatus)

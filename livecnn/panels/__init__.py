@@ -1,0 +1,45 @@
+"""Panels: what the figure is made of. A new panel is one new file here; its name is its kind, its class the kind in CamelCase.
+
+A panel comes in two halves. The spec (a frozen pydantic model) is its whole configuration, the same on every screen.
+The drawer, which the spec makes for one figure, owns the artists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from livecnn.drawer import Context, Drawer
+
+
+class FieldError(ValueError):
+    """A field that is well formed but does not fit the model: `key` names the field, the text says what is allowed."""
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+class PanelSpec(BaseModel):
+    """What every panel can be told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: str = Field(description="Which panel: the name of a file in livecnn/panels.")
+    title: str | None = Field(None, description="Heading of the panel; by default its own name for what it shows.")
+
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers whose activations the panel shows."""
+        return ()
+
+    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
+        """Raise FieldError if the panel does not fit a model: shapes of all its layers' outputs (N, …), and its classes."""
+
+    def drawer(self, name: str, context: Context) -> Drawer:
+        """The half that owns the artists, for one figure."""
+        from livecnn.drawer import Drawer
+
+        return Drawer(name, context)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
-from typing import ClassVar
 
-from livecnn.types import Frame
+from livecnn import registry
+from livecnn.errors import SourceError, nearest
+from livecnn.types import Frame, Image
+
+_SCHEMES = ("http", "https", "rtsp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,11 @@ class Source(ABC):
     """A stream of frames. The source owns its device or file; whoever opened it closes it, `with source:` does both.
 
     A source is used by one thread at a time. `read` and `open` raise SourceError; `close` is idempotent and never raises.
+    The attributes are final once it is open: `auto` becomes what it chose, a video learns its own pace.
     """
 
-    camera_like: ClassVar[bool] = False  # True: the box is 0.55 of the frame's short side unless told otherwise
-    mirrored: ClassVar[bool] = False  # True: shown as in a mirror unless told otherwise
+    camera_like: bool = False  # True: the box is 0.55 of the frame's short side unless told otherwise
+    mirrored: bool = False  # True: shown as in a mirror unless told otherwise
 
     def __init__(self, address: str, options: SourceOptions) -> None:
         """address: what follows the colon in the spec string (`folder:DIR` -> "DIR"), "" if nothing does."""
@@ -43,6 +49,7 @@ class Source(ABC):
         self.note = ""  # one line for the user, e.g. why another source plays
         self.interval: float | None = None  # seconds that a picture lasts at its own pace; None: the device sets the pace
         self.skipped: list[str] = []  # pictures that could not be read, each with its reason
+        self._seq = 0  # of the next frame
 
     @abstractmethod
     def open(self) -> None:
@@ -58,9 +65,45 @@ class Source(ABC):
     def close(self) -> None:
         """Give everything back. Idempotent."""
 
+    def _frame(self, image: Image, name: str = "", label: str = "") -> Frame:
+        """Number the next frame and date it: by the source's own pace, or now where the device sets the pace."""
+        seq = self._seq
+        self._seq += 1
+        when = time.monotonic() if self.interval is None else seq * self.interval
+        return Frame(image, seq, when, name or self.name, label)
+
     def __enter__(self) -> Source:
         self.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def open_source(spec: str | int, options: SourceOptions | None = None) -> Source:
+    """The source that a spec string names, not yet opened; `with open_source("camera:1") as source:` opens and closes it.
+
+    spec: `auto`, `camera`, `camera:1`, `camera:/dev/video2`, `video:FILE`, `folder:DIR`, `demo`, an http, https or rtsp
+    address, a path to a folder or a video, or a camera's number. Raises SourceError with what is allowed.
+    """
+    kind, address = _parse(str(spec).strip())
+    source: type[Source] = registry.find("sources", kind, SourceError)
+    return source(address, options or SourceOptions())
+
+
+def _parse(spec: str) -> tuple[str, str]:
+    """The kind and the address in a spec string. A kind's name wins over a file of that name (write `./demo` for that)."""
+    kind, _, address = spec.partition(":")
+    known = registry.kinds("sources")
+    if kind in known:
+        return kind, address
+    if kind in _SCHEMES and address.startswith("//"):
+        return "stream", spec
+    if spec.isdecimal():
+        return "camera", spec
+    path = Path(spec).expanduser()
+    if path.is_dir():
+        return "folder", spec
+    if path.is_file():
+        return "video", spec
+    raise SourceError(f"source {spec!r}: no such kind, folder or file; {nearest(kind, [*known, *_SCHEMES], most=20)}")

@@ -1,0 +1,101 @@
+"""How well the shipped LeNet reads photographed digits under what a webcam does to them; prints JSON.
+
+    python benchmarks/stress.py [--data ../shared/data/digits] [--each 100] [--seed 0] [--model lenet-mnist]
+
+Each photograph (pen on paper, `NN_labelD.png`) is taken apart into the sheet and the share of light that its ink lets through. The
+ink is turned by up to 15 degrees, scaled until its longest side is 0.5 to 1.0 of the box, put anywhere in the box, and laid on a
+new sheet in a 640x480 frame under uneven light; then blur, noise, and JPEG at quality 60. What is classified is the centre box of
+0.55 of the frame's short side (264 pixels), as in the live view.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Picture = npt.NDArray[np.uint8]
+Plane = npt.NDArray[np.float32]
+
+WIDTH, HEIGHT, BOX = 640, 480, 264
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A shot, uint8 (264, 264, 3) RGB, its digit, and how it was made: degrees, share of the box, photograph."""
+
+    shot: Picture
+    label: int
+    angle: float
+    scale: float
+    photo: str
+
+
+def samples(folder: Path, each: int = 100, seed: int = 0) -> Iterator[Sample]:
+    """`each` samples of every photograph; the same for the same seed, whatever `each` is."""
+    for number, path in enumerate(sorted(folder.glob("*_label?.png"))):
+        photo = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+        transmission, outline = _ink(photo)
+        for index in range(each):
+            rng = np.random.default_rng([seed, number, index])
+            angle, scale = float(rng.uniform(-15, 15)), float(rng.uniform(0.5, 1.0))
+            sheet = _place(transmission, outline, angle, scale, rng) * _paper(rng)
+            yield Sample(_box(_camera(sheet, rng)), int(path.stem[-1]), angle, scale, path.name)
+
+
+def _ink(photo: Picture) -> tuple[Plane, Plane]:
+    """The share of light that passes, (h, w, 3) around 1 on bare paper and exactly 1 at the rim; the ink's points (n, 2) as x, y."""
+    side = photo.shape[0]
+    bare = cv2.GaussianBlur(cv2.morphologyEx(cv2.medianBlur(photo, 5), cv2.MORPH_CLOSE, np.ones((51, 51), np.uint8)), (0, 0), 8)
+    share = np.minimum(photo.astype(np.float32) / bare, 1.1)
+    share /= np.median(share, axis=(0, 1))
+    rim = np.minimum.outer(*[np.minimum(np.arange(side), np.arange(side)[::-1])] * 2)
+    share = 1 + (share - 1) * np.clip(rim / 8, 0, 1)[..., None].astype(np.float32)
+    strokes = cv2.GaussianBlur(share.mean(axis=2), (0, 0), 1.5) < 0.75
+    rows, columns = np.nonzero(strokes)
+    return share.astype(np.float32), np.stack([columns, rows], 1).astype(np.float32)
+
+
+def _place(transmission: Plane, outline: Plane, angle: float, scale: float, rng: np.random.Generator) -> Plane:
+    """The ink, turned, scaled to `scale` of the box and shifted within it, in a frame that else lets all light through."""
+    turn = np.array([[math.cos(a := math.radians(angle)), -math.sin(a)], [math.sin(a), math.cos(a)]])
+    turned = outline @ turn.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    zoom = scale * BOX / float((high - low).max())
+    free = (BOX - zoom * (high - low)) / 2
+    centre = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-1, 1, 2) * free
+    matrix = np.column_stack([zoom * turn, centre - zoom * (low + high) / 2])
+    return cv2.warpAffine(transmission, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderValue=(1, 1, 1))
+
+
+def _paper(rng: np.random.Generator) -> Plane:
+    """A sheet (480, 640, 3), 0..255: its tint, a slope of the light, a vignette and, on half of them, a soft-edged shadow."""
+    x, y = np.meshgrid(np.linspace(-1, 1, WIDTH), np.linspace(-1, 1, HEIGHT))
+    direction = rng.uniform(0, 2 * math.pi)
+    across = x * math.cos(direction) + y * math.sin(direction)
+    light = (1 + rng.uniform(0, 0.35) * across) * (1 - rng.uniform(0, 0.25) * (x**2 + y**2) / 2)
+    if rng.random() < 0.5:
+        edge = (across - rng.uniform(-0.5, 0.5)) / rng.uniform(0.03, 0.3)
+        light *= 1 - rng.uniform(0.1, 0.45) / (1 + np.exp(np.clip(edge, -50, 50)))
+    tint = rng.uniform(110, 220) * rng.uniform(0.92, 1.08, 3)
+    return (light[..., None] * tint).astype(np.float32)
+
+
+def _camera(scene: Plane, rng: np.random.Generator) -> Picture:
+    soft = cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.3, 2.0))
+    noisy = soft + rng.normal(0, rng.uniform(1, 10), scene.shape)
+    frame = np.clip(noisy, 0, 255).astype(np.uint8)
+    packed = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def _box(frame: Picture) -> Picture:
+    top, left = (HEIGHT - BOX) // 2, (WIDTH - BOX) // 2
+    return np.ascontiguousarray(frame[top : top + BOX, left : left + BOX])

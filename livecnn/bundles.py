@@ -1,0 +1,265 @@
+"""A model is a bundle: a folder with `model.yaml` (what it is) and its weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from torch import nn
+
+from livecnn import inputs, paths, registry, usercode, weights, yamlfile
+from livecnn.errors import ModelError, OutputError, UsageError, nearest
+from livecnn.types import Image
+from livecnn.validation import Misfit, Problem, explain, report
+from livecnn.yamlfile import Document
+
+CARD = "model.yaml"
+WEIGHTS = "weights.safetensors"
+
+# By channels: what networks trained on ImageNet expect (https://docs.pytorch.org/vision/stable/models.html), and MNIST's size.
+_USUAL_INPUT: dict[int, dict[str, Any]] = {
+    3: {"kind": "plain", "size": [224, 224], "channels": 3, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+    1: {"kind": "plain", "size": [28, 28], "channels": 1, "mean": [0.0], "std": [1.0]},
+}
+
+
+def _inside(file: str) -> str:
+    """A bundle must not reach out of its folder, whatever the platform's idea of a path is."""
+    windows = PureWindowsPath(file)
+    if file.startswith("/") or windows.drive or windows.root or ".." in windows.parts:
+        raise Misfit(f"found {file!r}; allowed: a file inside the bundle's folder")
+    if PurePosixPath(file).suffix not in weights.FORMATS:
+        raise Misfit(f"found {file!r}; allowed: a file that ends in {', '.join(weights.FORMATS)}")
+    return file
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value  # `classes: [0, 1]`
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Weights(_Section):
+    """A file of named tensors, and what its bytes must hash to."""
+
+    file: Annotated[str, AfterValidator(_inside)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ModelCard(_Section):
+    """model.yaml.
+
+    architecture: a file name in livecnn/nets.  input: `kind` of a pipeline in livecnn/inputs, and its fields.
+    classes: names in the order of the scores.  accuracy: by data set, 0..1.  training: how to get the same weights again.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    architecture: str
+    weights: Weights
+    input: dict[str, JsonValue]
+    classes: Annotated[tuple[Annotated[str, BeforeValidator(_as_text)], ...], Field(min_length=1)]
+    licence: str
+    source: str
+    accuracy: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    training: dict[str, JsonValue] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A network ready to be looked at: in evaluation mode, its parameters without gradients.
+
+    classes: names in the order of the scores.  pipeline: from a shot to its input.  card: None for a network from code.
+    """
+
+    name: str
+    module: nn.Module
+    classes: tuple[str, ...]
+    pipeline: inputs.Pipeline
+    card: ModelCard | None = None
+
+    def prepare(self, rgb: Image) -> torch.Tensor:
+        """uint8 (H, W, 3) RGB, values 0..255 -> the network's input, float32 (1, C, H, W). Raises UsageError."""
+        if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size:
+            found = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
+            raise UsageError(f"prepare: found {found}; a NumPy array of uint8 (H, W, 3) is needed")
+        return self.pipeline(rgb).tensor
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Output shape (1, …) of every layer by its name in `named_modules`, in the order of their definition.
+
+        Layers that did not run, or gave something else than a tensor with a batch axis, are left out. Raises ModelError.
+        """
+        return {name: shape for name, shape in self._outputs.items() if name}
+
+    @cached_property
+    def _outputs(self) -> dict[str, tuple[int, ...]]:
+        return _output_shapes(self.module, self.pipeline.shape, self.name)
+
+
+def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
+    """The bundle of that name (the user's own first, then what ships), in that folder, or from `package.module:factory`.
+
+    The last runs the user's code and needs `allow_code`. Raises ModelError: unknown, damaged, or not what its card says.
+    """
+    name = str(spec)
+    known = paths.bundles()
+    path = known.get(name) or os.path.expanduser(name)  # noqa: PTH111  (this one takes any text)
+    if os.path.isdir(path):  # noqa: PTH112
+        bundle = _read(Path(path))
+    elif usercode.SPEC.fullmatch(name):
+        if not allow_code:
+            raise ModelError(
+                f"{name}: this would run Python code of yours or of others; allowed with --allow-code, if you trust it"
+            )
+        bundle = _from_code(name)
+    else:
+        allowed = [*known, "FOLDER", "package.module:factory"]
+        raise ModelError(f"{name}: neither a model that is at hand nor a bundle's folder; {nearest(name, allowed)}")
+    _check_scores(bundle)
+    return bundle
+
+
+def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path:
+    """Write a network and its card as a bundle; returns the folder. An older bundle there is replaced at the very end.
+
+    card: the fields of ModelCard but `weights`. Raises ModelError (the card is wrong) or OutputError (cannot be written).
+    """
+    from safetensors.torch import save as to_bytes
+
+    folder = Path(folder)
+    content = to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()})
+    fields = {**card, "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest()}}
+    _validated_card(Document(fields, folder / CARD, {}, error=ModelError))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace({folder / WEIGHTS: content, folder / CARD: yamlfile.dump(fields).encode()})
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return folder
+
+
+def _read(folder: Path) -> Bundle:
+    document = yamlfile.load(folder / CARD, ModelError)
+    card = _validated_card(document)
+    pipeline = _pipeline(document)
+    try:
+        network: nn.Module = registry.find("nets", card.architecture, ModelError)()
+    except ModelError as error:
+        raise report(document, [Problem(("architecture",), str(error))]) from error
+    path = _weights_path(folder, card.weights)
+    weights.fill(network, weights.read(path), path)
+    return Bundle(card.name, _at_rest(network), card.classes, pipeline, card)
+
+
+def _from_code(spec: str) -> Bundle:
+    """A network that may say, as attributes, what a card says: `classes`, and `input` as in model.yaml."""
+    network = _at_rest(usercode.build(spec))
+    chosen = getattr(network, "input", None) or _usual_input(spec, network)
+    if not isinstance(chosen, Mapping):
+        raise ModelError(f"{spec}: its `input` is a {type(chosen).__name__}; a dict is needed, as in model.yaml")
+    pipeline = _pipeline(Document({"input": chosen}, Path(spec), {}, error=ModelError))
+    classes = getattr(network, "classes", None) or range(_output_shapes(network, pipeline.shape, spec).get("", (1, 0))[1])
+    if not isinstance(classes, Sequence) or isinstance(classes, str):
+        raise ModelError(f"{spec}: its `classes` are a {type(classes).__name__}; a list of names is needed")
+    return Bundle(spec, network, tuple(map(str, classes)), pipeline)
+
+
+def _at_rest(network: nn.Module) -> nn.Module:
+    return network.eval().requires_grad_(False)
+
+
+def _usual_input(spec: str, network: nn.Module) -> dict[str, Any]:
+    first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
+    channels = first.in_channels if first else 0
+    if channels not in _USUAL_INPUT:
+        found = f"its first convolution takes {channels} channels" if first else "it has no convolution"
+        raise ModelError(f"{spec}: {found}, so its input is unknown; give the network an attribute `input`, as in model.yaml")
+    return _USUAL_INPUT[channels]
+
+
+def _validated_card(document: Document) -> ModelCard:
+    try:
+        return ModelCard.model_validate_json(json.dumps(document.data), strict=True)
+    except ValidationError as error:
+        raise report(document, explain(error, ModelCard, document.data)) from error
+
+
+def _pipeline(document: Document) -> inputs.Pipeline:
+    """The pipeline of a document's `input`."""
+    fields = document.data["input"]
+    try:
+        return inputs.make(fields)
+    except ModelError as error:
+        problems = [Problem(("input", "kind"), str(error))]
+        raise report(document, problems) from error
+    except ValidationError as error:
+        pipeline = registry.find("inputs", fields.get("kind", "plain"), ModelError)
+        raise report(document, explain(error, pipeline, fields, ("input",))) from error
+
+
+def _weights_path(folder: Path, card: Weights) -> Path:
+    """Path of the weights, once it is sure that they lie inside the bundle and are those that the card means."""
+    path = folder / card.file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"{path}: a link that leads out of the bundle's folder; the file itself is needed")
+    try:
+        found = weights.sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if found != card.sha256:
+        raise ModelError(f"{path}: damaged or changed: its sha256 is {found}, {CARD} says {card.sha256}")
+    return path
+
+
+def _output_shapes(network: nn.Module, shape: tuple[int, int, int], name: str) -> dict[str, tuple[int, ...]]:
+    """Shapes of what every layer gives for one picture of zeros, the whole network's under ""."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(layer: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor) and output.ndim >= 2:
+            shapes[layer] = tuple(output.shape)
+
+    tensor = next(network.parameters(), torch.empty(0))
+    with ExitStack() as hooks:
+        for layer, module in network.named_modules():
+            hooks.callback(module.register_forward_hook(partial(note, layer)).remove)
+        try:
+            with torch.no_grad():
+                network(torch.zeros(1, *shape, device=tensor.device))
+        except Exception as error:  # whatever a network raises when its input does not suit it
+            size = "x".join(map(str, shape))
+            reason = str(error).partition("\n")[0]
+            raise ModelError(f"{name}: a picture of {size} does not go through: {type(error).__name__}: {reason}") from error
+    return {layer: shapes[layer] for layer, _ in network.named_modules() if layer in shapes}
+
+
+def _check_scores(bundle: Bundle) -> None:
+    found = bundle._outputs.get("")
+    if found != (1, len(bundle.classes)):
+        told = f"scores of shape {found}" if found else "something else than a tensor (1, classes)"
+        raise ModelError(
+            f"{bundle.name}: the network gives {told}; (1, {len(bundle.classes)}) is needed for {len(bundle.classes)} classes"
+        )
+
+
+def _replace(contents: Mapping[Path, bytes]) -> None:
+    """Write files in full before any takes its place, the last one last: no reader meets half a file."""
+    with ExitStack() as cleanup:
+        for path, content in contents.items():
+            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+            cleanup.callback(temporary.unlink, missing_ok=True)
+            temporary.write_bytes(content)
+        for path in contents:
+            os.replace(path.with_name(f".{path.name}.{os.getpid()}"), path)

@@ -1,0 +1,67 @@
+"""The command `livecnn`: one file per sub-command, each holding a click command named `command`, imported only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import click
+
+from livecnn import __version__
+from livecnn.errors import LivecnnError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+
+class Commands(click.Group):
+    """Sub-commands by file name; `livecnn` alone is `livecnn run`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = importlib.import_module(f"livecnn.cli.{cmd_name}").command
+        return command
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="livecnn")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.pass_context
+def livecnn(ctx: click.Context, debug: bool) -> None:
+    """See a convolutional network think, live.
+
+    Without a command: the webcam if one answers, else the built-in demo; in a window if there is a display,
+    else into a recording in recordings/.
+    """
+    ctx.obj = debug
+    if ctx.invoked_subcommand is None:
+        run = ctx.command.get_command(ctx, "run")  # type: ignore[attr-defined]
+        ctx.invoke(run)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0, 1 (a defect), 2 (a user's mistake), 130 (Ctrl-C)."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = livecnn.main(words, prog_name="livecnn", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except LivecnnError as error:
+        if "--debug" in words:
+            raise
+        click.echo(f"livecnn: {error}", err=True)
+        return 2
+    except Exception as error:
+        if "--debug" in words:
+            raise
+        click.echo(f"livecnn: internal error: {type(error).__name__}: {error} (--debug shows the traceback)", err=True)
+        return 1

@@ -1,0 +1,48 @@
+"""`livecnn config`: what layouts there are, whether one is right, and what may stand in one."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group()
+def command() -> None:
+    """Layouts: list what ships, check a file, print the schema."""
+
+
+@command.command(name="list")
+def list_() -> None:
+    """The layouts that ship with livecnn, each with its one-line description."""
+    from livecnn import paths
+    from livecnn.config import load_layout
+
+    shipped = paths.layouts()
+    width = max(map(len, shipped), default=0)
+    for name, path in shipped.items():
+        click.echo(f"{name:{width}}  {load_layout(path).description}".rstrip())
+
+
+@command.command()
+@click.argument("file")
+@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
+def check(file: str, allow_code: bool) -> None:
+    """Check the layout FILE (or a shipped one, by name), and whether its panels fit its model."""
+    from livecnn import bundles
+    from livecnn.config import check_layout, load_layout
+
+    layout = load_layout(file)
+    bundle = bundles.load(layout.model, allow_code=allow_code)
+    check_layout(layout, bundle.shapes(), bundle.classes)
+    count = len(layout.panels)
+    click.echo(f"{file}: fine: {count} panel{'' if count == 1 else 's'}, model {bundle.name}")
+
+
+@command.command()
+@click.option("--markdown", is_flag=True, help="As the page docs/layouts.md instead of JSON Schema.")
+def schema(markdown: bool) -> None:
+    """What may stand in a layout file."""
+    import json
+
+    from livecnn import schema as layouts
+
+    click.echo(layouts.markdown() if markdown else json.dumps(layouts.json_schema(), indent=2))

@@ -1,0 +1,61 @@
+"""From level codes to colours, at device pixels."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+
+from livecnn.reduce import EMPTY, LEVELS, LOWEST, NOT_FINITE
+from livecnn.theme import Theme
+from livecnn.types import Image
+
+# What the strong end of a colour map looks like, in a word.
+STRONG = {
+    "gray": "white",
+    "viridis": "yellow",
+    "inferno": "pale yellow",
+    "magma": "pale",
+    "plasma": "yellow",
+    "cividis": "yellow",
+}
+WEAK = {"gray": "black", "viridis": "purple", "inferno": "black", "magma": "black", "plasma": "dark blue", "cividis": "dark blue"}
+
+
+def strong_word(colormap: str) -> str:
+    """ "white" for gray: the colour that stands for high values."""
+    name = colormap.removesuffix("_r")
+    return (WEAK if colormap.endswith("_r") else STRONG)[name]
+
+
+@lru_cache(maxsize=32)
+def table(colormap: str, theme: Theme) -> npt.NDArray[np.uint32]:
+    """256 colours, RGBA in memory order as one uint32 each, by level code."""
+    rgba = np.empty((256, 4), np.uint8)
+    rgba[LOWEST:] = colormaps[colormap](np.linspace(0, 1, LEVELS + 1), bytes=True)
+    rgba[EMPTY] = (*theme.card, 255)
+    rgba[NOT_FINITE] = (*theme.not_finite, 255)
+    return rgba.view(np.uint32)[:, 0]
+
+
+def enlarge(codes: Image, colors: npt.NDArray[np.uint32], rows: npt.NDArray[np.intp], columns: npt.NDArray[np.intp]) -> Image:
+    """Colour the codes and repeat them: rows, columns say which source row and column each device pixel shows, -1 the gap.
+
+    codes uint8 (h, w) -> uint8 (len(rows), len(columns), 4) RGBA.
+    """
+    padded = np.full((codes.shape[0] + 1, codes.shape[1] + 1), colors[EMPTY])
+    padded[:-1, :-1] = colors[codes]
+    # Columns first: the wide copy then runs over whole rows.
+    wide = np.take(np.take(padded, columns, axis=1), rows, axis=0)
+    return wide.view(np.uint8).reshape(len(rows), len(columns), 4)
+
+
+@lru_cache(maxsize=256)
+def cells(count: int, each: int, pixels: int, gap: int) -> npt.NDArray[np.intp]:
+    """Source index of each of `count * pixels + (count - 1) * gap` device pixels: cells of `each` source pixels, -1 between."""
+    inside = np.arange(pixels) * each // pixels
+    line = np.full((count, pixels + gap), -1, np.intp)
+    line[:, :pixels] = np.arange(count)[:, None] * each + inside
+    return line.ravel()[: count * (pixels + gap) - gap]

@@ -1,0 +1,208 @@
+"""A layout: what the figure shows, read from YAML and validated."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    PlainValidator,
+    PrivateAttr,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+
+from livecnn import mosaic, paths, registry, yamlfile
+from livecnn.errors import ConfigError, nearest
+from livecnn.panels import FieldError, PanelSpec
+from livecnn.validation import Misfit, Problem, explain, report
+from livecnn.yamlfile import Document
+
+SMALLEST_BOX = 0.1
+
+_NAME = re.compile(r"[\w-]+")  # of a panel: a dot would be taken for a step by `--set`
+
+
+def _share(value: Any) -> float | Literal["auto"]:
+    if value == "auto":
+        return "auto"
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and SMALLEST_BOX <= value <= 1:
+        return float(value)
+    raise Misfit(f"found {value!r}; allowed: auto, or a number from {SMALLEST_BOX} to 1.0")
+
+
+Share = Annotated[
+    float | Literal["auto"],
+    PlainValidator(_share),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": SMALLEST_BOX, "maximum": 1}]}),
+]
+Width = Annotated[int, Field(ge=320, le=7680)]
+Height = Annotated[int, Field(ge=240, le=4320)]
+Ratio = Annotated[float, Field(gt=0, le=1000)]
+NotStrict = Field(strict=False)  # a YAML list is no tuple, and strict validation would insist
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Box(_Section):
+    """The part of the frame that the network gets."""
+
+    size: Share = Field(
+        "auto",
+        description="Side of the box as a share of the frame's short side. "
+        "auto: 0.55 for cameras and videos, 1.0 (the largest centred square) for folders.",
+    )
+    finder: Literal["centre"] = Field("centre", description="What places the box. centre: in the middle of the frame.")
+
+
+class Figure(_Section):
+    """The picture that all panels share."""
+
+    size: Annotated[tuple[Width, Height], NotStrict] = Field((1280, 720), description="Width and height in pixels.")
+    theme: Literal["dark", "light"] = Field("dark", description="Colours of everything but the maps.")
+    widths: Annotated[tuple[Ratio, ...], NotStrict] | None = Field(
+        None, description="Relative widths of the grid's columns; equal where none are given."
+    )
+    heights: Annotated[tuple[Ratio, ...], NotStrict] | None = Field(
+        None, description="Relative heights of the grid's rows; equal where none are given."
+    )
+
+
+class Layout(_Section):
+    """What the figure shows: where the pictures come from, which network sees them, which panels stand where."""
+
+    name: str = Field("livecnn", description="Title of the view in the header; the file's name where none is given.")
+    description: str = Field("", description="One line for `livecnn config list`.")
+    views: Annotated[tuple[str, ...], NotStrict] = Field(
+        (), description="Layouts that the key v walks through: names of shipped ones, or files beside this one."
+    )
+    model: str = Field("lenet-mnist", min_length=1, description="A bundle's name, its folder, or `package.module:factory`.")
+    source: str = Field("auto", min_length=1, description="Where the pictures come from, unless `--source` says otherwise.")
+    box: Box = Field(Box(), description="The part of the frame that the network gets.")
+    figure: Figure = Field(Figure(), description="Size and look of the picture.")
+    layout: mosaic.Mosaic = Field(
+        description="The grid: a row of panel names a line, separated by blanks; a panel fills the rectangle of cells "
+        "that bear its name, `.` stays empty. This is matplotlib's subplot-mosaic notation."
+    )
+    panels: dict[str, InstanceOf[PanelSpec]] = Field(description="By name, what each panel shows.")
+
+    _document: Document | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _grid_fits(self) -> Layout:
+        rows = mosaic.panels(self.layout)
+        for name, row in rows.items():
+            if name not in self.panels:
+                raise Misfit(f"no panel is named {name!r}; {nearest(name, [*self.panels, mosaic.EMPTY])}", ("layout",), row)
+        for name in self.panels:
+            if not _NAME.fullmatch(name):
+                raise Misfit("found an unusable name; allowed: letters, digits, _ and -", ("panels", name))
+            if name not in rows:
+                raise Misfit(f"this panel has no place in the grid; {nearest(name, rows)}", ("panels", name))
+        for key, noun, count in (("widths", "column", len(self.layout[0])), ("heights", "row", len(self.layout))):
+            ratios = getattr(self.figure, key)
+            if ratios is not None and len(ratios) != count:
+                raise Misfit(f"found {len(ratios)} numbers; the grid has {count} {noun}s, each needs one", ("figure", key))
+        return self
+
+
+def load_layout(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Layout:
+    """Read and validate a layout: a file (`.yaml` may be left off), or one that ships, by name.
+
+    overrides: `dotted.key=YAML value`, put in before validation, e.g. "panels.conv1.channels=0-9".
+    Raises ConfigError: "FILE:LINE: KEY: what was found; what is allowed", for the first problem, and how many more there are.
+    """
+    document = yamlfile.load(find_layout(str(name_or_path)))
+    for assignment in overrides:
+        document = document.with_override(assignment)
+    return build(document)
+
+
+def find_layout(name_or_path: str, folder: Path = Path()) -> Path:
+    """The file that a name or a path (from `folder`) means. Raises ConfigError."""
+    shipped = paths.layouts()
+    path = os.path.join(folder, os.path.expanduser(name_or_path))  # os.path takes any text, pathlib raises
+    for candidate in (path, f"{path}.yaml"):
+        if os.path.isfile(candidate):
+            return Path(candidate)
+    if name_or_path in shipped:
+        return shipped[name_or_path]
+    raise ConfigError(f"{name_or_path}: neither a file nor a layout that ships; {nearest(name_or_path, ['FILE.yaml', *shipped])}")
+
+
+def build(document: Document) -> Layout:
+    """The layout that a document describes. Raises ConfigError as `load_layout` does."""
+    fields = {"name": document.path.stem, **document.data}
+    problems: list[Problem] = []
+    if isinstance(fields.get("panels"), dict):
+        fields["panels"] = {name: _panel(name, spec, problems) for name, spec in fields["panels"].items()}
+    if isinstance(fields.get("views"), list):
+        fields["views"] = [_view(index, view, document.path.parent, problems) for index, view in enumerate(fields["views"])]
+    try:
+        layout = Layout.model_validate(fields)
+    except ValidationError as error:
+        problems += explain(error, Layout, document.data)
+    if problems:
+        raise report(document, problems)
+    layout._document = document
+    return layout
+
+
+def check_layout(layout: Layout, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
+    """Raise ConfigError, as `load_layout` does, if a panel does not fit the model.
+
+    shapes: of the outputs (N, …) of all layers, by name; classes: names in the order of the scores.
+    """
+    problems = [problem for name, panel in layout.panels.items() for problem in _misfits(name, panel, shapes, classes)]
+    if problems:
+        raise report(layout._document or Document({}, Path(layout.name), {}), problems)
+
+
+def _misfits(name: str, panel: PanelSpec, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> list[Problem]:
+    try:
+        panel.check(shapes, classes)
+    except FieldError as error:
+        return [Problem(("panels", name, error.key), str(error))]
+    return []
+
+
+def _panel(name: str, spec: Any, problems: list[Problem]) -> PanelSpec:
+    """The spec as its kind's class; for one that is wrong, a bare one, so that the grid can still be checked."""
+    place = ("panels", name)
+    kind = spec.get("kind") if isinstance(spec, dict) else None
+    if not isinstance(kind, str):
+        problems.append(Problem(place, f"found {spec!r:.60}; needed: a mapping with a `kind`; {_kinds()}"))
+        return PanelSpec(kind="")
+    try:
+        panel_class: type[PanelSpec] = registry.find("panels", kind, ConfigError)
+        return panel_class.model_validate_json(json.dumps(spec), strict=True)  # JSON, as lists then pass for tuples
+    except ConfigError as error:
+        problems.append(Problem((*place, "kind"), str(error)))
+    except ValidationError as error:
+        problems += explain(error, panel_class, spec, place)
+    return PanelSpec(kind=kind)
+
+
+def _kinds() -> str:
+    return f"allowed: {', '.join(registry.kinds('panels'))}"
+
+
+def _view(index: int, view: Any, folder: Path, problems: list[Problem]) -> Any:
+    if not isinstance(view, str):
+        return view
+    try:
+        return str(find_layout(view, folder))
+    except ConfigError as error:
+        problems.append(Problem(("views", index), str(error)))
+        return view

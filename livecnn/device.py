@@ -1,0 +1,45 @@
+"""Which device the network runs on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from livecnn.errors import ModelError, nearest
+
+if TYPE_CHECKING:
+    import torch
+
+CHOICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
+
+
+def pick(spec: str = "auto") -> torch.device:
+    """The device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` names; auto: CUDA if there is one, else MPS, else the CPU.
+
+    Raises ModelError for a device that this machine lacks, naming what it has, and for any other text.
+    """
+    import torch
+
+    wanted = re.fullmatch(r"auto|cpu|mps|cuda(?::([0-9]{1,4}))?", spec)
+    if wanted is None:
+        raise ModelError(f"unknown device {spec!r}; {nearest(spec, CHOICES)}")
+    present = _present()
+    name = present[0] if spec == "auto" else f"cuda:{int(wanted[1] or 0)}" if spec.startswith("cuda") else spec
+    if name not in present:
+        found = _cuda_devices(present) if spec.startswith("cuda") else "no Metal device"
+        raise ModelError(f"{spec}: this machine has {found}; allowed: auto, {', '.join(reversed(present))}")
+    return torch.device(name)
+
+
+def _present() -> list[str]:
+    """Device names of this machine, the fastest kind first."""
+    import torch
+
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0)]
+    return [*cuda, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+
+
+def _cuda_devices(present: list[str]) -> str:
+    cuda = [name for name in present if name.startswith("cuda")]
+    count = f"{len(cuda) or 'no'} CUDA device{'' if len(cuda) == 1 else 's'}"
+    return f"{count} ({', '.join(cuda)})" if cuda else count

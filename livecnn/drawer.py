@@ -1,0 +1,98 @@
+"""What the drawers of all panels have in common: a card with a heading, still artists and live ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from matplotlib.artist import Artist
+from matplotlib.patches import FancyBboxPatch
+from matplotlib.transforms import IdentityTransform
+
+from livecnn.geometry import Rect
+from livecnn.pixels import Label, text_width
+from livecnn.theme import Color, Metrics, Theme
+from livecnn.types import Scene
+
+if TYPE_CHECKING:
+    import torch
+
+    from livecnn.reduce import Reducer
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a panel has to know about the network when it is made.
+
+    shapes: layer -> shape (N, ...) of its output. class_weights(units): weights (classes, units) from the last hidden layer.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    shapes: Mapping[str, tuple[int, ...]]
+    class_weights: Callable[[int], torch.Tensor | None]
+    theme: Theme
+
+
+def hexed(color: Color) -> str:
+    """For matplotlib's own artists."""
+    return "#{:02x}{:02x}{:02x}".format(*color)
+
+
+class Drawer:
+    """The half of a panel that owns artists; made for one figure.
+
+    `live` artists are drawn at every tick, in order; `still` ones only when the figure is laid out anew.
+    reducer: what the panel wants of the network, run on the model thread; its result comes back as `scene.tick.views[name]`.
+    """
+
+    title = ""
+    reducer: Reducer | None = None
+
+    def __init__(self, name: str, context: Context) -> None:
+        self.name = name
+        self.context = context
+        self.theme = context.theme
+        self.body = Rect(0, 0, 1, 1)
+        self.heading = Label(self.theme.text, "bold")
+        self.caption = Label(self.theme.muted, align="right")
+        self.still: list[Artist] = [self.heading, self.caption]
+        self.live: list[Artist] = []
+
+    def captions(self) -> Sequence[str]:
+        """The line at the right of the heading, from the longest wording to the shortest: the first that fits is taken."""
+        return ()
+
+    def lay_out(self, card: Rect, metrics: Metrics) -> None:
+        """Place everything inside the card; called when the figure is made and after every change of its size or texts."""
+        pad = metrics.pad
+        baseline = card.y + pad + metrics.px(10)
+        self.heading.text = self.title
+        self.heading.place(card.x + pad, baseline, metrics.title, card.w - 2 * pad)
+        room = card.w - 3 * pad - text_width(self.title, metrics.title, "bold")
+        fitting = (text for text in self.captions() if text_width(text, metrics.small) <= room)
+        self.caption.text = next(fitting, "")
+        self.caption.place(card.x + card.w - pad, baseline, metrics.small, max(0, room))
+        self.body = card.inset(pad, pad + metrics.px(22), pad, pad)
+        self.arrange(self.body, metrics)
+
+    def arrange(self, body: Rect, metrics: Metrics) -> None:
+        """Place the panel's own artists in what the heading leaves of the card."""
+
+    def show(self, scene: Scene) -> None:
+        """Take the newest data; the live artists are drawn right afterwards."""
+
+
+def card_patch(card: Rect, height: int, theme: Theme, metrics: Metrics) -> FancyBboxPatch:
+    """The rounded ground of a panel; `height` of the figure turns rows from the top into matplotlib's rows from the bottom."""
+    return FancyBboxPatch(
+        (card.x, height - card.y - card.h),
+        card.w,
+        card.h,
+        boxstyle=f"round,pad=0,rounding_size={metrics.px(9)}",
+        facecolor=hexed(theme.card),
+        edgecolor=hexed(theme.edge),
+        linewidth=max(0.7, 0.8 * metrics.scale),
+        transform=IdentityTransform(),
+    )

@@ -1,0 +1,65 @@
+"""Types of the fields that several panels have."""
+
+from __future__ import annotations
+
+import math
+import reprlib
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import PlainValidator, WithJsonSchema
+
+from livecnn.errors import nearest
+
+# Perceptually uniform (equal steps in value look equal) or gray: a map with false edges would show what is not there.
+Colormap = Literal[
+    "gray",
+    "viridis",
+    "inferno",
+    "magma",
+    "plasma",
+    "cividis",
+    "gray_r",
+    "viridis_r",
+    "inferno_r",
+    "magma_r",
+    "plasma_r",
+    "cividis_r",
+]
+COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
+
+ScaleName = Literal["map", "layer", "running"]
+ScaleValue = ScaleName | tuple[float, float]
+SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
+
+
+def parse_scale(value: Any) -> ScaleValue:
+    """`map`, `layer`, `running`, or [lo, hi] as a tuple of finite floats, lo < hi. Raises ValueError."""
+    if isinstance(value, str):
+        if value not in SCALES:
+            raise ValueError(f"found {reprlib.repr(value)}; {nearest(value, [*SCALES, '[lo, hi]'])}")
+        return value
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(_is_number(v) for v in value):
+        raise ValueError(f"found {reprlib.repr(value)}; allowed: {', '.join(SCALES)}, or two numbers [lo, hi]")
+    low, high = map(float, value)
+    if not low < high:
+        raise ValueError(f"found [{low:g}, {high:g}]; the first number has to be the lower one")
+    return low, high
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+Scale = Annotated[
+    ScaleValue,
+    PlainValidator(parse_scale),
+    WithJsonSchema(
+        {
+            "examples": [*SCALES, [-1.0, 4.0]],
+            "anyOf": [
+                {"enum": list(SCALES)},
+                {"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}], "minItems": 2, "maxItems": 2},
+            ],
+        }
+    ),
+]

@@ -1,0 +1,175 @@
+"""A layout compiled onto one matplotlib figure. No pyplot, no window: it runs headless as well."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import LayoutEngine
+
+from livecnn.config import Layout
+from livecnn.drawer import Context, Drawer, card_patch, hexed
+from livecnn.geometry import Rect
+from livecnn.header import Header
+from livecnn.overlay import Help, Toast
+from livecnn.panels.neurons import NeuronsDrawer
+from livecnn.pixels import Group, buffer_of
+from livecnn.reduce import Reducer
+from livecnn.theme import THEMES, Metrics
+from livecnn.types import Image, Scene
+
+DPI = 100
+
+
+class _WhenDrawn(LayoutEngine):
+    """Lays the screen out at the start of every full draw, so that it always fits the canvas it is drawn on."""
+
+    _adjust_compatible = True
+    _colorbar_gridspec = True
+
+    def __init__(self, screen: Screen) -> None:
+        super().__init__()
+        self._screen = screen
+
+    def execute(self, fig: Figure) -> None:  # noqa: ARG002
+        self._screen.lay_out()
+
+
+class _Ground(Artist):
+    """Puts the still picture back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.picture: Image | None = None
+
+    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
+        buffer = buffer_of(renderer)
+        if self.picture is not None and self.picture.shape == buffer.shape:
+            buffer[:] = self.picture
+
+
+class Screen:
+    """The figure and the drawers of its panels.
+
+    What stands still is drawn by `figure.canvas.draw()`, whoever asks for it, and kept. `stage` is one animated artist over the
+    whole figure that puts the still picture back and draws everything that moves: one copy and one blit a tick, however many
+    panels there are. A full draw ends with the stage, so no picture without panels ever reaches the screen.
+    """
+
+    def __init__(self, layout: Layout, context: Context, views: Sequence[str] = ()) -> None:
+        self.context = context
+        self.views = tuple(views)
+        self.scene: Scene | None = None
+        width, height = layout.figure.size
+        self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
+        FigureCanvasAgg(self.figure)
+        axes = self.figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        self._still, self._ground, self.stage = Group(), _Ground(), Group()
+        self.stage.set_animated(True)
+        axes.add_artist(self._still)
+        axes.add_artist(self.stage)
+        self.open(layout)
+        self.figure.set_layout_engine(_WhenDrawn(self))
+        self.figure.canvas.mpl_connect("draw_event", self._complete)
+
+    def open(self, layout: Layout) -> None:
+        """Show another layout on the same figure (its size stays); the figure then needs a full draw."""
+        self.layout = layout
+        theme = THEMES[layout.figure.theme]
+        self.context = replace(self.context, theme=theme)
+        self.drawers: dict[str, Drawer] = {name: spec.drawer(name, self.context) for name, spec in layout.panels.items()}
+        self.header = Header(theme, self.context.model, self.views, layout.name)
+        self.toast, self.help = Toast(theme), Help(theme)
+        self.figure.set_facecolor(hexed(theme.background))
+
+    @property
+    def canvas(self) -> FigureCanvasAgg:
+        """Agg draws on every canvas that we use, in a window or not."""
+        return cast(FigureCanvasAgg, self.figure.canvas)
+
+    @property
+    def reducers(self) -> Mapping[str, Reducer]:
+        """What the panels want of the network, by panel name."""
+        return {name: drawer.reducer for name, drawer in self.drawers.items() if drawer.reducer is not None}
+
+    def lay_out(self) -> None:
+        """Place everything for the figure's present size in device pixels."""
+        width, height = (round(size) for size in self.figure.bbox.size)
+        metrics = Metrics.of(width, height)
+        gap = metrics.gap
+        self.header.lay_out(Rect(gap, 0, width - 2 * gap, metrics.header), metrics)
+        self._still.members = list(self.header.still)
+        self.stage.members = [self._ground, *self.header.live]
+        area = Rect(gap, metrics.header, width - 2 * gap, height - metrics.header - gap)
+        for name, card in grid(self.layout, area, gap).items():
+            drawer = self.drawers[name]
+            drawer.lay_out(card, metrics)
+            self._still.members += [card_patch(card, height, self.context.theme, metrics), *drawer.still]
+            self.stage.members += drawer.live
+        for overlay in (self.toast, self.help):
+            overlay.lay_out(Rect(0, 0, width, height), metrics)
+            self.stage.members.append(overlay)
+        if self.scene is not None:
+            self.show(self.scene)
+
+    def show(self, scene: Scene) -> None:
+        """Hand the newest data to every panel; nothing is drawn yet."""
+        self.scene = scene
+        self.header.show(scene)
+        for drawer in self.drawers.values():
+            drawer.show(scene)
+
+    def draw(self) -> None:
+        """Draw the scene on a canvas without a window; in a window the animation does this."""
+        if self._ground.picture is None:
+            self.canvas.draw()
+        else:
+            self.stage.draw(self.canvas.get_renderer())
+
+    def sort_by(self, index: int | None) -> bool:
+        """Sort every neurons panel by the weight to a class; True if any could be. The figure then needs a full draw."""
+        return any([d.sort_by(index) for d in self.drawers.values() if isinstance(d, NeuronsDrawer)])
+
+    def say(self, words: str, seconds: float = 4.0) -> None:
+        """A message over the picture, for a moment."""
+        self.toast.say(words, time.monotonic() + seconds)
+
+    def pixels(self) -> Image:
+        """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB."""
+        return buffer_of(self.canvas.get_renderer())[:, :, :3].copy()
+
+    def _complete(self, _event: object) -> None:
+        renderer = self.canvas.get_renderer()
+        self._ground.picture = buffer_of(renderer).copy()
+        self.stage.draw(renderer)
+
+
+def grid(layout: Layout, area: Rect, gap: int) -> dict[str, Rect]:
+    """The card of every panel: the layout's cells on the area, `gap` pixels apart."""
+    rows = layout.layout
+    xs = _edges(layout.figure.widths or [1.0] * len(rows[0]), area.x, area.w, gap)
+    ys = _edges(layout.figure.heights or [1.0] * len(rows), area.y, area.h, gap)
+    cards = {}
+    for name in layout.panels:
+        inside = [(r, c) for r, row in enumerate(rows) for c, cell in enumerate(row) if cell == name]
+        (top, left), (bottom, right) = inside[0], inside[-1]
+        x, y = xs[left][0], ys[top][0]
+        cards[name] = Rect(x, y, xs[right][1] - x, ys[bottom][1] - y)
+    return cards
+
+
+def _edges(ratios: Sequence[float], start: int, length: int, gap: int) -> list[tuple[int, int]]:
+    """First and last + 1 pixel of each band; whole pixels, so that all panels of a column share an edge."""
+    room = length - gap * (len(ratios) - 1)
+    total, passed, edges = sum(ratios), 0.0, []
+    for i, ratio in enumerate(ratios):
+        first = start + round(room * passed / total) + i * gap
+        passed += ratio
+        edges.append((first, start + round(room * passed / total) + i * gap))
+    return edges

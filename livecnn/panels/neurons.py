@@ -1,0 +1,157 @@
+"""A fully connected layer's units in rows, in their own order or sorted by their weight to a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from livecnn.colors import cells, enlarge, strong_word, table
+from livecnn.drawer import Context, Drawer
+from livecnn.errors import nearest
+from livecnn.fields import Colormap, Scale
+from livecnn.geometry import Rect, best_grid
+from livecnn.panels import FieldError, PanelSpec
+from livecnn.pixels import Fills, Label, Pixels
+from livecnn.ranges import Units, resolve
+from livecnn.reduce import Neurons as NeuronsView
+from livecnn.reduce import NeuronsReducer
+from livecnn.types import Scene
+
+if TYPE_CHECKING:
+    from livecnn.theme import Metrics
+
+
+class Neurons(PanelSpec):
+    """Units of a fully connected layer in rows; sorted by their weight to a class if one is named."""
+
+    kind: Literal["neurons"] = Field("neurons", description="Units of a fully connected layer.")
+    layer: str = Field(description="Name of a layer that gives a vector of values.")
+    units: Units = Field("all", description="Which units, in this order unless they are sorted.")
+    rows: int | None = Field(None, ge=1, le=1000, description="Number of rows; by default as many as make the cells square.")
+    colormap: Colormap = Field("viridis", description="Colours, from low to high values.")
+    scale: Scale = Field("layer", description="Range of values that the colours span: the layer's, a slow-moving one, or given.")
+    sort_by_class: int | str | None = Field(
+        None, description="Sort by the weight to this class (its number or name), strongest first."
+    )
+    row_means: bool = Field(False, description="Draw the mean activation of each row as a bar on the right.")
+
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
+
+    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
+        if self.layer not in shapes:
+            raise FieldError("layer", f"unknown layer {self.layer!r}; {nearest(self.layer, shapes)}")
+        shape = shapes[self.layer]
+        if any(extent != 1 for extent in shape[2:]):
+            raise FieldError(
+                "layer", f"{self.layer!r} gives maps of {shape[-1]}×{shape[-2]}, not single values; kind feature_maps shows those"
+            )
+        try:
+            units = resolve(self.units, shape[1], "unit", self.layer)
+        except ValueError as error:
+            raise FieldError("units", str(error)) from error
+        if self.rows is not None and self.rows > len(units):
+            raise FieldError("rows", f"{self.rows} rows for {len(units)} units; allowed: 1-{len(units)}")
+        if self.sort_by_class is not None:
+            class_index(self.sort_by_class, classes)
+
+    def drawer(self, name: str, context: Context) -> Drawer:
+        return NeuronsDrawer(self, name, context)
+
+
+def class_index(wanted: int | str, classes: Sequence[str]) -> int:
+    """Number of a class given by number or name; FieldError if there is none."""
+    if isinstance(wanted, int) and 0 <= wanted < len(classes):
+        return wanted
+    if str(wanted) in classes:
+        return list(classes).index(str(wanted))
+    raise FieldError(
+        "sort_by_class", f"no class {wanted!r}; allowed: 0-{len(classes) - 1}, or a name: {nearest(str(wanted), classes)}"
+    )
+
+
+class NeuronsDrawer(Drawer):
+    reducer: NeuronsReducer
+
+    def __init__(self, spec: Neurons, name: str, context: Context) -> None:
+        super().__init__(name, context)
+        count = context.shapes[spec.layer][1]
+        self._spec = spec
+        self.units = resolve(spec.units, count, "unit", spec.layer)
+        self.colormap = spec.colormap
+        self.sorted_by: int | None = None
+        self._weights = context.class_weights(count)
+        self.reducer = NeuronsReducer(spec.layer, self.units, spec.rows or 1, spec.scale)
+        self._picture = Pixels()
+        self._bars = Fills()
+        self._mean_label = Label(self.theme.muted)
+        self._mean_label.text = "mean of each row" if spec.row_means else ""
+        self._warning = Label(self.theme.not_finite, "bold", "center")
+        self._grid = self._strip = self.body
+        self.live = [self._picture, self._bars, self._warning]
+        self.still.append(self._mean_label)
+        self.sort_by(None if spec.sort_by_class is None else class_index(spec.sort_by_class, context.classes))
+
+    def sort_by(self, index: int | None) -> bool:
+        """Order the units by their weight to a class, strongest first; None: as listed. False if no weights lead to classes."""
+        if index is not None and (self._weights is None or index >= len(self._weights)):
+            return False
+        order = list(self.units)
+        if index is not None and self._weights is not None:
+            weights = self._weights[index].cpu().numpy()
+            order = [self.units[i] for i in np.argsort(-weights[order], kind="stable")]
+        self.sorted_by = index
+        self.reducer.reorder(order)
+        named = "" if index is None else f" sorted by weight to “{self.context.classes[index]}”"
+        self.title = (self._spec.title or self._spec.layer) + named
+        return True
+
+    def captions(self) -> Sequence[str]:
+        strong = f"{strong_word(self.colormap)} is active"
+        count = f"{len(self.units)} neurons"
+        if self.sorted_by is None:
+            return f"{len(self.units)} fully connected neurons · {strong}", f"{count} · {strong}", count
+        return f"{count} · most important for this class at the top left", f"{count} · most important first", count
+
+    def arrange(self, body: Rect, metrics: Metrics) -> None:
+        bars = round(body.w * 0.22) if self._spec.row_means else 0
+        line = metrics.px(20) if self._spec.row_means else 0
+        room = Rect(body.x, body.y, body.w - bars, body.h - line)
+        rows = self._spec.rows or best_grid(len(self.units), 1.0, room.w, room.h)[0]
+        self.reducer.rows = rows
+        columns = -(-len(self.units) // rows)
+        w, h = max(1, room.w // columns), max(1, room.h // rows)
+        self._grid = Rect(room.x + (room.w - w * columns) // 2, room.y + (room.h - h * rows) // 2, w * columns, h * rows)
+        left = self._grid.x + self._grid.w + metrics.gap
+        self._strip = Rect(left, self._grid.y, max(1, body.x + body.w - left), self._grid.h)
+        self._mean_label.place(left, self._grid.y + self._grid.h + metrics.px(16), metrics.small, self._strip.w)
+        self._warning.place(
+            self._grid.x + self._grid.w // 2, self._grid.y + self._grid.h - metrics.px(6), metrics.small, self._grid.w
+        )
+
+    def show(self, scene: Scene) -> None:
+        view = scene.tick.views.get(self.name)
+        if not isinstance(view, NeuronsView):
+            return
+        rows, columns = view.codes.shape
+        colors = table(self.colormap, self.theme)
+        w, h = max(1, self._grid.w // columns), max(1, self._grid.h // rows)
+        self._picture.put(self._grid.x, self._grid.y, enlarge(view.codes, colors, cells(rows, 1, h, 0), cells(columns, 1, w, 0)))
+        if self._spec.row_means:
+            self._show_means(view, h, colors.view(np.uint8).reshape(256, 4)[view.mean_codes])
+        self._warning.text = f"{view.broken} of {len(self.units)} values are NaN or infinite" if view.broken else ""
+
+    def _show_means(self, view: NeuronsView, height: int, colors: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+        lengths = np.nan_to_num(np.abs(view.means), posinf=0.0)
+        lengths = lengths / max(float(lengths.max()), np.finfo(np.float32).tiny) * self._strip.w
+        gap = max(1, height // 8)
+        self._bars.rectangles = [
+            (
+                Rect(self._strip.x, self._strip.y + i * height + gap, max(1, round(length)), max(1, height - 2 * gap)),
+                (int(r), int(g), int(b)),
+            )
+            for i, (length, (r, g, b, _)) in enumerate(zip(lengths, colors, strict=True))
+        ]

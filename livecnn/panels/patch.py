@@ -1,0 +1,63 @@
+"""The shot as taken, and beside it what the network gets of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from livecnn.drawer import Context, Drawer
+from livecnn.geometry import Rect
+from livecnn.panels import PanelSpec
+from livecnn.panels.camera import scaled
+from livecnn.pixels import Label, Pixels
+from livecnn.types import Image, Scene
+
+if TYPE_CHECKING:
+    from livecnn.theme import Metrics
+
+
+class Patch(PanelSpec):
+    """The shot exactly as taken from the box, and beside it what the network really sees."""
+
+    kind: Literal["patch"] = Field("patch", description="The shot, and what the network sees of it.")
+
+    def drawer(self, name: str, context: Context) -> Drawer:
+        return PatchDrawer(self, name, context)
+
+
+class PatchDrawer(Drawer):
+    def __init__(self, spec: Patch, name: str, context: Context) -> None:
+        super().__init__(name, context)
+        self.title = spec.title or "In the box"
+        self._pictures = (Pixels(), Pixels())
+        self._labels = tuple(Label(self.theme.muted, align="center") for _ in range(2))
+        for label, text in zip(self._labels, ("as taken", "what the net sees"), strict=True):
+            label.text = text
+        self._halves = (self.body, self.body)
+        self.live = [*self._pictures]
+        self.still += [*self._labels]
+
+    def arrange(self, body: Rect, metrics: Metrics) -> None:
+        line, gap = metrics.px(20), metrics.gap
+        if body.w > body.h:
+            w = (body.w - gap) // 2
+            self._halves = (Rect(body.x, body.y, w, body.h - line), Rect(body.x + w + gap, body.y, w, body.h - line))
+        else:
+            h = (body.h - gap) // 2
+            self._halves = (Rect(body.x, body.y, body.w, h - line), Rect(body.x, body.y + h + gap, body.w, h - line))
+        for label, half in zip(self._labels, self._halves, strict=True):
+            square = half.fit(1.0)
+            label.place(half.x + half.w // 2, square.y + square.h + metrics.px(16), metrics.small, half.w)
+
+    def show(self, scene: Scene) -> None:
+        patch = scene.tick.patch
+        for picture, half, image in zip(self._pictures, self._halves, (patch.shot, as_rgb(patch.prepared.seen)), strict=True):
+            place = half.fit(image.shape[1] / image.shape[0])
+            picture.put(place.x, place.y, scaled(image, place.w, place.h))
+
+
+def as_rgb(image: Image) -> Image:
+    """uint8 (H, W) or (H, W, 3) -> (H, W, 3)."""
+    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image

@@ -1,0 +1,138 @@
+"""The prediction: the top class named large, and a bar per class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from livecnn.drawer import Context, Drawer
+from livecnn.geometry import Rect
+from livecnn.panels import PanelSpec
+from livecnn.pixels import Fills, Label, text_width
+from livecnn.types import Floats, Scene
+
+if TYPE_CHECKING:
+    from livecnn.theme import Metrics
+
+NOTHING = "nothing in the box"
+
+
+class Scores(PanelSpec):
+    """Bars in percent and the top class named large. Few short names stand under columns; otherwise the top k lie in rows."""
+
+    kind: Literal["scores"] = Field("scores", description="Prediction bars.")
+    top: int = Field(10, ge=1, le=50, description="How many classes to show where not all of them fit.")
+
+    def drawer(self, name: str, context: Context) -> Drawer:
+        return ScoresDrawer(self, name, context)
+
+
+class ScoresDrawer(Drawer):
+    def __init__(self, spec: Scores, name: str, context: Context) -> None:
+        super().__init__(name, context)
+        self.title = spec.title or "Prediction"
+        self.classes = context.classes
+        self.columns = len(self.classes) <= 20 and max(map(len, self.classes)) <= 4
+        self.shown = len(self.classes) if self.columns else min(spec.top, len(self.classes))
+        self._winner = Label(self.theme.accent, "bold", "center")
+        self._percent = Label(self.theme.text, align="center")
+        self._lines = Fills()
+        self._bars = Fills()
+        self._names = [Label(self.theme.text, align="center" if self.columns else "left") for _ in range(self.shown)]
+        self._values = [Label(self.theme.muted, align="center" if self.columns else "right") for _ in range(self.shown)]
+        self.still.append(self._lines)
+        self.live = [self._bars, *self._names, *self._values, self._winner, self._percent]
+
+    def captions(self) -> tuple[str, ...]:
+        return "share of confidence, %", "%"
+
+    def arrange(self, body: Rect, metrics: Metrics) -> None:
+        self._metrics = metrics
+        if body.w > 1.2 * body.h:
+            share = 0.3 if body.w < 3 * body.h else 0.2
+            left = round(body.w * share)
+            self._block = Rect(body.x, body.y, left, body.h)
+            plot = Rect(body.x + left + metrics.gap, body.y, body.w - left - metrics.gap, body.h)
+        else:
+            top = round(body.h * 0.3)
+            self._block = Rect(body.x, body.y, body.w, top)
+            plot = Rect(body.x, body.y + top + metrics.gap, body.w, body.h - top - metrics.gap)
+        if self.columns:
+            self._arrange_columns(plot, metrics)
+        else:
+            self._arrange_rows(plot, metrics)
+
+    def _arrange_columns(self, plot: Rect, metrics: Metrics) -> None:
+        self._plot = plot.inset(0, metrics.px(18), 0, metrics.px(20))
+        step = self._plot.w / self.shown
+        bottom = self._plot.y + self._plot.h
+        for i, name in enumerate(self._names):
+            name.place(round(self._plot.x + (i + 0.5) * step), bottom + metrics.px(16), metrics.body, round(step))
+        levels = (0.25, 0.5, 0.75, 1.0) if self._plot.h > metrics.px(120) else (1.0,)
+        lines = [Rect(self._plot.x, bottom - round(level * self._plot.h), self._plot.w, 1) for level in levels]
+        self._lines.rectangles = [(line, self.theme.edge) for line in lines] + [
+            (Rect(self._plot.x, bottom, self._plot.w, 1), self.theme.muted)
+        ]
+
+    def _arrange_rows(self, plot: Rect, metrics: Metrics) -> None:
+        line = min(metrics.px(30), plot.h // self.shown)
+        self._plot = Rect(plot.x, plot.y + (plot.h - line * self.shown) // 2, plot.w, line * self.shown)
+        width = round(plot.w * 0.42)
+        size = max(8, min(metrics.body, round(line * 0.7)))
+        for i, (name, value) in enumerate(zip(self._names, self._values, strict=True)):
+            baseline = self._plot.y + i * line + (line + size) // 2 - max(1, size // 8)
+            name.place(plot.x, baseline, size, width - metrics.px(6))
+            value.place(plot.x + plot.w, baseline, size)
+
+    def show(self, scene: Scene) -> None:
+        scores = scene.tick.scores
+        finite = bool(np.isfinite(scores).all())
+        empty = scene.tick.patch.prepared.empty
+        shown = np.nan_to_num(scores, posinf=0.0, neginf=0.0)
+        top = None if empty or not finite else int(shown.argmax())
+        self._say(NOTHING if empty else "not a number" if top is None else self.classes[top], None if top is None else shown[top])
+        (self._show_columns if self.columns else self._show_rows)(shown, top)
+
+    def _say(self, words: str, share: float | None) -> None:
+        """Top class as large as its block allows; a message in body size."""
+        block, metrics = self._block, self._metrics
+        known = share is not None
+        size = min(metrics.px(110), round(block.h * 0.5)) if known else metrics.title
+        size = max(metrics.small, min(size, size * block.w // max(1, text_width(words, size, "bold"))))
+        line = metrics.px(22)
+        middle = block.y + (block.h - (line if known else 0)) // 2
+        self._winner.text, self._winner.color = words, self.theme.accent if known else self.theme.muted
+        self._winner.place(block.x + block.w // 2, middle + round(size * 0.36), size, block.w)
+        self._percent.text = "" if share is None else f"{100 * share:.1f} %"
+        self._percent.place(block.x + block.w // 2, middle + round(size * 0.36) + line + metrics.px(4), metrics.px(18), block.w)
+
+    def _show_columns(self, scores: Floats, top: int | None) -> None:
+        plot, metrics = self._plot, self._metrics
+        step = plot.w / self.shown
+        width = max(2, round(step * 0.62))
+        bottom = plot.y + plot.h
+        self._bars.rectangles = []
+        for i, score in enumerate(scores):
+            middle, height = round(plot.x + (i + 0.5) * step), round(float(score) * plot.h)
+            color = self.theme.accent if i == top else self.theme.quiet
+            self._bars.rectangles.append((Rect(middle - width // 2, bottom - height, width, height), color))
+            self._names[i].text = self.classes[i]
+            self._names[i].color = self.theme.accent if i == top else self.theme.text
+            self._values[i].text = f"{100 * score:.0f}" if score >= 0.005 else ""
+            self._values[i].place(middle, bottom - height - metrics.px(4), metrics.small)
+
+    def _show_rows(self, scores: Floats, top: int | None) -> None:
+        plot = self._plot
+        line = plot.h // self.shown
+        left, room = plot.x + round(plot.w * 0.42), round(plot.w * 0.58) - text_width("100.0", self._values[0].size) - self._metrics.px(8)
+        order = np.argsort(-scores, kind="stable")[: self.shown]
+        self._bars.rectangles = []
+        for i, index in enumerate(order):
+            color = self.theme.accent if index == top else self.theme.quiet
+            bar = Rect(left, plot.y + i * line + line // 6, max(1, round(float(scores[index]) * room)), max(1, line - 2 * (line // 6)))
+            self._bars.rectangles.append((bar, color))
+            self._names[i].text = self.classes[index]
+            self._names[i].color = color if index == top else self.theme.text
+            self._values[i].text = f"{100 * scores[index]:.1f}"

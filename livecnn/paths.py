@@ -1,0 +1,33 @@
+"""Where layouts and bundles lie: what ships with livecnn, and the user's own data folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped(room: str) -> Path:
+    """The folder of "configs" or "models": inside an installed package, beside it in a checkout."""
+    inside = PACKAGE / room
+    return inside if inside.is_dir() else PACKAGE.parent / room
+
+
+def user_models() -> Path:
+    """The user's own bundles: $LIVECNN_MODELS, else `models` in the user data folder of the platform. It may not exist."""
+    chosen = os.environ.get("LIVECNN_MODELS")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("livecnn", appauthor=False) / "models"
+
+
+def layouts() -> dict[str, Path]:
+    """The shipped layouts, name -> file, sorted."""
+    return {path.stem: path for path in sorted(shipped("configs").glob("*.yaml"))}
+
+
+def bundles() -> dict[str, Path]:
+    """The bundles at hand, name -> folder, sorted; the user's own hide shipped ones of the same name."""
+    cards = [card for folder in (shipped("models"), user_models()) for card in folder.glob("*/model.yaml")]
+    return dict(sorted({card.parent.name: card.parent for card in cards}.items()))

@@ -1,0 +1,153 @@
+"""Artists that put pixels straight into the figure's Agg buffer.
+
+matplotlib's AxesImage resamples, normalises and blends on every draw, and laying out a text costs a millisecond; in a picture
+that changes thirty times a second these are nearly the whole bill. The artists here are given opaque pixels at the figure's own
+resolution, or keep a rendered text as a mask, and only copy. They need a canvas that draws with Agg: QtAgg, TkAgg and Agg do.
+Positions are device pixels from the top left of the figure.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import font_manager
+from matplotlib.artist import Artist
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+
+from livecnn.geometry import Rect
+from livecnn.theme import Color
+from livecnn.types import Image
+
+if TYPE_CHECKING:
+    from matplotlib.backends.backend_agg import RendererAgg
+
+Weight = Literal["normal", "bold"]
+Align = Literal["left", "center", "right"]
+
+
+def buffer_of(renderer: RendererAgg) -> Image:
+    """The renderer's own pixels, uint8 (H, W, 4) RGBA, writable in place."""
+    return np.asarray(renderer.buffer_rgba())
+
+
+class Pixels(Artist):
+    """A picture, opaque, at the figure's own resolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = self.y = 0
+        self.picture: Image | None = None
+
+    def put(self, x: int, y: int, picture: Image) -> None:
+        """picture: uint8 (h, w, 3) RGB or (h, w, 4) RGBA with its top left pixel at (x, y); what lies outside is cut off."""
+        self.x, self.y, self.picture = x, y, picture
+
+    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]  # the base class leaves it untyped
+        if self.picture is None or not self.get_visible():
+            return
+        target = buffer_of(renderer)[max(0, self.y) :, max(0, self.x) :]
+        source = self.picture[max(0, -self.y) :, max(0, -self.x) :]
+        h, w = min(target.shape[0], source.shape[0]), min(target.shape[1], source.shape[1])
+        target[:h, :w, : source.shape[2]] = source[:h, :w]
+
+
+class Fills(Artist):
+    """Rectangles, each in one opaque colour: bars and markers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rectangles: list[tuple[Rect, Color]] = []
+
+    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
+        if not self.get_visible():
+            return
+        buffer = buffer_of(renderer)
+        for (x, y, w, h), color in self.rectangles:
+            buffer[max(0, y) : max(0, y + h), max(0, x) : max(0, x + w), :3] = color
+
+
+@lru_cache(maxsize=256)
+def _font(size: int, weight: Weight) -> ImageFont.FreeTypeFont:
+    path = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans", weight=weight))
+    return ImageFont.truetype(path, size)
+
+
+@lru_cache(maxsize=2048)
+def _mask(text: str, size: int, weight: Weight) -> tuple[npt.NDArray[np.int32], int, int]:
+    """Coverage 0-256 of the text's pixels, and where its top left pixel lies from the pen position on the baseline."""
+    font = _font(size, weight)
+    left, top, right, bottom = (round(edge) for edge in font.getbbox(text, anchor="ls"))
+    image = PillowImage.new("L", (max(1, right - left), max(1, bottom - top)), 0)
+    ImageDraw.Draw(image).text((-left, -top), text, fill=255, font=font, anchor="ls")
+    coverage = np.asarray(image).astype(np.int32)
+    return (coverage + (coverage >> 7))[:, :, None], left, top
+
+
+@lru_cache(maxsize=4096)
+def text_width(text: str, size: int, weight: Weight = "normal") -> int:
+    """Advance width of one line in pixels."""
+    return round(_font(size, weight).getlength(text))
+
+
+def shorten(text: str, width: int, size: int, weight: Weight = "normal") -> str:
+    """The text, or as much of its beginning as fits with an ellipsis."""
+    if text_width(text, size, weight) <= width:
+        return text
+    while text and text_width(text + "…", size, weight) > width:
+        text = text[:-1]
+    return text.rstrip() + "…" if text else ""
+
+
+class Label(Artist):
+    """One line of text on a baseline. Its rendered mask is kept until the words change, so drawing it again is a small copy."""
+
+    def __init__(self, color: Color, weight: Weight = "normal", align: Align = "left") -> None:
+        super().__init__()
+        self.text = ""
+        self.x = self.y = 0
+        self.size = 12
+        self.width: int | None = None
+        self.color = color
+        self.weight: Weight = weight
+        self.align: Align = align
+
+    def place(self, x: int, y: int, size: int, width: int | None = None) -> None:
+        """Baseline at y, text size in pixels; x is the left end, centre or right end. Longer text than `width` is shortened."""
+        self.x, self.y, self.size, self.width = x, y, size, width
+
+    def advance(self) -> int:
+        """Width of the whole text in pixels."""
+        return text_width(self.text, self.size, self.weight)
+
+    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
+        text = self.text if self.width is None else shorten(self.text, self.width, self.size, self.weight)
+        if not text or not self.get_visible():
+            return
+        mask, left, top = _mask(text, self.size, self.weight)
+        share = {"left": 0.0, "center": 0.5, "right": 1.0}[self.align]
+        x = self.x + left - round(share * text_width(text, self.size, self.weight))
+        _blend(buffer_of(renderer), x, self.y + top, mask, self.color)
+
+
+def _blend(buffer: Image, x: int, y: int, mask: npt.NDArray[np.int32], color: Color) -> None:
+    mask = mask[max(0, -y) :, max(0, -x) :]
+    target = buffer[max(0, y) : max(0, y) + mask.shape[0], max(0, x) : max(0, x) + mask.shape[1], :3]
+    mask = mask[: target.shape[0], : target.shape[1]]
+    under = target.astype(np.int32)
+    target[:] = under + (((np.array(color, dtype=np.int32) - under) * mask) >> 8)
+
+
+class Group(Artist):
+    """Draws its members in order: what a figure hands to the animation as one artist."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members: list[Artist] = []
+
+    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
+        for member in self.members:
+            member.draw(renderer)

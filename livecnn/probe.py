@@ -1,0 +1,78 @@
+"""Forward hooks that live exactly as long as a `with`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from types import TracebackType
+
+import torch
+from torch import nn
+
+from livecnn.errors import ModelError, nearest
+
+
+class Probe:
+    """Scores and chosen activations of a network.
+
+        with Probe(model, ["conv1", "fc1"]) as probe:
+            scores, activations = probe(x)  # x (N, C, H, W); activations: dict layer -> tensor (N, ...)
+
+    Gradients are not recorded. Training or evaluation mode is left as it is, inside and afterwards; a network that normalises
+    by batch or drops units wants `model.eval()` first. An activation is cloned where the next layer would overwrite it
+    (`inplace=True`), so it is what the layer gave. A network with a mapping `blobs` (layer -> the layer that overwrites its blob,
+    Caffe's way) shows the overwritten value under the layer's name, as Caffe's blob does.
+
+    Raises ModelError for an unknown layer, or one that did not run or gave something else than a tensor.
+    """
+
+    def __init__(self, module: nn.Module, layers: Iterable[str]) -> None:
+        self.module = module
+        self.layers = tuple(dict.fromkeys(layers))
+        blobs: Mapping[str, str] = getattr(module, "blobs", {})
+        self._modules = {layer: find_layer(module, blobs.get(layer, layer)) for layer in self.layers}
+        # Cloning costs, so it is done only in networks in which something writes in place.
+        self._clone = any(getattr(m, "inplace", False) for m in module.modules())
+        self._caught: dict[str, torch.Tensor] = {}
+        self._hooks = ExitStack()
+
+    def __enter__(self) -> Probe:
+        with ExitStack() as hooks:
+            for layer, module in self._modules.items():
+                handle = module.register_forward_hook(partial(self._catch, layer))
+                hooks.callback(handle.remove)
+            self._hooks = hooks.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._hooks.close()
+        self._caught.clear()
+
+    def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """One forward pass: what the network returned, and the activations by layer."""
+        self._caught = {}
+        with torch.inference_mode():
+            scores = self.module(x)
+        missing = [layer for layer in self.layers if layer not in self._caught]
+        if missing:
+            raise ModelError(f"layer {missing[0]!r} did not run, or gave something else than a tensor")
+        return scores, self._caught
+
+    def _catch(self, layer: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            self._caught[layer] = output.clone() if self._clone else output
+
+
+def find_layer(module: nn.Module, name: str) -> nn.Module:
+    """The sub-module of that name; raises ModelError with the nearest names."""
+    named = dict(module.named_modules())
+    if name and name in named:
+        return named[name]
+    raise ModelError(f"unknown layer {name!r}; {nearest(name, [n for n in named if n])}")
+
+
+def class_weights(module: nn.Module, units: int, classes: int) -> torch.Tensor | None:
+    """Weights (classes, units) from the units of the last hidden layer to the classes; None if no such layer feeds them."""
+    shapes = [m for m in module.modules() if isinstance(m, nn.Linear) and m.weight.shape == (classes, units)]
+    return shapes[-1].weight.detach() if shapes else None

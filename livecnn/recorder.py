@@ -1,0 +1,209 @@
+"""From pictures to a GIF, MP4 or PNG file, one picture at a time: nothing but the newest one is held.
+
+A file appears under its name when it is complete. Until then it is NAME.part beside it, and what was written so far of a
+recording that breaks off is finished and kept.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import struct
+import subprocess
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from PIL import GifImagePlugin
+from PIL import Image as PillowImage
+
+from livecnn.errors import OutputError
+from livecnn.types import Image
+
+SUFFIXES = (".gif", ".mp4")
+LEAST_DELAY = 2  # hundredths of a second; viewers slow anything faster down to 10
+
+
+class Recorder(ABC):
+    """Takes pictures with their times; use it in a `with`. Leaving it, for whatever reason, finishes the file.
+
+    Pictures are uint8 (H, W, 3) RGB, all of one size (that of the first); times are seconds on any clock and never go back.
+    Each picture lasts until the next one's time, so the film keeps real time; the last one lasts `hold` seconds.
+    """
+
+    def __init__(self, path: Path, hold: float = 0.1) -> None:
+        self.path = path
+        self.hold = hold
+        self.pictures = 0
+        self._part = path.with_name(path.name + ".part")
+        self._waiting: tuple[Image, float] | None = None
+        self._start = 0.0
+
+    def add(self, picture: Image, when: float) -> None:
+        try:
+            if self._waiting is None:
+                self._start = when
+                self._begin(picture.shape[1], picture.shape[0])
+            elif not self._flush(when):
+                return
+        except OSError as error:
+            raise self._failed(error) from error
+        self._waiting = picture, when
+
+    def close(self) -> None:
+        """Finish the file and give it its name; without a picture there is none."""
+        if self._waiting is None:
+            return
+        try:
+            self._flush(self._waiting[1] + self.hold)
+            self._waiting = None
+            self._end()
+            os.replace(self._part, self.path)
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def _flush(self, until: float) -> bool:
+        """Write the waiting picture, which lasts until then; False if that is too short to be shown."""
+        assert self._waiting is not None
+        picture, since = self._waiting
+        written = self._write(picture, since - self._start, until - self._start)
+        self.pictures += written
+        return written
+
+    def _failed(self, error: OSError) -> OutputError:
+        return OutputError(f"{self.path}: {error.strerror or error} after {self.pictures} pictures")
+
+    @abstractmethod
+    def _begin(self, width: int, height: int) -> None: ...
+
+    @abstractmethod
+    def _write(self, picture: Image, since: float, until: float) -> bool: ...
+
+    @abstractmethod
+    def _end(self) -> None: ...
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+class GifRecorder(Recorder):
+    """Animated GIF (GIF89a). Each picture has its own palette; pixels that stay are left out, so that a still part costs little."""
+
+    def _begin(self, width: int, height: int) -> None:
+        self._file = self._part.open("wb")
+        self._before: Image | None = None
+        # Logical screen without a global palette, then the application extension that makes it loop for ever.
+        self._file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
+        self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+
+    def _write(self, picture: Image, since: float, until: float) -> bool:
+        # Rounding the two ends, not their difference, keeps the sum true.
+        delay = round(100 * until) - round(100 * since)
+        if delay < LEAST_DELAY:
+            return False
+        changed = np.ones(picture.shape[:2], bool) if self._before is None else (picture != self._before).any(axis=2)
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        top, bottom = (rows[0], rows[-1] + 1) if len(rows) else (0, 1)
+        left, right = (columns[0], columns[-1] + 1) if len(columns) else (0, 1)
+        part = PillowImage.fromarray(np.ascontiguousarray(picture[top:bottom, left:right]))
+        image = part.quantize(colors=255, method=PillowImage.Quantize.MEDIANCUT, dither=PillowImage.Dither.NONE)
+        codes = np.where(changed[top:bottom, left:right], np.asarray(image), 255).astype(np.uint8)
+        coded = PillowImage.fromarray(codes, "P")
+        coded.putpalette((image.getpalette() or []) + [0] * 3)
+        blocks = GifImagePlugin.getdata(
+            coded, (int(left), int(top)), duration=10 * delay, transparency=255, disposal=1, include_color_table=True
+        )
+        for block in blocks:
+            self._file.write(block)
+        self._before = picture
+        return True
+
+    def _end(self) -> None:
+        self._file.write(b";")
+        self._file.close()
+
+
+class Mp4Recorder(Recorder):
+    """H.264 in MP4 through ffmpeg, yuv420p and an even size so that it plays everywhere; 30 pictures a second."""
+
+    RATE = 30
+
+    def _begin(self, width: int, height: int) -> None:
+        command = [find_ffmpeg(), "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
+        command += ["-r", str(self.RATE), "-i", "-", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-c:v", "libx264", "-crf", "18"]
+        command += ["-preset", "veryfast", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4", str(self._part)]
+        # A session of its own: Ctrl-C in the terminal then reaches us alone, and we end the film properly.
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+
+    def _write(self, picture: Image, since: float, until: float) -> bool:
+        count = round(until * self.RATE) - round(since * self.RATE)
+        assert self._process.stdin is not None
+        for _ in range(count):
+            self._process.stdin.write(picture.tobytes())
+        return count > 0
+
+    def _end(self) -> None:
+        _, complaint = self._process.communicate()
+        if self._process.returncode:
+            lines = complaint.decode(errors="replace").strip().splitlines() or ["failed"]
+            raise OSError(None, f"ffmpeg: {lines[-1]}")
+
+
+def find_ffmpeg() -> str:
+    """ffmpeg on PATH, else the one of the package imageio-ffmpeg. Raises OutputError that names the extra."""
+    found = shutil.which("ffmpeg")
+    if found:
+        return found
+    try:
+        import imageio_ffmpeg
+    except ImportError:
+        raise OutputError("MP4 needs ffmpeg: install it, or `pip install livecnn[video]`; GIF works without") from None
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def open_recorder(path: Path, hold: float = 0.1) -> Recorder:
+    """The recorder for a file's suffix. Raises OutputError for another suffix or a place that cannot be written to."""
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise OutputError(f"{path}: unknown suffix {path.suffix!r}; allowed: {', '.join(SUFFIXES)}")
+    if suffix == ".mp4":
+        find_ffmpeg()
+    check_writable(path)
+    return (GifRecorder if suffix == ".gif" else Mp4Recorder)(path, hold)
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder and try it, so that a run fails before its work, not after. Raises OutputError."""
+    trial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(None, "is a folder; a file name is needed")
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """The whole file or none. Raises OutputError."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+
+
+def write_png(path: Path, picture: Image) -> None:
+    """One picture, uint8 (H, W, 3) RGB. Raises OutputError."""
+    import io
+
+    buffer = io.BytesIO()
+    PillowImage.fromarray(picture).save(buffer, "PNG")
+    write_atomically(path, buffer.getvalue())

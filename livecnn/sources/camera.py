@@ -1,0 +1,76 @@
+"""A camera of this computer."""
+
+from __future__ import annotations
+
+import sys
+
+from livecnn._cv2 import cv2
+from livecnn.errors import SourceError
+from livecnn.sources import SourceOptions
+from livecnn.sources._capturing import Capturing
+from livecnn.sources._devices import trouble
+from livecnn.types import Frame
+
+# In the order to try. Media Foundation first: DirectShow opens fast, but is slow later with some cameras.
+_BACKENDS = {
+    "linux": (cv2.CAP_V4L2,),
+    "win32": (cv2.CAP_MSMF, cv2.CAP_DSHOW),
+    "darwin": (cv2.CAP_AVFOUNDATION,),
+}
+_HIGHEST = 255  # camera number; Linux has no more devices
+
+
+class Camera(Capturing):
+    """A webcam by number or by device path, e.g. "1" or "/dev/video2"; "" is number 0. The camera sets the pace.
+
+    Each frame has the size that the driver gives, whatever was asked for.
+    """
+
+    mirrored = True
+
+    def __init__(self, address: str, options: SourceOptions) -> None:
+        super().__init__(address, options)
+        self.name = f"camera {address or 0}"
+
+    def open(self) -> None:
+        """Take the device and wait for a picture. Raises SourceError: what is wrong with it, and what to try."""
+        device = self._device()
+        for backend in _BACKENDS.get(sys.platform, (cv2.CAP_ANY,)):
+            capture = cv2.VideoCapture(device, backend)
+            self._ask(capture)
+            if self._take(capture):
+                return self._live()
+        raise SourceError(f"{self.name}: {_trouble(device)}")
+
+    def read(self) -> Frame | None:
+        """The next picture; never None. Raises SourceError when the camera gives no more."""
+        image = self._next()
+        if image is None:
+            raise SourceError(f"{self.name}: lost: it gives no more pictures; is it still plugged in?")
+        return self._frame(image)
+
+    def _device(self) -> int | str:
+        address = self.address or "0"
+        if address.isdecimal() and int(address) <= _HIGHEST:
+            return int(address)
+        if sys.platform == "linux" and address.startswith("/"):
+            return address
+        allowed = f"a number from 0 to {_HIGHEST}" + (" or a device such as /dev/video2" if sys.platform == "linux" else "")
+        raise SourceError(f"camera {address!r}: no such camera; allowed: {allowed}")
+
+    def _ask(self, capture: cv2.VideoCapture) -> None:
+        """Compressed pictures first, else USB lends too little bandwidth for the size and rate asked for after it."""
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        if self.options.camera_size:
+            width, height = self.options.camera_size
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+        if self.options.camera_fps:
+            capture.set(cv2.CAP_PROP_FPS, self.options.camera_fps)
+
+
+def _trouble(device: int | str) -> str:
+    if sys.platform == "linux":
+        return trouble(f"/dev/video{device}" if isinstance(device, int) else device)
+    permission = " or not allowed (System Settings > Privacy & Security > Camera)" if sys.platform == "darwin" else ""
+    return f"gives no picture; no such camera, held by another program{permission}"

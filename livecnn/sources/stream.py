@@ -1,0 +1,50 @@
+"""A camera on the network, or a video on a server: http, https or rtsp."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from livecnn._cv2 import cv2
+from livecnn.errors import SourceError
+from livecnn.sources import SourceOptions
+from livecnn.sources._capturing import Capturing, file_interval
+from livecnn.types import Frame
+
+TIMEOUT = 4.0  # seconds without an answer, on opening and on each read
+
+
+class Stream(Capturing):
+    """Pictures as they arrive from an address (MJPEG over HTTP, RTSP, …). A video file on a server keeps its own pace and ends."""
+
+    def __init__(self, address: str, options: SourceOptions) -> None:
+        super().__init__(address, options)
+        self.name = _without_password(address)
+
+    def open(self) -> None:
+        """Connect and decode one frame. Raises SourceError if none comes."""
+        milliseconds = int(1000 * TIMEOUT)
+        limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, milliseconds, cv2.CAP_PROP_READ_TIMEOUT_MSEC, milliseconds]
+        capture = cv2.VideoCapture(self.address, cv2.CAP_FFMPEG, limits)
+        if not self._take(capture):
+            raise SourceError(f"stream {self.name}: no picture within {TIMEOUT:g} s; is the address right and the camera on?")
+        if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
+            self.interval = file_interval(capture, self.options.fps)
+        else:
+            self._live()
+
+    def read(self) -> Frame | None:
+        image = self._next()
+        if image is not None:
+            return self._frame(image)
+        if self.interval is None:
+            raise SourceError(f"stream {self.name}: lost: no picture within {TIMEOUT:g} s, or the other side hung up")
+        return None
+
+
+def _without_password(address: str) -> str:
+    """The address as it may be shown on a screen or in a recording."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address.rpartition("@")[2]
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

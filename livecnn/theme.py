@@ -1,0 +1,97 @@
+"""Colours, one type scale, spacing: everything that makes the figure look like one thing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Color = tuple[int, int, int]  # RGB, 0-255
+
+
+def _rgb(code: str) -> Color:
+    return int(code[1:3], 16), int(code[3:5], 16), int(code[5:7], 16)
+
+
+@dataclass(frozen=True)
+class Theme:
+    """Colours by role. The contrast of text and muted on card is at least 7:1 and 4.5:1 (WCAG 2.2, AAA and AA)."""
+
+    background: Color
+    card: Color
+    edge: Color
+    text: Color
+    muted: Color
+    accent: Color
+    quiet: Color  # bars of the classes that are not the top one
+    good: Color
+    bad: Color
+    not_finite: Color  # NaN and infinite activations
+
+
+THEMES = {
+    "dark": Theme(
+        background=_rgb("#0c1017"),
+        card=_rgb("#151b23"),
+        edge=_rgb("#262f3b"),
+        text=_rgb("#eef2f7"),
+        muted=_rgb("#95a0ae"),
+        accent=_rgb("#f5b031"),
+        quiet=_rgb("#3d5875"),
+        good=_rgb("#3fb950"),
+        bad=_rgb("#f4655c"),
+        not_finite=_rgb("#d6409f"),
+    ),
+    "light": Theme(
+        background=_rgb("#eceff3"),
+        card=_rgb("#ffffff"),
+        edge=_rgb("#d3d9e1"),
+        text=_rgb("#1a212b"),
+        muted=_rgb("#5b6675"),
+        accent=_rgb("#b65f00"),
+        quiet=_rgb("#a9bdd3"),
+        good=_rgb("#1a7f37"),
+        bad=_rgb("#c6261d"),
+        not_finite=_rgb("#b0207d"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Sizes in device pixels for a figure of a given size; all grow together, so that the picture stays in proportion.
+
+    scale: 1.0 at 1280x720.
+    """
+
+    scale: float
+
+    @classmethod
+    def of(cls, width: int, height: int) -> Metrics:
+        # Below 0.72 letters stop being readable; a small window then shows fewer words instead of smaller ones.
+        return cls(max(0.72, min(width / 1280, height / 720)))
+
+    def px(self, size: float) -> int:
+        return max(1, round(size * self.scale))
+
+    @property
+    def title(self) -> int:
+        return self.px(16)
+
+    @property
+    def body(self) -> int:
+        return self.px(14)
+
+    @property
+    def small(self) -> int:
+        return self.px(13)
+
+    @property
+    def gap(self) -> int:
+        return self.px(12)
+
+    @property
+    def pad(self) -> int:
+        return self.px(12)
+
+    @property
+    def header(self) -> int:
+        return self.px(42)

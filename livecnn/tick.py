@@ -1,0 +1,68 @@
+"""frame -> patch -> probe -> Tick: the one path that the live loop, the ordered run and every recording take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from types import MappingProxyType, TracebackType
+
+import numpy as np
+import torch
+from torch import nn
+
+from livecnn.patch import Cropper
+from livecnn.probe import Probe
+from livecnn.reduce import Reducer
+from livecnn.types import Floats, Frame, Tick
+
+
+class Observer:
+    """Looks at frames through a network; use it in a `with`, from one thread.
+
+    reducers: panel name -> what the panel wants of its layer. `watch` may be called from any thread; the new set is taken up
+    between two frames.
+    """
+
+    def __init__(self, module: nn.Module, cropper: Cropper, device: torch.device) -> None:
+        self.module = module.to(device).eval()
+        self.cropper = cropper
+        self.device = device
+        self._wanted: Mapping[str, Reducer] = {}
+        self._reducers: Mapping[str, Reducer] = {}
+        self._probe = Probe(module, ())
+
+    def watch(self, reducers: Mapping[str, Reducer]) -> None:
+        self._wanted = dict(reducers)
+
+    def __enter__(self) -> Observer:
+        self._probe.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._probe.__exit__(kind, value, trace)
+
+    def __call__(self, frame: Frame) -> Tick:
+        if self._wanted is not self._reducers:
+            self._rehook()
+        start = time.perf_counter()
+        patch = self.cropper(frame)
+        cropped = time.perf_counter()
+        output, activations = self._probe(patch.prepared.tensor.to(self.device))
+        with torch.inference_mode():
+            views = {name: reducer(activations[reducer.layer]) for name, reducer in self._reducers.items()}
+        scores = np.zeros(output.shape[1], np.float32) if patch.prepared.empty else probabilities(output)
+        timings = {"patch": cropped - start, "model": time.perf_counter() - cropped}
+        return Tick(frame, patch, scores, MappingProxyType(views), MappingProxyType(timings))
+
+    def _rehook(self) -> None:
+        self._probe.__exit__(None, None, None)
+        self._reducers = self._wanted
+        self._probe = Probe(self.module, (reducer.layer for reducer in self._reducers.values())).__enter__()
+
+
+def probabilities(output: torch.Tensor) -> Floats:
+    """A network's output (1, K) as probabilities (K,). What is not already a distribution is taken for logits: softmax."""
+    values = output[0].float()
+    distribution = bool((values >= 0).all()) and abs(float(values.sum()) - 1) < 1e-3
+    scores: Floats = (values if distribution else values.softmax(0)).cpu().numpy()
+    return scores

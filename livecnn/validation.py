@@ -1,0 +1,105 @@
+"""From pydantic's errors to the one line that a user reads: where, which key, what was found, what is allowed."""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from livecnn.errors import LivecnnError, nearest
+from livecnn.yamlfile import Document, Location
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with the value at a location; `row`: in which row of its text."""
+
+    location: Location
+    message: str
+    row: int | None = None
+
+
+class Misfit(ValueError):
+    """Raised inside a validator: what is wrong, at which location below the validated value, in which row of its text."""
+
+    def __init__(self, message: str, location: Location = (), row: int | None = None) -> None:
+        super().__init__(message)
+        self.location = location
+        self.row = row
+
+
+def explain(error: ValidationError, model: type[BaseModel], data: Any, at: Location = ()) -> list[Problem]:
+    """Problems by location, one each. data: what was validated as `model`; at: where that stands in the document."""
+    merged: dict[Location, Problem] = {}
+    for details in error.errors(include_url=False):
+        problem = _problem(details, model, data)
+        location = (*at, *problem.location)
+        earlier = merged.get(location)  # pydantic tells every member of a union that did not fit
+        message = f"{earlier.message} or {problem.message.rpartition('allowed: ')[2]}" if earlier else problem.message
+        merged[location] = Problem(location, message, problem.row)
+    return list(merged.values())
+
+
+def report(document: Document, problems: Iterable[Problem]) -> LivecnnError:
+    """The error to raise for the problems of a document: the first by line, and how many more there are."""
+    ordered = sorted(problems, key=lambda problem: document.line_of(_place(problem)))
+    first, more = ordered[0], len(ordered) - 1
+    key = ".".join(map(str, first.location))
+    tail = f" (and {more} more)" if more else ""
+    return document.error(f"{document.where(_place(first))}: {key}: {first.message}{tail}")
+
+
+def _place(problem: Problem) -> Location:
+    return problem.location if problem.row is None else (*problem.location, problem.row)
+
+
+def _problem(details: ErrorDetails, model: type[BaseModel], data: Any) -> Problem:
+    location = details["loc"]
+    if details["type"] == "missing":
+        return Problem(location, "nothing found; it is needed")
+    location = _within(location, data)
+    found, context = details["input"], details.get("ctx", {})
+    if isinstance(cause := context.get("error"), Misfit):
+        return Problem((*location, *cause.location), str(cause), cause.row)
+    if cause is not None:
+        return Problem(location, str(cause))
+    if details["type"] == "extra_forbidden":
+        return Problem(location, f"unknown key; {nearest(str(location[-1]), _keys(model, location[:-1]))}")
+    if details["type"] == "literal_error":
+        options = re.findall(r"'([^']*)'", context["expected"])
+        return Problem(location, f"found {reprlib.repr(found)}; {nearest(str(found), options)}")
+    return Problem(location, f"found {reprlib.repr(found)}; {_allowed(details)}")
+
+
+def _allowed(details: ErrorDetails) -> str:
+    if details["type"] in ("dict_type", "model_type"):
+        return "allowed: a mapping (`key: value` lines)"
+    message = re.sub(r"^\w+ should (be|have) ", "allowed: ", details["msg"])
+    return message.replace("array", "list").replace("tuple", "list")
+
+
+def _within(location: Location, data: Any) -> Location:
+    """The part of a location that the data has; pydantic adds its own words, such as the member of a union."""
+    kept: list[str | int] = []
+    for part in location:
+        known = range(len(data)) if isinstance(data, list) else data if isinstance(data, dict) else ()
+        if part not in known:
+            break
+        data = data[part]
+        kept.append(part)
+    return tuple(kept)
+
+
+def _keys(model: type[BaseModel], location: Location) -> list[str]:
+    """The keys that the model at a location has."""
+    for part in location:
+        inner = model.model_fields[str(part)].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)

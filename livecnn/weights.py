@@ -1,0 +1,108 @@
+"""Weights from files that strangers wrote: read without running any code, put into a network only if every tensor fits."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from livecnn.errors import ModelError
+
+FORMATS = (".safetensors", ".pt", ".pth")
+
+MOST_NAMED = 3  # tensors in a message
+
+
+def sha256(path: Path) -> str:
+    """Hex digest of a file's bytes, read piece by piece. Raises OSError."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def read(path: Path) -> dict[str, torch.Tensor]:
+    """Named tensors of a safetensors file or of a PyTorch state dict (`.pt`, `.pth`), on the CPU.
+
+    Raises ModelError for a damaged file, for one that holds anything else, and for a pickle that would run code (none is run).
+    """
+    try:
+        tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if not isinstance(tensors, Mapping):
+        raise ModelError(f"{path}: found a {type(tensors).__name__}; a state dict is needed (name -> tensor)")
+    for name, tensor in tensors.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            raise ModelError(f"{path}: found a {type(tensor).__name__} under {name!r}; a state dict is needed (name -> tensor)")
+    return dict(tensors)
+
+
+def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Copy tensors into a network. Raises ModelError naming what is missing, too many, or of another shape or type."""
+    needed: dict[str, torch.Tensor] = module.state_dict()
+    wrong = [
+        f"{name} is {_form(tensors[name])}, not {_form(tensor)}"
+        for name, tensor in needed.items()
+        if name in tensors and not _fits(tensors[name], tensor)
+    ]
+    findings = {
+        "missing": [name for name in needed if name not in tensors],
+        "unexpected": [name for name in tensors if name not in needed],
+        "wrong": wrong,
+    }
+    if any(findings.values()):
+        told = "; ".join(f"{what}: {_few(names)}" for what, names in findings.items() if names)
+        raise ModelError(f"{path}: the tensors are not those of {type(module).__name__}: {told}")
+    module.load_state_dict(tensors)
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ModelError(f"{path}: not a sound safetensors file: {_first_line(error)}") from error
+
+
+def _read_pickle(path: Path) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # advice about pickle protocols, for whoever wrote the file
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except pickle.UnpicklingError as error:
+        culprit = re.search(r"GLOBAL (\S+)", str(error))
+        reason = (
+            f"it would run code ({culprit[1]})" if culprit else f"it is damaged or holds more than tensors: {_first_line(error)}"
+        )
+        raise ModelError(f"{path}: refused, and nothing of it was run: {reason}; allowed: a plain state dict") from error
+    except Exception as error:  # on nonsense, the unpickler fails in any way there is
+        raise ModelError(f"{path}: not a sound PyTorch file: {_first_line(error)}") from error
+
+
+def _fits(tensor: torch.Tensor, needed: torch.Tensor) -> bool:
+    return tensor.shape == needed.shape and tensor.is_floating_point() == needed.is_floating_point() and not tensor.is_complex()
+
+
+def _form(tensor: torch.Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:MOST_NAMED]) + (f", … ({len(names)} in all)" if len(names) > MOST_NAMED else "")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "") or type(error).__name__
