@@ -69,7 +69,7 @@ class ModelCard(_Section):
     architecture: str
     weights: Weights
     input: dict[str, JsonValue]
-    classes: Annotated[tuple[Annotated[str, BeforeValidator(_as_text)], ...], Field(min_length=1)]
+    classes: tuple[Annotated[str, BeforeValidator(_as_text)], ...]
     licence: str
     source: str
     accuracy: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
@@ -115,8 +115,8 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
     """
     name = str(spec)
     known = paths.bundles()
-    path = known.get(name) or os.path.expanduser(name)  # noqa: PTH111  (this one takes any text)
-    if os.path.isdir(path):  # noqa: PTH112
+    path = known.get(name) or os.path.expanduser(name)  # os.path takes any text, pathlib raises
+    if os.path.isdir(path):
         bundle = _read(Path(path))
     elif usercode.SPEC.fullmatch(name):
         if not allow_code:

@@ -37,6 +37,7 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
         self.once = once
         self.slot: Slot[Frame] = Slot()
         self.error: Exception | None = None
+        self.held = False  # True: the source is read on, but the slot keeps its frame
         self._halt = Event()
         self._thread = Thread(target=self.update, name=f"capture {source.name}", daemon=True)
 
@@ -86,17 +87,21 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
         due = time.monotonic()
         for frame in self._frames():
             if interval is None:
-                self.slot.put(frame)
+                self._put(frame)
                 continue
             now = time.monotonic()
             if now > due + interval:
                 due = now  # decoding fell behind: go on from here instead of racing after the clock
             if self._halt.wait(due - now):
                 return
-            self.slot.put(replace(frame, time=time.monotonic()))
+            self._put(replace(frame, time=time.monotonic()))
             due += interval
         if interval is not None:
             self._halt.wait(due - time.monotonic())  # the last picture, too, has its time
+
+    def _put(self, frame: Frame) -> None:
+        if not self.held:
+            self.slot.put(frame)
 
     def _frames(self) -> Iterator[Frame]:
         while not self._halt.is_set():

@@ -87,6 +87,7 @@ class Screen:
         self.header = Header(theme, self.context.model, self.views, layout.name)
         self.toast, self.help = Toast(theme), Help(theme)
         self.figure.set_facecolor(hexed(theme.background))
+        self.lay_out()
 
     @property
     def canvas(self) -> FigureCanvasAgg:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as Pillow
-from PIL import ImageOps
+from PIL import ImageOps, UnidentifiedImageError
 
 from livecnn._cv2 import MAX_PIXELS
 from livecnn.errors import ImageError
@@ -36,7 +36,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
             return _decode(path)
     except ImageError:
         raise
-    except Pillow.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not a picture that can be read; allowed: {', '.join(FORMATS)}") from error
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
         raise ImageError(f"{path}: cannot be decoded: {_reason(error)}") from error

@@ -83,7 +83,7 @@ def read_idx(path: Path) -> Image:
 
 
 def fetch(folder: Path, name: str, mirrors: Sequence[str] = MIRRORS) -> Path:
-    """Download one of MNIST's files from the first mirror that has it; it appears in `folder` complete and checked, or not at all."""
+    """Download one of MNIST's files from the first mirror that has it; complete and checked, or not there at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, part = tempfile.mkstemp(dir=folder, prefix=f".{name}.")

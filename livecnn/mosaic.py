@@ -30,6 +30,8 @@ def parse(text: Any) -> Grid:
             raise Misfit(f"row {row + 1} has {len(names)} names, row 1 has {columns}; all rows need the same number", row=row)
     if max(len(grid), columns) > MOST:
         raise Misfit(f"found {len(grid)} rows and {columns} columns; at most {MOST} of each are allowed")
+    if not panels(grid):
+        raise Misfit("found empty cells only; needed: the name of a panel")
     for name in panels(grid):
         _check_rectangle(name, grid)
     return grid

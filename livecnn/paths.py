@@ -24,7 +24,7 @@ def user_models() -> Path:
 
 def layouts() -> dict[str, Path]:
     """The shipped layouts, name -> file, sorted."""
-    return {path.stem: path for path in sorted(shipped("configs").glob("*.yaml"))}
+    return dict(sorted((path.stem, path) for path in shipped("configs").glob("*.yaml")))
 
 
 def bundles() -> dict[str, Path]:

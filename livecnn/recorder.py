@@ -6,10 +6,13 @@ recording that breaks off is finished and kept.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import queue
 import shutil
 import struct
 import subprocess
+import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +22,7 @@ from PIL import GifImagePlugin
 from PIL import Image as PillowImage
 
 from livecnn.errors import OutputError
+from livecnn.outputs import check_writable
 from livecnn.types import Image
 
 SUFFIXES = (".gif", ".mp4")
@@ -91,7 +95,7 @@ class Recorder(ABC):
 
 
 class GifRecorder(Recorder):
-    """Animated GIF (GIF89a). Each picture has its own palette; pixels that stay are left out, so that a still part costs little."""
+    """Animated GIF (GIF89a). Each picture has its own palette; pixels that stay as they were are left out and cost little."""
 
     def _begin(self, width: int, height: int) -> None:
         self._file = self._part.open("wb")
@@ -176,34 +180,43 @@ def open_recorder(path: Path, hold: float = 0.1) -> Recorder:
     return (GifRecorder if suffix == ".gif" else Mp4Recorder)(path, hold)
 
 
-def check_writable(path: Path) -> None:
-    """Make the folder and try it, so that a run fails before its work, not after. Raises OutputError."""
-    trial = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise IsADirectoryError(None, "is a folder; a file name is needed")
-        trial.touch()
-        trial.unlink()
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+class InBackground:
+    """Feeds a recorder from its own thread, so that encoding never holds up a live picture.
 
+    When encoding is slower than the picture, pictures are left out; the film keeps real time all the same. Use it in a `with`;
+    leaving it finishes the file. Raises what the recorder raised, at the next `add` or on leaving.
+    """
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """The whole file or none. Raises OutputError."""
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be written: {error.strerror or error}") from error
+    WAITING = 4  # pictures, so that a slow moment of the disk costs none
 
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._queue: queue.Queue[tuple[Image, float] | None] = queue.Queue(self.WAITING)
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
-def write_png(path: Path, picture: Image) -> None:
-    """One picture, uint8 (H, W, 3) RGB. Raises OutputError."""
-    import io
+    def add(self, picture: Image, when: float) -> None:
+        if self._error is not None:
+            raise self._error
+        with contextlib.suppress(queue.Full):
+            self._queue.put_nowait((picture, when))
 
-    buffer = io.BytesIO()
-    PillowImage.fromarray(picture).save(buffer, "PNG")
-    write_atomically(path, buffer.getvalue())
+    def _run(self) -> None:
+        try:
+            with self._recorder:
+                while (item := self._queue.get()) is not None:
+                    self._recorder.add(*item)
+        except BaseException as error:
+            self._error = error
+            while self._queue.get() is not None:  # the other side must never wait on a full queue
+                pass
+
+    def __enter__(self) -> InBackground:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._queue.put(None)
+        self._thread.join()
+        if self._error is not None and value is None:
+            raise self._error

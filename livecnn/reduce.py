@@ -62,10 +62,15 @@ class Ranger:
 
 
 def encode(maps: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """Float values and the ends of their scale -> uint8 codes of the same shape."""
-    gain = LEVELS / (high - low).clamp_min(torch.finfo(maps.dtype).tiny)
+    """Float values and the ends of their scale -> uint8 codes of the same shape.
+
+    A map in which all values are the same has no range of its own: it is shown as the middle, or as the lowest if it is all 0.
+    """
+    span = high - low
+    gain = LEVELS / span.clamp_min(torch.finfo(maps.dtype).tiny)
+    flat = (span == 0) & (low != 0)
     # In place: at these sizes allocating is what costs. NaN passes through clamp; the last step catches it.
-    codes = maps.sub(low).mul_(gain).clamp_(0, LEVELS).add_(LOWEST + 0.5)
+    codes = maps.sub(low).mul_(gain).clamp_(0, LEVELS).add_(flat * (LEVELS / 2) + (LOWEST + 0.5))
     return codes.masked_fill_(~maps.isfinite(), NOT_FINITE).to(torch.uint8)
 
 

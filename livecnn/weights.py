@@ -76,20 +76,19 @@ def _read_safetensors(path: Path) -> Any:
 
 
 def _read_pickle(path: Path) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # advice about pickle protocols, for whoever wrote the file
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except pickle.UnpicklingError as error:
-        culprit = re.search(r"GLOBAL (\S+)", str(error))
-        reason = (
-            f"it would run code ({culprit[1]})" if culprit else f"it is damaged or holds more than tensors: {_first_line(error)}"
-        )
-        raise ModelError(f"{path}: refused, and nothing of it was run: {reason}; allowed: a plain state dict") from error
-    except Exception as error:  # on nonsense, the unpickler fails in any way there is
-        raise ModelError(f"{path}: not a sound PyTorch file: {_first_line(error)}") from error
+    with path.open("rb") as file:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # advice about pickle protocols, for whoever wrote the file
+                return torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            culprit = re.search(r"GLOBAL (\S+)", str(error))
+            reason = (
+                f"would run code ({culprit[1]})" if culprit else f"is damaged or holds more than tensors: {_first_line(error)}"
+            )
+            raise ModelError(f"{path}: refused, and nothing of it was run: it {reason}; allowed: a plain state dict") from error
+        except Exception as error:  # on nonsense, the unpickler fails in any way there is
+            raise ModelError(f"{path}: not a sound PyTorch file: {_first_line(error)}") from error
 
 
 def _fits(tensor: torch.Tensor, needed: torch.Tensor) -> bool:

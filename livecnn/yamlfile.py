@@ -141,7 +141,12 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
         return True
 
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        breaks = set(data) & set("\r\x85\u2028\u2029")  # PyYAML reads them back as other ones unless they are escaped
+        return self.represent_scalar(_TAG + "str", data, style='"' if breaks else None)
 
+
+_Dumper.add_representer(str, _Dumper.represent_str)
 for _name, _kind in _CORE_SCHEMA.items():
     for _class in (_Loader, _Dumper):
         _class.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_kind.pattern.pattern})\Z"), _kind.starts)

@@ -1,4 +1,4 @@
-"""The command `livecnn`: one file per sub-command, each holding a click command named `command`, imported only when it is called."""
+"""The command `livecnn`: a file per sub-command, each holding a click command named `command`, imported when it is called."""
 
 from __future__ import annotations
 

@@ -45,4 +45,4 @@ def schema(markdown: bool) -> None:
 
     from livecnn import schema as layouts
 
-    click.echo(layouts.markdown() if markdown else json.dumps(layouts.json_schema(), indent=2))
+    click.echo(layouts.markdown() if markdown else json.dumps(layouts.json_schema(), indent=2) + "\n", nl=False)

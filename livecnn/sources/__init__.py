@@ -102,7 +102,7 @@ def _parse(spec: str) -> tuple[str, str]:
     if spec.isdecimal():
         return "camera", spec
     path = Path(spec).expanduser()
-    if path.is_dir():
+    if spec and path.is_dir():
         return "folder", spec
     if path.is_file():
         return "video", spec

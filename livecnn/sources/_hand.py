@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from livecnn._cv2 import cv2
-from livecnn.types import Floats, Image
+from livecnn.sources._layer import Layer, cast
+from livecnn.types import Floats
 
 Chain = Sequence[tuple[float, float, float]]  # (x, y, radius): discs and everything between each and the next
 Ramp = Sequence[tuple[int, int, int]]  # RGB from the shade to the light
 
 _SIZE = (640, 600)  # width, height of the picture of the hand
-_TIP = (40, 190)  # the pen's tip in it
+TIP = (40, 190)  # the pen's tip in it
 _FINE = 2  # painted so many times larger, then shrunk: smooth edges
 _LAMP = np.array([-0.45, -0.62, 0.64], np.float32)  # towards the lamp; x right, y down, z to the viewer
 
@@ -45,49 +46,22 @@ _PARTS: Sequence[tuple[Chain, Ramp]] = (
 )
 
 
-@dataclass(frozen=True)
-class Hand:
-    """colour: uint8 (h, w, 3) RGB, already weighted by its coverage. kept: uint8 (h, w, 3), the share of what is below, of 255."""
-
-    colour: Image
-    kept: Image
-
-    def lay_on(self, scene: Image, x: float, y: float) -> None:
-        """Blend the hand and its shadow into a scene, the pen's tip at (x, y); parts outside are cut off."""
-        left, top = round(x) - _TIP[0], round(y) - _TIP[1]
-        height, width = scene.shape[:2]
-        rows = slice(max(top, 0), min(top + self.kept.shape[0], height))
-        columns = slice(max(left, 0), min(left + self.kept.shape[1], width))
-        if rows.start >= rows.stop or columns.start >= columns.stop:
-            return
-        own = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
-        below = scene[rows, columns]
-        cv2.multiply(below, self.kept[own], dst=below, scale=1 / 255)
-        cv2.add(below, self.colour[own], dst=below)
-
-
-def paint_hand() -> Hand:
+def paint_hand() -> Layer:
+    """The hand, its sleeve and their shadow; the pen's tip is at TIP."""
     width, height = (_FINE * side for side in _SIZE)
     colour = np.zeros((height, width, 3), np.float32)
     cover = np.zeros((height, width), np.float32)
     for chain, ramp in _PARTS:
         _paint(colour, cover, np.array(chain, np.float32) * _FINE, np.array(ramp, np.float32))
-    colour = cv2.resize(colour, _SIZE, interpolation=cv2.INTER_AREA)
-    cover = cv2.resize(cover, _SIZE, interpolation=cv2.INTER_AREA)
-    kept = (1 - cover) * (1 - _shadow(cover))
-    return Hand(np.rint(colour).astype(np.uint8), np.rint(255 * np.dstack([kept] * 3)).astype(np.uint8))
-
-
-def _shadow(cover: Floats) -> Floats:
-    """Close and dark near the pen's tip, where the hand touches the paper; wide and soft elsewhere."""
-    far = cv2.GaussianBlur(cv2.warpAffine(cover, np.float32([[1, 0, 20], [0, 1, 30]]), _SIZE), (0, 0), 16)
-    near = cv2.GaussianBlur(cv2.warpAffine(cover, np.float32([[1, 0, 5], [0, 1, 8]]), _SIZE), (0, 0), 4)
-    return np.asarray(1 - (1 - 0.32 * far) * (1 - 0.22 * near), np.float32)
+    colour, cover = (np.asarray(cv2.resize(fine, _SIZE, interpolation=cv2.INTER_AREA), np.float32) for fine in (colour, cover))
+    # Close and dark where the hand touches the paper, wide and soft where it is above it.
+    shadow = 1 - (1 - 0.32 * cast(cover, 20, 30, 16)) * (1 - 0.22 * cast(cover, 5, 8, 4))
+    return Layer.blend(colour, (1 - cover) * (1 - shadow))
 
 
 def _paint(colour: Floats, cover: Floats, chain: Floats, ramp: Floats) -> None:
     """Lay one shape over what is there, with a soft shade around it."""
-    chain[:, :2] += np.array(_TIP, np.float32) * _FINE
+    chain[:, :2] += np.array(TIP, np.float32) * _FINE
     margin = chain[:, 2:].max() + 24
     low = np.maximum(np.floor((chain[:, :2] - margin).min(axis=0)), 0).astype(int)
     high = np.ceil((chain[:, :2] + margin).max(axis=0)).astype(int)
@@ -103,11 +77,11 @@ def _paint(colour: Floats, cover: Floats, chain: Floats, ramp: Floats) -> None:
 def _fill(chain: Floats, shape: tuple[int, ...]) -> Floats:
     """1 inside the chain, 0 outside, a smooth edge."""
     mask = np.zeros(shape, np.uint8)
-    for start, end in zip(chain[:-1], chain[1:], strict=True):
+    for start, end in pairwise(chain):
         for t in np.linspace(0, 1, 40):
             x, y, radius = np.rint(16 * (start + t * (end - start))).astype(int).tolist()
             cv2.circle(mask, (x, y), radius, 255, -1, cv2.LINE_AA, 4)
-    return mask.astype(np.float32) / 255
+    return mask.astype(np.float32) / np.float32(255)
 
 
 def _shade(mask: Floats, ramp: Floats) -> Floats:

@@ -80,7 +80,8 @@ def _slant(rng: np.random.Generator) -> Points:
     """Width, shear and turn of a handwriting as one matrix for row vectors."""
     width, shear, turn = rng.uniform(0.85, 1.1), rng.normal(0.08, 0.1), np.radians(rng.normal(0, 3))
     lean = np.array([[width, 0.0], [-np.clip(shear, -0.15, 0.3), 1.0]])
-    return lean @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    turned: Points = lean @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]])
+    return turned
 
 
 def _smooth(points: Points, steps: int = 12) -> Points:

@@ -22,6 +22,7 @@ class Folder(Source):
         super().__init__(address, options)
         self.interval = 1.0 / (options.fps or 1.0)
         self._root = Path(address).expanduser()
+        self.name = self._root.name or address
         self._files: list[Path] = []
         self._next = 0
 

@@ -14,7 +14,7 @@ TIMEOUT = 4.0  # seconds without an answer, on opening and on each read
 
 
 class Stream(Capturing):
-    """Pictures as they arrive from an address (MJPEG over HTTP, RTSP, …). A video file on a server keeps its own pace and ends."""
+    """Pictures as they arrive from an address (MJPEG over HTTP, RTSP, …). A file on a server keeps its own pace and ends."""
 
     def __init__(self, address: str, options: SourceOptions) -> None:
         super().__init__(address, options)

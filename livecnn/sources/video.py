@@ -29,7 +29,7 @@ class Video(Capturing):
             raise SourceError(f"video {self._path}: {'not a file' if self._path.exists() else 'no such file'}")
         if self._path.suffix.lower() in SUFFIXES:
             raise SourceError(f"video {self._path}: a picture, not a video; for pictures give their folder: folder:DIR")
-        capture = cv2.VideoCapture(str(self._path))
+        capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)  # other decoders know few formats and print
         if not self._take(capture):
             raise SourceError(f"video {self._path}: not a video, or one without a frame that can be decoded")
         self.interval = file_interval(capture, self.options.fps)

@@ -28,14 +28,14 @@ class Augment:
     shear: float = 0.25
     stretch: float = 0.2
     thicken: float = 0.9
-    thin: float = 0.6
+    thin: float = 0.4
     bend: float = 1.2
     knots: int = 5
     zoom: float = 0.08
     shift: float = 0.8
     blur: float = 0.8
     light: float = 0.3
-    fade: float = 0.3
+    fade: float = 0.15
     noise: float = 0.08
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -51,7 +51,9 @@ class Augment:
         wide = F.max_pool2d(images, 3, 1, 1)
         narrow = -F.max_pool2d(-images, 3, 1, 1)
         amount = draw.either(1, 1, 1)
-        return images + self.thicken * amount.clamp(min=0) * (wide - images) + self.thin * (-amount).clamp(min=0) * (narrow - images)
+        return (
+            images + self.thicken * amount.clamp(min=0) * (wide - images) + self.thin * (-amount).clamp(min=0) * (narrow - images)
+        )
 
     def _linear(self, draw: _Draw) -> torch.Tensor:
         """(N, 2, 2), from the new picture's coordinates to the old one's: rotation, slant, stretch."""
@@ -70,10 +72,11 @@ class Augment:
         """
         side = images.shape[-1]
         still = torch.zeros(len(images), 2, 1)
-        turned = F.grid_sample(images, F.affine_grid(torch.cat([linear, still], 2), list(images.shape), align_corners=False), align_corners=False)
-        extent, centre = _measure(turned[:, 0])
+        grid = F.affine_grid(torch.cat([linear, still], 2), list(images.shape), align_corners=False)
+        extent, centre = _measure(F.grid_sample(images, grid, align_corners=False)[:, 0])
         zoom = (extent / BOX) * torch.exp(self.zoom * draw.either())
-        place = centre + self.shift * 2 / side * torch.stack([draw.either(), draw.either()], 1)
+        aside = self.shift * torch.stack([draw.either(), draw.either()], 1) - 0.5  # MNIST's middle is pixel 14, half a pixel off
+        place = centre + 2 / side * aside * zoom[:, None]
         theta = torch.cat([linear * zoom.view(-1, 1, 1), linear @ place.unsqueeze(2)], 2)
         return F.affine_grid(theta, list(images.shape), align_corners=False)
 

@@ -1,0 +1,59 @@
+"""What most networks trained on photographs expect: resized, and each channel normalised."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from livecnn._cv2 import cv2
+from livecnn.inputs import Pipeline
+from livecnn.types import Image, Prepared
+
+Side = Annotated[int, Field(ge=1, le=8192)]
+Mean = Annotated[float, Field(allow_inf_nan=False)]
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Plain(Pipeline):
+    """Resized to `size`, whatever the shot's proportions -> float32 (1, channels, H, W), (value - mean) / std by channel.
+
+    size: [H, W]. channels: 3 is RGB, 1 luminance. mean, std: one number a channel, or one for all.
+    scale: of the values that mean and std are meant for: 1 means 0..1, 255 means 0..255.
+    """
+
+    size: tuple[Side, Side]
+    channels: Literal[1, 3] = 3
+    mean: tuple[Mean, ...] = (0.0,)
+    std: tuple[Deviation, ...] = (1.0,)
+    scale: Literal[1, 255] = 1
+
+    @model_validator(mode="after")
+    def _number_a_channel(self) -> Plain:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, self.channels):
+                raise ValueError(f"{name} has {len(values)} numbers; allowed: 1 or {self.channels}, one a channel")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, *self.size)
+
+    def __call__(self, shot: Image) -> Prepared:
+        import torch
+
+        seen = _resized(shot, self.size)
+        if self.channels == 1:
+            seen = np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
+        values = torch.from_numpy(seen).reshape(*self.size, self.channels) * (self.scale / 255)
+        normal = (values - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return Prepared(normal.permute(2, 0, 1)[None].contiguous(), seen)
+
+
+def _resized(shot: Image, size: tuple[int, int]) -> Image:
+    """Averages where it shrinks, so that fine texture does not turn into moiré; interpolates where it grows."""
+    height, width = size
+    shrinks = shot.shape[0] > height or shot.shape[1] > width
+    mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.ascontiguousarray(shot), (width, height), interpolation=mode), np.uint8)

@@ -1,0 +1,125 @@
+"""The three loops: capture -> model -> display, each working on the newest item only.
+
+The capture thread publishes frames, the model thread turns the newest one into a Tick, and the display (the window's animation,
+or a plain loop without a window) asks `ready` and takes `scene`. A slow model never slows the picture, and a slow picture
+never lets old frames pile up.
+"""
+
+from __future__ import annotations
+
+import time
+from threading import Event, Thread
+from types import TracebackType
+
+from livecnn.capture import Capture
+from livecnn.slot import Slot
+from livecnn.stats import Stats
+from livecnn.tick import Observer
+from livecnn.types import Frame, Scene, Tick
+
+# A frame whose pass through the network will be ready within this time is shown together with it; a slower network is not
+# waited for. Seconds.
+PATIENCE = 0.012
+
+
+class ModelLoop:
+    """The model thread: newest frame in, newest tick out."""
+
+    def __init__(self, observer: Observer, frames: Slot[Frame]) -> None:
+        self.ticks: Slot[Tick] = Slot()
+        self.error: Exception | None = None
+        self._observer, self._frames = observer, frames
+        self._halt = Event()
+        self._thread = Thread(target=self._run, name="model", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Idempotent; a pass that is under way is waited for. Call after the capture stopped, which wakes this thread."""
+        self._halt.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        seen = 0
+        try:
+            with self._observer as observe:
+                while not self._halt.is_set():
+                    version, frame = self._frames.wait(seen)
+                    if frame is None or version == seen:
+                        return  # the capture has ended, and its last frame is done
+                    seen = version
+                    self.ticks.put(observe(frame))
+        except Exception as error:
+            self.error = error
+        finally:
+            self.ticks.close()
+
+
+class Live:
+    """Runs the first two loops and tells the third one when there is something new to show. Use it in a `with`."""
+
+    def __init__(self, capture: Capture, observer: Observer, stats: Stats) -> None:
+        self.capture, self.observer, self.stats = capture, observer, stats
+        self.mirrored = capture.source.mirrored
+        self._model = ModelLoop(observer, capture.slot)
+        self._tick_version = 0
+        self._shown_seq = -1
+
+    def __enter__(self) -> Live:
+        self.capture.start()
+        self._model.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.capture.stop()
+        self._model.stop()
+
+    @property
+    def frozen(self) -> bool:
+        return bool(self.capture.held)
+
+    def freeze(self, frozen: bool) -> None:
+        """Keep the picture, or go on; the source is drained either way, so that going on shows the present."""
+        self.capture.held = frozen
+
+    def refresh(self) -> None:
+        """Pass the newest frame through the network once more: something that the panels ask of it has changed."""
+        frame = self.capture.slot.get()[1]
+        if frame is not None:
+            self.capture.slot.put(frame)
+
+    def ready(self) -> bool:
+        """Is there anything new to show? Raises what ended one of the loops."""
+        version, tick = self._model.ticks.get()
+        if tick is not None and version != self._tick_version:
+            return True
+        for error in (self.capture.error, self._model.error):
+            if error is not None:
+                raise error
+        frame = self.capture.slot.get()[1]
+        return tick is not None and frame is not None and frame.seq > self._shown_seq and _waited(frame)
+
+    @property
+    def over(self) -> bool:
+        """The source has ended and everything was shown."""
+        return self._model.ticks.closed and not self.ready()
+
+    def wait(self, timeout: float) -> None:
+        """Sleep until the next tick, `timeout` seconds at most."""
+        self._model.ticks.wait(self._tick_version, timeout)
+
+    def scene(self) -> Scene:
+        """What to show now; only when `ready` said so."""
+        self._tick_version, tick = self._model.ticks.get()
+        newest = self.capture.slot.get()[1]
+        assert tick is not None
+        assert newest is not None
+        frame = newest if _waited(newest) or tick.frame.seq < self._shown_seq else tick.frame
+        self._shown_seq = frame.seq
+        return Scene(frame, tick, self.stats.status(self.capture.status(), frozen=self.frozen, mirrored=self.mirrored))
+
+
+def _waited(frame: Frame) -> bool:
+    return time.monotonic() - frame.time > PATIENCE

@@ -1,0 +1,98 @@
+"""Writing files so that they are whole or not there, and finding out beforehand that they cannot be written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+
+from PIL import Image as PillowImage
+
+from livecnn.errors import OutputError
+from livecnn.types import Image, Tick
+
+
+def check_writable(path: Path) -> None:
+    """Make the folder and try it, so that a run fails before its work, not after. Raises OutputError."""
+    trial = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(None, "it is a folder; a file name is needed")
+        trial.touch()
+        trial.unlink()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def cannot_write(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """The whole file or none. Raises OutputError."""
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise cannot_write(path, error) from error
+
+
+def write_png(path: Path, picture: Image) -> None:
+    """One picture, uint8 (H, W, 3) RGB. Raises OutputError."""
+    buffer = io.BytesIO()
+    PillowImage.fromarray(picture).save(buffer, "PNG")
+    write_atomically(path, buffer.getvalue())
+
+
+class ScoresTable:
+    """`--scores FILE.csv`: a row per pass through the network, written as it happens, so that nothing is lost by a crash.
+
+    Columns: index, name, label (empty where unknown), top_class (empty when there is nothing in the box), top_score, then a
+    probability per class, by name.
+    """
+
+    def __init__(self, path: Path, classes: Sequence[str]) -> None:
+        self.path, self.classes = path, tuple(classes)
+        self._rows = 0
+        self._last: Tick | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
+            self._writer = csv.writer(self._file, lineterminator="\n")
+            self._writer.writerow(["index", "name", "label", "top_class", "top_score", *self.classes])
+        except OSError as error:
+            raise cannot_write(path, error) from error
+
+    def add(self, tick: Tick) -> None:
+        """Write a row, unless this pass has one already. Raises OutputError."""
+        if tick is self._last:
+            return
+        self._last = tick
+        empty = tick.patch.prepared.empty
+        top = int(tick.scores.argmax())
+        name, score = ("", 0.0) if empty else (self.classes[top], float(tick.scores[top]))
+        row = [self._rows, tick.frame.name, tick.frame.label, name, f"{score:.6f}", *(f"{s:.6f}" for s in tick.scores)]
+        try:
+            self._writer.writerow(row)
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        self._rows += 1
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+
+    def __enter__(self) -> ScoresTable:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()

@@ -1,0 +1,247 @@
+"""The main job: a source, a network and a layout put together; in a window, without one, or picture by picture in order."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tqdm import tqdm
+
+from livecnn import bundles
+from livecnn.bundles import Bundle
+from livecnn.capture import Capture
+from livecnn.config import Layout, check_layout, load_layout
+from livecnn.controls import Controls
+from livecnn.device import pick
+from livecnn.drawer import Context
+from livecnn.errors import ConfigError, SourceError
+from livecnn.figure import Screen
+from livecnn.live import Live
+from livecnn.outputs import ScoresTable, check_writable
+from livecnn.patch import Cropper
+from livecnn.probe import class_weights
+from livecnn.recorder import InBackground, Recorder, open_recorder
+from livecnn.sources import Source, SourceOptions, open_source
+from livecnn.stats import Stats, write_stats
+from livecnn.theme import THEMES
+from livecnn.tick import Observer
+from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
+from livecnn.window import Window, backend, has_display
+
+RECORDINGS = Path("recordings")
+UNSEEN_FRAMES = 150  # recorded where there is no display and nobody said how many
+CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
+IDLE = 0.02  # seconds between two looks at the loops where there is no window to keep alive
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What `livecnn run` was told; None where the layout or the source decides.
+
+    frames: end after so many ticks. once: end with the source instead of starting it over.
+    """
+
+    config: str = "lenet"
+    source: str | None = None
+    model: str | None = None
+    device: str = "auto"
+    record: Path | None = None
+    headless: bool = False
+    frames: int | None = None
+    overrides: tuple[str, ...] = ()
+    stats: Path | None = None
+    scores: Path | None = None
+    fullscreen: bool = False
+    once: bool = False
+    allow_code: bool = False
+    source_options: SourceOptions = field(default_factory=SourceOptions)
+
+
+class Enough(Exception):
+    """As many ticks as were asked for have been shown."""
+
+
+class Sinks:
+    """What every tick leaves behind: statistics, a row of scores, a picture of the recording."""
+
+    def __init__(
+        self, stats: Stats, table: ScoresTable | None, recorder: Recorder | InBackground | None, frames: int | None
+    ) -> None:
+        self.stats = stats
+        self._table, self._recorder, self._frames = table, recorder, frames
+
+    def take(self, screen: Screen, work: float, *, live: bool) -> None:
+        """The screen's scene is on show now; raises Enough after the last tick that was asked for."""
+        assert screen.scene is not None
+        scene = screen.scene
+        self.stats.shown(scene, work, live=live)
+        if self._table is not None:
+            self._table.add(scene.tick)
+        if self._recorder is not None:
+            self._recorder.add(screen.pixels(), time.monotonic() if live else scene.frame.time)
+        if self.stats.ticks == self._frames:
+            raise Enough
+
+
+def run(options: RunOptions) -> None:
+    """Everything that can be wrong is found before the first picture; everything opened is closed whatever happens.
+
+    Raises LivecnnError for a mistake or a device that fails, KeyboardInterrupt for Ctrl-C.
+    """
+    unseen = not options.headless and not has_display()
+    if unseen:
+        options = _into_recording(options)
+    layout = load_layout(options.config, options.overrides)
+    views = load_views(layout)
+    bundle = bundles.load(options.model or layout.model, allow_code=options.allow_code)
+    for view in views:
+        check_layout(view, bundle.shapes(), bundle.classes)
+    toolkit = "agg" if options.headless else backend()
+    stats = Stats(toolkit, str(pick(options.device)))
+    screen = Screen(layout, context_of(bundle), [view.name for view in views])
+    source = open_source(options.source or layout.source, options.source_options)
+    ordered = options.headless and options.frames is not None
+    with ExitStack() as stack:
+        sinks = Sinks(stats, *_open_files(stack, options, bundle, ordered), options.frames)
+        stack.enter_context(source)
+        if source.note:
+            print(f"livecnn: {source.note}", file=sys.stderr)
+        observer = Observer(
+            bundle.module, Cropper(bundle.pipeline, box_share(layout, source), layout.box.finder), pick(options.device)
+        )
+        observer.watch(screen.reducers)
+        state = SourceStatus(name=source.name)
+        try:
+            if ordered:
+                state = _run_in_order(options, source, observer, screen, sinks)
+            else:
+                state = _run_live(options, source, observer, screen, sinks, views, toolkit)
+        finally:
+            if options.stats is not None:
+                write_stats(options.stats, stats.report(state))
+    _tell(options, source, unseen)
+
+
+def load_views(layout: Layout) -> list[Layout]:
+    """The layouts that the key v walks through, this one among them. Raises ConfigError if one wants another network."""
+    loaded = [load_layout(view) for view in layout.views]
+    views = [layout if view.name == layout.name else view for view in loaded]
+    if layout not in views:
+        views.insert(0, layout)
+    for view in views:
+        if view.model != layout.model:
+            raise ConfigError(f"view {view.name!r} shows the model {view.model!r}, this layout {layout.model!r}; views share one")
+    return views
+
+
+def context_of(bundle: Bundle) -> Context:
+    """What panels have to know about a network."""
+    classes = bundle.classes
+    return Context(
+        model=bundle.name,
+        classes=classes,
+        shapes=bundle.shapes(),
+        class_weights=lambda units: class_weights(bundle.module, units, len(classes)),
+        theme=THEMES["dark"],
+    )
+
+
+def box_share(layout: Layout, source: Source) -> float:
+    """Side of the box as a share of the frame's short side."""
+    if layout.box.size != "auto":
+        return layout.box.size
+    return CAMERA_BOX if source.camera_like else WHOLE_BOX
+
+
+def _into_recording(options: RunOptions) -> RunOptions:
+    """No display: the same run, into a file."""
+    record = options.record or RECORDINGS / time.strftime("livecnn-%Y%m%d-%H%M%S.gif")
+    return replace(options, headless=True, record=record, frames=options.frames or UNSEEN_FRAMES)
+
+
+def _open_files(
+    stack: ExitStack, options: RunOptions, bundle: Bundle, ordered: bool
+) -> tuple[ScoresTable | None, Recorder | InBackground | None]:
+    """Open the files of a run, or raise OutputError before anything else was done."""
+    if options.stats is not None:
+        check_writable(options.stats)
+    table = None if options.scores is None else stack.enter_context(ScoresTable(options.scores, bundle.classes))
+    if options.record is None:
+        return table, None
+    recorder = open_recorder(options.record)
+    return table, stack.enter_context(recorder) if ordered else stack.enter_context(InBackground(recorder))
+
+
+def _run_in_order(options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks) -> SourceStatus:
+    """Every picture is one tick, in order, as fast as it goes: the same pictures give the same files."""
+    status = SourceStatus("live", source.name, source.note)
+    bar = tqdm(total=options.frames, unit="picture", disable=None, leave=False)
+    with bar, observer as observe, contextlib.suppress(Enough):
+        for frame in in_order(source, once=options.once):
+            start = time.perf_counter()
+            screen.show(Scene(frame, observe(frame), LoopStatus(status, mirrored=source.mirrored)))
+            screen.draw()
+            bar.update()
+            sinks.take(screen, time.perf_counter() - start, live=False)
+        return replace(status, state="ended")
+    return status
+
+
+def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
+    """The frames of an open source, again and again unless `once`. Raises SourceError if it has none."""
+    while True:
+        frame = source.read()
+        if frame is None:
+            raise SourceError(f"{source.name}: no picture in it")
+        while frame is not None:
+            yield frame
+            frame = source.read()
+        if once:
+            return
+        source.rewind()
+
+
+def _run_live(
+    options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks, views: list[Layout], toolkit: str
+) -> SourceStatus:
+    """Three loops, until the window is closed, the source has ended or there were ticks enough."""
+    capture = Capture(source, once=options.once)
+    status = capture.status()
+    with Live(capture, observer, sinks.stats) as live, contextlib.suppress(Enough):
+        try:
+            if toolkit == "agg":
+                _show_unseen(live, screen, sinks)
+            else:
+                window = Window(screen, live, toolkit, lambda work: sinks.take(screen, work, live=True))
+                window.controls = Controls(live, screen, window, views, RECORDINGS)
+                window.run(fullscreen=options.fullscreen)
+        finally:
+            status = capture.status()
+    return status
+
+
+def _show_unseen(live: Live, screen: Screen, sinks: Sinks) -> None:
+    """The window's loop without a window."""
+    while not live.over:
+        if not live.ready():
+            live.wait(IDLE)
+            continue
+        start = time.perf_counter()
+        screen.show(live.scene())
+        screen.draw()
+        sinks.take(screen, time.perf_counter() - start, live=True)
+
+
+def _tell(options: RunOptions, source: Source, unseen: bool) -> None:
+    """What there is to know when it is over."""
+    if source.skipped:
+        print(f"livecnn: skipped {len(source.skipped)}: {'; '.join(source.skipped[:5])}", file=sys.stderr)
+    if options.record is not None and options.record.exists():
+        print(f"recorded {options.record} ({options.record.stat().st_size / 1e6:.1f} MB)")
+    if unseen:
+        print("There is no display here, so this went into a file. For a window, run livecnn on a desktop, or set DISPLAY.")

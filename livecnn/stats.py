@@ -1,0 +1,136 @@
+"""Rates, ages and counts of a run: for the header while it lasts, and for `--stats` at its end."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from livecnn.outputs import write_atomically
+from livecnn.types import LoopStatus, Scene, SourceStatus
+
+RECENT = 60  # ticks that the rates on screen are taken over
+KEPT = 100_000  # newest samples behind the percentiles: an hour at 28 a second, and bounded for ever
+
+
+class Rate:
+    """Events a second over the newest ones."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=RECENT)
+
+    def event(self, now: float) -> None:
+        self._times.append(now)
+
+    def value(self) -> float | None:
+        if len(self._times) < 2 or self._times[-1] <= self._times[0]:
+            return None
+        return (len(self._times) - 1) / (self._times[-1] - self._times[0])
+
+
+class Stats:
+    """Told of every tick that was shown. Times are `time.monotonic()`, in seconds."""
+
+    def __init__(self, backend: str, device: str) -> None:
+        self.ticks = 0
+        self._backend, self._device = backend, device
+        self._first = self._last = 0.0
+        self._rss = _resident_mb()
+        self._first_seq: int | None = None
+        self._last_seq = -1
+        self._last_tick: object = None
+        self._frames = self._passes = self._duplicates = 0
+        self._display, self._model = Rate(), Rate()
+        self._work: deque[float] = deque(maxlen=KEPT)
+        self._ages: deque[float] = deque(maxlen=KEPT)
+        self._model_age: float | None = None
+        self._model_seconds: float | None = None
+
+    def shown(self, scene: Scene, work: float, *, live: bool = True) -> None:
+        """The scene is on screen now; `work` seconds went into its tick. live: its frame's time is on the monotonic clock."""
+        now = time.monotonic()
+        self._first = self._first or now
+        self._last = now
+        self.ticks += 1
+        self._work.append(work)
+        if self._first_seq is None:
+            self._first_seq = scene.frame.seq
+        if scene.frame.seq > self._last_seq:
+            self._last_seq = scene.frame.seq
+            self._frames += 1
+            self._display.event(now)
+            if live:
+                self._ages.append(now - scene.frame.time)
+        else:
+            self._duplicates += 1
+        if scene.tick is not self._last_tick:
+            self._last_tick = scene.tick
+            self._passes += 1
+            self._model.event(now)
+            self._model_seconds = scene.tick.timings.get("model")
+            self._model_age = now - scene.tick.frame.time if live else None
+
+    def status(self, source: SourceStatus, *, frozen: bool = False, mirrored: bool = False) -> LoopStatus:
+        """For the header and the status panel."""
+        return LoopStatus(
+            source=source,
+            display_fps=self._display.value(),
+            model_fps=self._model.value(),
+            model_ms=_ms(self._model_seconds),
+            picture_age=_ms(self._ages[-1]) if self._ages else None,
+            model_age=_ms(self._model_age),
+            frozen=frozen,
+            mirrored=mirrored,
+        )
+
+    def report(self, source: SourceStatus) -> dict[str, Any]:
+        """The fields of `--stats`; null where nothing was measured.
+
+        seconds: from the first tick to the last. dropped: frames that the source delivered and nobody saw; duplicates: ticks whose frame had been shown before.
+        """
+        seconds = self._last - self._first
+        delivered = 0 if self._first_seq is None else self._last_seq - self._first_seq + 1
+        return {
+            "ticks": self.ticks,
+            "seconds": round(seconds, 3),
+            "display_fps": _per_second(self._frames, seconds),
+            "model_fps": _per_second(self._passes, seconds),
+            "tick_ms": _percentiles(self._work),
+            "frame_age_ms": _percentiles(self._ages),
+            "dropped": delivered - self._frames,
+            "duplicates": self._duplicates,
+            "reconnects": source.reconnects,
+            "source_state": source.state,
+            "backend": self._backend,
+            "device": self._device,
+            "rss_mb": {"start": self._rss, "end": _resident_mb()},
+        }
+
+
+def write_stats(path: Path, report: dict[str, Any]) -> None:
+    """Raises OutputError."""
+    write_atomically(path, (json.dumps(report, indent=2) + "\n").encode())
+
+
+def _per_second(events: int, seconds: float) -> float | None:
+    return round((events - 1) / seconds, 2) if events > 1 and seconds > 0 else None
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else 1000 * seconds
+
+
+def _percentiles(seconds: deque[float]) -> dict[str, float | None]:
+    if not seconds:
+        return {"p50": None, "p95": None}
+    p50, p95 = np.percentile(np.fromiter(seconds, float) * 1000, [50, 95])
+    return {"p50": round(float(p50), 3), "p95": round(float(p95), 3)}
+
+
+def _resident_mb() -> float:
+    return round(psutil.Process().memory_info().rss / 2**20, 1)

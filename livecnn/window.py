@@ -1,0 +1,170 @@
+"""The window: matplotlib's own, in Qt or else in Tk, with a FuncAnimation that ticks when there is something new."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.animation import FuncAnimation
+from matplotlib.artist import Artist
+from matplotlib.backend_bases import FigureManagerBase, KeyEvent, MouseEvent, TimerBase
+
+from livecnn.controls import Controls
+from livecnn.errors import UsageError
+from livecnn.figure import Screen
+from livecnn.live import Live
+
+POLL = 3  # milliseconds between two questions whether there is something new; it costs some microseconds
+
+
+def has_display() -> bool:
+    """Can a window be opened? On X11 and Wayland that takes a display to be named."""
+    return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def backend() -> str:
+    """ "qtagg" with PySide6 (or another Qt for Python), else "tkagg". Raises UsageError if there is neither."""
+    for name in ("qtagg", "tkagg"):
+        try:
+            importlib.import_module(f"matplotlib.backends.backend_{name}")
+        except ImportError:
+            continue
+        return name
+    raise UsageError("no window toolkit: `pip install PySide6-Essentials`, install Tk for Python, or use --headless")
+
+
+class NewestTimer:
+    """Event source of the animation: asks often, fires only when there is something to show.
+
+    FuncAnimation's own timer fires at an interval counted from the end of the last tick, and redraws whether or not anything
+    has changed; this one leaves the pace to the source and costs next to nothing while nothing moves.
+    """
+
+    def __init__(
+        self,
+        timer: TimerBase,
+        ready: Callable[[], bool],
+        done: Callable[[float], None],
+        failed: Callable[[BaseException], None],
+    ) -> None:
+        """done: told after a tick how many seconds it took until its pixels were on the window."""
+        self.interval = POLL  # FuncAnimation sets it; the poll interval stays
+        self._timer, self._ready, self._done, self._failed = timer, ready, done, failed
+        self._callbacks: list[Callable[[], Any]] = []
+        timer.add_callback(self._poll)
+
+    def add_callback(self, callback: Callable[[], Any]) -> None:
+        self._callbacks.append(callback)
+
+    def remove_callback(self, callback: Callable[[], Any]) -> None:
+        self._callbacks.remove(callback)
+
+    def start(self) -> None:
+        self._timer.start()
+
+    def stop(self) -> None:
+        self._timer.stop()
+
+    def _poll(self) -> bool:
+        # Toolkits swallow an exception in a callback or freeze on it; it is kept, and raised when the window has closed.
+        try:
+            if self._ready():
+                start = time.perf_counter()
+                for callback in list(self._callbacks):
+                    callback()
+                self._done(time.perf_counter() - start)
+        except BaseException as error:
+            self._failed(error)
+        return True
+
+
+class Window:
+    """Shows a screen until it is closed, `quit` is called, or something fails. `run` blocks, on the main thread.
+
+    after_tick: told, when a tick's pixels are on the window, how many seconds it took; an exception of its closes the window.
+    """
+
+    def __init__(self, screen: Screen, live: Live, toolkit: str, after_tick: Callable[[float], None]) -> None:
+        self.screen, self.live = screen, live
+        self.controls: Controls | None = None
+        self._error: BaseException | None = None
+        # A key that means something here must not also open matplotlib's own dialogues.
+        mpl.rcParams.update({key: [] for key in mpl.rcParams if key.startswith("keymap.")})
+        mpl.rcParams["toolbar"] = "None"
+        canvas_class = importlib.import_module(f"matplotlib.backends.backend_{toolkit}").FigureCanvas
+        self.manager: FigureManagerBase = canvas_class.new_manager(screen.figure, 1)
+        self.manager.set_window_title("livecnn")
+        canvas = screen.figure.canvas
+        canvas.mpl_connect("key_press_event", self._guarded(self._key))
+        canvas.mpl_connect("button_press_event", self._guarded(self._click))
+        canvas.mpl_connect("close_event", lambda _: self.quit())
+        self._timer = NewestTimer(canvas.new_timer(interval=POLL), self._something_new, after_tick, self._fail)
+
+    def run(self, *, fullscreen: bool = False) -> None:
+        """Raises whatever ended the window, KeyboardInterrupt included."""
+        self._animation = FuncAnimation(
+            self.screen.figure,
+            self._tick,
+            init_func=lambda: [self.screen.stage],
+            blit=True,
+            cache_frame_data=False,
+            interval=POLL,
+            event_source=self._timer,
+        )
+        self.manager.show()
+        if fullscreen:
+            self.toggle_fullscreen()
+        try:
+            self.screen.figure.canvas.start_event_loop()
+        finally:
+            self._timer.stop()
+            self.manager.destroy()
+        if self._error is not None:
+            raise self._error
+
+    def redraw(self) -> None:
+        self.screen.canvas.draw()
+
+    def toggle_fullscreen(self) -> None:
+        self.manager.full_screen_toggle()
+
+    def quit(self) -> None:
+        """Close the window; `run` then returns. Idempotent."""
+        self._timer.stop()
+        self.screen.figure.canvas.stop_event_loop()
+
+    def _something_new(self) -> bool:
+        if self.live.over:
+            self.quit()
+            return False
+        return self.live.ready()
+
+    def _tick(self, _frame: int) -> list[Artist]:
+        self.screen.show(self.live.scene())
+        return [self.screen.stage]
+
+    def _key(self, event: KeyEvent) -> None:
+        if self.controls is not None:
+            self.controls.press(event.key)
+
+    def _click(self, event: MouseEvent) -> None:
+        if self.controls is not None:
+            self.controls.click(event.x, self.screen.figure.bbox.height - event.y)
+
+    def _guarded(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
+        def guarded(event: Any) -> None:
+            try:
+                handler(event)
+            except BaseException as error:
+                self._fail(error)
+
+        return guarded
+
+    def _fail(self, error: BaseException) -> None:
+        self._error = self._error or error
+        self.quit()

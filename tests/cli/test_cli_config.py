@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from livecnn import paths, schema
+from livecnn.cli import main
+from livecnn.config import load_layout
+
+LAYOUT = """\
+layout: maps
+panels:
+  maps: {kind: feature_maps, layer: CONV, channels: 0-2}
+"""
+
+
+def test_list_names_every_shipped_layout_and_says_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == list(paths.layouts())
+    assert all(load_layout(name).description in line for name, line in zip(paths.layouts(), lines, strict=True))
+
+
+@pytest.mark.parametrize("name", paths.layouts())
+def test_every_shipped_layout_is_fine(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "check", name]) == 0
+    count = len(load_layout(name).panels)
+    assert capsys.readouterr().out == f"{name}: fine: {count} panels, model lenet-mnist\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0-2", "0-2, colours: 3", ":3: panels.maps.colours: unknown key; did you mean 'colormap'?"),
+        ("CONV", "conv9", ":3: panels.maps.layer: unknown layer 'conv9'; did you mean 'conv1'?"),
+        ("0-2", "20", ":3: panels.maps.channels: channel 20: conv1 has 20 (0-19)"),
+        ("layout: maps", "layout: maps\nmodel: nix", "livecnn: nix: neither a model that is at hand nor a bundle's folder"),
+        ("layout: maps", "layout: maps\nmodel: usernet:make", "livecnn: usernet:make: this would run Python code"),
+    ],
+)
+def test_check_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(LAYOUT.replace(old, new).replace("CONV", "conv1"))
+    assert main(["config", "check", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_check_with_a_model_from_code(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "usernet.py").write_text(
+        "from torch import nn\ndef make(): return nn.Sequential(nn.Conv2d(1, 3, 28), nn.Flatten())"
+    )
+    (tmp_path / "mine.yaml").write_text(f"model: usernet:make\n{LAYOUT.replace('CONV', 'JUST')}".replace("JUST", "'0'"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    assert main(["config", "check", "mine.yaml", "--allow-code"]) == 0
+    out, err = capsys.readouterr()
+    assert out == "mine.yaml: fine: 1 panel, model usernet:make\n"
+    assert err == f"livecnn: --allow-code: running {tmp_path / 'usernet.py'}\n"
+
+
+def test_schema_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema.json_schema()
+
+
+def test_schema_as_the_page_in_docs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "schema", "--markdown"]) == 0
+    assert capsys.readouterr().out == schema.markdown()

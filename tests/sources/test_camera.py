@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from livecnn._cv2 import cv2
+from livecnn.errors import SourceError
+from livecnn.sources import SourceOptions, open_source
+
+BLUE = np.zeros((48, 64, 3), np.uint8)
+BLUE[..., 0] = 255  # in OpenCV's order
+
+
+def on(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    monkeypatch.setattr("livecnn.sources.camera.sys", SimpleNamespace(platform=platform))
+
+
+@pytest.fixture(autouse=True)
+def _linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "linux")
+
+
+@pytest.mark.parametrize(
+    ("spec", "device", "name"),
+    [("camera", 0, "camera 0"), ("camera:1", 1, "camera 1"), ("camera:/dev/video2", "/dev/video2", "camera /dev/video2")],
+)
+def test_frames_of_a_camera(fake_cv2: type, spec: str, device: object, name: str) -> None:
+    fake_cv2.devices[device] = [BLUE] * 3
+    with open_source(spec) as source:
+        before = time.monotonic()
+        frames = [source.read(), source.read()]
+        after = time.monotonic()
+    assert (source.name, source.interval, source.mirrored, source.camera_like) == (name, None, True, True)
+    for seq, frame in enumerate(frames):
+        assert frame is not None
+        assert (frame.seq, frame.name) == (seq, name)
+        assert before <= frame.time <= after
+        assert frame.image.shape == (48, 64, 3)
+        assert frame.image[0, 0].tolist() == [0, 0, 255]
+    assert fake_cv2.opened[0].released
+
+
+def test_compression_is_asked_for_first_then_size_then_rate(fake_cv2: type) -> None:
+    fake_cv2.devices[0] = [BLUE]
+    with open_source("camera", SourceOptions(camera_size=(1280, 720), camera_fps=60)):
+        assert fake_cv2.opened[0].asked == [
+            (cv2.CAP_PROP_FOURCC, int.from_bytes(b"MJPG", "little")),
+            (cv2.CAP_PROP_FRAME_WIDTH, 1280),
+            (cv2.CAP_PROP_FRAME_HEIGHT, 720),
+            (cv2.CAP_PROP_FPS, 60),
+        ]
+
+
+def test_a_camera_that_is_lost(fake_cv2: type) -> None:
+    fake_cv2.devices[0] = [BLUE, BLUE]
+    with open_source("camera") as source:
+        assert source.read() is not None
+        with pytest.raises(SourceError, match="camera 0: lost: it gives no more pictures"):
+            source.read()
+
+
+@pytest.mark.parametrize(
+    ("platform", "backends"),
+    [
+        ("linux", [cv2.CAP_V4L2]),
+        ("win32", [cv2.CAP_MSMF, cv2.CAP_DSHOW]),
+        ("darwin", [cv2.CAP_AVFOUNDATION]),
+        ("freebsd", [cv2.CAP_ANY]),
+    ],
+)
+def test_every_backend_is_tried_and_given_back(
+    fake_cv2: type, monkeypatch: pytest.MonkeyPatch, platform: str, backends: list[int]
+) -> None:
+    on(monkeypatch, platform)
+    with pytest.raises(SourceError, match="camera 9: "):
+        open_source("camera:9").open()
+    assert [capture.backend for capture in fake_cv2.opened] == backends
+    assert all(capture.released for capture in fake_cv2.opened)
+
+
+def test_directshow_helps_out(fake_cv2: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "win32")
+    fake_cv2.devices[0] = [BLUE, BLUE]
+    fake_cv2.working.add(cv2.CAP_DSHOW)
+    with open_source("camera") as source:
+        assert source.read() is not None
+    assert [capture.released for capture in fake_cv2.opened] == [True, True]
+
+
+def test_macos_is_told_about_permission(fake_cv2: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "darwin")
+    with pytest.raises(SourceError, match=r"no such camera, held by another program or not allowed .*Privacy"):
+        open_source("camera").open()
+    assert fake_cv2.opened[0].released
+
+
+@pytest.mark.parametrize("address", ["front", "-1", "99999999999", "256"])
+def test_addresses_that_name_no_camera(fake_cv2: type, address: str) -> None:
+    with pytest.raises(SourceError, match=f"camera '{address}': no such camera; allowed: a number .* or a device"):
+        open_source(f"camera:{address}").open()
+    assert fake_cv2.opened == []
+
+
+def test_device_paths_are_for_linux_only(fake_cv2: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "win32")
+    with pytest.raises(SourceError, match=r"allowed: a number from 0 to 255$"):
+        open_source("camera:/dev/video0").open()
+    assert fake_cv2.opened == []
+
+
+def test_an_index_that_does_not_exist_on_this_very_machine() -> None:
+    with pytest.raises(SourceError, match="camera 250: no such device; cameras found: "):
+        open_source("camera:250").open()

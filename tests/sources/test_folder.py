@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+
+from livecnn.errors import SourceError
+from livecnn.sources import SourceOptions, open_source
+from livecnn.sources._natural import natural_key
+
+
+def picture(path: Path, level: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Pillow.fromarray(np.full((2, 3), level, np.uint8)).save(path)
+
+
+def names(folder: Path) -> list[str]:
+    with open_source(f"folder:{folder}") as source:
+        return [frame.name for frame in iter(source.read, None)]
+
+
+def test_frames_in_natural_order_with_labels(tmp_path: Path) -> None:
+    for place in ("img10.png", "img2.jpg", "IMG3.bmp", "7/b.tiff", "7/deep/a.webp", "10/c.PNG"):
+        picture(tmp_path / place, level=5)
+    with open_source(f"folder:{tmp_path}") as source:
+        frames = list(iter(source.read, None))
+    assert [(f.name, f.label) for f in frames] == [
+        ("7/b.tiff", "7"),
+        ("7/deep/a.webp", "7"),
+        ("10/c.PNG", "10"),
+        ("img2.jpg", ""),
+        ("IMG3.bmp", ""),
+        ("img10.png", ""),
+    ]
+    assert [f.seq for f in frames] == [0, 1, 2, 3, 4, 5]
+    assert [f.time for f in frames] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]
+    assert all(f.image.shape == (2, 3, 3) for f in frames)
+    assert source.name == tmp_path.name
+
+
+def test_the_real_photographs(shared: Path) -> None:
+    found = names(shared / "digits")
+    assert len(found) == 8
+    assert found == sorted(found)
+
+
+def test_pace_is_one_a_second_unless_told_otherwise(tmp_path: Path) -> None:
+    assert open_source(f"folder:{tmp_path}").interval == 1.0
+    assert open_source(f"folder:{tmp_path}", SourceOptions(fps=4)).interval == 0.25
+
+
+def test_rewind_starts_over_and_goes_on_counting(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "b.png")
+    with open_source(f"folder:{tmp_path}") as source:
+        list(iter(source.read, None))
+        source.rewind()
+        assert [(f.name, f.seq) for f in iter(source.read, None)] == [("a.png", 2), ("b.png", 3)]
+
+
+def test_other_and_hidden_files_are_ignored(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "._a.png")
+    (tmp_path / "notes.txt").write_text("hello")
+    assert names(tmp_path) == ["a.png"]
+
+
+def test_unreadable_pictures_are_skipped_and_counted_once(tmp_path: Path) -> None:
+    for i in (1, 3):
+        picture(tmp_path / f"{i}.png")
+    (tmp_path / "0.png").write_bytes(b"")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "2.jpg").write_bytes(b"no picture")
+    with open_source(f"folder:{tmp_path}") as source:
+        for _ in range(2):
+            assert [f.name for f in iter(source.read, None)] == ["1.png", "3.png"]
+            source.rewind()
+    assert source.skipped == [
+        "0.png: the file is empty",
+        "sub/2.jpg: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP",
+    ]
+
+
+def test_nothing_that_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "b.png").write_bytes(b"")
+    with (
+        open_source(f"folder:{tmp_path}") as source,
+        pytest.raises(SourceError, match=r"none of 2 pictures.*a\.png: the file is"),
+    ):
+        source.read()
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [("", "which folder"), ("missing", "missing: no such folder"), ("file.txt", "not a folder"), ("empty", "holds no pictures")],
+)
+def test_folders_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, address: str, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file.txt").write_text("hello")
+    with pytest.raises(SourceError, match=message):
+        open_source(f"folder:{address}").open()
+
+
+def test_a_folder_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png")
+
+    def refuse(path: object) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(SourceError, match="cannot be read: Permission denied"):
+        open_source(f"folder:{tmp_path}").open()
+
+
+def test_a_sub_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture(tmp_path / "a.png")
+    picture(tmp_path / "closed" / "b.png")
+    scandir = os.scandir
+
+    def refuse_closed(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr("os.scandir", refuse_closed)
+    with open_source(f"folder:{tmp_path}") as source:
+        assert [f.name for f in iter(source.read, None)] == ["a.png"]
+    assert source.skipped == ["closed/: Permission denied"]
+
+
+@given(st.lists(st.integers(0, 10**6), unique=True), st.text(alphabet="abZ_-", max_size=3))
+def test_natural_order_is_the_order_of_the_numbers(numbers: list[int], stem: str) -> None:
+    paths = [f"{stem}{number}.png" for number in numbers]
+    assert sorted(paths, key=natural_key) == [f"{stem}{number}.png" for number in sorted(numbers)]
+
+
+@given(st.lists(st.text(alphabet="a1B02/²٣", max_size=6), unique=True))
+def test_natural_order_is_total(paths: list[str]) -> None:
+    backwards = list(reversed(paths))
+    assert sorted(paths, key=natural_key) == sorted(backwards, key=natural_key)

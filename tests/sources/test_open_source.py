@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livecnn import registry
+from livecnn.errors import SourceError
+from livecnn.sources import Source, SourceOptions, open_source
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind", "address"),
+    [
+        ("auto", "Auto", ""),
+        ("camera", "Camera", ""),
+        ("camera:1", "Camera", "1"),
+        ("camera:/dev/video2", "Camera", "/dev/video2"),
+        ("video:some clip.mkv", "Video", "some clip.mkv"),
+        (r"video:C:\clips\a.mp4", "Video", r"C:\clips\a.mp4"),
+        ("http://host:8080/video", "Stream", "http://host:8080/video"),
+        ("https://host/live.m3u8", "Stream", "https://host/live.m3u8"),
+        ("rtsp://user:secret@host/1", "Stream", "rtsp://user:secret@host/1"),
+        ("folder:some/dir", "Folder", "some/dir"),
+        ("demo", "Demo", ""),
+        (" demo ", "Demo", ""),
+        (0, "Camera", "0"),
+        ("2", "Camera", "2"),
+    ],
+)
+def test_spec_strings(spec: str | int, kind: str, address: str) -> None:
+    source = open_source(spec)
+    assert (type(source).__name__, source.address) == (kind, address)
+
+
+def test_options_reach_the_source() -> None:
+    options = SourceOptions(seed=7)
+    assert open_source("demo", options).options is options
+
+
+def test_bare_paths(tmp_path: Path) -> None:
+    clip = tmp_path / "clip.mp4"
+    clip.touch()
+    assert type(open_source(str(tmp_path))).__name__ == "Folder"
+    assert type(open_source(str(clip))).__name__ == "Video"
+
+
+def test_a_kind_wins_over_a_file_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "demo").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert type(open_source("demo")).__name__ == "Demo"
+    assert type(open_source("./demo")).__name__ == "Folder"
+
+
+@pytest.mark.parametrize(
+    ("spec", "hint"),
+    [
+        ("camra", "did you mean 'camera'"),
+        ("foldr:x", "did you mean 'folder'"),
+        ("ftp://x", "allowed: auto"),
+        ("", "allowed: auto"),
+    ],
+)
+def test_unknown_sources(spec: str, hint: str) -> None:
+    with pytest.raises(SourceError, match=f"source '{spec}': no such kind, folder or file; {hint}"):
+        open_source(spec)
+
+
+@pytest.mark.parametrize("kind", ["auto", "demo"])
+def test_sources_without_an_address_refuse_one(kind: str) -> None:
+    with pytest.raises(SourceError, match=f"{kind} takes no address"):
+        open_source(f"{kind}:3")
+
+
+@pytest.mark.parametrize("kind", registry.kinds("sources"))
+def test_contract_of_every_source(kind: str) -> None:
+    source: Source = registry.find("sources", kind, SourceError)("", SourceOptions())
+    assert isinstance(source, Source)
+    assert type(source).__doc__
+    assert source.skipped == []
+    assert source.note == ""
+    source.close()
+    source.close()
+
+
+@pytest.mark.parametrize("kind", ["camera", "demo", "stream", "video"])
+def test_reading_what_is_not_open(kind: str) -> None:
+    with pytest.raises(SourceError, match="not open"):
+        registry.find("sources", kind, SourceError)("", SourceOptions()).read()
+
+
+def test_a_with_opens_and_closes() -> None:
+    with open_source("demo") as source:
+        frame = source.read()
+        assert frame is not None
+        assert frame.image.dtype == np.uint8
+    with pytest.raises(SourceError, match="not open"):
+        source.read()

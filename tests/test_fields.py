@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from livecnn.fields import COLORMAPS, Colormap, Scale, parse_scale
+
+
+@pytest.mark.parametrize("name", COLORMAPS)
+def test_every_colour_map_exists_and_grows_or_fades_steadily_in_lightness(name: str) -> None:
+    rgb = matplotlib.colormaps[name](range(256))[:, :3]
+    luminance = rgb @ [0.2126, 0.7152, 0.0722]
+    steps = luminance[8::8] - luminance[:-8:8]
+    assert (steps > 0).all() or (steps < 0).all()
+
+
+def test_a_colour_map_with_false_edges_is_refused() -> None:
+    with pytest.raises(ValidationError, match="Input should be 'gray'"):
+        TypeAdapter(Colormap).validate_python("jet")
+
+
+@pytest.mark.parametrize(
+    ("written", "scale"),
+    [("map", "map"), ("layer", "layer"), ("running", "running"), ([-1, 2.5], (-1.0, 2.5)), ((0, 1), (0.0, 1.0))],
+)
+def test_scales(written: Any, scale: Any) -> None:
+    assert parse_scale(written) == scale
+    adapter: TypeAdapter[Any] = TypeAdapter(Scale)
+    assert adapter.validate_python(written, strict=True) == scale
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("maps", r"found 'maps'; did you mean 'map'\? allowed: map, layer, running, \[lo, hi\]"),
+        ([1, 0], r"found \[1, 0\]; the first number has to be the lower one"),
+        ([1, 1], r"found \[1, 1\]; the first number has to be the lower one"),
+        ([1], r"found \[1\]; allowed: map, layer, running, or two numbers"),
+        ([0, 1, 2], r"found \[0, 1, 2\]; allowed"),
+        ([0, float("inf")], r"found \[0, inf\]; allowed"),
+        ([float("nan"), 1], r"found \[nan, 1\]; allowed"),
+        ([False, True], r"found \[False, True\]; allowed"),
+        (["0", "1"], r"found \['0', '1'\]; allowed"),
+        ([0, 10**400], r"allowed: map"),
+        (None, r"found None; allowed"),
+        (3, r"found 3; allowed"),
+    ],
+)
+def test_scales_that_are_refused(written: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_scale(written)

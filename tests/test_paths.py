@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+import pytest
+
+from livecnn import paths
+
+
+def put_bundle(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    (folder / "model.yaml").touch()
+    return folder
+
+
+def test_a_checkout_has_its_layouts_beside_the_package() -> None:
+    assert paths.shipped("configs") == paths.PACKAGE.parent / "configs"
+    assert {"lenet", "lenet-sorted", "lenet-overview"} <= set(paths.layouts())
+
+
+def test_an_installed_package_has_them_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "mine.yaml").touch()
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path)
+    assert paths.layouts() == {"mine": tmp_path / "configs" / "mine.yaml"}
+
+
+def test_the_users_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIVECNN_MODELS", raising=False)
+    assert paths.user_models() == platformdirs.user_data_path("livecnn", appauthor=False) / "models"
+    monkeypatch.setenv("LIVECNN_MODELS", str(tmp_path))
+    assert paths.user_models() == tmp_path
+
+
+def test_the_users_bundles_hide_shipped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "package")
+    monkeypatch.setenv("LIVECNN_MODELS", str(tmp_path / "own"))
+    shipped = put_bundle(tmp_path / "models" / "a"), put_bundle(tmp_path / "models" / "b")
+    own = put_bundle(tmp_path / "own" / "b"), put_bundle(tmp_path / "own" / "c")
+    (tmp_path / "own" / "no-bundle").mkdir()
+    assert paths.bundles() == {"a": shipped[0], "b": own[0], "c": own[1]}
+
+
+def test_no_bundles_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "PACKAGE", tmp_path / "package")
+    monkeypatch.setenv("LIVECNN_MODELS", str(tmp_path / "nix"))
+    assert paths.bundles() == {}
