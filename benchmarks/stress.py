@@ -1,9 +1,9 @@
 """How well the shipped LeNet reads photographed digits under what a webcam does to them; prints JSON.
 
-    python benchmarks/stress.py [--data ../shared/data/digits] [--each 100] [--seed 0] [--model lenet-mnist]
+    python benchmarks/stress.py [--data FOLDER] [--each 100] [--seed 0] [--model lenet-mnist]
 
-Each photograph (pen on paper, `NN_labelD.png`) is taken apart into the sheet and the share of light that its ink lets through. The
-ink is turned by up to 15 degrees, scaled until its longest side is 0.5 to 1.0 of the box, put anywhere in the box, and laid on a
+Each photograph (pen on paper, `NN_labelD.png`) is taken apart into the sheet and the share of light that its ink lets through.
+The ink is turned by up to 15 degrees, scaled until its longest side is 0.5 to 1.0 of the box, put anywhere in it, and laid on a
 new sheet in a 640x480 frame under uneven light; then blur, noise, and JPEG at quality 60. What is classified is the centre box of
 0.55 of the frame's short side (264 pixels), as in the live view.
 """
@@ -13,18 +13,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from livecnn._cv2 import cv2
+from livecnn.images import read_image
 
 Picture = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]
 
 WIDTH, HEIGHT, BOX = 640, 480, 264
+SHARED = Path(os.environ.get("LIVECNN_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,11 @@ class Sample:
 
 def samples(folder: Path, each: int = 100, seed: int = 0) -> Iterator[Sample]:
     """`each` samples of every photograph; the same for the same seed, whatever `each` is."""
-    for number, path in enumerate(sorted(folder.glob("*_label?.png"))):
-        photo = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-        transmission, outline = _ink(photo)
+    paths = sorted(folder.glob("*_label?.png"))
+    if not paths:
+        raise SystemExit(f"{folder}: no photographs named NN_labelD.png")
+    for number, path in enumerate(paths):
+        transmission, outline = _ink(read_image(path))
         for index in range(each):
             rng = np.random.default_rng([seed, number, index])
             angle, scale = float(rng.uniform(-15, 15)), float(rng.uniform(0.5, 1.0))
@@ -51,7 +57,7 @@ def samples(folder: Path, each: int = 100, seed: int = 0) -> Iterator[Sample]:
 
 
 def _ink(photo: Picture) -> tuple[Plane, Plane]:
-    """The share of light that passes, (h, w, 3) around 1 on bare paper and exactly 1 at the rim; the ink's points (n, 2) as x, y."""
+    """The share of light that passes, (h, w, 3) about 1 on bare paper and 1 at the rim; the ink's points, (n, 2) as x, y."""
     side = photo.shape[0]
     bare = cv2.GaussianBlur(cv2.morphologyEx(cv2.medianBlur(photo, 5), cv2.MORPH_CLOSE, np.ones((51, 51), np.uint8)), (0, 0), 8)
     share = np.minimum(photo.astype(np.float32) / bare, 1.1)
@@ -72,7 +78,8 @@ def _place(transmission: Plane, outline: Plane, angle: float, scale: float, rng:
     free = (BOX - zoom * (high - low)) / 2
     centre = np.array([WIDTH, HEIGHT]) / 2 + rng.uniform(-1, 1, 2) * free
     matrix = np.column_stack([zoom * turn, centre - zoom * (low + high) / 2])
-    return cv2.warpAffine(transmission, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderValue=(1, 1, 1))
+    frame = cv2.warpAffine(transmission, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_AREA, borderValue=(1, 1, 1))
+    return np.asarray(frame, np.float32)
 
 
 def _paper(rng: np.random.Generator) -> Plane:
@@ -93,9 +100,38 @@ def _camera(scene: Plane, rng: np.random.Generator) -> Picture:
     noisy = soft + rng.normal(0, rng.uniform(1, 10), scene.shape)
     frame = np.clip(noisy, 0, 255).astype(np.uint8)
     packed = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _box(frame: Picture) -> Picture:
     top, left = (HEIGHT - BOX) // 2, (WIDTH - BOX) // 2
     return np.ascontiguousarray(frame[top : top + BOX, left : left + BOX])
+
+
+def main() -> None:
+    """Classify every sample with the model and its own input pipeline; an empty box counts as wrong."""
+    options = _options()
+    from livecnn import bundles
+
+    bundle = bundles.load(options.model)
+    right: dict[str, list[bool]] = {}
+    for sample in samples(options.data, options.each, options.seed):
+        prepared = bundle.pipeline(sample.shot)
+        top = bundle.classes[int(bundle.module(prepared.tensor).argmax())]
+        right.setdefault(sample.photo, []).append(not prepared.empty and top == str(sample.label))
+    every = [answer for answers in right.values() for answer in answers]
+    by = {photo: float(np.mean(answers)) for photo, answers in right.items()}
+    print(json.dumps({"accuracy": float(np.mean(every)), "n": len(every), "by": by}))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, default=SHARED / "digits", help="folder of the photographs")
+    parser.add_argument("--each", type=int, default=100, help="samples of each photograph")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--model", default="lenet-mnist")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -166,14 +166,19 @@ def _read(folder: Path) -> Bundle:
 def _from_code(spec: str) -> Bundle:
     """A network that may say, as attributes, what a card says: `classes`, and `input` as in model.yaml."""
     network = _at_rest(usercode.build(spec))
-    chosen = getattr(network, "input", None) or _usual_input(spec, network)
+    chosen = _declared(network, "input") or _usual_input(spec, network)
     if not isinstance(chosen, Mapping):
         raise ModelError(f"{spec}: its `input` is a {type(chosen).__name__}; a dict is needed, as in model.yaml")
     pipeline = _pipeline(Document({"input": chosen}, Path(spec), {}, error=ModelError))
-    classes = getattr(network, "classes", None) or range(_output_shapes(network, pipeline.shape, spec).get("", (1, 0))[1])
+    classes = _declared(network, "classes") or range(_output_shapes(network, pipeline.shape, spec).get("", (1, 0))[1])
     if not isinstance(classes, Sequence) or isinstance(classes, str):
         raise ModelError(f"{spec}: its `classes` are a {type(classes).__name__}; a list of names is needed")
     return Bundle(spec, network, tuple(map(str, classes)), pipeline)
+
+
+def _declared(network: nn.Module, name: str) -> Any:
+    value = getattr(network, name, None)
+    return None if isinstance(value, nn.Module) else value  # a layer may well be called `input`
 
 
 def _at_rest(network: nn.Module) -> nn.Module:

@@ -104,14 +104,18 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
             self.slot.put(frame)
 
     def _frames(self) -> Iterator[Frame]:
+        """The source in order; one with a pace of its own starts over at its end, unless `once` or there is nothing in it."""
+        empty = True
         while not self._halt.is_set():
-            empty = True
-            while not self._halt.is_set() and (frame := self.source.read()) is not None:
+            frame = self.source.read()
+            if frame is not None:
                 empty = False
                 yield frame
-            if self.once or empty:
+            elif self.once or empty or self.source.interval is None:
                 return
-            self.source.rewind()
+            else:
+                self.source.rewind()
+                empty = True
 
     def __enter__(self) -> Capture:
         return self.start()

@@ -47,7 +47,7 @@ class Drawer:
     reducer: what the panel wants of the network, run on the model thread; its result comes back as `scene.tick.views[name]`.
     """
 
-    title = ""
+    titles: Sequence[str] = ("",)  # wordings of the heading, from the longest to the shortest
     reducer: Reducer | None = None
 
     def __init__(self, name: str, context: Context) -> None:
@@ -61,16 +61,18 @@ class Drawer:
         self.live: list[Artist] = []
 
     def captions(self) -> Sequence[str]:
-        """The line at the right of the heading, from the longest wording to the shortest: the first that fits is taken."""
+        """Wordings of the line at the right of the heading, from the longest to the shortest: the first that fits is taken."""
         return ()
 
     def lay_out(self, card: Rect, metrics: Metrics) -> None:
         """Place everything inside the card; called when the figure is made and after every change of its size or texts."""
         pad = metrics.pad
         baseline = card.y + pad + metrics.px(10)
-        self.heading.text = self.title
-        self.heading.place(card.x + pad, baseline, metrics.title, card.w - 2 * pad)
-        room = card.w - 3 * pad - text_width(self.title, metrics.title, "bold")
+        width = card.w - 2 * pad
+        fitting = (text for text in self.titles if text_width(text, metrics.title, "bold") <= width)
+        self.heading.text = next(fitting, self.titles[-1])
+        self.heading.place(card.x + pad, baseline, metrics.title, width)
+        room = width - pad - self.heading.advance()
         fitting = (text for text in self.captions() if text_width(text, metrics.small) <= room)
         self.caption.text = next(fitting, "")
         self.caption.place(card.x + card.w - pad, baseline, metrics.small, max(0, room))

@@ -47,7 +47,7 @@ class Probe:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._hooks.close()
-        self._caught.clear()
+        self._caught = {}
 
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """One forward pass: what the network returned, and the activations by layer."""

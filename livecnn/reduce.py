@@ -23,6 +23,7 @@ NOT_FINITE = 1  # NaN or infinite
 LOWEST = 2  # codes 2 .. 255 are values from the low to the high end of the scale
 LEVELS = 255 - LOWEST
 
+LEAST_SPAN = 1e-30  # keeps the gain finite in float32
 RUNNING_SHARE = 0.05  # of the way that a running range moves to the newest one, per tick
 
 
@@ -67,7 +68,7 @@ def encode(maps: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.T
     A map in which all values are the same has no range of its own: it is shown as the middle, or as the lowest if it is all 0.
     """
     span = high - low
-    gain = LEVELS / span.clamp_min(torch.finfo(maps.dtype).tiny)
+    gain = LEVELS / span.clamp_min(LEAST_SPAN)
     flat = (span == 0) & (low != 0)
     # In place: at these sizes allocating is what costs. NaN passes through clamp; the last step catches it.
     codes = maps.sub(low).mul_(gain).clamp_(0, LEVELS).add_(flat * (LEVELS / 2) + (LOWEST + 0.5))

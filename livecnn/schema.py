@@ -51,7 +51,7 @@ def markdown() -> str:
     """The page docs/layouts.md: an example, then a table of options for the layout, its sections and each kind of panel."""
     parts = json_schema()["$defs"]
     panels = _panel_classes()
-    sections = [_PREFACE, *_example()]
+    sections = [_PREFACE, _example()]
     for title, model in (("The file", "Layout"), ("box", "Box"), ("figure", "Figure")):
         sections.append(f"## {title}\n\n{parts[model]['description']}\n\n{_table(parts[model], parts)}")
     sections.append("## panels\n\nEach panel has a name of your choice (letters, digits, `_`, `-`) and a `kind`.\n")
@@ -64,11 +64,9 @@ def _panel_classes() -> dict[str, type[PanelSpec]]:
     return {kind: registry.find("panels", kind, ConfigError) for kind in registry.kinds("panels")}
 
 
-def _example() -> list[str]:
-    path = paths.layouts().get("lenet")
-    if path is None:
-        return []
-    return [f"## An example\n\nThe shipped layout `lenet`:\n\n```yaml\n{path.read_text(encoding='utf-8').strip()}\n```\n"]
+def _example() -> str:
+    text = paths.layouts()["lenet"].read_text(encoding="utf-8").strip()
+    return f"## An example\n\nThe shipped layout `lenet`:\n\n```yaml\n{text}\n```\n"
 
 
 def _table(part: Schema, parts: Schema) -> str:

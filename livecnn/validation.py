@@ -6,7 +6,7 @@ import re
 import reprlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -69,7 +69,8 @@ def _problem(details: ErrorDetails, model: type[BaseModel], data: Any) -> Proble
     if cause is not None:
         return Problem(location, str(cause))
     if details["type"] == "extra_forbidden":
-        return Problem(location, f"unknown key; {nearest(str(location[-1]), _keys(model, location[:-1]))}")
+        keys = _keys(model, location[:-1])
+        return Problem(location, f"unknown key; {nearest(str(location[-1]), keys)}" if keys else "unknown key")
     if details["type"] == "literal_error":
         options = re.findall(r"'([^']*)'", context["expected"])
         return Problem(location, f"found {reprlib.repr(found)}; {nearest(str(found), options)}")
@@ -79,7 +80,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], data: Any) -> Proble
 def _allowed(details: ErrorDetails) -> str:
     if details["type"] in ("dict_type", "model_type"):
         return "allowed: a mapping (`key: value` lines)"
-    message = re.sub(r"^\w+ should (be|have) ", "allowed: ", details["msg"])
+    message = re.sub(r"^\w+ should (be |have )?", "allowed: ", details["msg"])
     return message.replace("array", "list").replace("tuple", "list")
 
 
@@ -96,10 +97,12 @@ def _within(location: Location, data: Any) -> Location:
 
 
 def _keys(model: type[BaseModel], location: Location) -> list[str]:
-    """The keys that the model at a location has."""
+    """The keys that the model at a location has; none where a list or mapping of models lies on the way."""
     for part in location:
-        inner = model.model_fields[str(part)].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        field = model.model_fields.get(str(part))
+        choices = (field.annotation, *get_args(field.annotation)) if field else ()
+        inner = next((choice for choice in choices if hasattr(choice, "model_fields")), None)
+        if inner is None:
             return []
         model = inner
     return list(model.model_fields)

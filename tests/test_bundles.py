@@ -112,8 +112,14 @@ def test_shapes_of_lenet_are_those_of_the_caffe_example(folder: Path) -> None:
 def test_a_dry_run_that_fails_leaves_no_hooks_either(folder: Path) -> None:
     rewrite(folder, input={**PLAIN, "size": [64, 64]})
     seen: list[nn.Module] = []
+
+    class Watched(Lenet):
+        def __init__(self) -> None:
+            super().__init__()
+            seen.append(self)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bundles, "_at_rest", lambda network: seen.append(network) or network)
+        patch.setattr("livecnn.nets.lenet.Lenet", Watched)
         with pytest.raises(ModelError, match=r"^mine: a picture of 1x64x64 does not go through: RuntimeError: "):
             bundles.load(folder)
     assert not any(module._forward_hooks for module in seen[0].modules())
@@ -301,7 +307,7 @@ def test_saving_where_nothing_can_be_written(tmp_path: Path) -> None:
 
 
 CODE = """\
-import torch
+from collections import OrderedDict
 from torch import nn
 
 class Colours(nn.Sequential):
@@ -311,6 +317,7 @@ class Colours(nn.Sequential):
 def described(): return Colours(nn.Conv2d(3, 2, 8), nn.Flatten())
 def gray(): return nn.Sequential(nn.Conv2d(1, 4, 28), nn.Flatten(), nn.Dropout())
 def colour(): return nn.Sequential(nn.AdaptiveAvgPool2d(8), nn.Conv2d(3, 5, 8), nn.Flatten())
+def a_layer_called_input(): return nn.Sequential(OrderedDict(input=nn.Conv2d(1, 4, 28), classes=nn.Flatten()))
 def maps(): return nn.Conv2d(1, 4, 5)
 def infrared(): return nn.Conv2d(4, 4, 5)
 def flat(): return nn.Flatten()
@@ -352,6 +359,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     [
         ("described", ("no", "yes"), (3, 8, 8)),
         ("gray", ("0", "1", "2", "3"), (1, 28, 28)),
+        ("a_layer_called_input", ("0", "1", "2", "3"), (1, 28, 28)),
         ("colour", ("0", "1", "2", "3", "4"), (3, 224, 224)),
     ],
 )

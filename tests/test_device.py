@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
@@ -8,10 +10,10 @@ from livecnn.errors import ModelError
 
 
 @pytest.fixture
-def machine(monkeypatch: pytest.MonkeyPatch) -> object:
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], None]:
     """Pretend that the machine has so many CUDA devices, and perhaps Metal."""
 
-    def has(cuda: int = 0, mps: bool = False) -> None:
+    def has(cuda: int, mps: bool) -> None:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: cuda)
         monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
@@ -31,7 +33,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> object:
         (0, True, "mps", "mps"),
     ],
 )
-def test_picked(machine, cuda: int, mps: bool, spec: str, device: str) -> None:  # type: ignore[no-untyped-def]
+def test_picked(machine: Callable[[int, bool], None], cuda: int, mps: bool, spec: str, device: str) -> None:
     machine(cuda, mps)
     assert pick(spec) == torch.device(device)
 
@@ -49,7 +51,7 @@ def test_picked(machine, cuda: int, mps: bool, spec: str, device: str) -> None: 
         (1, False, "", r"^unknown device ''; allowed"),
     ],
 )
-def test_refused(machine, cuda: int, mps: bool, spec: str, message: str) -> None:  # type: ignore[no-untyped-def]
+def test_refused(machine: Callable[[int, bool], None], cuda: int, mps: bool, spec: str, message: str) -> None:
     machine(cuda, mps)
     with pytest.raises(ModelError, match=message):
         pick(spec)

@@ -29,7 +29,7 @@ def test_matplotlib_takes_a_grid_as_it_is() -> None:
 
 
 @given(cells_of_a_grid)
-def test_the_same_areas_are_rectangles_as_for_matplotlib(cells: list[list[str]]) -> None:
+def test_the_same_areas_are_rectangles_as_for_matplotlib(cells: list[Any]) -> None:
     text = "\n".join(" ".join(row) for row in cells)
     try:
         Figure().subplot_mosaic(cells, empty_sentinel=".")

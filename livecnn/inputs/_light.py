@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,8 +26,22 @@ def gray(shot: Image) -> Floats:
     return plane.astype(np.float32)
 
 
-def ink(plane: Floats) -> tuple[Floats, float]:
-    """Share of the light that dark strokes swallow, (h, w) in 0..1, 0 on bare paper; and the noise, one standard deviation of it.
+@dataclass(frozen=True, slots=True, eq=False)
+class Sheet:
+    """A shot without its light.
+
+    ink: float32 (h, w), share of the light that dark strokes swallow, 0..1, 0 on bare paper.
+    flat: float32 (h, w), log of the brightness without slopes and vignettes, 0 on bare paper, below it on ink and in shadows.
+    noise: standard deviation of both.
+    """
+
+    ink: Floats
+    flat: Floats
+    noise: float
+
+
+def develop(plane: Floats) -> Sheet:
+    """What is on the sheet, whatever light falls on it.
 
     plane: float32 (h, w) in 0..255; for light strokes on a dark ground pass `255 - plane`.
 
@@ -41,7 +56,7 @@ def ink(plane: Floats) -> tuple[Floats, float]:
     paper = cv2.morphologyEx(flat, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     swallowed = 1 - np.exp(flat - paper)
     bias = np.median(swallowed[::2, ::2])  # a closing rides on the crests of the noise
-    return np.maximum(swallowed - bias, 0), _noise(brightness)
+    return Sheet(np.maximum(swallowed - bias, 0), flat, _noise(brightness))
 
 
 def _light(brightness: Floats) -> Floats:

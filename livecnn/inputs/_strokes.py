@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn._cv2 import cv2
+from livecnn.inputs._light import Sheet
 from livecnn.types import Box, Floats
 
 Mask = npt.NDArray[np.uint8]
@@ -17,7 +18,7 @@ Masses = npt.NDArray[np.float64]
 FAINTEST = 0.03  # share of light: fainter strokes are not looked for
 CUT = 0.25  # weight of a piece that the box's edge cuts, when the main piece is chosen
 RIM = 0.15  # of the side: a line along the box within this strip is the sheet's edge, not writing
-NEAR, NEARER = 0.5, 0.25  # of the main piece's longest side: how far off a large, a small piece still belongs to it
+ABOVE, BESIDE = 0.5, 0.3  # of the main piece's longest side: how far off a piece may be; beside it may stand another digit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +33,7 @@ class Drawing:
     stoutness: stroke width divided by extent.
     winding: length of the strokes divided by extent.
     clutter: mean ink around the digit divided by the ink in it.
+    ground: standard deviation of the brightness (log) off the digit divided by the ink in it.
     alone: the digit's part of all ink.
     unevenness: standard deviation of the ink inside the strokes divided by its mean.
     cut: how much of the shot's border full strokes cover.
@@ -45,6 +47,7 @@ class Drawing:
     stoutness: float
     winding: float
     clutter: float
+    ground: float
     alone: float
     unevenness: float
     cut: float
@@ -65,27 +68,27 @@ class Drawing:
         return tuple(name for name, holds in wrong.items() if holds)
 
 
-def find(ink: Floats, noise: float) -> Drawing | None:
-    """The most digit-like ink of a map, float32 (h, w) in 0..1, with noise of that standard deviation; None if there is none."""
-    mask = _threshold(ink, noise)
+def find(sheet: Sheet) -> Drawing | None:
+    """The most digit-like ink on a sheet; None if there is none."""
+    mask = _threshold(sheet)
     _clear_rims(mask)
     count, pieces, table, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count < 2:
         return None
     labels, stats = np.asarray(pieces, np.int32), np.asarray(table, np.int32)
-    mass = np.bincount(labels.ravel(), weights=ink.ravel(), minlength=count).astype(np.float64)
+    mass = np.bincount(labels.ravel(), weights=sheet.ink.ravel(), minlength=count).astype(np.float64)
     digit = _digit(labels, stats, mass)
     strokes = np.isin(labels, digit).astype(np.uint8)
-    return _measured(ink, strokes, noise, float(mass[digit].sum() / mass[1:].sum()))
+    return _measured(sheet, strokes, float(mass[digit].sum() / mass[1:].sum()))
 
 
-def _threshold(ink: Floats, noise: float) -> Mask:
+def _threshold(sheet: Sheet) -> Mask:
     """1 on strokes. Otsu, "A threshold selection method from gray-level histograms", 1979, but never within the noise."""
-    highest = float(ink.max())
+    ink, highest = sheet.ink, float(sheet.ink.max())
     if highest <= FAINTEST:
         return np.zeros(ink.shape, np.uint8)
     level, _ = cv2.threshold((ink * (255 / highest)).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
-    return (ink > max(level * highest / 255, 4 * noise, FAINTEST)).astype(np.uint8)
+    return (ink > max(level * highest / 255, 4 * sheet.noise, FAINTEST)).astype(np.uint8)
 
 
 def _clear_rims(mask: Mask) -> None:
@@ -106,15 +109,16 @@ def _digit(labels: Integers, stats: Integers, mass: Masses) -> list[int]:
     weight = mass * np.where(cut, CUT, 1) * np.where(through, 0.01, 1)
     main = 1 + int(weight[1:].argmax())
     extent = np.maximum(wide, high)
-    similar = (mass > 0.08 * mass[main]) & (extent > 0.12 * extent[main]) & ~through & (~cut | cut[main])
+    similar = (mass > 0.04 * mass[main]) & (extent > 0.12 * extent[main]) & ~through & (~cut | cut[main])
+    above = (left < left[main] + wide[main]) & (left + wide > left[main]) & (mass > 0.15 * mass[main])
     distance = cv2.distanceTransform((labels != main).astype(np.uint8), cv2.DIST_L2, 3)
-    reach = extent[main] * np.where(mass > 0.3 * mass[main], NEAR, NEARER)
+    reach = extent[main] * np.where(above, ABOVE, BESIDE)
     others = [piece for piece in np.flatnonzero(similar).tolist() if piece not in (0, main)]
     return [main, *(piece for piece in others if distance[labels == piece].min() < reach[piece])]
 
 
-def _measured(ink: Floats, strokes: Mask, noise: float, alone: float) -> Drawing:
-    side = max(ink.shape)
+def _measured(sheet: Sheet, strokes: Mask, alone: float) -> Drawing:
+    ink, side = sheet.ink, max(sheet.ink.shape)
     level = ink[strokes > 0]
     contrast = float(np.median(level))
     soft = np.minimum(ink / contrast, 1) * cv2.dilate(strokes, np.ones((3, 3), np.uint8))  # a pixel more, for gray edges
@@ -127,11 +131,12 @@ def _measured(ink: Floats, strokes: Mask, noise: float, alone: float) -> Drawing
         ink=soft.astype(np.float32),
         box=box,
         width=width,
-        strength=contrast / (noise + 1e-3),
+        strength=contrast / (sheet.noise + 1e-3),
         extent=longest / side,
         stoutness=width / longest,
         winding=length / longest,
         clutter=_around(ink, strokes) / contrast,
+        ground=_spread(sheet.flat, strokes) / contrast,
         alone=alone,
         unevenness=_unevenness(ink, strokes),
         cut=float(solid[[0, -1]].sum() + solid[:, [0, -1]].sum()) / side,
@@ -150,6 +155,12 @@ def _around(ink: Floats, strokes: Mask) -> float:
     gap = max(2, 0.04 * side)
     ring = ink[(distance > gap) & (distance < gap + 0.08 * side + 1)]
     return float(ring.mean()) if len(ring) else 0.0
+
+
+def _spread(flat: Floats, strokes: Mask) -> float:
+    """Standard deviation of the brightness off the strokes and their blurred edges; 0 where they cover all."""
+    off = flat[cv2.dilate(strokes, np.ones((3, 3), np.uint8)) == 0]
+    return float(off.std()) if len(off) else 0.0
 
 
 def _unevenness(ink: Floats, strokes: Mask) -> float:

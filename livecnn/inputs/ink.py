@@ -67,10 +67,10 @@ class Ink(Pipeline):
 def read(shot: Image) -> _strokes.Drawing | None:
     """The writing in a shot, uint8 (h, w, 3) RGB of any size; None where there is none."""
     plane = _light.gray(shot)
-    found = (_strokes.find(*_light.ink(ground)) for ground in (plane, 255 - plane))
-    # Gaps and holes of a digit are ink of the wrong polarity; the strokes around them are larger and stand on barer ground.
+    found = (_strokes.find(_light.develop(positive)) for positive in (plane, 255 - plane))
     writing = [drawing for drawing in found if drawing is not None and not drawing.flaws]
-    return max(writing, key=lambda drawing: drawing.extent * (1 - 5 * drawing.clutter), default=None)
+    # In the wrong polarity the gaps and holes of a digit are ink, and its strokes are paper unlike the rest of the paper.
+    return min(writing, key=lambda drawing: drawing.ground, default=None)
 
 
 def _thickened(drawing: _strokes.Drawing, box: int) -> Floats:

@@ -29,10 +29,10 @@ class Camera(PanelSpec):
         return CameraDrawer(self, name, context)
 
 
-def scaled(image: Image, width: int, height: int) -> Image:
-    """uint8 (H, W, 3) at exactly height x width: averaged down, sharp pixels kept when a small picture is enlarged much."""
+def scaled(image: Image, width: int, height: int, *, sharp: bool = False) -> Image:
+    """uint8 (H, W, 3) at exactly height x width: averaged down; enlarged smoothly or, if sharp, as squares."""
     grow = width / image.shape[1]
-    method = cv2.INTER_AREA if grow < 0.5 else cv2.INTER_LINEAR if grow < 4 else cv2.INTER_NEAREST
+    method = cv2.INTER_AREA if grow < 0.5 else cv2.INTER_NEAREST if sharp and grow >= 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
@@ -50,7 +50,7 @@ class CameraDrawer(Drawer):
         baseline = self.heading.y
         self._name.place(body.x, baseline, metrics.title, body.w)
         self._note.place(body.x + body.w, baseline, metrics.small)
-        self._line = metrics.px(3)
+        self._line = metrics.px(2)
 
     def show(self, scene: Scene) -> None:
         source = scene.status.source

@@ -60,7 +60,7 @@ class FeatureMapsDrawer(Drawer):
         super().__init__(name, context)
         _, count, self._height, self._width = context.shapes[spec.layer]
         self.channels = resolve(spec.channels, count, "channel", spec.layer)
-        self.title = spec.title or spec.layer
+        self.titles = (spec.title or spec.layer,)
         self.colormap = spec.colormap
         self.reducer = MosaicReducer(spec.layer, self.channels, count, spec.scale)
         self._of = "" if len(self.channels) == count else f" of {count}"

@@ -90,9 +90,12 @@ class NeuronsDrawer(Drawer):
         self._mean_label = Label(self.theme.muted)
         self._mean_label.text = "mean of each row" if spec.row_means else ""
         self._warning = Label(self.theme.not_finite, "bold", "center")
+        # A layer with a unit per class, in one row: the names stand under the cells.
+        named = spec.rows == 1 and len(self.units) == len(context.classes)
+        self._names = [Label(self.theme.text, align="center") for _ in self.units] if named else []
         self._grid = self._strip = self.body
         self.live = [self._picture, self._bars, self._warning]
-        self.still.append(self._mean_label)
+        self.still += [self._mean_label, *self._names]
         self.sort_by(None if spec.sort_by_class is None else class_index(spec.sort_by_class, context.classes))
 
     def sort_by(self, index: int | None) -> bool:
@@ -105,8 +108,16 @@ class NeuronsDrawer(Drawer):
             order = [self.units[i] for i in np.argsort(-weights[order], kind="stable")]
         self.sorted_by = index
         self.reducer.reorder(order)
-        named = "" if index is None else f" sorted by weight to “{self.context.classes[index]}”"
-        self.title = (self._spec.title or self._spec.layer) + named
+        title = self._spec.title or self._spec.layer
+        if index is None:
+            self.titles = (title,)
+        else:
+            name = self.context.classes[index]
+            self.titles = (
+                f"{title} sorted by weight to “{name}”",
+                f"{self._spec.layer} by weight to “{name}”",
+                f"by weight to “{name}”",
+            )
         return True
 
     def captions(self) -> Sequence[str]:
@@ -118,7 +129,7 @@ class NeuronsDrawer(Drawer):
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         bars = round(body.w * 0.22) if self._spec.row_means else 0
-        line = metrics.px(20) if self._spec.row_means else 0
+        line = metrics.px(20) if self._spec.row_means or self._names else 0
         room = Rect(body.x, body.y, body.w - bars, body.h - line)
         rows = self._spec.rows or best_grid(len(self.units), 1.0, room.w, room.h)[0]
         self.reducer.rows = rows
@@ -128,6 +139,9 @@ class NeuronsDrawer(Drawer):
         left = self._grid.x + self._grid.w + metrics.gap
         self._strip = Rect(left, self._grid.y, max(1, body.x + body.w - left), self._grid.h)
         self._mean_label.place(left, self._grid.y + self._grid.h + metrics.px(16), metrics.small, self._strip.w)
+        for i, (name, unit) in enumerate(zip(self._names, self.units, strict=False)):
+            name.text = self.context.classes[unit]
+            name.place(self._grid.x + i * w + w // 2, self._grid.y + self._grid.h + metrics.px(16), metrics.small, w)
         self._warning.place(
             self._grid.x + self._grid.w // 2, self._grid.y + self._grid.h - metrics.px(6), metrics.small, self._grid.w
         )

@@ -30,7 +30,7 @@ class Patch(PanelSpec):
 class PatchDrawer(Drawer):
     def __init__(self, spec: Patch, name: str, context: Context) -> None:
         super().__init__(name, context)
-        self.title = spec.title or "In the box"
+        self.titles = (spec.title or "In the box",)
         self._pictures = (Pixels(), Pixels())
         self._labels = tuple(Label(self.theme.muted, align="center") for _ in range(2))
         for label, text in zip(self._labels, ("as taken", "what the net sees"), strict=True):
@@ -53,9 +53,11 @@ class PatchDrawer(Drawer):
 
     def show(self, scene: Scene) -> None:
         patch = scene.tick.patch
-        for picture, half, image in zip(self._pictures, self._halves, (patch.shot, as_rgb(patch.prepared.seen)), strict=True):
+        seen = as_rgb(patch.prepared.seen)
+        # The net's few pixels are shown as the squares they are.
+        for picture, half, image in zip(self._pictures, self._halves, (patch.shot, seen), strict=True):
             place = half.fit(image.shape[1] / image.shape[0])
-            picture.put(place.x, place.y, scaled(image, place.w, place.h))
+            picture.put(place.x, place.y, scaled(image, place.w, place.h, sharp=image is seen))
 
 
 def as_rgb(image: Image) -> Image:

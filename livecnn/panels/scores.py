@@ -32,7 +32,7 @@ class Scores(PanelSpec):
 class ScoresDrawer(Drawer):
     def __init__(self, spec: Scores, name: str, context: Context) -> None:
         super().__init__(name, context)
-        self.title = spec.title or "Prediction"
+        self.titles = (spec.title or "Prediction",)
         self.classes = context.classes
         self.columns = len(self.classes) <= 20 and max(map(len, self.classes)) <= 4
         self.shown = len(self.classes) if self.columns else min(spec.top, len(self.classes))
@@ -96,17 +96,25 @@ class ScoresDrawer(Drawer):
         (self._show_columns if self.columns else self._show_rows)(shown, top)
 
     def _say(self, words: str, share: float | None) -> None:
-        """Top class as large as its block allows; a message in body size."""
+        """The top class as large as its block allows, its share below it or, in a flat block, beside it; or a message."""
         block, metrics = self._block, self._metrics
-        known = share is not None
-        size = min(metrics.px(110), round(block.h * 0.5)) if known else metrics.title
-        size = max(metrics.small, min(size, size * block.w // max(1, text_width(words, size, "bold"))))
-        line = metrics.px(22)
-        middle = block.y + (block.h - (line if known else 0)) // 2
-        self._winner.text, self._winner.color = words, self.theme.accent if known else self.theme.muted
-        self._winner.place(block.x + block.w // 2, middle + round(size * 0.36), size, block.w)
+        percent = min(metrics.px(20), metrics.px(20) * block.w // text_width("100.0 %", metrics.px(20)))
+        self._winner.text, self._winner.color = words, self.theme.muted if share is None else self.theme.accent
         self._percent.text = "" if share is None else f"{100 * share:.1f} %"
-        self._percent.place(block.x + block.w // 2, middle + round(size * 0.36) + line + metrics.px(4), metrics.px(18), block.w)
+        flat = share is not None and block.w > 1.6 * block.h
+        room = block.w - text_width("100.0 %", percent) - metrics.gap if flat else block.w
+        tallest = metrics.title if share is None else min(metrics.px(120), round(block.h * (0.95 if flat else 0.55)))
+        size = max(metrics.small, min(tallest, tallest * room // max(1, text_width(words, tallest, "bold"))))
+        rise = round(size * 0.36)  # half the height of a figure: puts its middle where the baseline would be
+        if flat:
+            middle = block.y + block.h // 2
+            self._winner.place(block.x + room // 2, middle + rise, size, room)
+            self._percent.place(block.x + block.w - (block.w - room) // 2, middle + round(percent * 0.36), percent)
+        else:
+            line = 0 if share is None else percent + metrics.px(8)
+            baseline = block.y + (block.h - line) // 2 + rise
+            self._winner.place(block.x + block.w // 2, baseline, size, room)
+            self._percent.place(block.x + block.w // 2, baseline + line, percent, block.w)
 
     def _show_columns(self, scores: Floats, top: int | None) -> None:
         plot, metrics = self._plot, self._metrics
@@ -126,12 +134,17 @@ class ScoresDrawer(Drawer):
     def _show_rows(self, scores: Floats, top: int | None) -> None:
         plot = self._plot
         line = plot.h // self.shown
-        left, room = plot.x + round(plot.w * 0.42), round(plot.w * 0.58) - text_width("100.0", self._values[0].size) - self._metrics.px(8)
+        left, room = (
+            plot.x + round(plot.w * 0.42),
+            round(plot.w * 0.58) - text_width("100.0", self._values[0].size) - self._metrics.px(8),
+        )
         order = np.argsort(-scores, kind="stable")[: self.shown]
         self._bars.rectangles = []
         for i, index in enumerate(order):
             color = self.theme.accent if index == top else self.theme.quiet
-            bar = Rect(left, plot.y + i * line + line // 6, max(1, round(float(scores[index]) * room)), max(1, line - 2 * (line // 6)))
+            bar = Rect(
+                left, plot.y + i * line + line // 6, max(1, round(float(scores[index]) * room)), max(1, line - 2 * (line // 6))
+            )
             self._bars.rectangles.append((bar, color))
             self._names[i].text = self.classes[index]
             self._names[i].color = color if index == top else self.theme.text

@@ -15,6 +15,7 @@ from livecnn.types import LoopStatus, Scene
 if TYPE_CHECKING:
     from livecnn.theme import Metrics
 
+LINES = 7
 REFRESH_TICKS = 8  # numbers that change thirty times a second cannot be read
 
 
@@ -42,18 +43,19 @@ def facts(status: LoopStatus) -> list[tuple[str, str]]:
 class StatusDrawer(Drawer):
     def __init__(self, spec: Status, name: str, context: Context) -> None:
         super().__init__(name, context)
-        self.title = spec.title or "Status"
-        self._rows = [(Label(self.theme.muted), Label(self.theme.text, align="right")) for _ in range(8)]
+        self.titles = (spec.title or "Status",)
+        self._rows = [(Label(self.theme.muted), Label(self.theme.text, align="right")) for _ in range(LINES)]
         self._ticks = 0
         self.live = [label for row in self._rows for label in row]
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
-        line = metrics.px(24)
+        line = max(metrics.px(13), min(metrics.px(26), body.h // LINES))
+        size = min(metrics.body, line - 1)
         fitting = max(1, body.h // line)
         for i, (what, value) in enumerate(self._rows):
-            baseline = body.y + i * line + metrics.px(16)
-            what.place(body.x, baseline, metrics.body, body.w // 2)
-            value.place(body.x + body.w, baseline, metrics.body, body.w // 2)
+            baseline = body.y + i * line + size
+            what.place(body.x, baseline, size, body.w // 2)
+            value.place(body.x + body.w, baseline, size, body.w // 2)
             what.set_visible(i < fitting)
             value.set_visible(i < fitting)
         self._ticks = 0

@@ -21,7 +21,7 @@ class Augment:
     bend: pixels by which a coarse random field shifts the strokes (Simard, Steinkraus, Platt, "Best Practices for
     Convolutional Neural Networks Applied to Visual Document Analysis", 2003), on a grid of `knots` x `knots` points.
     zoom: log of the size; shift: pixels, both after the digit was put in its box as the ink pipeline does.
-    blur, light, fade, noise: of the camera: share of a 3x3 binomial blur, slope of the light, loss of contrast, standard deviation.
+    blur, light, fade, noise: what a camera does: share of a 3x3 binomial blur, slope of the light, loss of contrast, deviation.
     """
 
     rotation: float = 18.0
@@ -99,7 +99,7 @@ class Augment:
 
 
 class _Draw:
-    """Random numbers for a batch, scaled by one strength a picture, so that some stay as they are and some change in every way."""
+    """Random numbers for a batch, scaled by a strength of each picture: some stay as they are, some change in every way."""
 
     def __init__(self, count: int, generator: torch.Generator) -> None:
         self._count = count

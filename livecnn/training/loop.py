@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,9 @@ Found = npt.NDArray[np.bool_]
 class Recipe:
     """What the weights depend on besides pictures and seed; found on 10,000 pictures held out of MNIST's training set.
 
-    rate: the highest learning rate of AdamW (Loshchilov, Hutter, 2019), reached after `warmup` of all steps, then annealed along a
-    cosine (the one-cycle policy of Smith, Topin, 2019). averaging: a step's decay of the moving average of the weights, which is
-    what is kept.
+    rate: the highest learning rate of AdamW (Loshchilov, Hutter, "Decoupled weight decay regularization", 2019), reached after
+    the share `warmup` of all steps, then annealed along a cosine (one cycle: Smith, Topin, "Super-convergence", 2019).
+    averaging: by how much the moving average of the weights, which is what is kept, stays the same in a step.
     """
 
     epochs: int = 40
@@ -37,11 +37,11 @@ class Recipe:
     warmup: float = 0.15
     decay: float = 1e-2
     averaging: float = 0.999
-    augment: Augment = Augment()
+    augment: Augment = field(default_factory=Augment)
 
 
 def train(images: Image, labels: Labels, pipeline: Ink, recipe: Recipe, seed: int) -> Lenet:
-    """A LeNet trained on uint8 (N, S, S), white on black as `pipeline` shows them, and their labels 0..9 (N,). In evaluation mode."""
+    """A LeNet, in evaluation mode, trained on uint8 (N, S, S), white on black as `pipeline` shows it, and labels 0..9 (N,)."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = Lenet()
@@ -53,12 +53,12 @@ def train(images: Image, labels: Labels, pipeline: Ink, recipe: Recipe, seed: in
         for pictures, digits in progress:
             loss = F.cross_entropy(network.logits((pictures - pipeline.mean) / pipeline.std), digits)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             schedule.step()
             averaged.update_parameters(network)
-    best: Lenet = averaged.module
-    return best.eval().requires_grad_(False)
+    network.load_state_dict(averaged.module.state_dict())
+    return network.eval().requires_grad_(False)
 
 
 def _batches(images: Image, labels: Labels, recipe: Recipe, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -71,7 +71,7 @@ def _batches(images: Image, labels: Labels, recipe: Recipe, seed: int) -> Iterat
 
 
 def see(images: Image, pipeline: Ink) -> tuple[Image, Found]:
-    """uint8 (N, H, W) through the input pipeline, one by one, as live: what the network sees (N, S, S), and where there was a digit."""
+    """uint8 (N, H, W) through the input pipeline, as live: what the network sees (N, S, S), and where a digit was found (N,)."""
     colour = (np.repeat(image[..., None], 3, axis=2) for image in images)
     shots = tqdm(colour, total=len(images), desc="reading the ink", unit="picture", disable=None)
     seen, empty = zip(*((picture.seen, picture.empty) for picture in map(pipeline, shots)), strict=True)

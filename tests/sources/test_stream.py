@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from livecnn._cv2 import cv2
+from livecnn.errors import SourceError
+from livecnn.sources import open_source, stream
+
+FRAMES = 12
+
+
+def jpeg(level: int) -> bytes:
+    return cv2.imencode(".jpg", np.full((48, 64, 3), (0, 0, level), np.uint8))[1].tobytes()
+
+
+@contextmanager
+def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
+    """An HTTP server on this machine; gives its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            try:
+                answer(self)
+            except OSError:  # the reader hung up
+                self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def motion_jpeg(handler: BaseHTTPRequestHandler) -> None:
+    """What a network camera sends: a part per picture, here a few, then it hangs up."""
+    handler.send_response(200)
+    handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+    handler.end_headers()
+    for i in range(FRAMES):
+        picture = jpeg(20 * i)
+        head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+        handler.wfile.write(head.encode() + picture + b"\r\n")
+
+
+def test_pictures_of_a_network_camera_until_it_hangs_up() -> None:
+    with serving(motion_jpeg) as address, open_source(f"{address}/video") as source:
+        assert (source.interval, source.mirrored, source.camera_like) == (None, False, True)
+        assert source.name == f"{address}/video"
+        frames = [source.read() for _ in range(FRAMES - 1)]
+        with pytest.raises(SourceError, match="video: lost: no picture within 4 s, or the other side hung up"):
+            source.read()
+    reds = [frame.image[..., 0].mean() for frame in frames if frame is not None]
+    np.testing.assert_allclose(reds, [20 * i for i in range(1, FRAMES)], atol=4)  # the one taken while opening is old
+    assert [frame.seq for frame in frames if frame is not None] == list(range(FRAMES - 1))
+
+
+def test_a_file_on_a_server_keeps_its_pace_and_ends(clip: Callable[..., Path]) -> None:
+    content = clip(5, 10.0).read_bytes()
+
+    def send_file(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "video/x-msvideo")
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    with serving(send_file) as address, open_source(f"{address}/clip.avi") as source:
+        assert source.interval == pytest.approx(0.1)
+        assert len(list(iter(source.read, None))) == 5
+        source.rewind()
+        assert len(list(iter(source.read, None))) == 5
+
+
+def test_an_address_without_pictures() -> None:
+    with serving(lambda handler: handler.send_error(404)) as address, pytest.raises(SourceError, match="is the address right"):
+        open_source(f"{address}/video").open()
+
+
+def test_nobody_answers() -> None:
+    with serving(motion_jpeg) as address:
+        pass
+    with pytest.raises(SourceError, match="no picture within 4 s"):
+        open_source(address).open()
+
+
+def test_a_camera_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "TIMEOUT", 0.2)
+    over = threading.Event()
+    with serving(lambda _: over.wait() and None) as address:
+        try:
+            with pytest.raises(SourceError, match=r"no picture within 0\.2 s"):
+                open_source(address).open()
+        finally:
+            over.set()
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://user:secret@host:554/1", "rtsp://host:554/1"),
+        ("http://host/video", "http://host/video"),
+        ("http://user:secret@[broken/video", "[broken/video"),
+    ],
+)
+def test_passwords_are_not_shown(fake_cv2: type, address: str, shown: str) -> None:
+    source = open_source(address)
+    assert source.name == shown
+    with pytest.raises(SourceError, match="stream ") as caught:
+        source.open()
+    assert "secret" not in str(caught.value)
+    assert fake_cv2.opened[0].device == address
