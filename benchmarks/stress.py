@@ -52,8 +52,8 @@ def samples(folder: Path, each: int = 100, seed: int = 0) -> Iterator[Sample]:
         for index in range(each):
             rng = np.random.default_rng([seed, number, index])
             angle, scale = float(rng.uniform(-15, 15)), float(rng.uniform(0.5, 1.0))
-            sheet = _place(transmission, outline, angle, scale, rng) * _paper(rng)
-            yield Sample(_box(_camera(sheet, rng)), int(path.stem[-1]), angle, scale, path.name)
+            sheet = _place(transmission, outline, angle, scale, rng) * paper(rng)
+            yield Sample(centre_box(camera(sheet, rng)), int(path.stem[-1]), angle, scale, path.name)
 
 
 def _ink(photo: Picture) -> tuple[Plane, Plane]:
@@ -82,7 +82,7 @@ def _place(transmission: Plane, outline: Plane, angle: float, scale: float, rng:
     return np.asarray(frame, np.float32)
 
 
-def _paper(rng: np.random.Generator) -> Plane:
+def paper(rng: np.random.Generator) -> Plane:
     """A sheet (480, 640, 3), 0..255: its tint, a slope of the light, a vignette and, on half of them, a soft-edged shadow."""
     x, y = np.meshgrid(np.linspace(-1, 1, WIDTH), np.linspace(-1, 1, HEIGHT))
     direction = rng.uniform(0, 2 * math.pi)
@@ -95,7 +95,8 @@ def _paper(rng: np.random.Generator) -> Plane:
     return (light[..., None] * tint).astype(np.float32)
 
 
-def _camera(scene: Plane, rng: np.random.Generator) -> Picture:
+def camera(scene: Plane, rng: np.random.Generator) -> Picture:
+    """A picture of a scene (480, 640, 3) in 0..255: blurred, noisy, and packed as JPEG."""
     soft = cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.3, 2.0))
     noisy = soft + rng.normal(0, rng.uniform(1, 10), scene.shape)
     frame = np.clip(noisy, 0, 255).astype(np.uint8)
@@ -103,7 +104,8 @@ def _camera(scene: Plane, rng: np.random.Generator) -> Picture:
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
-def _box(frame: Picture) -> Picture:
+def centre_box(frame: Picture) -> Picture:
+    """The part of a frame that the live view classifies."""
     top, left = (HEIGHT - BOX) // 2, (WIDTH - BOX) // 2
     return np.ascontiguousarray(frame[top : top + BOX, left : left + BOX])
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from pydantic import ValidationError
+
+from livecnn import inputs
+from livecnn.inputs.plain import Plain
+
+
+def test_each_channel_is_normalised_on_the_scale_0_to_1() -> None:
+    shot = np.array([[[255, 0, 51]]], np.uint8)
+    prepared = Plain(size=(1, 1), mean=(0.5, 0.5, 0.1), std=(0.5, 0.25, 0.2))(shot)
+    assert prepared.tensor.shape == (1, 3, 1, 1)
+    assert prepared.tensor.dtype == torch.float32
+    torch.testing.assert_close(prepared.tensor.flatten(), torch.tensor([1.0, -2.0, 0.5]))
+
+
+def test_mean_and_std_on_the_scale_0_to_255() -> None:
+    shot = np.array([[[255, 0, 51]]], np.uint8)
+    prepared = Plain(size=(1, 1), mean=(122.0, 117.0, 104.0), std=(256.0,), scale=255)(shot)
+    torch.testing.assert_close(prepared.tensor.flatten(), torch.tensor([133 / 256, -117 / 256, -53 / 256]))
+
+
+def test_one_channel_is_the_luminance_that_pillow_gives() -> None:
+    shot = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
+    prepared = Plain(size=(6, 8), channels=1)(shot)
+    expected = np.asarray(Pillow.fromarray(shot).convert("L"))
+    assert prepared.tensor.shape == (1, 1, 6, 8)
+    assert np.abs(prepared.seen.astype(int) - expected).max() <= 1
+    torch.testing.assert_close(prepared.tensor[0, 0], torch.tensor(prepared.seen / np.float32(255)))
+
+
+def test_shrinking_averages() -> None:
+    shot = np.zeros((4, 4, 3), np.uint8)
+    shot[::2, ::2] = 200
+    seen = Plain(size=(2, 2))(shot).seen
+    assert (seen == 50).all()
+
+
+def test_rows_come_before_columns_in_size() -> None:
+    prepared = Plain(size=(2, 5))(np.zeros((7, 3, 3), np.uint8))
+    assert prepared.tensor.shape == (1, 3, 2, 5)
+    assert prepared.seen.shape == (2, 5, 3)
+    assert Plain(size=(2, 5)).shape == (3, 2, 5)
+
+
+def test_a_mirrored_view_is_taken() -> None:
+    shot = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    np.testing.assert_array_equal(Plain(size=(2, 3))(shot[:, ::-1]).seen, shot[:, ::-1])
+
+
+@given(height=st.integers(1, 40), width=st.integers(1, 40), value=st.integers(0, 255))
+def test_one_colour_stays_itself_at_any_size(height: int, width: int, value: int) -> None:
+    prepared = Plain(size=(9, 11))(np.full((height, width, 3), value, np.uint8))
+    torch.testing.assert_close(prepared.tensor, torch.full((1, 3, 9, 11), value / 255))
+    assert not prepared.empty
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"size": [0, 4]}, "greater than or equal to 1"),
+        ({"size": [4, 4], "mean": [1, 2]}, "mean has 2 numbers; allowed: 1 or 3"),
+        ({"size": [4, 4], "channels": 1, "std": [1, 1, 1]}, "std has 3 numbers; allowed: 1 or 1"),
+        ({"size": [4, 4], "std": [0]}, "greater than 0"),
+        ({"size": [4, 4], "mean": ["nan"]}, "finite number"),
+        ({"size": [4, 4], "channels": 2}, "Input should be 1 or 3"),
+        ({"size": [4, 4], "scale": 100}, "Input should be 1 or 255"),
+        ({"size": [4, 4], "colour": "bgr"}, "Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_fields_are_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        inputs.make({"kind": "plain", **fields})
