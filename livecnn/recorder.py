@@ -18,14 +18,20 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import numpy.typing as npt
 from PIL import GifImagePlugin
 from PIL import Image as PillowImage
 
+from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
 from livecnn.outputs import check_writable
 from livecnn.types import Image
 
 SUFFIXES = (".gif", ".mp4")
+TRANSPARENT = 255  # palette index that leaves the pixel below as it is
+EXACT = 160  # colours of a palette that may be kept exactly
+SAMPLES = 200_000  # pixels that are looked at to choose a palette
+UNSEEN = 3  # levels of 255 that a pixel may differ from what is shown without being written again
 LEAST_DELAY = 2  # hundredths of a second; viewers slow anything faster down to 10
 
 
@@ -95,11 +101,11 @@ class Recorder(ABC):
 
 
 class GifRecorder(Recorder):
-    """Animated GIF (GIF89a). Each picture has its own palette; pixels that stay as they were are left out and cost little."""
+    """Animated GIF (GIF89a). Each picture has its own palette, and only the pixels that changed since the last one are written."""
 
     def _begin(self, width: int, height: int) -> None:
         self._file = self._part.open("wb")
-        self._before: Image | None = None
+        self._shown: Image | None = None
         # Logical screen without a global palette, then the application extension that makes it loop for ever.
         self._file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
         self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
@@ -109,26 +115,56 @@ class GifRecorder(Recorder):
         delay = round(100 * until) - round(100 * since)
         if delay < LEAST_DELAY:
             return False
-        changed = np.ones(picture.shape[:2], bool) if self._before is None else (picture != self._before).any(axis=2)
+        changed = self._changed(picture)
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
         top, bottom = (rows[0], rows[-1] + 1) if len(rows) else (0, 1)
         left, right = (columns[0], columns[-1] + 1) if len(columns) else (0, 1)
-        part = PillowImage.fromarray(np.ascontiguousarray(picture[top:bottom, left:right]))
-        image = part.quantize(colors=255, method=PillowImage.Quantize.MEDIANCUT, dither=PillowImage.Dither.NONE)
-        codes = np.where(changed[top:bottom, left:right], np.asarray(image), 255).astype(np.uint8)
-        coded = PillowImage.fromarray(codes, "P")
-        coded.putpalette((image.getpalette() or []) + [0] * 3)
+        inside = changed[top:bottom, left:right]
+        coded = quantized(np.ascontiguousarray(picture[top:bottom, left:right]), inside)
         blocks = GifImagePlugin.getdata(
-            coded, (int(left), int(top)), duration=10 * delay, transparency=255, disposal=1, include_color_table=True
+            coded, (int(left), int(top)), duration=10 * delay, transparency=TRANSPARENT, disposal=1, include_color_table=True
         )
         for block in blocks:
             self._file.write(block)
-        self._before = picture
         return True
+
+    def _changed(self, picture: Image) -> npt.NDArray[np.bool_]:
+        """Where the picture differs from what the film shows so far, by more than the eye sees; remembers what it shows then."""
+        if self._shown is None:
+            self._shown = picture.copy()
+            return np.ones(picture.shape[:2], bool)
+        difference = cv2.absdiff(picture, self._shown)
+        changed = np.asarray(difference.max(axis=2) > UNSEEN)
+        self._shown[changed] = picture[changed]
+        return changed
 
     def _end(self) -> None:
         self._file.write(b";")
         self._file.close()
+
+
+def quantized(picture: Image, wanted: npt.NDArray[np.bool_]) -> PillowImage.Image:
+    """A picture with a palette of 255 colours; pixels that are not wanted get code TRANSPARENT.
+
+    Colours that fill more than a speck (text, frames, the cells of maps) are kept exactly; the others, as in photographs,
+    share the rest of the palette by median cut (Heckbert, 1982).
+    """
+    pixels = picture[wanted][:: max(1, int(wanted.sum()) // SAMPLES)].astype(np.uint32)
+    packed = pixels[:, 0] << 16 | pixels[:, 1] << 8 | pixels[:, 2]
+    colors, counts = np.unique(packed, return_counts=True)
+    often = np.argsort(-counts, kind="stable")[:EXACT]
+    exact = colors[often[counts[often] > len(packed) / 4000]]
+    others = pixels[~np.isin(packed, exact)].astype(np.uint8)
+    palette = np.stack((exact >> 16, exact >> 8 & 255, exact & 255), axis=1).astype(np.uint8)
+    if len(others):
+        cut = PillowImage.fromarray(others[None]).quantize(TRANSPARENT - len(exact), PillowImage.Quantize.MEDIANCUT)
+        palette = np.concatenate((palette, np.array(cut.getpalette(), np.uint8).reshape(-1, 3)))[:TRANSPARENT]
+    board = PillowImage.new("P", (1, 1))
+    board.putpalette(np.resize(palette, (256, 3)).tobytes() if len(palette) else bytes(768))
+    image = PillowImage.fromarray(picture).quantize(palette=board, dither=PillowImage.Dither.NONE)
+    coded = PillowImage.fromarray(np.where(wanted, np.asarray(image), TRANSPARENT).astype(np.uint8), "P")
+    coded.putpalette(board.getpalette() or [])
+    return coded
 
 
 class Mp4Recorder(Recorder):

@@ -34,7 +34,8 @@ from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
 from livecnn.window import Window, backend, has_display
 
 RECORDINGS = Path("recordings")
-UNSEEN_FRAMES = 150  # recorded where there is no display and nobody said how many
+UNSEEN_FRAMES = 80  # recorded where there is no display and nobody said how many,
+UNSEEN_FPS = 10  # and of the demo so many a second: two digits
 CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
 IDLE = 0.02  # seconds between two looks at the loops where there is no window to keep alive
 
@@ -161,7 +162,11 @@ def box_share(layout: Layout, source: Source) -> float:
 def _into_recording(options: RunOptions) -> RunOptions:
     """No display: the same run, into a file."""
     record = options.record or RECORDINGS / time.strftime("livecnn-%Y%m%d-%H%M%S.gif")
-    return replace(options, headless=True, record=record, frames=options.frames or UNSEEN_FRAMES)
+    source_options = options.source_options
+    if options.source in (None, "auto", "demo") and source_options.fps is None:
+        source_options = replace(source_options, fps=UNSEEN_FPS)
+    frames = options.frames or UNSEEN_FRAMES
+    return replace(options, headless=True, record=record, frames=frames, source_options=source_options)
 
 
 def _open_files(

@@ -21,7 +21,7 @@ class SourceOptions:
 
     camera_size: (width, height) asked of a camera; the driver may give another.
     camera_fps: frames a second asked of a camera.
-    fps: pictures a second of a folder (None: 1) or a video (None: its own rate).
+    fps: pictures a second of a folder (None: 1), a video or the demo (None: their own rate).
     seed: of the synthetic demo.
     """
 

@@ -44,7 +44,7 @@ class Auto(Source):
         except SourceError as error:
             # Only a camera that is there is worth its reason.
             found = f"{error}" if video_devices() else "no camera found"
-            self.note = f"{found}: playing the built-in demo"
+            self.note = f"{found}: the demo plays"
         else:
             return camera
         demo = Demo("", self.options)

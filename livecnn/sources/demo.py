@@ -33,7 +33,10 @@ _GRAIN = 64  # the sensor noise is larger than the frame by this, and shifts fro
 
 
 class Demo(Source):
-    """640x480 at 25 fps without an end. Frame i depends on the seed and i only; the label is the digit once it is complete."""
+    """640x480 without an end, at 25 fps or, with `--fps`, a sample of that. The label is the digit once it is complete.
+
+    A frame depends on the seed and its time only.
+    """
 
     camera_like = True
 
@@ -42,7 +45,7 @@ class Demo(Source):
         if address:
             raise SourceError(f"source 'demo:{address}': demo takes no address")
         self.name = "demo"
-        self.interval = 1.0 / FPS
+        self.interval = 1.0 / (options.fps or FPS)
         self._stage: Stage | None = None
 
     def open(self) -> None:
@@ -51,7 +54,7 @@ class Demo(Source):
     def read(self) -> Frame:
         if self._stage is None:
             raise SourceError("demo: not open")
-        image, label = self._stage.show(self._seq)
+        image, label = self._stage.show(round(self._seq * FPS / (self.options.fps or FPS)))
         return self._frame(image, label=label)
 
     def close(self) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydantic import ValidationError
@@ -55,6 +55,7 @@ def test_a_mirrored_view_is_taken() -> None:
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), value=st.integers(0, 255))
+@settings(deadline=None)
 def test_one_colour_stays_itself_at_any_size(height: int, width: int, value: int) -> None:
     prepared = Plain(size=(9, 11))(np.full((height, width, 3), value, np.uint8))
     torch.testing.assert_close(prepared.tensor, torch.full((1, 3, 9, 11), value / 255))

@@ -26,7 +26,7 @@ def test_without_a_camera_the_demo_plays(fake_cv2: type, tmp_path: Path, monkeyp
     monkeypatch.setattr(_devices, "DEV", tmp_path)
     with open_source("auto", SourceOptions(seed=4)) as source, open_source("demo", SourceOptions(seed=4)) as demo:
         assert (source.name, source.interval) == ("demo", demo.interval)
-        assert source.note == "no camera found: playing the built-in demo"
+        assert source.note == "no camera found: the demo plays"
         assert not source.mirrored
         frame, same = source.read(), demo.read()
         assert frame is not None
@@ -46,5 +46,5 @@ def test_a_camera_that_is_there_but_does_not_answer_is_worth_its_reason(
     monkeypatch.setattr(_devices, "DEV", tmp_path)
     with open_source("auto") as source:
         assert source.note.startswith("camera 0: ")
-        assert source.note.endswith(": playing the built-in demo")
+        assert source.note.endswith(": the demo plays")
     assert fake_cv2.opened

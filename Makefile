@@ -1,0 +1,61 @@
+# `make demo` and `make test` do everything on a fresh machine; a second run starts at once. Windows: see README.md.
+# `make demo PYTHONS=python3.12` chooses the interpreter of a new .venv.
+
+PYTHONS := python3 python3.13 python3.12 python3.11 python3.10
+BIN := .venv/bin
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+
+# Stamps: what was installed, and that neither the requirements nor the constraints have changed since.
+RUN := .venv/.installed-run
+DEV := .venv/.installed-dev
+BENCH := .venv/.installed-bench
+
+.PHONY: help demo test check bench wheel clean
+
+help: ## list these targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
+
+demo: $(RUN) ## the main job: webcam or built-in demo, in a window or (no display) into recordings/
+	$(BIN)/livecnn
+
+test: $(DEV) ## every test, with branch coverage
+	$(BIN)/pytest -q --cov
+
+check: $(DEV) ## lint, format, types, direction of the imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(BENCH) ## the figures of README.md, as JSON
+	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+
+wheel: $(RUN) ## dist/livecnn-*.whl
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
+
+clean: ## remove what set-up, tests and builds left
+	rm -rf .venv dist build htmlcov .coverage* .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis
+
+# bin/pip is what venv makes last: an interrupted attempt is taken up again.
+$(BIN)/pip:
+	@for python in $(PYTHONS); do \
+	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then \
+	    echo "First set-up: .venv with $$($$python --version), then packages of about 1 GB. This takes some minutes."; \
+	    exec $$python -m venv .venv; \
+	  fi; \
+	done; \
+	echo "livecnn needs Python 3.10 or newer with its venv module; looked for: $(PYTHONS)." >&2; \
+	echo "Debian, Ubuntu: sudo apt install python3 python3-venv. Other systems: install Python, then run make again." >&2; \
+	exit 1
+
+$(RUN): pyproject.toml constraints.txt | $(BIN)/pip
+	$(PIP_INSTALL) -e .
+	@touch $@
+
+$(DEV): $(RUN)
+	$(PIP_INSTALL) -e '.[dev]'
+	@touch $@
+
+$(BENCH): $(RUN)
+	$(PIP_INSTALL) -e '.[bench]'
+	@touch $@
