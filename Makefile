@@ -8,7 +8,6 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c const
 # Stamps: what was installed, and that neither the requirements nor the constraints have changed since.
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
-BENCH := .venv/.installed-bench
 
 .PHONY: help demo test check bench wheel clean
 
@@ -27,8 +26,9 @@ check: $(DEV) ## lint, format, types, direction of the imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(BENCH) ## the figures of README.md, as JSON
-	@for script in benchmarks/*.py; do echo "$$script"; $(BIN)/python $$script || exit 1; done
+bench: $(DEV) ## speed: a tick against two peers, the probe against the bare network; JSON
+	$(BIN)/python benchmarks/live_tick.py
+	$(BIN)/python benchmarks/probe.py
 
 wheel: $(RUN) ## dist/livecnn-*.whl
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
@@ -54,8 +54,4 @@ $(RUN): pyproject.toml constraints.txt | $(BIN)/pip
 
 $(DEV): $(RUN)
 	$(PIP_INSTALL) -e '.[dev]'
-	@touch $@
-
-$(BENCH): $(RUN)
-	$(PIP_INSTALL) -e '.[bench]'
 	@touch $@

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Protocol
 
@@ -12,7 +11,7 @@ from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.keys import ACTIONS
 from livecnn.live import Live
-from livecnn.outputs import write_png
+from livecnn.outputs import free_path, write_png
 
 BOX_STEP = 0.05
 
@@ -106,7 +105,7 @@ class Controls:
         self._live.refresh()
 
     def snapshot(self) -> None:
-        path = self._snapshots / time.strftime("livecnn-%Y%m%d-%H%M%S.png")
+        path = free_path(self._snapshots, ".png")
         try:
             write_png(path, self._screen.pixels())
             self._screen.say(f"saved {path}")

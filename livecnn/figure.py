@@ -135,7 +135,8 @@ class Screen:
 
     def sort_by(self, index: int | None) -> bool:
         """Sort every neurons panel by the weight to a class; True if any could be. The figure then needs a full draw."""
-        return any([d.sort_by(index) for d in self.drawers.values() if isinstance(d, NeuronsDrawer)])
+        done = [drawer.sort_by(index) for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
+        return any(done)
 
     def say(self, words: str, seconds: float = 4.0) -> None:
         """A message over the picture, for a moment."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from matplotlib.artist import Artist
 
 from livecnn.geometry import Rect
-from livecnn.pixels import Fills, Label
+from livecnn.pixels import Fills, Label, text_width
 from livecnn.theme import Color, Metrics, Theme
 from livecnn.types import LoopStatus, Scene
 
@@ -25,7 +27,6 @@ class Header:
         self._underline = Fills()
         self._words: list[Label] = []
         self._facts = [Label(theme.muted) for _ in range(6)]
-        self._dot = Fills()
         self._ticks = 0
         self._limit = self._right = self._baseline = 0
         self._metrics = Metrics(1.0)
@@ -36,7 +37,7 @@ class Header:
 
     @property
     def live(self) -> list[Artist]:
-        return [*self._facts, self._dot]
+        return list(self._facts)
 
     def lay_out(self, strip: Rect, metrics: Metrics) -> None:
         self._metrics, self._ticks = metrics, 0
@@ -71,36 +72,37 @@ class Header:
         self._ticks += 1
 
     def _write(self, status: LoopStatus) -> None:
-        """Facts from the right edge leftwards, the least important first to go when the strip is narrow."""
-        metrics, theme = self._metrics, self.theme
-        for label in self._facts:
-            label.text = ""
-        self._dot.rectangles = []
+        """Right-aligned; in a narrow strip the least important facts are left out."""
+        metrics, gap = self._metrics, self._metrics.px(18)
+        room = self._right - self._limit
+        facts = header_facts(status, self.theme)
+        while len(facts) > 1 and sum(text_width(fact.text, metrics.small) + gap for fact in facts) > room:
+            facts.remove(min(facts, key=lambda fact: fact.weight))
         x = self._right
-        color = theme.accent if status.frozen else theme.good if status.source.state == "live" else theme.bad
-        for label, (text, ink) in zip(self._facts, header_facts(status, theme), strict=False):
-            label.color, label.text = ink, text
-            label.place(0, self._baseline, metrics.small)
-            left = x - label.advance()
-            if left - metrics.px(24) < self._limit:
-                label.text = ""
-                break
-            label.place(left, self._baseline, metrics.small)
-            x = left - metrics.px(18)
-        else:
-            side = metrics.px(9)
-            self._dot.rectangles = [(Rect(x + metrics.px(18) - side - metrics.px(7), self._baseline - side, side, side), color)]
+        for label, fact in itertools.zip_longest(self._facts, reversed(facts)):
+            label.text, label.color = ("", self.theme.muted) if fact is None else (fact.text, fact.color)
+            label.place(x - min(room, text_width(label.text, metrics.small)), self._baseline, metrics.small, room)
+            x -= label.advance() + gap
 
 
-def header_facts(status: LoopStatus, theme: Theme) -> list[tuple[str, Color]]:
-    """Texts from right to left."""
+class Fact(NamedTuple):
+    """weight: importance; the lightest is left out first."""
+
+    text: str
+    color: Color
+    weight: int
+
+
+def header_facts(status: LoopStatus, theme: Theme) -> list[Fact]:
+    """From left to right."""
     source = status.source
     state = "frozen" if status.frozen else source.name if source.state == "live" else f"{source.name}: {source.state}"
-    facts: list[tuple[str, Color]] = [("h  help", theme.muted)]
-    if status.picture_age is not None:
-        facts.append((f"picture {status.picture_age:.0f} ms old", theme.muted))
-    if status.model_ms is not None:
-        facts.append((f"model {status.model_ms:.1f} ms", theme.muted))
+    color = theme.accent if status.frozen else theme.good if source.state == "live" else theme.bad
+    facts = [Fact(f"● {state}", color, 9)]
     if status.display_fps is not None:
-        facts.append((f"{status.display_fps:.0f} fps", theme.muted))
-    return [*facts, (state, theme.accent if status.frozen else theme.good if source.state == "live" else theme.bad)]
+        facts.append(Fact(f"{status.display_fps:.0f} fps", theme.muted, 3))
+    if status.model_ms is not None:
+        facts.append(Fact(f"model {status.model_ms:.1f} ms", theme.muted, 2))
+    if status.picture_age is not None:
+        facts.append(Fact(f"picture {status.picture_age:.0f} ms old", theme.muted, 1))
+    return [*facts, Fact("h  help", theme.muted, 4)]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +32,13 @@ def check_writable(path: Path) -> None:
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{path}: cannot be written: {error.strerror or error}")
+
+
+def free_path(folder: Path, suffix: str) -> Path:
+    """A name made of the time of day that no file has yet, e.g. livecnn-20260131-142355.png."""
+    stem = time.strftime("livecnn-%Y%m%d-%H%M%S")
+    names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
+    return next(path for name in names if not (path := folder / f"{name}{suffix}").exists())
 
 
 def write_atomically(path: Path, data: bytes) -> None:

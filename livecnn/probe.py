@@ -66,7 +66,7 @@ class Probe:
 
 def find_layer(module: nn.Module, name: str) -> nn.Module:
     """The sub-module of that name; raises ModelError with the nearest names."""
-    named = dict(module.named_modules())
+    named: dict[str, nn.Module] = dict(module.named_modules())
     if name and name in named:
         return named[name]
     raise ModelError(f"unknown layer {name!r}; {nearest(name, [n for n in named if n])}")

@@ -129,7 +129,7 @@ class GifRecorder(Recorder):
         return True
 
     def _changed(self, picture: Image) -> npt.NDArray[np.bool_]:
-        """Where the picture differs from what the film shows so far, by more than the eye sees; remembers what it shows then."""
+        """Where the picture differs visibly from what the film shows; what the film then shows is remembered."""
         if self._shown is None:
             self._shown = picture.copy()
             return np.ones(picture.shape[:2], bool)

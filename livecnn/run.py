@@ -22,7 +22,7 @@ from livecnn.drawer import Context
 from livecnn.errors import ConfigError, SourceError
 from livecnn.figure import Screen
 from livecnn.live import Live
-from livecnn.outputs import ScoresTable, check_writable
+from livecnn.outputs import ScoresTable, check_writable, free_path
 from livecnn.patch import Cropper
 from livecnn.probe import class_weights
 from livecnn.recorder import InBackground, Recorder, open_recorder
@@ -161,7 +161,7 @@ def box_share(layout: Layout, source: Source) -> float:
 
 def _into_recording(options: RunOptions) -> RunOptions:
     """No display: the same run, into a file."""
-    record = options.record or RECORDINGS / time.strftime("livecnn-%Y%m%d-%H%M%S.gif")
+    record = options.record or free_path(RECORDINGS, ".gif")
     source_options = options.source_options
     if options.source in (None, "auto", "demo") and source_options.fps is None:
         source_options = replace(source_options, fps=UNSEEN_FPS)

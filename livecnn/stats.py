@@ -91,7 +91,8 @@ class Stats:
     def report(self, source: SourceStatus) -> dict[str, Any]:
         """The fields of `--stats`; null where nothing was measured.
 
-        seconds: from the first tick to the last. dropped: frames that the source delivered and nobody saw; duplicates: ticks whose frame had been shown before.
+        seconds: from the first tick to the last. dropped: frames that the source delivered and nobody saw.
+        duplicates: ticks whose frame had been shown before.
         """
         seconds = self._last - self._first
         delivered = 0 if self._first_seq is None else self._last_seq - self._first_seq + 1

@@ -47,7 +47,7 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
         "licence": "MIT",
         "source": "trained by `livecnn train lenet`",
         "accuracy": {"mnist_test": round(accuracy, 4)},
-        "training": {"epochs": epochs, "seed": seed, "torch": torch.__version__, "threads": torch.get_num_threads()},
+        "training": {"epochs": epochs, "seed": seed, "torch": str(torch.__version__), "threads": torch.get_num_threads()},
     }
     folder = bundles.save(out, network, card)
     click.echo(f"{folder}: {accuracy:.2%} of MNIST's {len(answers):,} test pictures are right")

@@ -13,7 +13,7 @@ from livecnn.geometry import Rect
 from livecnn.panels import PanelSpec
 from livecnn.pixels import Label, Pixels
 from livecnn.theme import Color
-from livecnn.types import Image, Scene
+from livecnn.types import Frame, Image, Scene
 
 if TYPE_CHECKING:
     from livecnn.theme import Metrics
@@ -36,6 +36,12 @@ def scaled(image: Image, width: int, height: int, *, sharp: bool = False) -> Ima
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
+def _told(frame: Frame, source: str) -> str:
+    """A file's name and true class; "" where a frame has none of its own."""
+    words = [frame.name] if frame.name != source else []
+    return " · ".join([*words, f"this is “{frame.label}”"] if frame.label else words)
+
+
 class CameraDrawer(Drawer):
     def __init__(self, spec: Camera, name: str, context: Context) -> None:
         super().__init__(name, context)
@@ -55,7 +61,7 @@ class CameraDrawer(Drawer):
     def show(self, scene: Scene) -> None:
         source = scene.status.source
         self._name.text = self._title or (source.name[:1].upper() + source.name[1:]) or "Camera"
-        self._note.text = source.note or scene.frame.name or "hold it inside the box"
+        self._note.text = source.note or _told(scene.frame, source.name) or "hold it inside the box"
         self._note.width = max(0, self.body.w - self._name.advance() - self._note.size)
         image = scene.frame.image
         place = self.body.fit(image.shape[1] / image.shape[0])
