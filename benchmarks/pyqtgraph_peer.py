@@ -69,7 +69,7 @@ class PyQtGraph:
         view = place.addViewBox(
             row=1, col=column, lockAspect=True, invertY=True, enableMouse=False, enableMenu=False, defaultPadding=0
         )
-        item = pg.ImageItem(image, levels=(0, 255), autoLevels=False)
+        item = pg.ImageItem(image, autoLevels=False)
         view.addItem(item)
         view.setRange(item.boundingRect(), padding=0, disableAutoRange=True)
         return item
@@ -79,7 +79,8 @@ class PyQtGraph:
         if layer == "ip1":
             item.getViewBox().setAspectLocked(False)
             item.getViewBox().setRange(item.boundingRect(), padding=0)
-        item.setLookupTable(table(colormap, THEME).view(np.uint8).reshape(256, 4)[:, :3].copy())
+        if colormap != "gray":  # gray is what a picture without a table is
+            item.setLookupTable(table(colormap, THEME).view(np.uint8).reshape(256, 4)[:, :3].copy())
         return item
 
     def _add_scores(self, place: pg.GraphicsLayout) -> None:

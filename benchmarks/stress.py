@@ -84,7 +84,7 @@ def _place(transmission: Plane, outline: Plane, angle: float, scale: float, rng:
 
 def paper(rng: np.random.Generator) -> Plane:
     """A sheet (480, 640, 3), 0..255: its tint, a slope of the light, a vignette and, on half of them, a soft-edged shadow."""
-    x, y = np.meshgrid(np.linspace(-1, 1, WIDTH), np.linspace(-1, 1, HEIGHT))
+    x, y = np.meshgrid(np.linspace(-1, 1, WIDTH, dtype=np.float32), np.linspace(-1, 1, HEIGHT, dtype=np.float32))
     direction = rng.uniform(0, 2 * math.pi)
     across = x * math.cos(direction) + y * math.sin(direction)
     light = (1 + rng.uniform(0, 0.35) * across) * (1 - rng.uniform(0, 0.25) * (x**2 + y**2) / 2)
@@ -92,13 +92,13 @@ def paper(rng: np.random.Generator) -> Plane:
         edge = (across - rng.uniform(-0.5, 0.5)) / rng.uniform(0.03, 0.3)
         light *= 1 - rng.uniform(0.1, 0.45) / (1 + np.exp(np.clip(edge, -50, 50)))
     tint = rng.uniform(110, 220) * rng.uniform(0.92, 1.08, 3)
-    return (light[..., None] * tint).astype(np.float32)
+    return light[..., None].astype(np.float32) * tint.astype(np.float32)
 
 
 def camera(scene: Plane, rng: np.random.Generator) -> Picture:
     """A picture of a scene (480, 640, 3) in 0..255: blurred, noisy, and packed as JPEG."""
     soft = cv2.GaussianBlur(scene, (0, 0), rng.uniform(0.3, 2.0))
-    noisy = soft + rng.normal(0, rng.uniform(1, 10), scene.shape)
+    noisy = soft + np.float32(rng.uniform(1, 10)) * rng.standard_normal(scene.shape, np.float32)
     frame = np.clip(noisy, 0, 255).astype(np.uint8)
     packed = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
     return np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR_RGB), np.uint8)

@@ -59,3 +59,8 @@ def cells(count: int, each: int, pixels: int, gap: int) -> npt.NDArray[np.intp]:
     line = np.full((count, pixels + gap), -1, np.intp)
     line[:, :pixels] = np.arange(count)[:, None] * each + inside
     return line.ravel()[: count * (pixels + gap) - gap]
+
+
+def squeeze(index: npt.NDArray[np.intp], pixels: int) -> npt.NDArray[np.intp]:
+    """As many entries, evenly spaced, of an index that is longer than there are pixels: thousands of maps in a small panel."""
+    return index if len(index) <= pixels else index[np.arange(pixels) * len(index) // pixels]

@@ -86,7 +86,7 @@ class Drawer:
         """Take the newest data; the live artists are drawn right afterwards."""
 
 
-def card_patch(card: Rect, height: int, theme: Theme, metrics: Metrics) -> FancyBboxPatch:
+def card_patch(card: Rect, height: int, theme: Theme, metrics: Metrics, dpi: float) -> FancyBboxPatch:
     """The rounded ground of a panel; `height` of the figure turns rows from the top into matplotlib's rows from the bottom."""
     return FancyBboxPatch(
         (card.x, height - card.y - card.h),
@@ -95,6 +95,6 @@ def card_patch(card: Rect, height: int, theme: Theme, metrics: Metrics) -> Fancy
         boxstyle=f"round,pad=0,rounding_size={metrics.px(9)}",
         facecolor=hexed(theme.card),
         edgecolor=hexed(theme.edge),
-        linewidth=max(0.7, 0.8 * metrics.scale),
+        linewidth=1.1 * max(1.0, metrics.scale) * 72 / dpi,  # points
         transform=IdentityTransform(),
     )

@@ -23,7 +23,7 @@ from livecnn.reduce import Reducer
 from livecnn.theme import THEMES, Metrics
 from livecnn.types import Image, Scene
 
-DPI = 100
+DPI = 128  # a power of two: pixels / DPI * DPI is exact, and no figure is a pixel short
 
 
 class _WhenDrawn(LayoutEngine):
@@ -47,10 +47,12 @@ class _Ground(Artist):
         super().__init__()
         self.picture: Image | None = None
 
+    def fits(self, renderer: RendererAgg) -> bool:
+        return self.picture is not None and self.picture.shape == buffer_of(renderer).shape
+
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
-        buffer = buffer_of(renderer)
-        if self.picture is not None and self.picture.shape == buffer.shape:
-            buffer[:] = self.picture
+        if self.fits(renderer):
+            buffer_of(renderer)[:] = self.picture
 
 
 class Screen:
@@ -87,6 +89,7 @@ class Screen:
         self.header = Header(theme, self.context.model, self.views, layout.name)
         self.toast, self.help = Toast(theme), Help(theme)
         self.figure.set_facecolor(hexed(theme.background))
+        self._ground.picture = None
         self.lay_out()
 
     @property
@@ -111,7 +114,7 @@ class Screen:
         for name, card in grid(self.layout, area, gap).items():
             drawer = self.drawers[name]
             drawer.lay_out(card, metrics)
-            self._still.members += [card_patch(card, height, self.context.theme, metrics), *drawer.still]
+            self._still.members += [card_patch(card, height, self.context.theme, metrics, self.figure.dpi), *drawer.still]
             self.stage.members += drawer.live
         for overlay in (self.toast, self.help):
             overlay.lay_out(Rect(0, 0, width, height), metrics)
@@ -128,13 +131,15 @@ class Screen:
 
     def draw(self) -> None:
         """Draw the scene on a canvas without a window; in a window the animation does this."""
-        if self._ground.picture is None:
-            self.canvas.draw()
+        renderer = self.canvas.get_renderer()
+        if self._ground.fits(renderer):
+            self.stage.draw(renderer)
         else:
-            self.stage.draw(self.canvas.get_renderer())
+            self.canvas.draw()
 
     def sort_by(self, index: int | None) -> bool:
         """Sort every neurons panel by the weight to a class; True if any could be. The figure then needs a full draw."""
+        self._ground.picture = None
         done = [drawer.sort_by(index) for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
         return any(done)
 

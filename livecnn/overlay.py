@@ -70,7 +70,9 @@ class Help(Artist):
             name.text, meaning.text = key.shown, key.meaning
 
     def lay_out(self, area: Rect, metrics: Metrics) -> None:
-        size, pad, line = metrics.px(16), metrics.px(26), metrics.px(30)
+        pad = metrics.px(26)
+        line = min(metrics.px(30), (area.h - 2 * pad) // (len(self._rows) + 1))
+        size = min(metrics.px(16), line - 2)
         column = max(text_width(name.text, size, "bold") for name, _ in self._rows) + metrics.px(22)
         width = min(area.w, column + max(text_width(meaning.text, size) for _, meaning in self._rows) + 2 * pad)
         height = min(area.h, line * (len(self._rows) + 1) + 2 * pad)

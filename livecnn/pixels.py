@@ -76,10 +76,15 @@ def _font(size: int, weight: Weight) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
 
 
+def _printable(text: str) -> str:
+    """File and class names may hold anything; what has no glyph, a line break or a byte of another encoding, is shown as �."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
+
+
 @lru_cache(maxsize=2048)
 def _mask(text: str, size: int, weight: Weight) -> tuple[npt.NDArray[np.int32], int, int]:
     """Coverage 0-256 of the text's pixels, and where its top left pixel lies from the pen position on the baseline."""
-    font = _font(size, weight)
+    font, text = _font(size, weight), _printable(text)
     left, top, right, bottom = (round(edge) for edge in font.getbbox(text, anchor="ls"))
     image = PillowImage.new("L", (max(1, right - left), max(1, bottom - top)), 0)
     ImageDraw.Draw(image).text((-left, -top), text, fill=255, font=font, anchor="ls")
@@ -90,7 +95,7 @@ def _mask(text: str, size: int, weight: Weight) -> tuple[npt.NDArray[np.int32], 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: int, weight: Weight = "normal") -> int:
     """Advance width of one line in pixels."""
-    return round(_font(size, weight).getlength(text))
+    return round(_font(size, weight).getlength(_printable(text)))
 
 
 def shorten(text: str, width: int, size: int, weight: Weight = "normal") -> str:
@@ -105,9 +110,13 @@ def shorten(text: str, width: int, size: int, weight: Weight = "normal") -> str:
 class Label(Artist):
     """One line of text on a baseline. Its rendered mask is kept until the words change, so drawing it again is a small copy."""
 
-    def __init__(self, color: Color, weight: Weight = "normal", align: Align = "left") -> None:
+    def __init__(
+        self, color: Color, weight: Weight = "normal", align: Align = "left", ground: Color | None = None
+    ) -> None:
+        """ground: colour of a box behind the text, for text over a picture."""
         super().__init__()
         self.text = ""
+        self.ground = ground
         self.x = self.y = 0
         self.size = 12
         self.width: int | None = None
@@ -129,8 +138,12 @@ class Label(Artist):
             return
         mask, left, top = _mask(text, self.size, self.weight)
         share = {"left": 0.0, "center": 0.5, "right": 1.0}[self.align]
-        x = self.x + left - round(share * text_width(text, self.size, self.weight))
-        _blend(buffer_of(renderer), x, self.y + top, mask, self.color)
+        x, y = self.x + left - round(share * text_width(text, self.size, self.weight)), self.y + top
+        buffer = buffer_of(renderer)
+        if self.ground is not None:
+            rim = self.size // 4
+            buffer[max(0, y - rim) : max(0, y + mask.shape[0] + rim), max(0, x - rim) : max(0, x + mask.shape[1] + rim), :3] = self.ground
+        _blend(buffer, x, y, mask, self.color)
 
 
 def _blend(buffer: Image, x: int, y: int, mask: npt.NDArray[np.int32], color: Color) -> None:

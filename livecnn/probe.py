@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -20,8 +21,8 @@ class Probe:
             scores, activations = probe(x)  # x (N, C, H, W); activations: dict layer -> tensor (N, ...)
 
     Gradients are not recorded. Training or evaluation mode is left as it is, inside and afterwards; a network that normalises
-    by batch or drops units wants `model.eval()` first. An activation is cloned where the next layer would overwrite it
-    (`inplace=True`), so it is what the layer gave. A network with a mapping `blobs` (layer -> the layer that overwrites its blob,
+    by batch or drops units wants `model.eval()` first. An activation is copied where a later step of the network writes over it
+    (`nn.ReLU(inplace=True)`, `x += y`), so it is what the layer gave. A network with a mapping `blobs` (layer -> the layer that overwrites its blob,
     Caffe's way) shows the overwritten value under the layer's name, as Caffe's blob does.
 
     Raises ModelError for an unknown layer, or one that did not run or gave something else than a tensor.
@@ -32,12 +33,14 @@ class Probe:
         self.layers = tuple(dict.fromkeys(layers))
         blobs: Mapping[str, str] = getattr(module, "blobs", {})
         self._modules = {layer: find_layer(module, blobs.get(layer, layer)) for layer in self.layers}
-        # Cloning costs, so it is done only in networks in which something writes in place.
-        self._clone = any(getattr(m, "inplace", False) for m in module.modules())
         self._caught: dict[str, torch.Tensor] = {}
+        # Copying costs. The first pass copies everything and tells which outputs are overwritten; later ones copy only those.
+        self._overwritten: set[str] | None = None
+        self._given: dict[str, tuple[torch.Tensor, float]] = {}
         self._hooks = ExitStack()
 
     def __enter__(self) -> Probe:
+        self._hooks.close()
         with ExitStack() as hooks:
             for layer, module in self._modules.items():
                 handle = module.register_forward_hook(partial(self._catch, layer))
@@ -52,16 +55,29 @@ class Probe:
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
         """One forward pass: what the network returned, and the activations by layer."""
         self._caught = {}
-        with torch.inference_mode():
+        # In inference mode tensors would not count what is written to them.
+        with torch.inference_mode(False), torch.no_grad():
             scores = self.module(x)
         missing = [layer for layer in self.layers if layer not in self._caught]
         if missing:
-            raise ModelError(f"layer {missing[0]!r} did not run, or gave something else than a tensor")
+            raise ModelError(f"layer {missing[0]!r} did not run; is it part of the forward pass, and the probe inside its `with`?")
+        if self._overwritten is None:
+            self._overwritten = {layer for layer, (output, writes) in self._given.items() if _writes(output) != writes}
+            self._given = {}
         return scores, self._caught
 
     def _catch(self, layer: str, _module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, torch.Tensor):
-            self._caught[layer] = output.clone() if self._clone else output
+        if not isinstance(output, torch.Tensor):
+            raise ModelError(f"layer {layer!r} gave a {type(output).__name__}; a tensor is needed")
+        if self._overwritten is None:
+            self._given[layer] = output, _writes(output)
+        copied = self._overwritten is None or layer in self._overwritten
+        self._caught[layer] = output.clone() if copied else output
+
+
+def _writes(tensor: torch.Tensor) -> float:
+    """How often something was written in place; not equal to itself where torch does not count, so that a copy is kept."""
+    return math.nan if tensor.is_inference() else tensor._version
 
 
 def find_layer(module: nn.Module, name: str) -> nn.Module:

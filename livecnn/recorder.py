@@ -29,8 +29,9 @@ from livecnn.types import Image
 
 SUFFIXES = (".gif", ".mp4")
 TRANSPARENT = 255  # palette index that leaves the pixel below as it is
-EXACT = 160  # colours of a palette that may be kept exactly
-SAMPLES = 200_000  # pixels that are looked at to choose a palette
+EXACT = 192  # colours of a palette that may be kept exactly,
+SPECK = 40  # if so many pixels in flat areas have them
+SAMPLES = 200_000  # pixels of the other areas that the rest of a palette is made from
 UNSEEN = 3  # levels of 255 that a pixel may differ from what is shown without being written again
 LEAST_DELAY = 2  # hundredths of a second; viewers slow anything faster down to 10
 
@@ -101,7 +102,7 @@ class Recorder(ABC):
 
 
 class GifRecorder(Recorder):
-    """Animated GIF (GIF89a). Each picture has its own palette, and only the pixels that changed since the last one are written."""
+    """Animated GIF (GIF89a). Each picture has its own palette; only pixels that changed since the last one are written."""
 
     def _begin(self, width: int, height: int) -> None:
         self._file = self._part.open("wb")
@@ -117,12 +118,11 @@ class GifRecorder(Recorder):
             return False
         changed = self._changed(picture)
         rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-        top, bottom = (rows[0], rows[-1] + 1) if len(rows) else (0, 1)
-        left, right = (columns[0], columns[-1] + 1) if len(columns) else (0, 1)
-        inside = changed[top:bottom, left:right]
-        coded = quantized(np.ascontiguousarray(picture[top:bottom, left:right]), inside)
+        top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 1)
+        left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
+        coded = quantized(picture, changed).crop((left, top, right, bottom))
         blocks = GifImagePlugin.getdata(
-            coded, (int(left), int(top)), duration=10 * delay, transparency=TRANSPARENT, disposal=1, include_color_table=True
+            coded, (left, top), duration=10 * delay, transparency=TRANSPARENT, disposal=1, include_color_table=True
         )
         for block in blocks:
             self._file.write(block)
@@ -146,25 +146,51 @@ class GifRecorder(Recorder):
 def quantized(picture: Image, wanted: npt.NDArray[np.bool_]) -> PillowImage.Image:
     """A picture with a palette of 255 colours; pixels that are not wanted get code TRANSPARENT.
 
-    Colours that fill more than a speck (text, frames, the cells of maps) are kept exactly; the others, as in photographs,
-    share the rest of the palette by median cut (Heckbert, 1982).
+    Colours of flat areas (grounds, frames, the cells of maps) are kept exactly; the others, as in photographs, share the rest
+    of the palette by median cut (Heckbert, 1982).
     """
-    pixels = picture[wanted][:: max(1, int(wanted.sum()) // SAMPLES)].astype(np.uint32)
-    packed = pixels[:, 0] << 16 | pixels[:, 1] << 8 | pixels[:, 2]
-    colors, counts = np.unique(packed, return_counts=True)
-    often = np.argsort(-counts, kind="stable")[:EXACT]
-    exact = colors[often[counts[often] > len(packed) / 4000]]
-    others = pixels[~np.isin(packed, exact)].astype(np.uint8)
-    palette = np.stack((exact >> 16, exact >> 8 & 255, exact & 255), axis=1).astype(np.uint8)
+    packed = _packed(picture)
+    flat = (packed[:-1, :-1] == packed[:-1, 1:]) & (packed[:-1, :-1] == packed[1:, :-1])
+    exact = _frequent(packed[:-1, :-1][flat])
+    palette = _unpacked(exact)
+    others = packed[:-1, :-1][~flat & wanted[:-1, :-1]]
+    others = others[:: max(1, len(others) // SAMPLES)]
     if len(others):
-        cut = PillowImage.fromarray(others[None]).quantize(TRANSPARENT - len(exact), PillowImage.Quantize.MEDIANCUT)
-        palette = np.concatenate((palette, np.array(cut.getpalette(), np.uint8).reshape(-1, 3)))[:TRANSPARENT]
+        cut = PillowImage.fromarray(_unpacked(others)[None])
+        few = cut.quantize(TRANSPARENT - len(exact), PillowImage.Quantize.MEDIANCUT).getpalette()
+        palette = np.concatenate((palette, np.array(few, np.uint8).reshape(-1, 3)))[:TRANSPARENT]
     board = PillowImage.new("P", (1, 1))
-    board.putpalette(np.resize(palette, (256, 3)).tobytes() if len(palette) else bytes(768))
-    image = PillowImage.fromarray(picture).quantize(palette=board, dither=PillowImage.Dither.NONE)
-    coded = PillowImage.fromarray(np.where(wanted, np.asarray(image), TRANSPARENT).astype(np.uint8), "P")
+    board.putpalette(np.resize(palette, (256, 3)).tobytes())
+    nearest = np.asarray(PillowImage.fromarray(picture).quantize(palette=board, dither=PillowImage.Dither.NONE))
+    # Pillow looks colours up four levels at a time, which is too coarse for flat grounds.
+    known = np.full(1 << 24, TRANSPARENT, np.uint8)
+    known[exact] = np.arange(len(exact))
+    codes = known[packed]
+    codes = np.where(wanted, np.where(codes == TRANSPARENT, nearest, codes), np.uint8(TRANSPARENT))
+    coded = PillowImage.fromarray(codes, "P")
     coded.putpalette(board.getpalette() or [])
     return coded
+
+
+def _packed(picture: Image) -> npt.NDArray[np.uint32]:
+    """uint8 (H, W, 3) -> (H, W), a number per colour."""
+    wide = picture.astype(np.uint32)
+    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], np.uint32)
+
+
+def _unpacked(colors: npt.NDArray[np.uint32]) -> Image:
+    return np.stack((colors >> 16, colors >> 8 & 255, colors & 255), axis=1).astype(np.uint8)
+
+
+def _frequent(pixels: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """The colours worth a place of their own; of those that nobody can tell apart, as in a ramp of grays, the most frequent."""
+    colors, counts = np.unique(pixels, return_counts=True)
+    order = np.argsort(-counts, kind="stable")
+    colors, counts = colors[order], counts[order]
+    _, first, alike = np.unique(colors >> 2 & 0x3F3F3F, return_index=True, return_inverse=True)
+    totals = np.bincount(alike, counts)
+    often = np.argsort(-totals, kind="stable")[:EXACT]
+    return np.asarray(colors[first[often[totals[often] >= SPECK]]], np.uint32)
 
 
 class Mp4Recorder(Recorder):

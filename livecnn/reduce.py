@@ -52,6 +52,8 @@ class Ranger:
             finite, huge = rows.isfinite(), torch.finfo(rows.dtype).max
             low = torch.where(finite, rows, huge).amin(1, keepdim=True)
             high = torch.where(finite, rows, -huge).amax(1, keepdim=True)
+            if self.scale == "running" and bool(high < low):  # nothing is finite: the range waits
+                return self._running or (low, high)
         return self._follow(low, high) if self.scale == "running" else (low, high)
 
     def _follow(self, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from types import MappingProxyType, TracebackType
 
 import numpy as np
@@ -41,9 +42,12 @@ class Observer:
     def __enter__(self) -> Observer:
         self._probe.__enter__()
         self._threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        if self._pass_seconds() > WORTH_THREADS:
-            torch.set_num_threads(self._threads)
+        with ExitStack() as undo:
+            undo.push(self)
+            torch.set_num_threads(1)
+            if self._pass_seconds() > WORTH_THREADS:
+                torch.set_num_threads(self._threads)
+            undo.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:

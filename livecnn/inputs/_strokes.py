@@ -109,11 +109,13 @@ def _digit(labels: Integers, stats: Integers, mass: Masses) -> list[int]:
     weight = mass * np.where(cut, CUT, 1) * np.where(through, 0.01, 1)
     main = 1 + int(weight[1:].argmax())
     extent = np.maximum(wide, high)
-    similar = (mass > 0.04 * mass[main]) & (extent > 0.12 * extent[main]) & ~through & (~cut | cut[main])
+    alike = (mass > 0.04 * mass[main]) & (extent > 0.12 * extent[main]) & ~through & (~cut | cut[main])
     above = (left < left[main] + wide[main]) & (left + wide > left[main]) & (mass > 0.15 * mass[main])
+    others = [piece for piece in np.flatnonzero(alike).tolist() if piece not in (0, main)]
+    if not others:
+        return [main]
     distance = cv2.distanceTransform((labels != main).astype(np.uint8), cv2.DIST_L2, 3)
     reach = extent[main] * np.where(above, ABOVE, BESIDE)
-    others = [piece for piece in np.flatnonzero(similar).tolist() if piece not in (0, main)]
     return [main, *(piece for piece in others if distance[labels == piece].min() < reach[piece])]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from livecnn.colors import cells, enlarge, strong_word, table
+from livecnn.colors import cells, enlarge, squeeze, strong_word, table
 from livecnn.drawer import Context, Drawer
 from livecnn.errors import nearest
 from livecnn.fields import Colormap, Scale
@@ -65,7 +65,7 @@ class FeatureMapsDrawer(Drawer):
         self.reducer = MosaicReducer(spec.layer, self.channels, count, spec.scale)
         self._of = "" if len(self.channels) == count else f" of {count}"
         self._picture = Pixels()
-        self._warning = Label(self.theme.not_finite, "bold", "center")
+        self._warning = Label(self.theme.bad, "bold", "center", self.theme.card)
         self._gap = 3
         self.live = [self._picture, self._warning]
 
@@ -103,8 +103,8 @@ class FeatureMapsDrawer(Drawer):
         picture = enlarge(
             mosaic.codes,
             table(self.colormap, self.theme),
-            cells(rows, mosaic.cell[0], h, self._gap),
-            cells(columns, mosaic.cell[1], w, self._gap),
+            squeeze(cells(rows, mosaic.cell[0], h, self._gap), self.body.h),
+            squeeze(cells(columns, mosaic.cell[1], w, self._gap), self.body.w),
         )
         top, left = (self.body.h - picture.shape[0]) // 2, (self.body.w - picture.shape[1]) // 2
         self._picture.put(self.body.x + left, self.body.y + top, picture)

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from livecnn.colors import cells, enlarge, strong_word, table
 from livecnn.drawer import Context, Drawer
-from livecnn.errors import nearest
+from livecnn.errors import ConfigError, nearest
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
 from livecnn.panels import FieldError, PanelSpec
@@ -89,14 +89,19 @@ class NeuronsDrawer(Drawer):
         self._bars = Fills()
         self._mean_label = Label(self.theme.muted)
         self._mean_label.text = "mean of each row" if spec.row_means else ""
-        self._warning = Label(self.theme.not_finite, "bold", "center")
+        self._warning = Label(self.theme.bad, "bold", "center", self.theme.card)
         # A layer with a unit per class, in one row: the names stand under the cells.
         named = spec.rows == 1 and len(self.units) == len(context.classes)
         self._names = [Label(self.theme.text, align="center") for _ in self.units] if named else []
         self._grid = self._strip = self.body
         self.live = [self._picture, self._bars, self._warning]
         self.still += [self._mean_label, *self._names]
-        self.sort_by(None if spec.sort_by_class is None else class_index(spec.sort_by_class, context.classes))
+        self._order: Sequence[int] = self.units
+        if not self.sort_by(None if spec.sort_by_class is None else class_index(spec.sort_by_class, context.classes)):
+            raise ConfigError(
+                f"panel {name!r}: sort_by_class: found {spec.sort_by_class!r}, but no weights lead from {spec.layer!r} to the classes; "
+                "allowed: leave it out, or show the last hidden layer"
+            )
 
     def sort_by(self, index: int | None) -> bool:
         """Order the units by their weight to a class, strongest first; None: as listed. False if no weights lead to classes."""
@@ -106,7 +111,7 @@ class NeuronsDrawer(Drawer):
         if index is not None and self._weights is not None:
             weights = self._weights[index].cpu().numpy()
             order = [self.units[i] for i in np.argsort(-weights[order], kind="stable")]
-        self.sorted_by = index
+        self.sorted_by, self._order = index, order
         self.reducer.reorder(order)
         title = self._spec.title or self._spec.layer
         if index is None:
@@ -129,19 +134,24 @@ class NeuronsDrawer(Drawer):
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         bars = round(body.w * 0.22) if self._spec.row_means else 0
-        line = metrics.px(20) if self._spec.row_means or self._names else 0
+        lettered = (self._spec.row_means or bool(self._names)) and body.h > metrics.px(44)
+        line = metrics.px(20) if lettered else 0
         room = Rect(body.x, body.y, body.w - bars, body.h - line)
         rows = self._spec.rows or best_grid(len(self.units), 1.0, room.w, room.h)[0]
         self.reducer.rows = rows
         columns = -(-len(self.units) // rows)
-        w, h = max(1, room.w // columns), max(1, room.h // rows)
-        self._grid = Rect(room.x + (room.w - w * columns) // 2, room.y + (room.h - h * rows) // 2, w * columns, h * rows)
+        # Whole pixels for each cell; where there are more cells than pixels, each pixel shows one of its cells.
+        width, height = room.w // columns * columns or room.w, room.h // rows * rows or room.h
+        self._grid = Rect(room.x + (room.w - width) // 2, room.y + (room.h - height) // 2, width, height)
         left = self._grid.x + self._grid.w + metrics.gap
         self._strip = Rect(left, self._grid.y, max(1, body.x + body.w - left), self._grid.h)
         self._mean_label.place(left, self._grid.y + self._grid.h + metrics.px(16), metrics.small, self._strip.w)
-        for i, (name, unit) in enumerate(zip(self._names, self.units, strict=False)):
+        w = width // columns
+        for i, (name, unit) in enumerate(zip(self._names, self._order, strict=False)):
             name.text = self.context.classes[unit]
             name.place(self._grid.x + i * w + w // 2, self._grid.y + self._grid.h + metrics.px(16), metrics.small, w)
+        for label in (self._mean_label, *self._names):
+            label.set_visible(lettered)
         self._warning.place(
             self._grid.x + self._grid.w // 2, self._grid.y + self._grid.h - metrics.px(6), metrics.small, self._grid.w
         )
@@ -152,20 +162,22 @@ class NeuronsDrawer(Drawer):
             return
         rows, columns = view.codes.shape
         colors = table(self.colormap, self.theme)
-        w, h = max(1, self._grid.w // columns), max(1, self._grid.h // rows)
-        self._picture.put(self._grid.x, self._grid.y, enlarge(view.codes, colors, cells(rows, 1, h, 0), cells(columns, 1, w, 0)))
+        picture = enlarge(view.codes, colors, cells(1, rows, self._grid.h, 0), cells(1, columns, self._grid.w, 0))
+        self._picture.put(self._grid.x, self._grid.y, picture)
         if self._spec.row_means:
-            self._show_means(view, h, colors.view(np.uint8).reshape(256, 4)[view.mean_codes])
+            self._show_means(view, colors.view(np.uint8).reshape(256, 4)[view.mean_codes])
         self._warning.text = f"{view.broken} of {len(self.units)} values are NaN or infinite" if view.broken else ""
 
-    def _show_means(self, view: NeuronsView, height: int, colors: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
+    def _show_means(self, view: NeuronsView, colors: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> None:
         lengths = np.nan_to_num(np.abs(view.means), posinf=0.0)
         lengths = lengths / max(float(lengths.max()), np.finfo(np.float32).tiny) * self._strip.w
-        gap = max(1, height // 8)
+        height = self._strip.h / len(lengths)
+        gap = int(height) // 8
         self._bars.rectangles = [
             (
-                Rect(self._strip.x, self._strip.y + i * height + gap, max(1, round(length)), max(1, height - 2 * gap)),
+                Rect(self._strip.x, self._strip.y + int(i * height) + gap, max(1, round(length)), max(1, int(height) - 2 * gap)),
                 (int(r), int(g), int(b)),
             )
             for i, (length, (r, g, b, _)) in enumerate(zip(lengths, colors, strict=True))
+            if np.isfinite(view.means[i])
         ]

@@ -40,7 +40,8 @@ class PatchDrawer(Drawer):
         self.still += [*self._labels]
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
-        line, gap = metrics.px(20), metrics.gap
+        lettered = min(body.w, body.h) > metrics.px(48)
+        line, gap = metrics.px(20) if lettered else 0, metrics.gap
         if body.w > body.h:
             w = (body.w - gap) // 2
             self._halves = (Rect(body.x, body.y, w, body.h - line), Rect(body.x + w + gap, body.y, w, body.h - line))
@@ -50,6 +51,7 @@ class PatchDrawer(Drawer):
         for label, half in zip(self._labels, self._halves, strict=True):
             square = half.fit(1.0)
             label.place(half.x + half.w // 2, square.y + square.h + metrics.px(16), metrics.small, half.w)
+            label.set_visible(lettered)
 
     def show(self, scene: Scene) -> None:
         patch = scene.tick.patch

@@ -103,7 +103,7 @@ class ScoresDrawer(Drawer):
         self._percent.text = "" if share is None else f"{100 * share:.1f} %"
         flat = share is not None and block.w > 1.6 * block.h
         room = block.w - text_width("100.0 %", percent) - metrics.gap if flat else block.w
-        tallest = metrics.title if share is None else min(metrics.px(120), round(block.h * (0.95 if flat else 0.55)))
+        tallest = metrics.px(24) if share is None else min(metrics.px(120), round(block.h * (0.95 if flat else 0.55)))
         size = max(metrics.small, min(tallest, tallest * room // max(1, text_width(words, tallest, "bold"))))
         rise = round(size * 0.36)  # half the height of a figure: puts its middle where the baseline would be
         if flat:

@@ -45,13 +45,13 @@ class StatusDrawer(Drawer):
         super().__init__(name, context)
         self.titles = (spec.title or "Status",)
         self._rows = [(Label(self.theme.muted), Label(self.theme.text, align="right")) for _ in range(LINES)]
-        self._ticks = 0
+        self._ticks, self._state = 0, ""
         self.live = [label for row in self._rows for label in row]
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         line = max(metrics.px(13), min(metrics.px(26), body.h // LINES))
         size = min(metrics.body, line - 1)
-        fitting = max(1, body.h // line)
+        fitting = body.h // line
         for i, (what, value) in enumerate(self._rows):
             baseline = body.y + i * line + size
             what.place(body.x, baseline, size, body.w // 2)
@@ -61,9 +61,10 @@ class StatusDrawer(Drawer):
         self._ticks = 0
 
     def show(self, scene: Scene) -> None:
-        if self._ticks % REFRESH_TICKS == 0:
-            source = scene.status.source
-            state = "frozen (space)" if scene.status.frozen else source.state
+        source = scene.status.source
+        state = "frozen (space)" if scene.status.frozen else source.state
+        if self._ticks % REFRESH_TICKS == 0 or state != self._state:
+            self._state = state
             lines = [("source", source.name), ("state", state), *facts(scene.status)]
             for i, (what, value) in enumerate(self._rows):
                 what.text, value.text = lines[i] if i < len(lines) else ("", "")

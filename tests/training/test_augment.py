@@ -76,7 +76,9 @@ def test_turned_digits_are_centred_and_as_large_as_before() -> None:
 def test_changes_of_one_direction(change: str, more: bool) -> None:
     before = NOTHING(bars(), random()).sum((1, 2, 3))
     after = dataclasses.replace(NOTHING, **{change: 0.9})(bars(), random()).sum((1, 2, 3))
-    assert float((after - before).mean()) > 3 if more else float((before - after).mean()) > 3
+    change_of_mass = after - before if more else before - after
+    assert float(change_of_mass.max()) > 10
+    assert float(change_of_mass.median()) > -1
 
 
 @pytest.mark.parametrize("change", ["rotation", "shear", "stretch", "bend", "zoom", "shift", "blur", "light", "noise"])
