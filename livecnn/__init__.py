@@ -1,1 +1,47 @@
+"""See a convolutional network think: a live view of its activations while the input changes.
+
+    with livecnn.Probe(model, ["conv1", "fc1"]) as probe:  # any torch.nn.Module; hooks live exactly as long as the with
+        scores, activations = probe(x)
+
+    model = livecnn.load("lenet-mnist")  # .module, .classes, .prepare(rgb) -> the network's input
+
+Importing the package is cheap: what needs torch is imported when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from livecnn.errors import ConfigError, ImageError, LivecnnError, ModelError, OutputError, SourceError, UsageError
+
+if TYPE_CHECKING:
+    from livecnn.bundles import load
+    from livecnn.probe import Probe
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ConfigError",
+    "ImageError",
+    "LivecnnError",
+    "ModelError",
+    "OutputError",
+    "Probe",
+    "SourceError",
+    "UsageError",
+    "__version__",
+    "load",
+]
+
+_HOMES = {"Probe": "livecnn.probe", "load": "livecnn.bundles"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'livecnn' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

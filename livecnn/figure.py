@@ -51,7 +51,7 @@ class _Ground(Artist):
         return self.picture is not None and self.picture.shape == buffer_of(renderer).shape
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
-        if self.fits(renderer):
+        if self.picture is not None and self.fits(renderer):
             buffer_of(renderer)[:] = self.picture
 
 

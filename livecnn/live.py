@@ -86,9 +86,7 @@ class Live:
 
     def refresh(self) -> None:
         """Pass the newest frame through the network once more: something that the panels ask of it has changed."""
-        frame = self.capture.slot.get()[1]
-        if frame is not None:
-            self.capture.slot.put(frame)
+        self.capture.slot.repeat()
 
     def ready(self) -> bool:
         """Is there anything new to show? Raises what ended one of the loops."""
@@ -99,6 +97,8 @@ class Live:
             if error is not None:
                 raise error
         frame = self.capture.slot.get()[1]
+        if frame is None and self.capture.slot.closed:
+            self.capture.read()  # raises: it ended without a picture
         return tick is not None and frame is not None and frame.seq > self._shown_seq and _waited(frame)
 
     @property

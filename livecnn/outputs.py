@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+import numpy as np
 from PIL import Image as PillowImage
 
 from livecnn.errors import OutputError
@@ -49,7 +51,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         part.write_bytes(data)
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise cannot_write(path, error) from error
 
 
@@ -63,8 +66,8 @@ def write_png(path: Path, picture: Image) -> None:
 class ScoresTable:
     """`--scores FILE.csv`: a row per pass through the network, written as it happens, so that nothing is lost by a crash.
 
-    Columns: index, name, label (empty where unknown), top_class (empty when there is nothing in the box), top_score, then a
-    probability per class, by name.
+    Columns: index, name, label (empty where unknown), top_class (empty when there is nothing in the box or a score is not a
+    number), top_score, then a probability per class, by name.
     """
 
     def __init__(self, path: Path, classes: Sequence[str]) -> None:
@@ -73,26 +76,32 @@ class ScoresTable:
         self._last: Tick | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("w", newline="", encoding="utf-8", buffering=1)
-            self._writer = csv.writer(self._file, lineterminator="\n")
-            self._writer.writerow(["index", "name", "label", "top_class", "top_score", *self.classes])
+            # File names may hold bytes of another encoding; they are no reason to end.
+            self._file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace", buffering=1)
         except OSError as error:
             raise cannot_write(path, error) from error
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._write(["index", "name", "label", "top_class", "top_score", *self.classes])
 
     def add(self, tick: Tick) -> None:
         """Write a row, unless this pass has one already. Raises OutputError."""
         if tick is self._last:
             return
         self._last = tick
-        empty = tick.patch.prepared.empty
-        top = int(tick.scores.argmax())
-        name, score = ("", 0.0) if empty else (self.classes[top], float(tick.scores[top]))
-        row = [self._rows, tick.frame.name, tick.frame.label, name, f"{score:.6f}", *(f"{s:.6f}" for s in tick.scores)]
+        scores = tick.scores
+        known = not tick.patch.prepared.empty and bool(np.isfinite(scores).all())
+        top = int(scores.argmax())
+        name, score = (self.classes[top], float(scores[top])) if known else ("", 0.0)
+        self._write([self._rows, tick.frame.name, tick.frame.label, name, f"{score:.6f}", *(f"{s:.6f}" for s in scores)])
+        self._rows += 1
+
+    def _write(self, row: list[object]) -> None:
         try:
             self._writer.writerow(row)
         except OSError as error:
+            with contextlib.suppress(OSError):  # closing tries to write the rest once more
+                self._file.close()
             raise cannot_write(self.path, error) from error
-        self._rows += 1
 
     def close(self) -> None:
         try:

@@ -73,7 +73,7 @@ class Fills(Artist):
 @lru_cache(maxsize=256)
 def _font(size: int, weight: Weight) -> ImageFont.FreeTypeFont:
     path = font_manager.findfont(font_manager.FontProperties(family="DejaVu Sans", weight=weight))
-    return ImageFont.truetype(path, size)
+    return ImageFont.truetype(path, max(1, size))
 
 
 def _printable(text: str) -> str:
@@ -110,9 +110,7 @@ def shorten(text: str, width: int, size: int, weight: Weight = "normal") -> str:
 class Label(Artist):
     """One line of text on a baseline. Its rendered mask is kept until the words change, so drawing it again is a small copy."""
 
-    def __init__(
-        self, color: Color, weight: Weight = "normal", align: Align = "left", ground: Color | None = None
-    ) -> None:
+    def __init__(self, color: Color, weight: Weight = "normal", align: Align = "left", ground: Color | None = None) -> None:
         """ground: colour of a box behind the text, for text over a picture."""
         super().__init__()
         self.text = ""
@@ -142,7 +140,9 @@ class Label(Artist):
         buffer = buffer_of(renderer)
         if self.ground is not None:
             rim = self.size // 4
-            buffer[max(0, y - rim) : max(0, y + mask.shape[0] + rim), max(0, x - rim) : max(0, x + mask.shape[1] + rim), :3] = self.ground
+            buffer[max(0, y - rim) : max(0, y + mask.shape[0] + rim), max(0, x - rim) : max(0, x + mask.shape[1] + rim), :3] = (
+                self.ground
+            )
         _blend(buffer, x, y, mask, self.color)
 
 

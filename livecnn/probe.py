@@ -22,8 +22,8 @@ class Probe:
 
     Gradients are not recorded. Training or evaluation mode is left as it is, inside and afterwards; a network that normalises
     by batch or drops units wants `model.eval()` first. An activation is copied where a later step of the network writes over it
-    (`nn.ReLU(inplace=True)`, `x += y`), so it is what the layer gave. A network with a mapping `blobs` (layer -> the layer that overwrites its blob,
-    Caffe's way) shows the overwritten value under the layer's name, as Caffe's blob does.
+    (`nn.ReLU(inplace=True)`, `x += y`), so it is what the layer gave. A network with a mapping `blobs` (layer -> the layer
+    that overwrites its blob, Caffe's way) shows the overwritten value under the layer's name, as Caffe's blob does.
 
     Raises ModelError for an unknown layer, or one that did not run or gave something else than a tensor.
     """
@@ -60,7 +60,9 @@ class Probe:
             scores = self.module(x)
         missing = [layer for layer in self.layers if layer not in self._caught]
         if missing:
-            raise ModelError(f"layer {missing[0]!r} did not run; is it part of the forward pass, and the probe inside its `with`?")
+            raise ModelError(
+                f"layer {missing[0]!r} did not run; is it part of the forward pass, and the probe inside its `with`?"
+            )
         if self._overwritten is None:
             self._overwritten = {layer for layer, (output, writes) in self._given.items() if _writes(output) != writes}
             self._given = {}

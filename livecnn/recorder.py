@@ -14,6 +14,7 @@ import struct
 import subprocess
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -24,6 +25,7 @@ from PIL import Image as PillowImage
 
 from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
+from livecnn.geometry import Rect
 from livecnn.outputs import check_writable
 from livecnn.types import Image
 
@@ -50,29 +52,45 @@ class Recorder(ABC):
         self._part = path.with_name(path.name + ".part")
         self._waiting: tuple[Image, float] | None = None
         self._start = 0.0
+        self._size = 0, 0
 
     def add(self, picture: Image, when: float) -> None:
-        try:
+        """Raises OutputError; what was written until then is finished and kept."""
+        with self._keeping():
             if self._waiting is None:
                 self._start = when
-                self._begin(picture.shape[1], picture.shape[0])
+                self._size = picture.shape[1], picture.shape[0]
+                self._begin(*self._size)
             elif not self._flush(when):
                 return
-        except OSError as error:
-            raise self._failed(error) from error
-        self._waiting = picture, when
+        self._waiting = fitted(picture, *self._size), when
 
     def close(self) -> None:
-        """Finish the file and give it its name; without a picture there is none."""
+        """Finish the file and give it its name; without a picture there is none. Raises OutputError."""
         if self._waiting is None:
             return
-        try:
+        with self._keeping():
             self._flush(self._waiting[1] + self.hold)
-            self._waiting = None
-            self._end()
+            self._finish()
+
+    def _finish(self) -> None:
+        self._waiting = None
+        self._end()
+        if self.pictures:
             os.replace(self._part, self.path)
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """When writing fails, finish what is whole; what cannot be finished is removed."""
+        try:
+            yield
         except OSError as error:
-            raise self._failed(error) from error
+            with contextlib.suppress(OSError):
+                if self._waiting is not None:
+                    self._finish()
+            with contextlib.suppress(OSError):
+                self._part.unlink()
+            raise OutputError(f"{self.path}: {error.strerror or error} after {self.pictures} pictures") from error
 
     def _flush(self, until: float) -> bool:
         """Write the waiting picture, which lasts until then; False if that is too short to be shown."""
@@ -82,17 +100,17 @@ class Recorder(ABC):
         self.pictures += written
         return written
 
-    def _failed(self, error: OSError) -> OutputError:
-        return OutputError(f"{self.path}: {error.strerror or error} after {self.pictures} pictures")
+    @abstractmethod
+    def _begin(self, width: int, height: int) -> None:
+        """Make the file NAME.part, or raise OSError with nothing left open."""
 
     @abstractmethod
-    def _begin(self, width: int, height: int) -> None: ...
+    def _write(self, picture: Image, since: float, until: float) -> bool:
+        """Write a picture that is on show between two times, from 0; False if that is too short. Raises OSError."""
 
     @abstractmethod
-    def _write(self, picture: Image, since: float, until: float) -> bool: ...
-
-    @abstractmethod
-    def _end(self) -> None: ...
+    def _end(self) -> None:
+        """Make what was written whole a film and close it, also after a picture failed. Raises OSError."""
 
     def __enter__(self) -> Recorder:
         return self
@@ -101,15 +119,28 @@ class Recorder(ABC):
         self.close()
 
 
+def fitted(picture: Image, width: int, height: int) -> Image:
+    """The whole picture at the film's size, on black: a window may be resized while it is recorded."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    place = Rect(0, 0, width, height).fit(picture.shape[1] / picture.shape[0])
+    film = np.zeros((height, width, 3), np.uint8)
+    scaled = cv2.resize(picture, (place.w, place.h), interpolation=cv2.INTER_AREA)
+    film[place.y : place.y + place.h, place.x : place.x + place.w] = scaled
+    return film
+
+
 class GifRecorder(Recorder):
     """Animated GIF (GIF89a). Each picture has its own palette; only pixels that changed since the last one are written."""
 
     def _begin(self, width: int, height: int) -> None:
-        self._file = self._part.open("wb")
+        # Unbuffered, so that what could not be written is not tried again when the file is closed.
+        self._file = self._part.open("wb", buffering=0)
+        self._whole = 0  # bytes, up to the end of the last complete picture
         self._shown: Image | None = None
         # Logical screen without a global palette, then the application extension that makes it loop for ever.
-        self._file.write(b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0))
-        self._file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")
+        self._head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0)
+        self._head += b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
 
     def _write(self, picture: Image, since: float, until: float) -> bool:
         # Rounding the two ends, not their difference, keeps the sum true.
@@ -124,9 +155,15 @@ class GifRecorder(Recorder):
         blocks = GifImagePlugin.getdata(
             coded, (left, top), duration=10 * delay, transparency=TRANSPARENT, disposal=1, include_color_table=True
         )
-        for block in blocks:
-            self._file.write(block)
+        self._put(self._head + b"".join(blocks))
+        self._head = b""
         return True
+
+    def _put(self, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:  # a disk that is nearly full takes a part of it
+            rest = rest[self._file.write(rest) :]
+        self._whole += len(data)
 
     def _changed(self, picture: Image) -> npt.NDArray[np.bool_]:
         """Where the picture differs visibly from what the film shows; what the film then shows is remembered."""
@@ -139,8 +176,10 @@ class GifRecorder(Recorder):
         return changed
 
     def _end(self) -> None:
-        self._file.write(b";")
-        self._file.close()
+        with self._file:
+            self._file.truncate(self._whole)
+            self._file.seek(self._whole)
+            self._file.write(b";")
 
 
 def quantized(picture: Image, wanted: npt.NDArray[np.bool_]) -> PillowImage.Image:
@@ -208,8 +247,12 @@ class Mp4Recorder(Recorder):
     def _write(self, picture: Image, since: float, until: float) -> bool:
         count = round(until * self.RATE) - round(since * self.RATE)
         assert self._process.stdin is not None
-        for _ in range(count):
-            self._process.stdin.write(picture.tobytes())
+        try:
+            for _ in range(count):
+                self._process.stdin.write(picture.tobytes())
+        except BrokenPipeError:
+            self._end()  # raises what ffmpeg says of it
+            raise
         return count > 0
 
     def _end(self) -> None:
@@ -243,16 +286,17 @@ def open_recorder(path: Path, hold: float = 0.1) -> Recorder:
 
 
 class InBackground:
-    """Feeds a recorder from its own thread, so that encoding never holds up a live picture.
+    """Feeds a recorder from its own thread, so that encoding never holds up a live picture, and Ctrl-C never cuts one in two.
 
-    When encoding is slower than the picture, pictures are left out; the film keeps real time all the same. Use it in a `with`;
-    leaving it finishes the file. Raises what the recorder raised, at the next `add` or on leaving.
+    When encoding is slower than the picture, pictures are left out, and the film keeps real time all the same; with `every` `add`
+    waits instead. Use it in a `with`; leaving it finishes the file. Raises what the recorder raised, at the next `add` or on
+    leaving.
     """
 
     WAITING = 4  # pictures, so that a slow moment of the disk costs none
 
-    def __init__(self, recorder: Recorder) -> None:
-        self._recorder = recorder
+    def __init__(self, recorder: Recorder, *, every: bool = False) -> None:
+        self._recorder, self._every = recorder, every
         self._queue: queue.Queue[tuple[Image, float] | None] = queue.Queue(self.WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
@@ -261,7 +305,7 @@ class InBackground:
         if self._error is not None:
             raise self._error
         with contextlib.suppress(queue.Full):
-            self._queue.put_nowait((picture, when))
+            self._queue.put((picture, when), block=self._every)
 
     def _run(self) -> None:
         try:

@@ -25,7 +25,7 @@ from livecnn.live import Live
 from livecnn.outputs import ScoresTable, check_writable, free_path
 from livecnn.patch import Cropper
 from livecnn.probe import class_weights
-from livecnn.recorder import InBackground, Recorder, open_recorder
+from livecnn.recorder import InBackground, open_recorder
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.stats import Stats, write_stats
 from livecnn.theme import THEMES
@@ -70,9 +70,7 @@ class Enough(Exception):
 class Sinks:
     """What every tick leaves behind: statistics, a row of scores, a picture of the recording."""
 
-    def __init__(
-        self, stats: Stats, table: ScoresTable | None, recorder: Recorder | InBackground | None, frames: int | None
-    ) -> None:
+    def __init__(self, stats: Stats, table: ScoresTable | None, recorder: InBackground | None, frames: int | None) -> None:
         self.stats = stats
         self._table, self._recorder, self._frames = table, recorder, frames
 
@@ -107,25 +105,27 @@ def run(options: RunOptions) -> None:
     screen = Screen(layout, context_of(bundle), [view.name for view in views])
     source = open_source(options.source or layout.source, options.source_options)
     ordered = options.headless and options.frames is not None
+    check_files(options)
     with ExitStack() as stack:
+        source.open()
+        stack.callback(_tell, options, source, stats, unseen)
+        capture = None if ordered else Capture(source, once=options.once)
+        stack.callback(capture.stop if capture else source.close)
         sinks = Sinks(stats, *_open_files(stack, options, bundle, ordered), options.frames)
-        stack.enter_context(source)
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
         observer = Observer(
             bundle.module, Cropper(bundle.pipeline, box_share(layout, source), layout.box.finder), pick(options.device)
         )
         observer.watch(screen.reducers)
-        state = SourceStatus(name=source.name)
         try:
-            if ordered:
-                state = _run_in_order(options, source, observer, screen, sinks)
+            if capture is None:
+                _run_in_order(options, source, observer, screen, sinks)
             else:
-                state = _run_live(options, source, observer, screen, sinks, views, toolkit)
+                _run_live(options, capture, observer, screen, sinks, views, toolkit)
         finally:
             if options.stats is not None:
-                write_stats(options.stats, stats.report(state))
-    _tell(options, source, unseen)
+                write_stats(options.stats, stats.report())
 
 
 def load_views(layout: Layout) -> list[Layout]:
@@ -169,32 +169,41 @@ def _into_recording(options: RunOptions) -> RunOptions:
     return replace(options, headless=True, record=record, frames=frames, source_options=source_options)
 
 
+def check_files(options: RunOptions) -> None:
+    """Raise OutputError if a file of the run cannot be written; what is there already stays as it is."""
+    for path in (options.stats, options.scores):
+        if path is not None:
+            check_writable(path)
+    if options.record is not None:
+        open_recorder(options.record)
+
+
 def _open_files(
     stack: ExitStack, options: RunOptions, bundle: Bundle, ordered: bool
-) -> tuple[ScoresTable | None, Recorder | InBackground | None]:
-    """Open the files of a run, or raise OutputError before anything else was done."""
-    if options.stats is not None:
-        check_writable(options.stats)
+) -> tuple[ScoresTable | None, InBackground | None]:
     table = None if options.scores is None else stack.enter_context(ScoresTable(options.scores, bundle.classes))
     if options.record is None:
         return table, None
-    recorder = open_recorder(options.record)
-    return table, stack.enter_context(recorder) if ordered else stack.enter_context(InBackground(recorder))
+    return table, stack.enter_context(InBackground(open_recorder(options.record), every=ordered))
 
 
-def _run_in_order(options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks) -> SourceStatus:
+def _run_in_order(options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks) -> None:
     """Every picture is one tick, in order, as fast as it goes: the same pictures give the same files."""
-    status = SourceStatus("live", source.name, source.note)
+    stats = sinks.stats
+    stats.source = status = SourceStatus("live", source.name, source.note)
     bar = tqdm(total=options.frames, unit="picture", disable=None, leave=False)
     with bar, observer as observe, contextlib.suppress(Enough):
-        for frame in in_order(source, once=options.once):
-            start = time.perf_counter()
-            screen.show(Scene(frame, observe(frame), LoopStatus(status, mirrored=source.mirrored)))
-            screen.draw()
-            bar.update()
-            sinks.take(screen, time.perf_counter() - start, live=False)
-        return replace(status, state="ended")
-    return status
+        try:
+            for frame in in_order(source, once=options.once):
+                start = time.perf_counter()
+                screen.show(Scene(frame, observe(frame), LoopStatus(status, mirrored=source.mirrored)))
+                screen.draw()
+                bar.update()
+                sinks.take(screen, time.perf_counter() - start, live=False)
+        except SourceError as error:
+            stats.source = replace(status, state="lost" if stats.ticks else "failed", note=str(error))
+            raise
+        stats.source = replace(status, state="ended")
 
 
 def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
@@ -212,11 +221,9 @@ def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
 
 
 def _run_live(
-    options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks, views: list[Layout], toolkit: str
-) -> SourceStatus:
+    options: RunOptions, capture: Capture, observer: Observer, screen: Screen, sinks: Sinks, views: list[Layout], toolkit: str
+) -> None:
     """Three loops, until the window is closed, the source has ended or there were ticks enough."""
-    capture = Capture(source, once=options.once)
-    status = capture.status()
     with Live(capture, observer, sinks.stats) as live, contextlib.suppress(Enough):
         try:
             if toolkit == "agg":
@@ -226,8 +233,7 @@ def _run_live(
                 window.controls = Controls(live, screen, window, views, RECORDINGS)
                 window.run(fullscreen=options.fullscreen)
         finally:
-            status = capture.status()
-    return status
+            sinks.stats.source = capture.status()
 
 
 def _show_unseen(live: Live, screen: Screen, sinks: Sinks) -> None:
@@ -242,11 +248,11 @@ def _show_unseen(live: Live, screen: Screen, sinks: Sinks) -> None:
         sinks.take(screen, time.perf_counter() - start, live=True)
 
 
-def _tell(options: RunOptions, source: Source, unseen: bool) -> None:
-    """What there is to know when it is over."""
+def _tell(options: RunOptions, source: Source, stats: Stats, unseen: bool) -> None:
+    """What there is to know when it is over, however it ended."""
     if source.skipped:
         print(f"livecnn: skipped {len(source.skipped)}: {'; '.join(source.skipped[:5])}", file=sys.stderr)
-    if options.record is not None and options.record.exists():
+    if options.record is not None and stats.ticks and options.record.exists():
         print(f"recorded {options.record} ({options.record.stat().st_size / 1e6:.1f} MB)")
     if unseen:
         print("There is no display here, so this went into a file. For a window, run livecnn on a desktop, or set DISPLAY.")

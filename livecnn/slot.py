@@ -23,6 +23,13 @@ class Slot(Generic[T]):
             self._version += 1
             self._condition.notify_all()
 
+    def repeat(self) -> None:
+        """Hand the newest item, if there is one, to every reader once more."""
+        with self._condition:
+            if self._version:
+                self._version += 1
+                self._condition.notify_all()
+
     def get(self) -> tuple[int, T | None]:
         """(version, newest item) at once; (0, None) before the first `put`."""
         with self._condition:

@@ -34,10 +34,14 @@ class Rate:
 
 
 class Stats:
-    """Told of every tick that was shown. Times are `time.monotonic()`, in seconds."""
+    """Told of every tick that was shown. Times are `time.monotonic()`, in seconds.
+
+    source: how the source fared in the end; whoever reads it sets this.
+    """
 
     def __init__(self, backend: str, device: str) -> None:
         self.ticks = 0
+        self.source = SourceStatus()
         self._backend, self._device = backend, device
         self._first = self._last = 0.0
         self._rss = _resident_mb()
@@ -88,7 +92,7 @@ class Stats:
             mirrored=mirrored,
         )
 
-    def report(self, source: SourceStatus) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """The fields of `--stats`; null where nothing was measured.
 
         seconds: from the first tick to the last. dropped: frames that the source delivered and nobody saw.
@@ -105,8 +109,8 @@ class Stats:
             "frame_age_ms": _percentiles(self._ages),
             "dropped": delivered - self._frames,
             "duplicates": self._duplicates,
-            "reconnects": source.reconnects,
-            "source_state": source.state,
+            "reconnects": self.source.reconnects,
+            "source_state": self.source.state,
             "backend": self._backend,
             "device": self._device,
             "rss_mb": {"start": self._rss, "end": _resident_mb()},

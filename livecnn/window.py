@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import matplotlib as mpl
 from matplotlib.animation import FuncAnimation
 from matplotlib.artist import Artist
 from matplotlib.backend_bases import FigureManagerBase, KeyEvent, MouseEvent, TimerBase
+from matplotlib.figure import Figure
 
 from livecnn.controls import Controls
 from livecnn.errors import UsageError
@@ -36,6 +38,17 @@ def backend() -> str:
             continue
         return name
     raise UsageError("no window toolkit: `pip install PySide6-Essentials`, install Tk for Python, or use --headless")
+
+
+def new_manager(figure: Figure, toolkit: str) -> FigureManagerBase:
+    """A window for a figure. Raises UsageError if the display does not answer."""
+    canvas_class = importlib.import_module(f"matplotlib.backends.backend_{toolkit}").FigureCanvas
+    try:
+        manager: FigureManagerBase = canvas_class.new_manager(figure, 1)
+    except Exception as error:  # each toolkit has its own
+        place = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or "here"
+        raise UsageError(f"no window on display {place}: {error}; --headless runs without one") from error
+    return manager
 
 
 class NewestTimer:
@@ -92,12 +105,12 @@ class Window:
     def __init__(self, screen: Screen, live: Live, toolkit: str, after_tick: Callable[[float], None]) -> None:
         self.screen, self.live = screen, live
         self.controls: Controls | None = None
+        self._message = ""  # of the toast, when the picture was last drawn
         self._error: BaseException | None = None
         # A key that means something here must not also open matplotlib's own dialogues.
         mpl.rcParams.update({key: [] for key in mpl.rcParams if key.startswith("keymap.")})
         mpl.rcParams["toolbar"] = "None"
-        canvas_class = importlib.import_module(f"matplotlib.backends.backend_{toolkit}").FigureCanvas
-        self.manager: FigureManagerBase = canvas_class.new_manager(screen.figure, 1)
+        self.manager = new_manager(screen.figure, toolkit)
         self.manager.set_window_title("livecnn")
         canvas = screen.figure.canvas
         canvas.mpl_connect("key_press_event", self._guarded(self._key))
@@ -116,12 +129,16 @@ class Window:
             interval=POLL,
             event_source=self._timer,
         )
-        self.manager.show()
-        if fullscreen:
-            self.toggle_fullscreen()
+        # Toolkits end differently on Ctrl-C, and Tk may print the KeyboardInterrupt and go on.
+        previous = signal.signal(signal.SIGINT, lambda *_: self._fail(KeyboardInterrupt()))
         try:
-            self.screen.figure.canvas.start_event_loop()
+            self.manager.show()
+            if fullscreen:
+                self.toggle_fullscreen()
+            if self._error is None:
+                self.screen.figure.canvas.start_event_loop()
         finally:
+            signal.signal(signal.SIGINT, previous)
             self._timer.stop()
             self.manager.destroy()
         if self._error is not None:
@@ -142,9 +159,10 @@ class Window:
         if self.live.over:
             self.quit()
             return False
-        return self.live.ready()
+        return self.live.ready() or (self.screen.scene is not None and self._message != self.screen.toast.text)
 
     def _tick(self, _frame: int) -> list[Artist]:
+        self._message = self.screen.toast.text
         self.screen.show(self.live.scene())
         return [self.screen.stage]
 

@@ -8,6 +8,7 @@ import http.server
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -17,24 +18,14 @@ from hypothesis.extra import numpy as arrays
 
 from livecnn import mnist
 from livecnn.errors import OutputError, SourceError
-
-
-def idx(array: np.ndarray) -> bytes:
-    """The idx file of an array of bytes."""
-    return b"\0\0\x08" + bytes([array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
-
-
-def write_mnist(folder: Path, images: np.ndarray, labels: np.ndarray, split: mnist.Split = "train") -> None:
-    for name, array in zip(mnist.FILES[split], (images, labels), strict=True):
-        (folder / f"{name}.gz").write_bytes(gzip.compress(idx(array)))
-
+from tests.tiny_mnist import Bytes, idx, write_mnist
 
 # Reading
 
 
 @given(array=arrays.arrays(np.uint8, arrays.array_shapes(max_dims=4, max_side=5)), packed=st.booleans())
 @settings(deadline=None, max_examples=50)
-def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, array: np.ndarray, packed: bool) -> None:
+def test_what_was_written_is_read(tmp_path_factory: pytest.TempPathFactory, array: Bytes, packed: bool) -> None:
     path = tmp_path_factory.getbasetemp() / "array.idx"
     path.write_bytes(gzip.compress(idx(array)) if packed else idx(array))
     np.testing.assert_array_equal(mnist.read_idx(path), array)
@@ -107,9 +98,7 @@ def test_a_split_is_read_packed_or_plain(tmp_path: Path, name: str) -> None:
         (np.zeros((2, 2, 2), np.uint8), np.array([0, 10], np.uint8), "label 10; allowed: 0-9"),
     ],
 )
-def test_files_that_do_not_fit_together_are_clear_errors(
-    tmp_path: Path, images: np.ndarray, labels: np.ndarray, message: str
-) -> None:
+def test_files_that_do_not_fit_together_are_clear_errors(tmp_path: Path, images: Bytes, labels: Bytes, message: str) -> None:
     write_mnist(tmp_path, images, labels)
     with pytest.raises(SourceError, match=message):
         mnist.load(tmp_path, "train")
@@ -145,7 +134,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 @pytest.fixture
-def published(mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[str, np.ndarray, np.ndarray]:
+def published(mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[str, Bytes, Bytes]:
     """A small data set on the mirror, whose checksums are the known ones."""
     address, folder = mirror
     images, labels = np.arange(18, dtype=np.uint8).reshape(2, 3, 3), np.array([4, 2], np.uint8)
@@ -155,7 +144,7 @@ def published(mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> tupl
     return address, images, labels
 
 
-def test_what_is_absent_is_downloaded_once(tmp_path: Path, published: tuple[str, np.ndarray, np.ndarray]) -> None:
+def test_what_is_absent_is_downloaded_once(tmp_path: Path, published: tuple[str, Bytes, Bytes]) -> None:
     address, images, labels = published
     data = tmp_path / "new" / "data"
     found_images, found_labels = mnist.load(data, "train", [address])
@@ -165,7 +154,7 @@ def test_what_is_absent_is_downloaded_once(tmp_path: Path, published: tuple[str,
     np.testing.assert_array_equal(mnist.load(data, "train", mirrors=())[0], images)
 
 
-def test_the_next_mirror_is_asked(tmp_path: Path, published: tuple[str, np.ndarray, np.ndarray]) -> None:
+def test_the_next_mirror_is_asked(tmp_path: Path, published: tuple[str, Bytes, Bytes]) -> None:
     address, images, _ = published
     found, _ = mnist.load(tmp_path / "data", "train", ["http://127.0.0.1:1/", "no address", f"{address}/nothing/", f"{address}/"])
     np.testing.assert_array_equal(found, images)
@@ -181,10 +170,10 @@ def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, mirror: tuple[str, Path
 
 
 def test_an_answer_that_breaks_off_leaves_nothing(
-    tmp_path: Path, published: tuple[str, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, published: tuple[str, Bytes, Bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken_off(_handler: Quiet, source: object, output: object) -> None:
-        output.write(source.read(10))  # type: ignore[attr-defined]
+    def broken_off(_handler: Quiet, source: IO[bytes], output: IO[bytes]) -> None:
+        output.write(source.read(10))
 
     monkeypatch.setattr(Quiet, "copyfile", broken_off)
     data = tmp_path / "data"
@@ -193,13 +182,11 @@ def test_an_answer_that_breaks_off_leaves_nothing(
     assert list(data.iterdir()) == []
 
 
-def test_ctrl_c_leaves_nothing(
-    tmp_path: Path, published: tuple[str, np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ctrl_c_leaves_nothing(tmp_path: Path, published: tuple[str, Bytes, Bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(mnist.hashlib, "sha256", interrupted)
+    monkeypatch.setattr("livecnn.mnist.hashlib.sha256", interrupted)
     data = tmp_path / "data"
     with pytest.raises(KeyboardInterrupt):
         mnist.load(data, "train", [published[0]])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -30,15 +31,14 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="livecnn")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @click.pass_context
-def livecnn(ctx: click.Context, debug: bool) -> None:
+def livecnn(ctx: click.Context) -> None:
     """See a convolutional network think, live.
 
     Without a command: the webcam if one answers, else the built-in demo; in a window if there is a display,
     else into a recording in recordings/.
     """
-    ctx.obj = debug
     if ctx.invoked_subcommand is None:
         run = ctx.command.get_command(ctx, "run")  # type: ignore[attr-defined]
         ctx.invoke(run)
@@ -52,16 +52,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code if isinstance(code, int) else 0
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except click.UsageError as error:
+        place = error.ctx.command_path if error.ctx else "livecnn"
+        return _complain(f"{error.format_message()} (see {place} --help)", words, 2)
     except click.ClickException as error:
-        error.show()
-        return 2
+        return _complain(error.format_message(), words, 2)
     except LivecnnError as error:
-        if "--debug" in words:
-            raise
-        click.echo(f"livecnn: {error}", err=True)
-        return 2
+        return _complain(str(error), words, 2)
     except Exception as error:
-        if "--debug" in words:
-            raise
-        click.echo(f"livecnn: internal error: {type(error).__name__}: {error} (--debug shows the traceback)", err=True)
-        return 1
+        return _complain(f"internal error: {type(error).__name__}: {error} (--debug shows the traceback)", words, 1)
+
+
+def _complain(message: str, words: Sequence[str], code: int) -> int:
+    if "--debug" in words:
+        traceback.print_exc()
+    click.echo(f"livecnn: {' '.join(message.splitlines()).strip()}", err=True)
+    return code

@@ -111,12 +111,18 @@ def _digit(labels: Integers, stats: Integers, mass: Masses) -> list[int]:
     extent = np.maximum(wide, high)
     alike = (mass > 0.04 * mass[main]) & (extent > 0.12 * extent[main]) & ~through & (~cut | cut[main])
     above = (left < left[main] + wide[main]) & (left + wide > left[main]) & (mass > 0.15 * mass[main])
-    others = [piece for piece in np.flatnonzero(alike).tolist() if piece not in (0, main)]
-    if not others:
-        return [main]
+    alike[[0, main]] = False
+    if alike.any():
+        alike &= _distances(labels, main) < extent[main] * np.where(above, ABOVE, BESIDE)
+    return [main, *np.flatnonzero(alike).tolist()]
+
+
+def _distances(labels: Integers, main: int) -> npt.NDArray[np.float32]:
+    """By label, how many pixels a piece is from the main one."""
     distance = cv2.distanceTransform((labels != main).astype(np.uint8), cv2.DIST_L2, 3)
-    reach = extent[main] * np.where(above, ABOVE, BESIDE)
-    return [main, *(piece for piece in others if distance[labels == piece].min() < reach[piece])]
+    nearest = np.full(labels.max() + 1, np.inf, np.float32)
+    np.minimum.at(nearest, labels.ravel(), distance.ravel())
+    return nearest
 
 
 def _measured(sheet: Sheet, strokes: Mask, alone: float) -> Drawing:
@@ -124,14 +130,15 @@ def _measured(sheet: Sheet, strokes: Mask, alone: float) -> Drawing:
     level = ink[strokes > 0]
     contrast = float(np.median(level))
     soft = np.minimum(ink / contrast, 1) * cv2.dilate(strokes, np.ones((3, 3), np.uint8))  # a pixel more, for gray edges
-    box, longest = _bounds(soft > 0.2), max(_bounds(strokes > 0).width, _bounds(strokes > 0).height)
+    bounds = _bounds(strokes)
+    longest = max(bounds.width, bounds.height)
     contours, _ = cv2.findContours(strokes, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     length = max(sum(cv2.arcLength(contour, True) for contour in contours) / 2, 1.0)  # there and back again
     width = len(level) / length
     solid = soft > 0.75  # a stroke that ends at the border is blurred there, one that goes on is not
     return Drawing(
         ink=soft.astype(np.float32),
-        box=box,
+        box=_bounds((soft > 0.2).astype(np.uint8)),
         width=width,
         strength=contrast / (sheet.noise + 1e-3),
         extent=longest / side,
@@ -145,8 +152,8 @@ def _measured(sheet: Sheet, strokes: Mask, alone: float) -> Drawing:
     )
 
 
-def _bounds(mask: npt.NDArray[np.bool_]) -> Box:
-    left, top, width, height = cv2.boundingRect(mask.astype(np.uint8))
+def _bounds(mask: Mask) -> Box:
+    left, top, width, height = cv2.boundingRect(mask)
     return Box(left, top, width, height)
 
 

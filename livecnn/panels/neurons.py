@@ -99,8 +99,8 @@ class NeuronsDrawer(Drawer):
         self._order: Sequence[int] = self.units
         if not self.sort_by(None if spec.sort_by_class is None else class_index(spec.sort_by_class, context.classes)):
             raise ConfigError(
-                f"panel {name!r}: sort_by_class: found {spec.sort_by_class!r}, but no weights lead from {spec.layer!r} to the classes; "
-                "allowed: leave it out, or show the last hidden layer"
+                f"panel {name!r}: sort_by_class: found {spec.sort_by_class!r}, but no weights lead from {spec.layer!r} "
+                "to the classes; allowed: leave it out, or show the last hidden layer"
             )
 
     def sort_by(self, index: int | None) -> bool:
@@ -179,5 +179,5 @@ class NeuronsDrawer(Drawer):
                 (int(r), int(g), int(b)),
             )
             for i, (length, (r, g, b, _)) in enumerate(zip(lengths, colors, strict=True))
-            if np.isfinite(view.means[i])
+            if not np.isnan(view.means[i])  # an empty row
         ]

@@ -34,14 +34,15 @@ class ScoresDrawer(Drawer):
         super().__init__(name, context)
         self.titles = (spec.title or "Prediction",)
         self.classes = context.classes
-        self.columns = len(self.classes) <= 20 and max(map(len, self.classes)) <= 4
-        self.shown = len(self.classes) if self.columns else min(spec.top, len(self.classes))
+        self._short = len(self.classes) <= 20 and max(map(len, self.classes)) <= 4
+        most = len(self.classes) if self._short else min(spec.top, len(self.classes))
+        self._top = spec.top
         self._winner = Label(self.theme.accent, "bold", "center")
         self._percent = Label(self.theme.text, align="center")
         self._lines = Fills()
         self._bars = Fills()
-        self._names = [Label(self.theme.text, align="center" if self.columns else "left") for _ in range(self.shown)]
-        self._values = [Label(self.theme.muted, align="center" if self.columns else "right") for _ in range(self.shown)]
+        self._names = [Label(self.theme.text) for _ in range(most)]
+        self._values = [Label(self.theme.muted) for _ in range(most)]
         self.still.append(self._lines)
         self.live = [self._bars, *self._names, *self._values, self._winner, self._percent]
 
@@ -59,14 +60,19 @@ class ScoresDrawer(Drawer):
             top = round(body.h * 0.3)
             self._block = Rect(body.x, body.y, body.w, top)
             plot = Rect(body.x, body.y + top + metrics.gap, body.w, body.h - top - metrics.gap)
-        if self.columns:
-            self._arrange_columns(plot, metrics)
-        else:
-            self._arrange_rows(plot, metrics)
+        widest = max(text_width(name, metrics.body) for name in self.classes) if self._short else 0
+        self._columns = self._short and plot.w >= widest * len(self.classes) and plot.h >= metrics.px(64)
+        for label in (*self._names, *self._values):
+            label.text = ""
+        for name, value in zip(self._names, self._values, strict=True):
+            name.align, value.align = ("center", "center") if self._columns else ("left", "right")
+        self._lines.rectangles = []
+        (self._arrange_columns if self._columns else self._arrange_rows)(plot, metrics)
 
     def _arrange_columns(self, plot: Rect, metrics: Metrics) -> None:
         self._plot = plot.inset(0, metrics.px(18), 0, metrics.px(20))
-        step = self._plot.w / self.shown
+        self._message = Rect(self.body.x, self._plot.y, self.body.w, round(self._plot.h * 0.75))
+        step = self._plot.w / len(self.classes)
         bottom = self._plot.y + self._plot.h
         for i, name in enumerate(self._names):
             name.place(round(self._plot.x + (i + 0.5) * step), bottom + metrics.px(16), metrics.body, round(step))
@@ -77,67 +83,88 @@ class ScoresDrawer(Drawer):
         ]
 
     def _arrange_rows(self, plot: Rect, metrics: Metrics) -> None:
+        self._message = self.body
+        self.shown = max(1, min(self._top, len(self.classes), plot.h // metrics.px(15)))
         line = min(metrics.px(30), plot.h // self.shown)
         self._plot = Rect(plot.x, plot.y + (plot.h - line * self.shown) // 2, plot.w, line * self.shown)
         width = round(plot.w * 0.42)
-        size = max(8, min(metrics.body, round(line * 0.7)))
-        for i, (name, value) in enumerate(zip(self._names, self._values, strict=True)):
+        size = min(metrics.body, round(line * 0.7))
+        for i, (name, value) in enumerate(zip(self._names[: self.shown], self._values, strict=False)):
             baseline = self._plot.y + i * line + (line + size) // 2 - max(1, size // 8)
             name.place(plot.x, baseline, size, width - metrics.px(6))
             value.place(plot.x + plot.w, baseline, size)
 
     def show(self, scene: Scene) -> None:
         scores = scene.tick.scores
-        finite = bool(np.isfinite(scores).all())
-        empty = scene.tick.patch.prepared.empty
-        shown = np.nan_to_num(scores, posinf=0.0, neginf=0.0)
-        top = None if empty or not finite else int(shown.argmax())
-        self._say(NOTHING if empty else "not a number" if top is None else self.classes[top], None if top is None else shown[top])
-        (self._show_columns if self.columns else self._show_rows)(shown, top)
-
-    def _say(self, words: str, share: float | None) -> None:
-        """The top class as large as its block allows, its share below it or, in a flat block, beside it; or a message."""
-        block, metrics = self._block, self._metrics
-        percent = min(metrics.px(20), metrics.px(20) * block.w // text_width("100.0 %", metrics.px(20)))
-        self._winner.text, self._winner.color = words, self.theme.muted if share is None else self.theme.accent
-        self._percent.text = "" if share is None else f"{100 * share:.1f} %"
-        flat = share is not None and block.w > 1.6 * block.h
-        room = block.w - text_width("100.0 %", percent) - metrics.gap if flat else block.w
-        tallest = metrics.px(24) if share is None else min(metrics.px(120), round(block.h * (0.95 if flat else 0.55)))
-        size = max(metrics.small, min(tallest, tallest * room // max(1, text_width(words, tallest, "bold"))))
-        rise = round(size * 0.36)  # half the height of a figure: puts its middle where the baseline would be
-        if flat:
-            middle = block.y + block.h // 2
-            self._winner.place(block.x + room // 2, middle + rise, size, room)
-            self._percent.place(block.x + block.w - (block.w - room) // 2, middle + round(percent * 0.36), percent)
+        if scene.tick.patch.prepared.empty:
+            self._show_message(NOTHING)
+        elif not np.isfinite(scores).all():
+            self._show_message("not a number")
         else:
-            line = 0 if share is None else percent + metrics.px(8)
-            baseline = block.y + (block.h - line) // 2 + rise
-            self._winner.place(block.x + block.w // 2, baseline, size, room)
+            top = int(scores.argmax())
+            self._show_winner(self.classes[top], float(scores[top]))
+            (self._show_columns if self._columns else self._show_rows)(scores, top)
+
+    def _show_message(self, words: str) -> None:
+        """In place of a prediction: across the panel, where the bars would be."""
+        place, metrics = self._message, self._metrics
+        self._bars.rectangles = []
+        for label in (*self._names, *self._values, self._percent):
+            label.text = ""
+        if self._columns:
+            self._name_columns(None)
+        tallest = min(metrics.px(24), place.h)
+        size = max(metrics.small, min(tallest, tallest * place.w // text_width(words, tallest, "bold")))
+        self._winner.text, self._winner.color = words, self.theme.muted
+        self._winner.place(place.x + place.w // 2, place.y + place.h // 2 + _rise(size), size, place.w)
+
+    def _show_winner(self, words: str, share: float) -> None:
+        """The top class as large as its block allows, its share below it or, in a flat block, beside it if there is room."""
+        block, metrics = self._block, self._metrics
+        small, gap = metrics.small, metrics.px(8)
+        percent = min(metrics.px(20), metrics.px(20) * block.w // text_width("100.0 %", metrics.px(20)))
+        beside = block.w - text_width("100.0 %", percent) - metrics.gap
+        flat = block.w > 1.6 * block.h and beside >= text_width(words, small, "bold")
+        below = not flat and percent >= small and block.h >= small + gap + percent
+        room = beside if flat else block.w
+        tallest = max(1, min(metrics.px(120), round(block.h * (0.55 if below else 0.95))))
+        size = max(small, min(tallest, tallest * room // max(1, text_width(words, tallest, "bold"))))
+        line = percent + gap if below else 0
+        baseline = block.y + (block.h - line) // 2 + _rise(size)
+        self._winner.text, self._winner.color = words, self.theme.accent
+        self._winner.place(block.x + room // 2, baseline, size, room)
+        self._percent.text = f"{100 * share:.1f} %" if flat or below else ""
+        if flat:
+            self._percent.place(block.x + block.w - (block.w - room) // 2, block.y + block.h // 2 + _rise(percent), percent)
+        else:
             self._percent.place(block.x + block.w // 2, baseline + line, percent, block.w)
 
-    def _show_columns(self, scores: Floats, top: int | None) -> None:
+    def _name_columns(self, top: int | None) -> None:
+        for i, name in enumerate(self._names):
+            name.text = self.classes[i]
+            name.color = self.theme.accent if i == top else self.theme.text
+
+    def _show_columns(self, scores: Floats, top: int) -> None:
         plot, metrics = self._plot, self._metrics
-        step = plot.w / self.shown
+        step = plot.w / len(self.classes)
         width = max(2, round(step * 0.62))
         bottom = plot.y + plot.h
+        self._name_columns(top)
         self._bars.rectangles = []
         for i, score in enumerate(scores):
             middle, height = round(plot.x + (i + 0.5) * step), round(float(score) * plot.h)
             color = self.theme.accent if i == top else self.theme.quiet
             self._bars.rectangles.append((Rect(middle - width // 2, bottom - height, width, height), color))
-            self._names[i].text = self.classes[i]
-            self._names[i].color = self.theme.accent if i == top else self.theme.text
-            self._values[i].text = f"{100 * score:.0f}" if score >= 0.005 else ""
+            value = f"{100 * score:.0f}" if score >= 0.005 else ""
+            fits = i == top or text_width(value, metrics.small) < step
+            self._values[i].text = value if fits else ""
             self._values[i].place(middle, bottom - height - metrics.px(4), metrics.small)
 
-    def _show_rows(self, scores: Floats, top: int | None) -> None:
+    def _show_rows(self, scores: Floats, top: int) -> None:
         plot = self._plot
         line = plot.h // self.shown
-        left, room = (
-            plot.x + round(plot.w * 0.42),
-            round(plot.w * 0.58) - text_width("100.0", self._values[0].size) - self._metrics.px(8),
-        )
+        left = plot.x + round(plot.w * 0.42)
+        room = round(plot.w * 0.58) - text_width("100.0", self._values[0].size) - self._metrics.px(8)
         order = np.argsort(-scores, kind="stable")[: self.shown]
         self._bars.rectangles = []
         for i, index in enumerate(order):
@@ -149,3 +176,8 @@ class ScoresDrawer(Drawer):
             self._names[i].text = self.classes[index]
             self._names[i].color = color if index == top else self.theme.text
             self._values[i].text = f"{100 * scores[index]:.1f}"
+
+
+def _rise(size: int) -> int:
+    """Half the height of a figure in pixels: puts its middle where the baseline would be."""
+    return round(size * 0.36)

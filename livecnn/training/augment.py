@@ -51,9 +51,9 @@ class Augment:
         wide = F.max_pool2d(images, 3, 1, 1)
         narrow = -F.max_pool2d(-images, 3, 1, 1)
         amount = draw.either(1, 1, 1)
-        return (
-            images + self.thicken * amount.clamp(min=0) * (wide - images) + self.thin * (-amount).clamp(min=0) * (narrow - images)
-        )
+        grown = self.thicken * amount.clamp(min=0) * (wide - images)
+        shrunk = self.thin * (-amount).clamp(min=0) * (narrow - images)
+        return images + grown + shrunk
 
     def _linear(self, draw: _Draw) -> torch.Tensor:
         """(N, 2, 2), from the new picture's coordinates to the old one's: rotation, slant, stretch."""

@@ -7,8 +7,7 @@ import torch
 
 from livecnn import bundles, cli, mnist
 from livecnn.training import loop
-from tests.test_mnist import write_mnist
-from tests.training.test_loop import typeset
+from tests.tiny_mnist import typeset, write_mnist
 
 
 @pytest.fixture

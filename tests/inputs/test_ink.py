@@ -125,7 +125,7 @@ def test_thin_and_thick_pens_give_strokes_of_a_readable_width(digit: str, pen: i
 
 @pytest.mark.parametrize("side", [90, 264, 640, 1400])
 def test_the_size_of_the_shot_does_not_matter(side: int) -> None:
-    shot = cv2.resize(written("2"), (side, side), interpolation=cv2.INTER_AREA)
+    shot = np.asarray(cv2.resize(written("2"), (side, side), interpolation=cv2.INTER_AREA), np.uint8)
     assert likeness(Ink()(shot).seen, Ink()(written("2")).seen) > 0.93
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,11 @@ from livecnn.training.augment import Augment
 NOTHING = Augment(
     rotation=0, shear=0, stretch=0, thicken=0, thin=0, bend=0, zoom=0, shift=0, blur=0, light=0, fade=0, noise=0
 )  # fmt: skip
+
+
+def only(change: str, strength: float) -> Augment:
+    fields: dict[str, Any] = {change: strength}
+    return dataclasses.replace(NOTHING, **fields)
 
 
 def bars(count: int = 64) -> torch.Tensor:
@@ -63,7 +69,7 @@ def test_a_digit_elsewhere_is_brought_into_its_box() -> None:
 
 
 def test_turned_digits_are_centred_and_as_large_as_before() -> None:
-    changed = dataclasses.replace(NOTHING, rotation=40.0)(bars(), random())
+    changed = only("rotation", 40)(bars(), random())
     torch.testing.assert_close(centre(changed), torch.full((64, 2), 14.0), rtol=0, atol=0.2)
     heights = (changed[:, 0].amax(2) > 0.25).sum(1)
     assert int(heights.min()) >= 19
@@ -75,7 +81,7 @@ def test_turned_digits_are_centred_and_as_large_as_before() -> None:
 @pytest.mark.parametrize(("change", "more"), [("thicken", True), ("thin", False), ("fade", False)])
 def test_changes_of_one_direction(change: str, more: bool) -> None:
     before = NOTHING(bars(), random()).sum((1, 2, 3))
-    after = dataclasses.replace(NOTHING, **{change: 0.9})(bars(), random()).sum((1, 2, 3))
+    after = only(change, 0.9)(bars(), random()).sum((1, 2, 3))
     change_of_mass = after - before if more else before - after
     assert float(change_of_mass.max()) > 10
     assert float(change_of_mass.median()) > -1
@@ -85,7 +91,7 @@ def test_changes_of_one_direction(change: str, more: bool) -> None:
 def test_each_change_changes_something(change: str) -> None:
     strength = 20.0 if change == "rotation" else 0.5
     before = NOTHING(bars(), random())
-    after = dataclasses.replace(NOTHING, **{change: strength})(bars(), random())
+    after = only(change, strength)(bars(), random())
     assert float((after - before).abs().max()) > 0.05
 
 

@@ -1,38 +1,35 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
-from livecnn._cv2 import cv2
 from livecnn.inputs.ink import Ink
 from livecnn.training import loop
+from tests.tiny_mnist import Bytes, typeset
 
-Bytes = npt.NDArray[np.uint8]
 
-
-def typeset(count: int, seed: int = 0) -> tuple[Bytes, Bytes]:
-    """Printed digits in slightly different places and sizes, as MNIST would come: uint8 (count, 28, 28), labels (count,)."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count, dtype=np.uint8) % 10
-    images = np.zeros((count, 28, 28), np.uint8)
-    for image, label in zip(images, labels, strict=True):
-        at = (int(rng.integers(5, 8)), int(rng.integers(22, 25)))
-        cv2.putText(image, str(label), at, cv2.FONT_HERSHEY_SIMPLEX, float(rng.uniform(0.75, 0.85)), (255,), 2, cv2.LINE_AA)
-    return images, labels
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Threads that wait for each other make such small batches slower."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
 def pictures() -> tuple[Bytes, Bytes]:
-    images, labels = typeset(300)
+    images, labels = typeset(200)
     seen, found = loop.see(images, Ink())
     assert found.all()
     return seen, labels
 
 
-SHORT = loop.Recipe(epochs=8, batch=20, averaging=0.9)
+SHORT = loop.Recipe(epochs=6, batch=10, averaging=0.9)
 
 
 def test_the_same_seed_gives_the_same_weights(pictures: tuple[Bytes, Bytes]) -> None:

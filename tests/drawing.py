@@ -1,0 +1,104 @@
+"""What the tests of the drawing half share: small layouts, made-up ticks, and where a label's ink lies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from matplotlib.artist import Artist
+from matplotlib.backends.backend_agg import RendererAgg
+
+from livecnn import yamlfile
+from livecnn.config import Layout, build
+from livecnn.drawer import Context
+from livecnn.figure import Screen
+from livecnn.geometry import Rect
+from livecnn.pixels import Group, Label
+from livecnn.theme import THEMES
+from livecnn.types import Box, Frame, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick
+
+DIGITS = tuple("0123456789")
+SHAPES = {"conv": (1, 12, 9, 7), "fc": (1, 30), "out": (1, 10)}
+SIZES = [(320, 240), (800, 600), (1280, 720), (1920, 1080), (3840, 2160)]
+MEASURED = LoopStatus(SourceStatus("live", "camera 0"), 25.0, 24.0, 3.1, 21.0, 40.0)
+
+
+def layout(panels: Mapping[str, Any], grid: str, size: tuple[int, int] = (800, 600), theme: str = "dark") -> Layout:
+    data = {"panels": dict(panels), "layout": grid, "figure": {"size": list(size), "theme": theme}}
+    return build(yamlfile.parse(yaml.safe_dump(data), Path("test.yaml")))
+
+
+def context(classes: Sequence[str] = DIGITS, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> Context:
+    """Of a network whose layer `fc` leads to the classes."""
+    rng = torch.Generator().manual_seed(1)
+    weights = torch.randn(len(classes), shapes.get("fc", (1, 30))[1], generator=rng)
+    return Context("toy", tuple(classes), shapes, lambda units: weights if units == weights.shape[1] else None, THEMES["dark"])
+
+
+def activations(shapes: Mapping[str, tuple[int, ...]] = SHAPES, seed: int = 0) -> dict[str, torch.Tensor]:
+    rng = torch.Generator().manual_seed(seed)
+    return {layer: torch.randn(shape, generator=rng) for layer, shape in shapes.items()}
+
+
+def picture(height: int = 48, width: int = 64) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def scene(
+    screen: Screen,
+    layers: Mapping[str, torch.Tensor] | None = None,
+    scores: Any = None,
+    *,
+    empty: bool = False,
+    status: LoopStatus = MEASURED,
+    frame: Frame | None = None,
+) -> Scene:
+    """A made-up pass: the panels' own reducers on made-up activations."""
+    layers = activations(screen.context.shapes) if layers is None else layers
+    if scores is None:
+        scores = np.full(len(screen.context.classes), 1 / len(screen.context.classes))
+    frame = frame or Frame(picture(), 0, 0.0, "a.png")
+    height, width = frame.image.shape[:2]
+    side = min(height, width)
+    box = Box((width - side) // 2, (height - side) // 2, side, side)
+    prepared = Prepared(torch.zeros(1, 1, 8, 8), np.arange(64, dtype=np.uint8).reshape(8, 8) * 4, empty)
+    views = {name: reducer(layers[reducer.layer]) for name, reducer in screen.reducers.items()}
+    patch = Patch(frame.image[box.top : box.top + side, box.left : box.left + side], box, prepared)
+    return Scene(frame, Tick(frame, patch, np.asarray(scores, np.float32), views), status)
+
+
+def labels(artists: Sequence[Artist]) -> Iterator[Label]:
+    for artist in artists:
+        if isinstance(artist, Label):
+            yield artist
+        elif isinstance(artist, Group):
+            yield from labels(artist.members)
+
+
+def ink(artist: Any, size: tuple[int, int]) -> Rect | None:
+    """The pixels that an artist changes on a figure of that size, as the rectangle around them; None if there are none."""
+    renderer = RendererAgg(*size, 100)
+    buffer = np.asarray(renderer.buffer_rgba())
+    buffer[:] = 7  # no theme has this colour
+    artist.draw(renderer)
+    rows, columns = np.nonzero((buffer[:, :, :3] != 7).any(axis=2))
+    if not len(rows):
+        return None
+    return Rect(columns.min(), rows.min(), columns.max() - columns.min() + 1, rows.max() - rows.min() + 1)
+
+
+def inside(inner: Rect, outer: Rect) -> bool:
+    return (
+        outer.x <= inner.x
+        and outer.y <= inner.y
+        and inner.x + inner.w <= outer.x + outer.w
+        and inner.y + inner.h <= outer.y + outer.h
+    )
+
+
+def overlap(a: Rect, b: Rect) -> bool:
+    return a.x < b.x + b.w and b.x < a.x + a.w and a.y < b.y + b.h and b.y < a.y + a.h

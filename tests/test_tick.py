@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from livecnn import bundles
+from livecnn.errors import ModelError
+from livecnn.inputs.plain import Plain
+from livecnn.patch import Cropper
+from livecnn.reduce import MosaicReducer, NeuronsReducer
+from livecnn.tick import Observer, probabilities
+from livecnn.types import Frame, Image
+from tests.drawing import picture
+
+CPU = torch.device("cpu")
+PLAIN = Plain(size=(8, 8), channels=1)
+
+
+def hooks(module: nn.Module) -> int:
+    return sum(len(m._forward_hooks) for m in module.modules())
+
+
+def frame(image: Image | None = None) -> Frame:
+    return Frame(picture() if image is None else image, 3, 1.5, "a.png", "7")
+
+
+def network(*tail: nn.Module) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(144, 5), *tail)
+
+
+def observer(net: nn.Module) -> Observer:
+    return Observer(net, Cropper(PLAIN, 1.0), CPU)
+
+
+@pytest.mark.parametrize("tail", [[], [nn.Softmax(dim=1)]], ids=["logits", "softmax"])
+def test_scores_are_a_distribution_whatever_the_network_ends_with(tail: list[nn.Module]) -> None:
+    net = network(*tail)
+    with observer(net) as observe:
+        seen = observe(frame())
+    wanted = net[2](net[1](net[0](seen.patch.prepared.tensor))).softmax(1)[0]
+    assert seen.scores.dtype == np.float32
+    assert seen.scores.sum() == pytest.approx(1, abs=1e-6)
+    assert np.allclose(seen.scores, wanted.detach().numpy(), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("output", "wanted"),
+    [
+        ([0.2, 0.3, 0.5], [0.2, 0.3, 0.5]),
+        ([0.0, 0.0], [0.5, 0.5]),
+        ([2.0, 0.0], [0.880797, 0.119203]),
+        ([-1.0, 2.0], [0.047426, 0.952574]),  # sums to 1, but is no distribution
+    ],
+)
+def test_probabilities_by_hand(output: list[float], wanted: list[float]) -> None:
+    assert probabilities(torch.tensor([output])).tolist() == pytest.approx(wanted, abs=1e-6)
+
+
+def test_scores_that_are_not_a_number_stay_so() -> None:
+    assert np.isnan(probabilities(torch.tensor([[0.0, float("nan")]]))).all()
+
+
+def test_an_empty_box_has_no_scores() -> None:
+    bundle = bundles.load("lenet-mnist")
+    white = np.full((64, 64, 3), 255, np.uint8)
+    with Observer(bundle.module, Cropper(bundle.pipeline, 1.0), CPU) as observe:
+        seen = observe(frame(white))
+    assert seen.patch.prepared.empty
+    assert seen.scores.tolist() == [0] * 10
+
+
+def test_a_tick_holds_its_frame_the_views_and_the_times() -> None:
+    net, given = network(), frame()
+    with observer(net) as observe:
+        observe.watch({"maps": MosaicReducer("0", range(4), 4, "map"), "units": NeuronsReducer("2", range(5), 1, "layer")})
+        seen = observe(given)
+    assert seen.frame is given
+    assert set(seen.views) == {"maps", "units"}
+    maps = net[0](seen.patch.prepared.tensor)
+    assert (seen.views["maps"].codes == MosaicReducer("0", range(4), 4, "map")(maps.detach()).codes).all()
+    assert set(seen.timings) == {"patch", "model"}
+    assert all(seconds >= 0 for seconds in seen.timings.values())
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        seen.views["maps"] = None  # type: ignore[index]
+
+
+def test_watch_swaps_the_hooks_between_two_frames() -> None:
+    net = network()
+    with observer(net) as observe:
+        observe.watch({"a": MosaicReducer("0", range(4), 4, "map")})
+        assert set(observe(frame()).views) == {"a"}
+        observe.watch({"b": NeuronsReducer("2", range(5), 1, "layer"), "c": NeuronsReducer("2", range(5), 1, "layer")})
+        assert set(observe(frame()).views) == {"b", "c"}
+        assert hooks(net) == 1
+        observe.watch({})
+        assert not observe(frame()).views
+        assert hooks(net) == 0
+
+
+def test_an_observer_can_be_used_again() -> None:
+    net = network()
+    observe = observer(net)
+    observe.watch({"a": MosaicReducer("0", range(4), 4, "map")})
+    for _ in range(2):
+        with observe:
+            assert set(observe(frame()).views) == {"a"}
+        assert hooks(net) == 0
+
+
+def test_the_network_is_put_into_evaluation_mode() -> None:
+    net = network(nn.Dropout(0.9)).train()
+    with observer(net) as observe:
+        assert (observe(frame()).scores == observe(frame()).scores).all()
+
+
+class Breaks(nn.Module):
+    """Fails at its nth pass."""
+
+    def __init__(self, passes: int) -> None:
+        super().__init__()
+        self.layer, self.passes = nn.Flatten(), passes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.passes -= 1
+        if self.passes < 0:
+            raise RuntimeError("the network broke")
+        return self.layer(x)[:, :3]  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def threads() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield 2
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("seconds", "inside"), [(0.0001, 1), (1.0, 2)])
+def test_only_a_slow_network_gets_all_threads(seconds: float, inside: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticking = iter(np.arange(100) * seconds)
+    monkeypatch.setattr(time, "perf_counter", lambda: next(ticking))
+    with observer(network()):
+        assert torch.get_num_threads() == inside
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.parametrize("passes", [0, 4])
+def test_an_error_of_the_network_comes_through_and_nothing_stays_behind(passes: int, threads: int) -> None:
+    net = Breaks(passes)
+    observe = observer(net)
+    observe.watch({"a": NeuronsReducer("layer", range(3), 1, "layer")})
+    with pytest.raises(RuntimeError, match="the network broke"), observe:
+        for _ in range(3):
+            observe(frame())
+    assert hooks(net) == 0
+    assert torch.get_num_threads() == threads
+
+
+def test_an_unknown_layer_comes_through() -> None:
+    net = network()
+    with pytest.raises(ModelError, match="unknown layer 'nose'"), observer(net) as observe:
+        observe.watch({"a": NeuronsReducer("nose", range(3), 1, "layer")})
+        observe(frame())
+    assert hooks(net) == 0
