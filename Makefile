@@ -40,7 +40,7 @@ clean: ## remove what set-up, tests and builds left
 $(BIN)/pip:
 	@for python in $(PYTHONS); do \
 	  if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then \
-	    echo "First set-up: .venv with $$($$python --version), then packages of about 1 GB. This takes some minutes."; \
+	    echo "First set-up: .venv with $$($$python --version), then the packages: some minutes, 1.5 GB or more on disk."; \
 	    exec $$python -m venv .venv; \
 	  fi; \
 	done; \

@@ -1,16 +1,16 @@
-"""The same content as most people would write it in matplotlib: an axes for every map, imshow and set_data, a full draw a tick.
+"""The content as most people would write it in matplotlib: an axes for every map, imshow and set_data, a full draw a tick.
 
-Written with care for what matplotlib's own guides advise: artists are made once and then only changed, ranges are fixed, images
-are not interpolated, ticks and frames are off, and the layout is not computed anew.
+Written with the care that matplotlib's own guides advise: artists are made once and then only changed, ranges are fixed, pictures are
+uint8 and not interpolated, frames and ticks are off, and no layout is computed anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-import numpy as np
 from matplotlib.animation import FuncAnimation
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_qtagg import FigureCanvas
@@ -18,26 +18,30 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
-from ticking import HEIGHTS, SIZE, WIDTHS, caption, headline, maps, status_line
+from ticking import CAPTIONS, HEIGHTS, SIZE, WIDTHS, Clock, drive, headline, maps, percent, status_line
 
+from livecnn.figure import Screen
 from livecnn.reduce import LOWEST
-from livecnn.types import Scene
+from livecnn.types import Image, Scene
 
-DARK = {
-    "figure.facecolor": "#0c1017",
-    "axes.facecolor": "#151b23",
-    "text.color": "#eef2f7",
-    "xtick.color": "#eef2f7",
+BACKGROUND, PANEL, TEXT, MUTED, ACCENT, QUIET = "#0c1017", "#151b23", "#eef2f7", "#95a0ae", "#f5b031", "#3d5875"
+STYLE = {
+    "axes.facecolor": PANEL,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9,
+    "figure.facecolor": BACKGROUND,
     "font.size": 9,
-    "axes.titlesize": 10,
+    "text.color": TEXT,
+    "toolbar": "None",
+    "xtick.color": TEXT,
 }
 
 
 class Pulse:
-    """Event source of an animation whose time has come when the benchmark says so."""
+    """Event source of an animation whose next frame is due when `fire` is called."""
 
     def __init__(self) -> None:
-        self.interval = 0
+        self.interval = 0  # FuncAnimation sets it
         self._callbacks: list[Callable[[], Any]] = []
 
     def add_callback(self, callback: Callable[[], Any]) -> None:
@@ -46,9 +50,11 @@ class Pulse:
     def remove_callback(self, callback: Callable[[], Any]) -> None:
         self._callbacks.remove(callback)
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        """Nothing runs by itself."""
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """Nothing runs by itself."""
 
     def fire(self) -> None:
         for callback in list(self._callbacks):
@@ -56,25 +62,22 @@ class Pulse:
 
 
 class Naive:
-    """A window with FuncAnimation; `update` shows a scene at the next repaint."""
+    """A window with a FuncAnimation over some seventy-five axes."""
 
     def __init__(self, first: Scene) -> None:
-        mpl.rcParams.update(DARK)
-        mpl.rcParams["toolbar"] = "None"
+        mpl.rcParams.update(STYLE)
         self._scene = first
         self.figure = Figure(figsize=(SIZE[0] / 100, SIZE[1] / 100), dpi=100)
         self.manager = FigureCanvas.new_manager(self.figure, 1)
         self.widget = self.figure.canvas
-        grid = self.figure.add_gridspec(
-            3, 4, width_ratios=WIDTHS, height_ratios=HEIGHTS, left=0.015, right=0.985, top=0.91, bottom=0.04, wspace=0.06, hspace=0.22
-        )
-        self.figure.text(0.015, 0.96, "livecnn", fontsize=13, weight="bold")
-        self._status = self.figure.text(0.985, 0.965, "", ha="right")
-        self._add_camera(grid[0, :2], first)
-        self._add_patch(grid[1, :2], first)
-        self._maps = {name: self._add_maps(grid[0, column], name, first) for name, column in (("conv1", 2), ("conv2", 3))}
-        self._neurons = self._image(self.figure.add_subplot(grid[1, 2:]), first.tick.views["ip1"].codes, "viridis", aspect="auto")
-        self._neurons.axes.set_title(caption("ip1"), loc="left")
+        self.figure.text(0.015, 0.957, "livecnn", fontsize=13, weight="bold")
+        self._status = self.figure.text(0.985, 0.96, "", ha="right")
+        grid = self.figure.add_gridspec(3, 4, width_ratios=WIDTHS, height_ratios=HEIGHTS)
+        grid.update(left=0.015, right=0.985, top=0.91, bottom=0.04, wspace=0.06, hspace=0.22)
+        self._add_shots(grid[0, :2], grid[1, :2], first)
+        self._maps = {"conv1": self._add_maps(grid[0, 2], "conv1", first), "conv2": self._add_maps(grid[0, 3], "conv2", first)}
+        self._neurons = self._image(grid[1, 2:], first.tick.views["ip1"].codes, "viridis", "ip1")
+        self._neurons.axes.set_aspect("auto")
         self._add_scores(grid[2, :])
         self._pulse = Pulse()
         self._animation = FuncAnimation(self.figure, self._tick, cache_frame_data=False, event_source=self._pulse)
@@ -84,72 +87,70 @@ class Naive:
         self._scene = scene
         self._pulse.fire()
 
-    def _add_camera(self, place: SubplotSpec, first: Scene) -> None:
-        axes = self.figure.add_subplot(place)
-        axes.set_title("Demo", loc="left")
-        self._camera = self._image(axes, first.frame.image)
-        box = first.tick.patch.box
-        axes.add_patch(Rectangle((box.left, box.top), box.width, box.height, fill=False, edgecolor="#f5b031", linewidth=2))
+    def _add_shots(self, upper: SubplotSpec, lower: SubplotSpec, first: Scene) -> None:
+        patch = first.tick.patch
+        left, right = GridSpecFromSubplotSpec(1, 2, lower)
+        self._camera = self._image(upper, first.frame.image, None, "camera")
+        self._shot = self._image(left, patch.shot, None, "shot")
+        self._seen = self._image(right, patch.prepared.seen, "gray", "seen", low=0)
+        corner, width, height = (patch.box.left, patch.box.top), patch.box.width, patch.box.height
+        self._camera.axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=ACCENT, linewidth=2))
 
-    def _add_patch(self, place: SubplotSpec, first: Scene) -> None:
-        shot, seen = (self.figure.add_subplot(cell) for cell in GridSpecFromSubplotSpec(1, 2, place))
-        self._shot = self._image(shot, first.tick.patch.shot)
-        self._seen = self._image(seen, first.tick.patch.prepared.seen, "gray", low=0)
-        shot.set_title("In the box: as taken", loc="left")
-        seen.set_title("what the net sees", loc="left")
-
-    def _add_maps(self, place: SubplotSpec, name: str, first: Scene) -> list[AxesImage]:
-        pictures = maps(first.tick.views[name])
-        rows, columns = first.tick.views[name].grid
-        cells = GridSpecFromSubplotSpec(rows, columns, place, wspace=0.06, hspace=0.06)
-        images = [
-            self._image(self.figure.add_subplot(cells[i // columns, i % columns]), picture, "gray")
-            for i, picture in enumerate(pictures)
+    def _add_maps(self, place: SubplotSpec, layer: str, first: Scene) -> list[AxesImage]:
+        mosaic = first.tick.views[layer]
+        cells = GridSpecFromSubplotSpec(*mosaic.grid, place, wspace=0.06, hspace=0.06)
+        captions = [layer] + [""] * (mosaic.grid[0] * mosaic.grid[1] - 1)
+        return [
+            self._image(cell, picture, "gray", caption)
+            for cell, picture, caption in zip(cells, maps(mosaic), captions, strict=True)
         ]
-        images[0].axes.set_title(caption(name), loc="left")
-        return images
+
+    def _image(self, place: SubplotSpec, picture: Image, colormap: str | None, caption: str, low: int = LOWEST) -> AxesImage:
+        axes = self.figure.add_subplot(place)
+        axes.set_axis_off()
+        axes.set_title(CAPTIONS.get(caption, ""))
+        return axes.imshow(picture, cmap=colormap, vmin=low, vmax=255, interpolation="nearest")
 
     def _add_scores(self, place: SubplotSpec) -> None:
-        title, plot = (self.figure.add_subplot(cell) for cell in GridSpecFromSubplotSpec(1, 2, place, width_ratios=(1, 4)))
-        title.set_axis_off()
-        title.set_title("Prediction", loc="left")
-        self._winner = title.text(0.3, 0.3, "", fontsize=40, weight="bold", color="#f5b031", ha="center")
-        self._percent = title.text(0.75, 0.4, "", fontsize=14, ha="center")
-        self._bars = plot.bar(range(10), [0] * 10, width=0.62, color="#3d5875")
-        self._values = [plot.text(i, 0, "", ha="center", va="bottom", color="#95a0ae") for i in range(10)]
+        words, plot = (self.figure.add_subplot(cell) for cell in GridSpecFromSubplotSpec(1, 2, place, width_ratios=(1, 4)))
+        words.set_axis_off()
+        words.set_title(CAPTIONS["scores"])
+        self._winner = words.text(0.25, 0.25, "", fontsize=44, weight="bold", color=ACCENT, ha="center")
+        self._share = words.text(0.65, 0.4, "", fontsize=14, ha="center")
+        self._add_bars(plot)
+
+    def _add_bars(self, plot: Axes) -> None:
+        self._bars = plot.bar(range(10), [0] * 10, width=0.62, color=QUIET)
+        self._values = [plot.text(i, 0, "", ha="center", va="bottom", color=MUTED) for i in range(10)]
         plot.set(ylim=(0, 1.2), xlim=(-0.5, 9.5), xticks=range(10), yticks=[])
         plot.tick_params(length=0)
-        for spine in plot.spines.values():
-            spine.set_visible(False)
-
-    @staticmethod
-    def _image(
-        axes: Axes, picture: np.ndarray[Any, Any], colormap: str | None = None, low: int = LOWEST, aspect: str = "equal"
-    ) -> AxesImage:
-        axes.set_axis_off()
-        return axes.imshow(picture, cmap=colormap, vmin=low, vmax=255, interpolation="nearest", aspect=aspect)
+        plot.spines[:].set_visible(False)
 
     def _tick(self, _number: int) -> list[Any]:
         scene = self._scene
         tick = scene.tick
+        self._status.set_text(status_line(scene))
         self._camera.set_data(scene.frame.image)
         self._shot.set_data(tick.patch.shot)
         self._seen.set_data(tick.patch.prepared.seen)
-        for name, images in self._maps.items():
-            for image, picture in zip(images, maps(tick.views[name]), strict=True):
-                image.set_data(picture)
         self._neurons.set_data(tick.views["ip1"].codes)
-        self._status.set_text(status_line(scene))
+        for layer, images in self._maps.items():
+            for image, picture in zip(images, maps(tick.views[layer]), strict=True):
+                image.set_data(picture)
         self._show_scores(scene)
         return []
 
     def _show_scores(self, scene: Scene) -> None:
-        scores = scene.tick.scores
         top, share = headline(scene)
         self._winner.set_text(top)
-        self._percent.set_text(share)
-        for i, (bar, value, score) in enumerate(zip(self._bars, self._values, scores, strict=True)):
+        self._share.set_text(share)
+        for i, (bar, value, score) in enumerate(zip(self._bars, self._values, scene.tick.scores, strict=True)):
             bar.set_height(score)
-            bar.set_facecolor("#f5b031" if top == str(i) else "#3d5875")
-            value.set_text(f"{100 * score:.0f}" if score >= 0.005 else "")
+            bar.set_facecolor(ACCENT if top == str(i) else QUIET)
+            value.set_text(percent(score))
             value.set_y(score)
+
+
+def play(_screen: Screen, scenes: Sequence[Scene], shot: Path | None) -> Clock:
+    """Every scene through the window."""
+    return drive(Naive(scenes[0]), scenes, shot)

@@ -1,59 +1,53 @@
-"""livecnn's own figure and window, driven by its own timer; only the loops behind it are replaced by ready scenes."""
+"""livecnn's own figure and window with its own timer and animation; of the three loops behind it only the scenes are left."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import cast
 
 from ticking import Clock
 
 from livecnn.figure import Screen
+from livecnn.live import Live
 from livecnn.types import Scene
 from livecnn.window import Window
 
 
 class Player:
-    """Stands in for livecnn.live.Live: has the next scene ready as soon as the last one is on the window."""
+    """In the place of livecnn.live.Live: the next scene is ready as soon as the last one is on the window."""
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
-        self._scenes = list(scenes)
         self.clock: Clock | None = None
+        self._scenes = scenes
 
     @property
-    def over(self):
-        return len(self.clock.seconds) == len(self._scenes)
+    def over(self) -> bool:
+        return self._timer.over
 
     def ready(self) -> bool:
-        if not self.clock.running:
-            self.clock.start()
-            return True
-        return False
+        """The window enters its update when this says so."""
+        if self._timer.running:
+            return False
+        self._timer.start()
+        return True
 
     def scene(self) -> Scene:
-        return self._scenes[len(self.clock.seconds)]
+        return self._scenes[len(self._timer.seconds)]
+
+    def shown(self, _work: float) -> None:
+        self._timer.stop()
+
+    @property
+    def _timer(self) -> Clock:
+        assert self.clock is not None
+        return self.clock
 
 
-def play(screen, scenes):
+def play(screen: Screen, scenes: Sequence[Scene], shot: Path | None) -> Clock:
+    """Every scene through the window; it closes after the last."""
     player = Player(scenes)
-    window = Window(screen, player, "qtagg", lambda _: player.clock.stop())
-    player.clock = Clock(screen.figure.canvas)
+    window = Window(screen, cast(Live, player), "qtagg", player.shown)
+    player.clock = Clock(screen.figure.canvas, len(scenes), shot)
     window.run()
     return player.clock
-
-
-if __name__ == "__main__":
-    import sys, statistics, time
-    from ticking import content, scenes
-    layout, screen = content()
-    t=time.time()
-    s = scenes(layout, screen, 140)
-    print("scenes", time.time()-t)
-    if len(sys.argv)>1:
-        import cProfile, pstats
-        p=cProfile.Profile()
-        p.enable()
-        c=play(screen, s)
-        p.disable()
-        pstats.Stats(p).sort_stats("tottime").print_stats(40)
-    else:
-        c=play(screen, s)
-    print(statistics.median(c.milliseconds()), min(c.milliseconds()))

@@ -18,6 +18,7 @@ from matplotlib.artist import Artist
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
+from livecnn._cv2 import cv2
 from livecnn.geometry import Rect
 from livecnn.theme import Color
 from livecnn.types import Image
@@ -32,6 +33,13 @@ Align = Literal["left", "center", "right"]
 def buffer_of(renderer: RendererAgg) -> Image:
     """The renderer's own pixels, uint8 (H, W, 4) RGBA, writable in place."""
     return np.asarray(renderer.buffer_rgba())
+
+
+def scaled(image: Image, width: int, height: int, *, sharp: bool = False) -> Image:
+    """uint8 (H, W, 3) at exactly height x width: averaged down; enlarged smoothly or, if sharp, as squares."""
+    grow = width / image.shape[1]
+    method = cv2.INTER_AREA if grow < 0.5 else cv2.INTER_NEAREST if sharp and grow >= 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
 class Pixels(Artist):

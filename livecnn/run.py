@@ -252,7 +252,8 @@ def _tell(options: RunOptions, source: Source, stats: Stats, unseen: bool) -> No
     """What there is to know when it is over, however it ended."""
     if source.skipped:
         print(f"livecnn: skipped {len(source.skipped)}: {'; '.join(source.skipped[:5])}", file=sys.stderr)
-    if options.record is not None and stats.ticks and options.record.exists():
-        print(f"recorded {options.record} ({options.record.stat().st_size / 1e6:.1f} MB)")
+    if options.record is None or not stats.ticks or not options.record.exists():
+        return
+    print(f"recorded {options.record} ({options.record.stat().st_size / 1e6:.1f} MB)")
     if unseen:
         print("There is no display here, so this went into a file. For a window, run livecnn on a desktop, or set DISPLAY.")

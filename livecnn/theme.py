@@ -13,7 +13,10 @@ def _rgb(code: str) -> Color:
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours by role. The contrast of text and muted on card is at least 7:1 and 4.5:1 (WCAG 2.2, AAA and AA)."""
+    """Colours by role.
+
+    On card and background the contrast of text is at least 7:1, that of muted, good and bad 4.5:1 (WCAG 2.2, AAA and AA).
+    """
 
     background: Color
     card: Color
@@ -48,7 +51,7 @@ THEMES = {
         muted=_rgb("#5b6675"),
         accent=_rgb("#b65f00"),
         quiet=_rgb("#a9bdd3"),
-        good=_rgb("#1a7f37"),
+        good=_rgb("#187733"),
         bad=_rgb("#c6261d"),
         not_finite=_rgb("#b0207d"),
     ),

@@ -156,15 +156,15 @@ def test_an_error_of_the_network_comes_through_and_nothing_stays_behind(passes: 
     observe = observer(net)
     observe.watch({"a": NeuronsReducer("layer", range(3), 1, "layer")})
     with pytest.raises(RuntimeError, match="the network broke"), observe:
-        for _ in range(3):
-            observe(frame())
+        list(map(observe, [frame()] * 3))
     assert hooks(net) == 0
     assert torch.get_num_threads() == threads
 
 
 def test_an_unknown_layer_comes_through() -> None:
     net = network()
-    with pytest.raises(ModelError, match="unknown layer 'nose'"), observer(net) as observe:
-        observe.watch({"a": NeuronsReducer("nose", range(3), 1, "layer")})
+    observe = observer(net)
+    observe.watch({"a": NeuronsReducer("nose", range(3), 1, "layer")})
+    with pytest.raises(ModelError, match="unknown layer 'nose'"), observe:
         observe(frame())
     assert hooks(net) == 0

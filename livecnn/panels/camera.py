@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from pydantic import Field
 
 from livecnn._cv2 import cv2
 from livecnn.drawer import Context, Drawer
 from livecnn.geometry import Rect
 from livecnn.panels import PanelSpec
-from livecnn.pixels import Label, Pixels
+from livecnn.pixels import Label, Pixels, scaled
 from livecnn.theme import Color
 from livecnn.types import Frame, Image, Scene
 
@@ -27,13 +26,6 @@ class Camera(PanelSpec):
 
     def drawer(self, name: str, context: Context) -> Drawer:
         return CameraDrawer(self, name, context)
-
-
-def scaled(image: Image, width: int, height: int, *, sharp: bool = False) -> Image:
-    """uint8 (H, W, 3) at exactly height x width: averaged down; enlarged smoothly or, if sharp, as squares."""
-    grow = width / image.shape[1]
-    method = cv2.INTER_AREA if grow < 0.5 else cv2.INTER_NEAREST if sharp and grow >= 1 else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
 def _told(frame: Frame, source: str) -> str:

@@ -10,8 +10,7 @@ from pydantic import Field
 from livecnn.drawer import Context, Drawer
 from livecnn.geometry import Rect
 from livecnn.panels import PanelSpec
-from livecnn.panels.camera import scaled
-from livecnn.pixels import Label, Pixels
+from livecnn.pixels import Label, Pixels, scaled
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:

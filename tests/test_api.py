@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import livecnn
+from livecnn import bundles, errors, probe
+
+HEAVY = {"torch", "matplotlib", "cv2", "numpy", "pydantic", "PySide6"}
+
+
+def modules_after(code: str) -> set[str]:
+    """Names of the modules that a fresh process has loaded."""
+    command = [sys.executable, "-c", f"{code}; import sys; print(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_importing_the_package_loads_nothing_heavy() -> None:
+    assert not HEAVY & modules_after("import livecnn; livecnn.ConfigError; livecnn.__version__; dir(livecnn)")
+
+
+def test_what_is_asked_for_is_loaded() -> None:
+    assert "torch" in modules_after("import livecnn; livecnn.Probe")
+
+
+def test_public_names() -> None:
+    assert livecnn.Probe is probe.Probe
+    assert livecnn.load is bundles.load
+    for name in livecnn.__all__:
+        assert getattr(livecnn, name) is not None
+        assert name in dir(livecnn)
+
+
+def test_every_error_is_public() -> None:
+    public = {name for name in livecnn.__all__ if name.endswith("Error")}
+    assert public == {name for name in vars(errors) if name.endswith("Error")}
+
+
+def test_star_import() -> None:
+    names: dict[str, object] = {}
+    exec("from livecnn import *", names)
+    assert set(livecnn.__all__) <= set(names)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'livecnn' has no attribute 'nose'"):
+        livecnn.nose  # noqa: B018
+    assert not hasattr(livecnn, "__wrapped__")
+
+
+def test_the_version_can_be_read_without_importing() -> None:
+    text = Path(livecnn.__file__).read_text(encoding="utf-8")
+    assert re.search(r'^__version__ = "(\d+\.\d+\.\d+)"$', text, re.MULTILINE)[1] == livecnn.__version__
+
+
+def test_the_example_of_the_documentation() -> None:
+    model = livecnn.load("lenet-mnist")
+    x = model.prepare(np.full((64, 64, 3), 200, np.uint8))
+    with livecnn.Probe(model.module, ["conv1", "ip1"]) as probing:
+        scores, activations = probing(x)
+    assert x.shape == (1, 1, 28, 28)
+    assert scores.shape == (1, len(model.classes))
+    assert torch.equal(activations["conv1"], model.module.get_submodule("conv1")(x))

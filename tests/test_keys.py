@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from livecnn.controls import Controls
+from livecnn.keys import ACTIONS, KEYS
+from livecnn.overlay import Help
+from livecnn.theme import THEMES
+
+
+def test_no_key_means_two_things() -> None:
+    names = [name for key in KEYS for name in key.names]
+    assert len(names) == len(set(names)) == len(ACTIONS)
+
+
+def test_every_action_exists() -> None:
+    for key in KEYS:
+        assert callable(getattr(Controls, key.action)), key
+        assert key.shown
+        assert key.meaning
+
+
+def test_the_keys_that_are_promised() -> None:
+    promised = {" ": "freeze", "f": "fullscreen", "s": "snapshot", "v": "next_view", "k": "next_colormap", "m": "mirror"}
+    promised |= {"h": "help", "q": "quit", "escape": "quit", "+": "grow_box", "-": "shrink_box"}
+    promised |= {digit: "sort" for digit in "0123456789"}
+    assert promised.items() <= ACTIONS.items()
+
+
+def test_the_help_lists_them_all() -> None:
+    rows = Help(THEMES["dark"])._rows
+    assert [(name.text, meaning.text) for name, meaning in rows] == [(key.shown, key.meaning) for key in KEYS]

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import livecnn
+from livecnn import registry
+from livecnn.errors import ConfigError, ModelError
+from livecnn.panels import PanelSpec
+from livecnn.panels.feature_maps import FeatureMaps
+
+ROOMS = {"panels": {"camera", "feature_maps", "neurons", "patch", "scores", "status"}, "sources": {"demo"}, "inputs": {"ink"}}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_kinds_are_the_files_of_a_room(room: str) -> None:
+    folder = Path(livecnn.__file__).parent / room
+    files = sorted(path.stem for path in folder.glob("*.py") if not path.name.startswith("_"))
+    assert list(registry.kinds(room)) == files
+    assert set(files) >= ROOMS[room]
+
+
+@pytest.mark.parametrize("room", ["panels", "sources", "inputs", "nets"])
+def test_every_kind_can_be_found(room: str) -> None:
+    for kind in registry.kinds(room):
+        assert registry.find(room, kind, ConfigError).__name__.lower() == kind.replace("_", "")
+
+
+def test_the_class_is_the_kind_in_camel_case() -> None:
+    assert registry.find("panels", "feature_maps", ConfigError) is FeatureMaps
+    assert issubclass(FeatureMaps, PanelSpec)
+
+
+@pytest.mark.parametrize("kind", ["feature_map", "FeatureMaps", "__init__", "", "../panels/camera", "_light"])
+def test_an_unknown_kind_is_told_with_what_is_allowed(kind: str) -> None:
+    with pytest.raises(ConfigError, match=r"unknown kind '.*' in panels; .*allowed: camera, feature_maps"):
+        registry.find("panels", kind, ConfigError)
+    with pytest.raises(ModelError, match=r"did you mean 'ink'\?"):
+        registry.find("inputs", "inks", ModelError)
+
+
+def test_knowing_the_kinds_imports_none_of_them() -> None:
+    code = "import sys; from livecnn.registry import kinds; kinds('nets'); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "livecnn.nets" in loaded
+    assert "livecnn.nets.lenet" not in loaded
+    assert "torch" not in loaded
