@@ -2,14 +2,14 @@
 
     python benchmarks/live_tick.py [--rounds 5] [--ticks 100] [--shots FOLDER]
 
-What is shown, in all three, is the shipped generic view at 1280x720: camera 640x480, patch, prediction bars, 20 + 50 feature maps,
-500 neurons. All show the same scenes, LeNet's answers to the built-in demo, computed beforehand. A tick is timed from entering the
-update until its pixels are on the window (painted, flushed, and the X server has answered); the gaps between two ticks are left
-out. The peers take turns, each time in a process of its own, and the medians are over all of a peer's ticks.
+What is shown, in all three, is the shipped generic view at 1280x720: camera 640x480, patch, prediction bars, 20 + 50 feature
+maps, 500 neurons. All show the same scenes, LeNet's answers to the built-in demo, computed beforehand. A tick is timed from
+entering the update until its pixels are on the window (painted, flushed, and the X server has answered); the gaps between two
+ticks are left out. The peers take turns, each time in a process of its own, and the medians are over all of a peer's ticks.
 
-ours_ms is livecnn's Screen in its Window with its timer, animation and blitting; naive_ms FuncAnimation with an axes for every map
-and a full draw (naive.py); pyqtgraph_ms a GraphicsLayoutWidget with an image item for every layer (pyqtgraph_peer.py, needs the
-extra `bench`). The window opens on the display that there is, or else on an Xvfb that lives as long as the benchmark.
+ours_ms is livecnn's Screen in its Window with its timer, animation and blitting; naive_ms a FuncAnimation with an axes for every
+map and a full draw (naive.py); pyqtgraph_ms a GraphicsLayoutWidget with an image item for every layer (pyqtgraph_peer.py, needs
+the extra `bench`). The window opens on the display that there is, or else on an Xvfb that lives as long as the benchmark.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def main() -> None:
     spent: dict[str, list[float]] = {peer: [] for peer in PEERS}
     with _display() as environment:
         for _ in range(options.rounds):
-            for peer, milliseconds in spent.items():
-                milliseconds += _run(peer, sys.argv[1:], environment)
+            for peer in PEERS:
+                spent[peer] += _run(peer, sys.argv[1:], environment)
     ours, naive, pyqtgraph = (statistics.median(milliseconds) for milliseconds in spent.values())
     figures = {"ours_ms": ours, "naive_ms": naive, "pyqtgraph_ms": pyqtgraph}
     ratios = {"vs_naive": naive / ours, "vs_pyqtgraph": pyqtgraph / ours}

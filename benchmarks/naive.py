@@ -1,7 +1,7 @@
 """The content as most people would write it in matplotlib: an axes for every map, imshow and set_data, a full draw a tick.
 
-Written with the care that matplotlib's own guides advise: artists are made once and then only changed, ranges are fixed, pictures are
-uint8 and not interpolated, frames and ticks are off, and no layout is computed anew.
+Written with the care that matplotlib's own guides advise: artists are made once and then only changed, ranges are fixed, pictures
+are uint8 and not interpolated, frames and ticks are off, and no layout is computed anew.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The content in pyqtgraph: an ImageItem for every picture and for a whole layer's mosaic, a BarGraphItem, text items.
 
-Written with care for what makes pyqtgraph fast: uint8 pictures that need no levels (and a lookup table only where there is colour),
-no automatic ranges, no mouse, no antialiasing, one item for all bars, texts touched only when they change. The view repaints what has
-changed, which is pyqtgraph's default; its other update modes and OpenGL (in software, under Xvfb) were not faster.
+Written with care for what makes pyqtgraph fast: uint8 pictures that need no levels (and a lookup table only where there is
+colour), no automatic ranges, no mouse, no antialiasing, one item for all bars, texts touched only when they change. The view
+repaints what has changed, which is pyqtgraph's default; its other update modes were not faster.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from ticking import CAPTIONS, HEIGHTS, SIZE, WIDTHS, Clock, drive, headline, per
 
 from livecnn.colors import table
 from livecnn.figure import Screen
+from livecnn.reduce import Mosaic, Neurons
 from livecnn.theme import THEMES
 from livecnn.types import Image, Scene
 
@@ -41,7 +42,7 @@ class PyQtGraph:
             grid.layout.setRowPreferredHeight(row, 20 * height)
         self._add_shots(grid.addLayout(0, 0, 1, 2), grid.addLayout(1, 0, 1, 2), first)
         places = {"conv1": grid.addLayout(0, 2), "conv2": grid.addLayout(0, 3), "ip1": grid.addLayout(1, 2, 1, 2)}
-        self._layers = {name: _image(place, name, first.tick.views[name].codes) for name, place in places.items()}
+        self._layers = {name: _image(place, name, _tiled(first.tick.views[name])) for name, place in places.items()}
         self._layers["ip1"].setLookupTable(table("viridis", THEME).view(np.uint8).reshape(256, 4)[:, :3].copy())
         self._add_scores(grid.addLayout(2, 0, 1, 4))
         self.window.show()
@@ -52,7 +53,7 @@ class PyQtGraph:
         self._shot.setImage(tick.patch.shot, autoLevels=False)
         self._seen.setImage(tick.patch.prepared.seen, autoLevels=False)
         for name, item in self._layers.items():
-            item.setImage(tick.views[name].codes, autoLevels=False)
+            item.setImage(_tiled(tick.views[name]), autoLevels=False)
         self._show_scores(scene)
         said = status_line(scene)
         if said != self._said:  # a LabelItem lays out anew whatever it is told
@@ -114,6 +115,16 @@ def _image(place: pg.GraphicsLayout, caption: str, picture: Image, column: int =
     view.addItem(item)
     view.setRange(item.boundingRect(), padding=0, disableAutoRange=True)
     return item
+
+
+def _tiled(view: Mosaic | Neurons) -> Image:
+    """A layer as one picture; maps are set apart by a line, as in the other peers."""
+    if isinstance(view, Neurons):
+        return view.codes
+    (rows, columns), (h, w) = view.grid, view.cell
+    tiles = np.zeros((rows, h + 1, columns, w + 1), np.uint8)
+    tiles[:, :h, :, :w] = view.codes.reshape(rows, h, columns, w)
+    return tiles.reshape(rows * (h + 1), columns * (w + 1))[:-1, :-1]
 
 
 def _text(color: tuple[int, int, int], size: int, anchor: tuple[float, float]) -> pg.TextItem:

@@ -9,7 +9,11 @@ from typing import Protocol
 
 import torch
 
-from livecnn import bundles, run
+from livecnn import bundles, run  # before Qt: what OpenCV does to Qt's environment is undone in there
+
+# isort: split
+from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
+
 from livecnn.config import load_layout
 from livecnn.figure import Screen
 from livecnn.patch import Cropper
@@ -17,9 +21,6 @@ from livecnn.reduce import Mosaic
 from livecnn.sources import SourceOptions, open_source
 from livecnn.tick import Observer
 from livecnn.types import Image, LoopStatus, Scene, SourceStatus
-
-# isort: split  (OpenCV, which livecnn imports, points Qt to plugins of its own; livecnn takes that back before Qt starts)
-from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
 
 SIZE = (1280, 720)
 WIDTHS, HEIGHTS = (5, 5, 8, 12), (17, 11, 8)  # of the grid's columns and rows, as in the layout
@@ -108,7 +109,7 @@ class Clock(QtCore.QObject):
             raise RuntimeError(f"{widget.width()}x{widget.height()} at {ratio}; needed are {SIZE[0]}x{SIZE[1]} device pixels")
         widget.installEventFilter(self)
 
-    def eventFilter(self, _watched: QtCore.QObject, event: QtCore.QEvent) -> bool:  # noqa: N802  Qt's name
+    def eventFilter(self, _watched: QtCore.QObject, event: QtCore.QEvent) -> bool:
         self._paints += event.type() == QtCore.QEvent.Type.Paint
         return False
 

@@ -27,7 +27,7 @@ class Header:
         self._underline = Fills()
         self._words: list[Label] = []
         self._facts = [Label(theme.muted) for _ in range(6)]
-        self._ticks = 0
+        self._ticks, self._state = 0, ("", False)
         self._limit = self._right = self._baseline = 0
         self._metrics = Metrics(1.0)
 
@@ -47,10 +47,12 @@ class Header:
         x = strip.x + metrics.px(6)
         for text, color, strong in self._names:
             size = metrics.px(20) if strong else metrics.body
-            x += self._add(text, color, x, size, strong) + metrics.px(12)
+            x += self._add(text, color, x, size, strong, strip.w // 4) + metrics.px(12)
         x += metrics.px(14)
         for view in self._views if len(self._views) > 1 else ():
             chosen = view == self._current
+            if x + text_width(view, metrics.body, "bold") > self._right:
+                break  # the key v still leads there
             width = self._add(view, self.theme.text if chosen else self.theme.muted, x, metrics.body, chosen)
             self.tabs.append((Rect(x, strip.y, width, strip.h), view))
             if chosen:
@@ -59,15 +61,18 @@ class Header:
             x += width + metrics.px(20)
         self._limit = x
 
-    def _add(self, text: str, color: Color, x: int, size: int, strong: bool) -> int:
+    def _add(self, text: str, color: Color, x: int, size: int, strong: bool, most: int | None = None) -> int:
+        """Put a word at x; returns its width, `most` at most."""
         label = Label(color, "bold" if strong else "normal")
         label.text = text
-        label.place(x, self._baseline, size)
+        label.place(x, self._baseline, size, most)
         self._words.append(label)
-        return label.advance()
+        return label.advance() if most is None else min(most, label.advance())
 
     def show(self, scene: Scene) -> None:
-        if self._ticks % REFRESH_TICKS == 0 or scene.status.frozen:
+        state = scene.status.source.state, scene.status.frozen
+        if self._ticks % REFRESH_TICKS == 0 or state != self._state:
+            self._state = state
             self._write(scene.status)
         self._ticks += 1
 

@@ -33,7 +33,9 @@ def check_writable(path: Path) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}")
+    blocked = isinstance(error, (FileExistsError, NotADirectoryError))
+    reason = f"{error.filename} is not a folder" if blocked else error.strerror or error
+    return OutputError(f"{path}: cannot be written: {reason}")
 
 
 def free_path(folder: Path, suffix: str) -> Path:

@@ -258,8 +258,8 @@ class Mp4Recorder(Recorder):
     def _end(self) -> None:
         _, complaint = self._process.communicate()
         if self._process.returncode:
-            lines = complaint.decode(errors="replace").strip().splitlines() or ["failed"]
-            raise OSError(None, f"ffmpeg: {lines[-1]}")
+            cause, *_ = complaint.decode(errors="replace").strip().splitlines() or ["failed"]
+            raise OSError(None, f"ffmpeg: {cause.rpartition('] ')[2]}")  # without the address of the part of ffmpeg
 
 
 def find_ffmpeg() -> str:

@@ -85,10 +85,17 @@ def ink(artist: Any, size: tuple[int, int]) -> Rect | None:
     buffer = np.asarray(renderer.buffer_rgba())
     buffer[:] = 7  # no theme has this colour
     artist.draw(renderer)
-    rows, columns = np.nonzero((buffer[:, :, :3] != 7).any(axis=2))
+    changed = packed(buffer) != packed(np.full((1, 1, 4), 7, np.uint8))
+    rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if not len(rows):
         return None
-    return Rect(columns.min(), rows.min(), columns.max() - columns.min() + 1, rows.max() - rows.min() + 1)
+    left, top = int(columns[0]), int(rows[0])
+    return Rect(left, top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1)
+
+
+def packed(rgba: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    """A number for each pixel, quick to compare: uint8 (h, w, 4) -> (h, w)."""
+    return np.ascontiguousarray(rgba).view(np.uint32)[:, :, 0]
 
 
 def inside(inner: Rect, outer: Rect) -> bool:

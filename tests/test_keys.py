@@ -21,7 +21,7 @@ def test_every_action_exists() -> None:
 def test_the_keys_that_are_promised() -> None:
     promised = {" ": "freeze", "f": "fullscreen", "s": "snapshot", "v": "next_view", "k": "next_colormap", "m": "mirror"}
     promised |= {"h": "help", "q": "quit", "escape": "quit", "+": "grow_box", "-": "shrink_box"}
-    promised |= {digit: "sort" for digit in "0123456789"}
+    promised |= dict.fromkeys("0123456789", "sort")
     assert promised.items() <= ACTIONS.items()
 
 

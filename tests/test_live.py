@@ -202,7 +202,7 @@ def test_a_frozen_picture_stays_and_the_present_follows(rig: Rig) -> None:
     scene = rig.next()
     assert scene.frame.seq == 0
     assert scene.status.frozen
-    until(lambda: rig.source._items.empty())  # the camera is drained all the while
+    until(rig.source._items.empty)  # the camera is drained all the while
     assert not rig.live.ready()
     rig.live.freeze(False)
     rig.source.feed(4)
@@ -282,11 +282,9 @@ def test_a_source_that_fails_is_told_after_its_last_frame() -> None:
 def test_a_model_that_fails_is_told(model: Model) -> None:
     rig = Rig(model)
     rig.source.feed(0)
+    rig.source.end()
     with rig.live, pytest.raises(ModelError, match="weights melted"):
-        try:
-            until(lambda: rig.live.over)
-        finally:
-            rig.source.end()
+        until(lambda: rig.live.over)
 
 
 @pytest.mark.parametrize("fault", [None, ZeroDivisionError("oops")])

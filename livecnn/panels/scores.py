@@ -51,7 +51,7 @@ class ScoresDrawer(Drawer):
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         self._metrics = metrics
-        if body.w > 1.2 * body.h:
+        if body.w > (1.2 if self._short else 2.5) * body.h:  # a long name wants the whole width
             share = 0.3 if body.w < 3 * body.h else 0.2
             left = round(body.w * share)
             self._block = Rect(body.x, body.y, left, body.h)
@@ -71,7 +71,8 @@ class ScoresDrawer(Drawer):
 
     def _arrange_columns(self, plot: Rect, metrics: Metrics) -> None:
         self._plot = plot.inset(0, metrics.px(18), 0, metrics.px(20))
-        self._message = Rect(self.body.x, self._plot.y, self.body.w, round(self._plot.h * 0.75))
+        room = plot if plot.w >= text_width(NOTHING, metrics.px(24), "bold") else self.body
+        self._message = Rect(room.x, self._plot.y, room.w, round(self._plot.h * 0.75))
         step = self._plot.w / len(self.classes)
         bottom = self._plot.y + self._plot.h
         for i, name in enumerate(self._names):
@@ -129,7 +130,7 @@ class ScoresDrawer(Drawer):
         room = beside if flat else block.w
         tallest = max(1, min(metrics.px(120), round(block.h * (0.55 if below else 0.95))))
         size = max(small, min(tallest, tallest * room // max(1, text_width(words, tallest, "bold"))))
-        line = percent + gap if below else 0
+        line = percent + max(gap, size // 4) if below else 0  # room for the tail of a “y”
         baseline = block.y + (block.h - line) // 2 + _rise(size)
         self._winner.text, self._winner.color = words, self.theme.accent
         self._winner.place(block.x + room // 2, baseline, size, room)

@@ -1,0 +1,134 @@
+"""What watching a network costs: a whole tick of the model thread against the bare forward pass; prints one line of JSON.
+
+    python benchmarks/probe.py [--ticks 1000]
+
+The tick is livecnn's own (hooks, scaling and tiling of the maps, copies to the host, scores), for the panels of a layout; only the
+patch is ready beforehand. The bare pass is the same network with the same weights, without hooks, on as many threads as livecnn
+takes for it. Bare passes and ticks take turns; the figures are medians, the ratio is tick to bare.
+
+lenet: the shipped LeNet with its shipped layout (20 + 50 maps, 500 neurons). vgg16: VGG-16 with random weights at 224x224, the last
+convolutions of four blocks (960 maps), fc7 (4,096 neurons) and 1,000 scores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import time
+from collections.abc import Callable
+from typing import cast
+
+import torch
+from torch import nn
+
+from livecnn import run
+from livecnn.bundles import Bundle, load
+from livecnn.config import Layout, load_layout
+from livecnn.figure import Screen
+from livecnn.inputs.plain import Plain
+from livecnn.panels.feature_maps import FeatureMaps
+from livecnn.panels.neurons import Neurons
+from livecnn.panels.scores import Scores
+from livecnn.patch import Cropper, centre
+from livecnn.sources import SourceOptions, open_source
+from livecnn.tick import Observer
+from livecnn.types import Frame, Patch
+
+DIGIT = 70  # a frame of the demo in which a digit lies on the paper
+VGG_SHARE = 50  # VGG-16 takes some thousand times longer than LeNet: it gets fewer ticks
+
+
+def main() -> None:
+    """Measure both networks."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ticks", type=int, default=1000, help=f"ticks of LeNet; VGG-16 gets one for every {VGG_SHARE}")
+    ticks = parser.parse_args().ticks
+    layout = load_layout("lenet")
+    figures = {"lenet": compare(load(layout.model), layout, ticks)}
+    figures["vgg16"] = compare(vgg16(), vgg16_layout(), max(1, ticks // VGG_SHARE))
+    print(json.dumps(figures))
+
+
+def compare(bundle: Bundle, layout: Layout, ticks: int) -> dict[str, float]:
+    """Medians in milliseconds of the bare pass and of the tick, and their ratio."""
+    frame = demo_frame()
+    cropper = Ready(bundle, frame)
+    bare = without_hooks(bundle.module)
+    observer = Observer(bundle.module, cast(Cropper, cropper), torch.device("cpu"))
+    observer.watch(Screen(layout, run.context_of(bundle)).reducers)
+    bare_seconds, tick_seconds = [], []
+    with observer as observe, torch.inference_mode():
+        for number in range(-max(2, ticks // 10), ticks):  # below zero: warm-up
+            pair = timed(lambda: bare(cropper.patch.prepared.tensor)), timed(lambda: observe(frame))
+            if number >= 0:
+                bare_seconds.append(pair[0])
+                tick_seconds.append(pair[1])
+    bare_ms, tick_ms = 1000 * statistics.median(bare_seconds), 1000 * statistics.median(tick_seconds)
+    return {"bare_ms": round(bare_ms, 4), "tick_ms": round(tick_ms, 4), "ratio": round(tick_ms / bare_ms, 3)}
+
+
+def timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def without_hooks(module: nn.Module) -> nn.Module:
+    """Another module over the same weights; what is hooked to the first does not run in it."""
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return copy.deepcopy(module, cast("dict[int, object]", shared)).eval()
+
+
+class Ready:
+    """In the place of the Cropper: the patch is there already."""
+
+    def __init__(self, bundle: Bundle, frame: Frame) -> None:
+        self.pipeline = bundle.pipeline
+        box = centre(frame.image, run.CAMERA_BOX)
+        self.patch: Patch = Cropper(bundle.pipeline, run.CAMERA_BOX)(frame)
+        assert self.patch.box == box
+
+    def __call__(self, _frame: Frame) -> Patch:
+        return self.patch
+
+
+def demo_frame() -> Frame:
+    with open_source("demo", SourceOptions()) as source:
+        for _ in range(DIGIT):
+            frame = source.read()
+    assert frame is not None
+    return frame
+
+
+def vgg16() -> Bundle:
+    """Configuration D of Simonyan and Zisserman (https://arxiv.org/abs/1409.1556) with random weights, and 1,000 classes."""
+    torch.manual_seed(0)
+    layers: dict[str, nn.Module] = {}
+    channels = 3
+    for block, (width, depth) in enumerate(((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), start=1):
+        for i in range(1, depth + 1):
+            layers[f"conv{block}_{i}"] = nn.Conv2d(channels, width, 3, padding=1)
+            layers[f"relu{block}_{i}"] = nn.ReLU(inplace=True)
+            channels = width
+        layers[f"pool{block}"] = nn.MaxPool2d(2)
+    layers["flatten"] = nn.Flatten()
+    for name, inputs, outputs in (("6", 512 * 7 * 7, 4096), ("7", 4096, 4096)):
+        layers |= {f"fc{name}": nn.Linear(inputs, outputs), f"relu{name}": nn.ReLU(inplace=True), f"drop{name}": nn.Dropout()}
+    layers["fc8"] = nn.Linear(4096, 1000)
+    network = nn.Sequential()
+    for name, layer in layers.items():
+        network.add_module(name, layer)
+    pipeline = Plain(size=(224, 224), channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    return Bundle("vgg16", network.eval().requires_grad_(False), tuple(f"class {i}" for i in range(1000)), pipeline)
+
+
+def vgg16_layout() -> Layout:
+    maps = {layer: FeatureMaps(layer=layer) for layer in ("conv1_2", "conv2_2", "conv3_3", "conv4_3")}
+    grid = "conv1_2 conv2_2 fc7\nconv3_3 conv4_3 scores"
+    return Layout(layout=grid, panels={**maps, "fc7": Neurons(layer="fc7"), "scores": Scores()})
+
+
+if __name__ == "__main__":
+    main()

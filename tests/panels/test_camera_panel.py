@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livecnn._cv2 import cv2
+from livecnn.figure import Screen
+from livecnn.panels.camera import scaled
+from livecnn.theme import THEMES
+from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
+from tests.drawing import context, layout, picture, scene
+
+ACCENT = THEMES["dark"].accent
+sides = st.integers(1, 60)
+
+
+@given(sides, sides, sides, sides, st.booleans())
+def test_a_picture_scaled_to_any_size(height: int, width: int, h: int, w: int, sharp: bool) -> None:
+    image = picture(height, width)
+    result = scaled(image, w, h, sharp=sharp)
+    assert result.shape == (h, w, 3)
+    assert result.dtype == np.uint8
+    assert not np.shares_memory(result, image)
+
+
+def test_small_squares_stay_squares_when_they_are_to_be_sharp() -> None:
+    image = picture(3, 4)
+    assert (scaled(image, 20, 15, sharp=True) == image.repeat(5, axis=0).repeat(5, axis=1)).all()
+    assert len(np.unique(scaled(image, 20, 15).reshape(-1, 3), axis=0)) > 12  # smooth
+
+
+def test_a_picture_is_averaged_down() -> None:
+    image = picture(40, 80)
+    wanted = cv2.resize(image, (8, 4), interpolation=cv2.INTER_AREA)
+    assert (scaled(image, 8, 4) == wanted).all()
+    assert wanted[0, 0] == pytest.approx(image[:10, :10].mean((0, 1)), abs=1)
+
+
+def shown(given: Scene | None = None, frame: Frame | None = None, **fields: Any) -> Screen:
+    screen = Screen(layout({"it": {"kind": "camera", **fields}}, "it", (640, 480)), context())
+    screen.show(given or scene(screen, frame=frame))
+    screen.draw()
+    return screen
+
+
+def photograph(screen: Screen) -> Any:
+    return screen.drawers["it"].live[0].picture  # type: ignore[attr-defined]
+
+
+def words(screen: Screen) -> list[str]:
+    return [label.text for label in screen.drawers["it"].live[1:]]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("shape", [(300, 400), (400, 300), (480, 640), (20, 700)])
+def test_the_frame_keeps_its_proportions(shape: tuple[int, int]) -> None:
+    h, w = photograph(shown(frame=Frame(picture(*shape), 0, 0.0))).shape[:2]
+    body = shown().drawers["it"].body
+    assert w / h == pytest.approx(shape[1] / shape[0], rel=0.05)
+    assert w == body.w or h == body.h
+
+
+def test_the_box_is_drawn_where_it_is() -> None:
+    screen = shown(frame=Frame(np.zeros((100, 200, 3), np.uint8), 0, 0.0))
+    image = photograph(screen)
+    columns = np.flatnonzero((image == ACCENT).all(axis=2).any(axis=0))
+    zoom = image.shape[1] / 200
+    assert (columns[0], columns[-1]) == pytest.approx((50 * zoom, 150 * zoom), abs=2)
+
+
+def test_the_box_is_pale_when_it_is_empty() -> None:
+    screen = shown()
+    screen.show(scene(screen, empty=True))
+    assert not (photograph(screen) == ACCENT).all(axis=2).any()
+    assert (photograph(screen) == THEMES["dark"].muted).all(axis=2).any()
+
+
+def test_a_mirrored_picture_is_the_picture_mirrored() -> None:
+    plain = photograph(shown())
+    status = LoopStatus(SourceStatus("live", "camera 0"), mirrored=True)
+    screen = shown()
+    screen.show(scene(screen, status=status))
+    assert (photograph(screen) == plain[:, ::-1]).all()
+
+
+def test_the_newest_frame_is_shown_with_the_box_of_the_older_pass() -> None:
+    screen = shown()
+    older = scene(screen)
+    newer = Frame(np.full((48, 64, 3), 200, np.uint8), 9, 1.0)
+    screen.show(replace(older, frame=newer))
+    assert (photograph(screen) == 200).all(axis=2).any()
+
+
+@pytest.mark.parametrize(
+    ("source", "frame", "heading", "note"),
+    [
+        (SourceStatus(name="camera 0"), ("camera 0", ""), "Camera 0", "hold it inside the box"),
+        (SourceStatus(name="digits"), ("a/7.png", ""), "Digits", "a/7.png"),
+        (SourceStatus(name="digits"), ("7.png", "seven"), "Digits", "7.png · this is “seven”"),
+        (SourceStatus(name="demo", note="no camera answered"), ("demo", ""), "Demo", "no camera answered"),
+        (SourceStatus(), ("", ""), "Camera", "hold it inside the box"),
+    ],
+)
+def test_what_stands_above_the_picture(source: SourceStatus, frame: tuple[str, str], heading: str, note: str) -> None:
+    screen = shown()
+    name, label = frame
+    screen.show(scene(screen, frame=Frame(picture(), 0, 0.0, name, label), status=LoopStatus(source)))
+    assert words(screen) == [heading, note]
+
+
+def test_a_title_of_its_own() -> None:
+    assert words(shown(title="Desk"))[0] == "Desk"

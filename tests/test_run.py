@@ -1,0 +1,289 @@
+"""Whole runs without a window, in this process."""
+
+from __future__ import annotations
+
+import csv
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import tqdm
+from PIL import Image as PillowImage
+from PIL import ImageSequence
+
+from livecnn import bundles, recorder
+from livecnn import run as run_module
+from livecnn._cv2 import cv2
+from livecnn.config import load_layout
+from livecnn.errors import ConfigError, ModelError, OutputError, SourceError
+from livecnn.nets.lenet import Lenet
+from livecnn.panels.scores import ScoresDrawer
+from livecnn.run import RunOptions, box_share, load_views, run
+from livecnn.sources import Source, SourceOptions, open_source
+from livecnn.sources.demo import Demo
+from livecnn.types import Image
+
+SLOW = SourceOptions(fps=5)  # of the demo: two seconds of it are ten pictures
+SMALL = ("figure.size=[320, 240]",)
+CLASSES = [str(digit) for digit in range(10)]
+STATS = {
+    "ticks", "seconds", "display_fps", "model_fps", "tick_ms", "frame_age_ms", "dropped", "duplicates", "reconnects",
+    "source_state", "backend", "device", "rss_mb",
+}  # fmt: skip
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def frames_of(path: Path) -> list[Image]:
+    video, frames = cv2.VideoCapture(str(path)), []
+    while (step := video.read())[0]:
+        frames.append(step[1])
+    video.release()
+    return frames
+
+
+def durations_of(path: Path) -> list[int]:
+    with PillowImage.open(path) as gif:
+        return [frame.info["duration"] for frame in ImageSequence.Iterator(gif)]
+
+
+@pytest.fixture(autouse=True)
+def no_threads_left(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)  # its own thread stays for good
+    before, threads = set(threading.enumerate()), torch.get_num_threads()
+    yield
+    assert set(threading.enumerate()) == before
+    assert torch.get_num_threads() == threads
+
+
+def finished_digit(demo: Source) -> Image:
+    """The next one that lies there complete, a while after the hand has gone."""
+    labelled = 0
+    while labelled < 30:
+        frame = demo.read()
+        assert frame is not None
+        labelled = labelled + 1 if frame.label else 0
+    return frame.image[108:372, 188:452]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Digits of the demo, each in a folder that is its label, and pictures that cannot be read."""
+    folder = tmp_path_factory.mktemp("pictures")
+    with open_source("demo", SourceOptions(seed=3)) as demo:
+        for name in ("one/img10.png", "one/img2.png", "two/img1.png"):
+            place = folder / name
+            place.parent.mkdir(exist_ok=True)
+            PillowImage.fromarray(finished_digit(demo)).save(place)
+    PillowImage.fromarray(np.full((40, 40, 3), 200, np.uint8)).save(folder / "blank.png")
+    (folder / "broken.png").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("clip") / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (64, 48))
+    for i in range(10):
+        writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
+    writer.release()
+    return path
+
+
+def headless(source: object, frames: int | None, **options: object) -> None:
+    run(RunOptions(source=str(source), headless=True, frames=frames, overrides=SMALL, **options))  # type: ignore[arg-type]
+
+
+def test_the_same_pictures_give_the_same_files(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        headless("demo", 12, record=tmp_path / f"{name}.gif", scores=tmp_path / f"{name}.csv", source_options=SLOW)
+    for suffix in ("gif", "csv"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+    assert durations_of(tmp_path / "a.gif") == [200] * 11 + [100]
+    headless("demo", 12, scores=tmp_path / "c.csv", source_options=SourceOptions(fps=5, seed=1))
+    assert (tmp_path / "a.csv").read_bytes() != (tmp_path / "c.csv").read_bytes()
+
+
+def test_every_picture_of_a_folder_once_in_natural_order(tmp_path: Path, pictures: Path) -> None:
+    path = tmp_path / "scores.csv"
+    headless(f"folder:{pictures}", 100, scores=path, once=True)
+    header, *rows = rows_of(path)
+    assert header == ["index", "name", "label", "top_class", "top_score", *CLASSES]
+    names = ["blank.png", "one/img2.png", "one/img10.png", "two/img1.png"]
+    labels = ["", "one", "one", "two"]
+    assert [row[:3] for row in rows] == [[str(i), names[i], labels[i]] for i in range(4)]
+    assert rows[0][3:] == ["", "0.000000", *["0.000000"] * 10]  # nothing in the box
+    for row in rows[1:]:
+        scores = np.array(row[5:], float)
+        assert scores.sum() == pytest.approx(1, abs=1e-5)
+        assert row[3] == CLASSES[int(scores.argmax())]
+        assert float(row[4]) == scores.max()
+
+
+def test_a_folder_goes_round_until_there_were_frames_enough(tmp_path: Path, pictures: Path) -> None:
+    headless(f"folder:{pictures}", 9, scores=tmp_path / "scores.csv", record=tmp_path / "x.gif", stats=tmp_path / "s.json")
+    names = [row[1] for row in rows_of(tmp_path / "scores.csv")[1:]]
+    assert names == [*names[:4], *names[:4], names[0]]
+    assert durations_of(tmp_path / "x.gif") == [1000] * 8 + [100]
+    report = json.loads((tmp_path / "s.json").read_text())
+    assert (report["ticks"], report["dropped"], report["duplicates"]) == (9, 0, 0)
+
+
+def test_pictures_that_cannot_be_read_are_told(pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    headless(f"folder:{pictures}", 9, once=True)
+    assert capsys.readouterr().err.startswith("livecnn: skipped 1: broken.png: ")
+
+
+def test_statistics(tmp_path: Path) -> None:
+    headless("demo", 12, stats=tmp_path / "s.json")
+    report = json.loads((tmp_path / "s.json").read_text())
+    assert set(report) == STATS
+    assert (report["ticks"], report["dropped"], report["duplicates"], report["reconnects"]) == (12, 0, 0, 0)
+    assert (report["source_state"], report["backend"], report["device"]) == ("live", "agg", "cpu")
+    assert 0 < report["tick_ms"]["p50"] <= report["tick_ms"]["p95"] < 60_000
+    assert report["frame_age_ms"] == {"p50": None, "p95": None}  # nothing is paced
+    assert report["display_fps"] == report["model_fps"] == pytest.approx(11 / report["seconds"], rel=0.05)
+    assert min(report["rss_mb"].values()) > 10
+
+
+def test_a_film_in_mp4_has_the_length_of_the_video(tmp_path: Path, clip: Path) -> None:
+    headless(f"video:{clip}", 100, record=tmp_path / "x.mp4", once=True)
+    # Ten pictures at 20 a second; the last one is held for 0.1 s.
+    assert len(frames_of(tmp_path / "x.mp4")) == pytest.approx((9 / 20 + 0.1) * 30, abs=1)
+    assert frames_of(tmp_path / "x.mp4")[0].shape == (240, 320, 3)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.mp4"]
+
+
+def test_without_frames_it_runs_in_real_time(tmp_path: Path, clip: Path) -> None:
+    headless(f"video:{clip}", None, once=True, stats=tmp_path / "s.json", scores=tmp_path / "c.csv", record=tmp_path / "x.gif")
+    report = json.loads((tmp_path / "s.json").read_text())
+    assert report["source_state"] == "ended"
+    assert report["frame_age_ms"]["p50"] > 0
+    assert report["ticks"] - report["duplicates"] + report["dropped"] <= 10
+    assert rows_of(tmp_path / "c.csv")[-1][1] == "clip.avi #9"  # the last picture is shown on any machine
+    assert sum(durations_of(tmp_path / "x.gif")) / 1000 < report["seconds"] + 0.15
+
+
+def test_an_earlier_result_survives_a_source_that_is_not_there(tmp_path: Path) -> None:
+    results = [tmp_path / name for name in ("x.gif", "s.json", "c.csv")]
+    for path in results:
+        path.write_text("precious")
+    with pytest.raises(SourceError, match="no such folder"):
+        headless("folder:nowhere", 3, record=results[0], stats=results[1], scores=results[2])
+    assert [path.read_text() for path in results] == ["precious"] * 3
+
+
+def test_files_are_tried_before_the_source_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for option in ("record", "stats", "scores"):
+        with pytest.raises(OutputError, match="file is not a folder"):
+            headless("folder:nowhere", 3, **{option: tmp_path / "file" / "x.gif"})
+
+
+class Trouble(Exception):
+    pass
+
+
+def after(calls: int, error: BaseException, function: Callable[..., object]) -> Callable[..., object]:
+    """The function, which raises after so many calls."""
+    done = iter(range(calls))
+
+    def wrapped(*args: object, **kwargs: object) -> object:
+        if next(done, None) is None:
+            raise error
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+PLACES = {"source": (Demo, "read"), "model": (Lenet, "forward"), "panel": (ScoresDrawer, "show")}
+
+
+@pytest.mark.parametrize(
+    ("place", "frames", "error"),
+    [
+        *((place, frames, Trouble("oops")) for place in PLACES for frames in (50, None)),
+        *((place, 50, KeyboardInterrupt()) for place in PLACES),
+        ("panel", None, KeyboardInterrupt()),  # Ctrl-C reaches the main thread only
+    ],
+    ids=lambda value: "live" if value is None else str(value) if isinstance(value, (str, int)) else type(value).__name__,
+)
+def test_whatever_breaks_the_files_are_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, frames: int | None, error: BaseException
+) -> None:
+    owner, name = PLACES[place]
+    monkeypatch.setattr(owner, name, after(12, error, getattr(owner, name)))
+    record, scores, stats = tmp_path / "x.gif", tmp_path / "c.csv", tmp_path / "s.json"
+    with pytest.raises(type(error)):
+        headless("demo", frames, record=record, scores=scores, stats=stats, source_options=SourceOptions(fps=200))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.csv", "s.json", "x.gif"]
+    report = json.loads(stats.read_text())
+    assert report["ticks"] >= 1
+    assert len(frames_of(record)) >= 1
+    assert all(len(row) == 15 for row in rows_of(scores))
+    assert len(rows_of(scores)) >= 2
+
+
+def test_hooks_are_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = bundles.load("lenet-mnist")
+    monkeypatch.setattr(run_module.bundles, "load", lambda *_, **__: bundle)
+    headless("demo", 2)
+    assert not [module for module in bundle.module.modules() if module._forward_hooks]
+    monkeypatch.setattr(Lenet, "forward", after(5, Trouble("oops"), Lenet.forward))
+    with pytest.raises(Trouble, match="oops"):
+        headless("demo", 20)
+    assert not [module for module in bundle.module.modules() if module._forward_hooks]
+
+
+@pytest.mark.parametrize(("ticks", "state"), [(0, "failed"), (3, "lost")])
+@pytest.mark.parametrize("frames", [50, None], ids=["in order", "live"])
+def test_the_statistics_tell_how_the_source_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticks: int, state: str, frames: int | None
+) -> None:
+    monkeypatch.setattr(Demo, "read", after(ticks, SourceError("the plug is out"), Demo.read))
+    with pytest.raises(SourceError, match="the plug is out"):
+        headless("demo", frames, stats=tmp_path / "s.json")
+    assert json.loads((tmp_path / "s.json").read_text())["source_state"] == state
+
+
+def test_a_disk_that_gets_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put = recorder.GifRecorder._put
+    monkeypatch.setattr(recorder.GifRecorder, "_put", after(3, OSError(28, "No space left on device"), put))
+    for frames in (20, None):
+        path = tmp_path / f"{frames}.gif"
+        with pytest.raises(OutputError, match=r"\.gif: No space left on device after 3 pictures"):
+            headless("demo", frames, record=path)
+        assert len(frames_of(path)) == 3
+        monkeypatch.setattr(recorder.GifRecorder, "_put", after(3, OSError(28, "No space left on device"), put))
+
+
+@pytest.mark.parametrize(
+    ("source", "share"), [("demo", 0.55), ("camera", 0.55), ("http://example.org/x", 0.55), ("folder:.", 1.0)]
+)
+def test_how_large_the_box_is(source: str, share: float) -> None:
+    layout = load_layout("lenet")
+    assert box_share(layout, open_source(source)) == share
+    assert box_share(load_layout("lenet", ["box.size=0.3"]), open_source(source)) == 0.3
+
+
+def test_views(tmp_path: Path) -> None:
+    views = load_views(load_layout("lenet-sorted"))
+    assert len(views) == len({view.name for view in views}) == 3
+    own = tmp_path / "own.yaml"
+    own.write_text("views: [lenet]\nlayout: cam\npanels: {cam: {kind: camera}}\nmodel: lenet-mnist\n")
+    assert [view.name for view in load_views(load_layout(own))] == ["own", load_layout("lenet").name]
+    own.write_text("views: [lenet]\nlayout: cam\npanels: {cam: {kind: camera}}\nmodel: other\n")
+    with pytest.raises(ConfigError, match=r"shows the model 'lenet-mnist', this layout 'other'; views share one"):
+        load_views(load_layout(own))
+
+
+def test_code_is_run_only_if_allowed() -> None:
+    with pytest.raises(ModelError, match="--allow-code"):
+        headless("demo", 1, model="livecnn.nets.lenet:Lenet")
