@@ -18,7 +18,7 @@ from livecnn.figure import DPI, Screen
 from livecnn.patch import Cropper
 from livecnn.run import context_of, load_views
 from livecnn.tick import Observer
-from livecnn.types import Frame, Image, Scene
+from livecnn.types import Frame, Image, Scene, SourceStatus
 from tests import drawing
 
 
@@ -29,13 +29,15 @@ class Live:
         self.observer, self._screen, self._frame = observer, screen, frame
         self.frozen = self.mirrored = False
         self.refreshed = 0
+        self.source_name = "camera 0"
 
     def freeze(self, frozen: bool) -> None:
         self.frozen = frozen
 
     def refresh(self) -> None:
         self.refreshed += 1
-        status = replace(drawing.MEASURED, frozen=self.frozen, mirrored=self.mirrored)
+        source = SourceStatus(name=self.source_name)
+        status = replace(drawing.MEASURED, source=source, frozen=self.frozen, mirrored=self.mirrored)
         self._screen.show(Scene(self._frame, self.observer(self._frame), status))
         self._screen.draw()
 

@@ -66,4 +66,4 @@ def test_the_example_of_the_documentation() -> None:
         scores, activations = probing(x)
     assert x.shape == (1, 1, 28, 28)
     assert scores.shape == (1, len(model.classes))
-    assert torch.equal(activations["conv1"], model.module.get_submodule("conv1")(x))
+    torch.testing.assert_close(activations["conv1"], model.module.get_submodule("conv1")(x))

@@ -23,6 +23,7 @@ PATIENCE = 40.0  # seconds until something that must happen counts as not happen
 # No borders, so that a window's place is its picture's; every window at the top left corner; Alt-F4 asks a window to close.
 OPENBOX = """<?xml version="1.0"?>
 <openbox_config xmlns="http://openbox.org/3.4/rc">
+  <theme><keepBorder>no</keepBorder></theme>
   <placement><policy>Smart</policy></placement>
   <keyboard><keybind key="A-F4"><action name="Close"/></keybind></keyboard>
   <applications><application class="*">

@@ -21,7 +21,8 @@ def program(request: pytest.FixtureRequest, display: Display, tmp_path_factory: 
     """On a folder with a single picture, so that whatever changes was changed by a key."""
     if request.param == "Tk":
         pytest.importorskip("tkinter", reason="this Python has no Tk")
-    pictures = tmp_path_factory.mktemp("pictures")
+    pictures = tmp_path_factory.mktemp("source") / "pictures"
+    pictures.mkdir()
     PillowImage.fromarray(seven()).save(pictures / "seven.png")
     words = ("run", "--source", f"folder:{pictures}", "--stats", "stats.json")
     code = TK if request.param == "Tk" else None
@@ -36,6 +37,8 @@ def program(request: pytest.FixtureRequest, display: Display, tmp_path_factory: 
 @pytest.fixture
 def oracle(tmp_path: Path) -> Iterator[Controlled]:
     with controlled(bundles.load("lenet-mnist"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as oracle:
+        oracle.live.source_name = "pictures"
+        oracle.live.refresh()
         yield oracle
 
 
