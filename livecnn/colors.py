@@ -23,6 +23,8 @@ STRONG = {
 }
 WEAK = {"gray": "black", "viridis": "purple", "inferno": "black", "magma": "black", "plasma": "dark blue", "cividis": "dark blue"}
 
+FAINT = 0.25  # share of its own colour that a faint map keeps
+
 
 def strong_word(colormap: str) -> str:
     """ "white" for gray: the colour that stands for high values."""
@@ -31,10 +33,15 @@ def strong_word(colormap: str) -> str:
 
 
 @lru_cache(maxsize=32)
-def table(colormap: str, theme: Theme) -> npt.NDArray[np.uint32]:
-    """256 colours, RGBA in memory order as one uint32 each, by level code."""
+def table(colormap: str, theme: Theme, *, faint: bool = False) -> npt.NDArray[np.uint32]:
+    """256 colours, RGBA in memory order as one uint32 each, by level code.
+
+    faint: mostly the card's colour, for what a network answers where there is nothing to look at.
+    """
     rgba = np.empty((256, 4), np.uint8)
     rgba[LOWEST:] = colormaps[colormap](np.linspace(0, 1, LEVELS + 1), bytes=True)
+    if faint:
+        rgba[:, :3] = rgba[:, :3] * FAINT + np.array(theme.card) * (1 - FAINT)
     rgba[EMPTY] = (*theme.card, 255)
     rgba[NOT_FINITE] = (*theme.not_finite, 255)
     return rgba.view(np.uint32)[:, 0]

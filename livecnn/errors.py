@@ -18,7 +18,10 @@ from collections.abc import Iterable
 
 
 class LivecnnError(Exception):
-    """A mistake or a failing device, told in one line."""
+    """A mistake or a failing device, told in one line, whatever file or key names it quotes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("".join(char if char.isprintable() else "\ufffd" for char in message))
 
 
 class UsageError(LivecnnError):

@@ -48,7 +48,7 @@ class CameraDrawer(Drawer):
         baseline = self.heading.y
         self._name.place(body.x, baseline, metrics.title, body.w)
         self._note.place(body.x + body.w, baseline, metrics.small)
-        self._line = metrics.px(2)
+        self._line = max(2, metrics.px(2))
 
     def show(self, scene: Scene) -> None:
         source = scene.status.source

@@ -102,7 +102,7 @@ class FeatureMapsDrawer(Drawer):
         h, w = self._room(rows, columns)
         picture = enlarge(
             mosaic.codes,
-            table(self.colormap, self.theme),
+            table(self.colormap, self.theme, faint=scene.tick.patch.prepared.empty),
             squeeze(cells(rows, mosaic.cell[0], h, self._gap), self.body.h),
             squeeze(cells(columns, mosaic.cell[1], w, self._gap), self.body.w),
         )

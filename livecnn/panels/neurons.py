@@ -161,7 +161,7 @@ class NeuronsDrawer(Drawer):
         if not isinstance(view, NeuronsView):
             return
         rows, columns = view.codes.shape
-        colors = table(self.colormap, self.theme)
+        colors = table(self.colormap, self.theme, faint=scene.tick.patch.prepared.empty)
         picture = enlarge(view.codes, colors, cells(1, rows, self._grid.h, 0), cells(1, columns, self._grid.w, 0))
         self._picture.put(self._grid.x, self._grid.y, picture)
         if self._spec.row_means:

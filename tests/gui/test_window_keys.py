@@ -10,7 +10,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from livecnn import bundles
-from livecnn.theme import Metrics
+from livecnn.figure import Screen
+from livecnn.panels.status import StatusDrawer
+from livecnn.theme import THEMES, Metrics
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven
 from tests.windows import TK, Display, Program, until
@@ -42,17 +44,34 @@ def oracle(tmp_path: Path) -> Iterator[Controlled]:
         yield oracle
 
 
-def without_numbers(picture: Image) -> Image:
-    """Without the strip on top, which tells rates and ages, and the one at the bottom, where messages come and go."""
+def without_numbers(picture: Image, screen: Screen) -> Image:
+    """Without what tells rates and ages, and without the strip at the bottom where messages come and go."""
     height, width = picture.shape[:2]
     metrics = Metrics.of(width, height)
+    picture = picture.copy()
+    for drawer in screen.drawers.values():
+        if isinstance(drawer, StatusDrawer):
+            x, y, w, h = drawer.body
+            picture[y : y + h, x : x + w] = 0
     return picture[metrics.header : height - metrics.px(66)]
 
 
-def until_it_shows(program: Program, expected: Image) -> None:
+def says_frozen(picture: Image) -> bool:
+    """Is there a word in the accent colour in the right half of the strip on top?"""
+    height, width = picture.shape[:2]
+    facts = picture[: Metrics.of(width, height).header, width // 2 :]
+    return bool((facts == THEMES["dark"].accent).all(axis=2).any())
+
+
+def until_it_shows(program: Program, oracle: Controlled) -> None:
+    """Until the window shows what the oracle shows."""
+    expected = without_numbers(oracle.screen.pixels(), oracle.screen)
+
     def same() -> bool:
         shot = program.shot()
-        return shot.shape == expected.shape and bool(np.array_equal(without_numbers(shot), without_numbers(expected)))
+        if shot.shape != oracle.screen.pixels().shape:
+            return False
+        return bool(np.array_equal(without_numbers(shot, oracle.screen), expected))
 
     until(same, "the window shows what it should")
 
@@ -62,8 +81,8 @@ def until_it_shows(program: Program, expected: Image) -> None:
     [
         (["3"], ["3"]),
         (["0", "9"], ["9"]),
-        (["k"], ["k"] * 8),
-        (["plus"], ["minus"]),
+        (["k"], ["v", "v", "v"]),  # a view that is opened anew has its own colours
+        (["plus", "minus"], ["plus"]),  # it is as large as can be
         (["minus", "minus"], ["plus", "plus"]),
         (["m"], ["m"]),
         (["h"], ["h"]),
@@ -75,11 +94,47 @@ def until_it_shows(program: Program, expected: Image) -> None:
 )
 def test_keys(program: Program, oracle: Controlled, presses: list[str], back: list[str]) -> None:
     names = {"plus": "+", "minus": "-", "space": " "}
-    before = oracle.screen.pixels()
-    until_it_shows(program, before)
-    changed = oracle.press(*(names.get(key, key) for key in presses))
-    program.key(*presses)
-    until_it_shows(program, changed)
-    after = oracle.press(*(names.get(key, key) for key in back))
-    program.key(*back)
-    until_it_shows(program, after)
+    until_it_shows(program, oracle)
+    for keys in (presses, back):
+        oracle.press(*(names.get(key, key) for key in keys))
+        program.key(*keys)
+        until_it_shows(program, oracle)
+
+
+def test_a_click_on_a_views_name_opens_it(program: Program, oracle: Controlled) -> None:
+    for index in (2, 0):
+        place, _ = oracle.screen.header.tabs[index]
+        x, y = place.x + place.w // 2, place.y + place.h // 2
+        oracle.controls.click(x, y)
+        program.click(x, y)
+        until_it_shows(program, oracle)
+
+
+@pytest.mark.parametrize("size", [(800, 600), (1000, 700), (640, 400), (1280, 720)])
+def test_resizing_keeps_every_pixel_in_place(program: Program, oracle: Controlled, size: tuple[int, int]) -> None:
+    program.resize(*size)
+    oracle.resize(*size)
+    until_it_shows(program, oracle)
+
+
+def test_full_screen_and_back(program: Program, oracle: Controlled) -> None:
+    for size in ((1920, 1080), (1280, 720)):
+        program.key("f")
+        oracle.resize(*size)
+        until_it_shows(program, oracle)
+
+
+def test_a_snapshot_is_the_window(program: Program) -> None:
+    program.key("space")
+    until(lambda: says_frozen(program.shot()), "the window says that it is frozen")
+    shot = program.shot()
+    program.key("s")
+    folder = program.folder / "recordings"
+    until(lambda: bool(list(folder.glob("*.png"))), "there is a snapshot")
+    (path,) = folder.iterdir()
+    with PillowImage.open(path) as image:
+        np.testing.assert_array_equal(np.asarray(image), shot)
+    # The message comes and goes, though the picture stands still.
+    until(lambda: not np.array_equal(program.shot(), shot), "a message tells of the snapshot")
+    until(lambda: np.array_equal(program.shot(), shot), "the message is gone")
+    program.key("space")
