@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import torch
 from tqdm import tqdm
 
 from livecnn import bundles
@@ -87,6 +88,31 @@ class Sinks:
             raise Enough
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What is shown, and with which network: all of it checked, nothing opened yet."""
+
+    layout: Layout
+    views: list[Layout]
+    bundle: Bundle
+    context: Context
+    device: torch.device
+    toolkit: str
+
+    @classmethod
+    def of(cls, options: RunOptions) -> Plan:
+        layout = load_layout(options.config, options.overrides)
+        views = load_views(layout)
+        bundle = bundles.load(options.model or layout.model, allow_code=options.allow_code)
+        context = context_of(bundle)
+        for view in views:
+            check_layout(view, bundle.shapes(), bundle.classes)
+            for name, panel in view.panels.items():
+                panel.drawer(name, context)  # what only a drawer can find must not wait until the view is opened
+        check_files(options)
+        return cls(layout, views, bundle, context, pick(options.device), "agg" if options.headless else backend())
+
+
 def run(options: RunOptions) -> None:
     """Everything that can be wrong is found before the first picture; everything opened is closed whatever happens.
 
@@ -95,34 +121,27 @@ def run(options: RunOptions) -> None:
     unseen = not options.headless and not has_display()
     if unseen:
         options = _into_recording(options)
-    layout = load_layout(options.config, options.overrides)
-    views = load_views(layout)
-    bundle = bundles.load(options.model or layout.model, allow_code=options.allow_code)
-    for view in views:
-        check_layout(view, bundle.shapes(), bundle.classes)
-    toolkit = "agg" if options.headless else backend()
-    stats = Stats(toolkit, str(pick(options.device)))
-    screen = Screen(layout, context_of(bundle), [view.name for view in views])
-    source = open_source(options.source or layout.source, options.source_options)
+    plan = Plan.of(options)
+    stats = Stats(plan.toolkit, str(plan.device))
+    screen = Screen(plan.layout, plan.context, [view.name for view in plan.views])
+    source = open_source(options.source or plan.layout.source, options.source_options)
     ordered = options.headless and options.frames is not None
-    check_files(options)
     with ExitStack() as stack:
         source.open()
         stack.callback(_tell, options, source, stats, unseen)
         capture = None if ordered else Capture(source, once=options.once)
         stack.callback(capture.stop if capture else source.close)
-        sinks = Sinks(stats, *_open_files(stack, options, bundle, ordered), options.frames)
+        sinks = Sinks(stats, *_open_files(stack, options, plan.bundle, ordered), options.frames)
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
-        observer = Observer(
-            bundle.module, Cropper(bundle.pipeline, box_share(layout, source), layout.box.finder), pick(options.device)
-        )
+        cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, source), plan.layout.box.finder)
+        observer = Observer(plan.bundle.module, cropper, plan.device)
         observer.watch(screen.reducers)
         try:
             if capture is None:
                 _run_in_order(options, source, observer, screen, sinks)
             else:
-                _run_live(options, capture, observer, screen, sinks, views, toolkit)
+                _run_live(plan, options, capture, observer, screen, sinks)
         finally:
             if options.stats is not None:
                 write_stats(options.stats, stats.report())
@@ -220,17 +239,15 @@ def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
         source.rewind()
 
 
-def _run_live(
-    options: RunOptions, capture: Capture, observer: Observer, screen: Screen, sinks: Sinks, views: list[Layout], toolkit: str
-) -> None:
+def _run_live(plan: Plan, options: RunOptions, capture: Capture, observer: Observer, screen: Screen, sinks: Sinks) -> None:
     """Three loops, until the window is closed, the source has ended or there were ticks enough."""
     with Live(capture, observer, sinks.stats) as live, contextlib.suppress(Enough):
         try:
-            if toolkit == "agg":
+            if plan.toolkit == "agg":
                 _show_unseen(live, screen, sinks)
             else:
-                window = Window(screen, live, toolkit, lambda work: sinks.take(screen, work, live=True))
-                window.controls = Controls(live, screen, window, views, RECORDINGS)
+                window = Window(screen, live, plan.toolkit, lambda work: sinks.take(screen, work, live=True))
+                window.controls = Controls(live, screen, window, plan.views, RECORDINGS)
                 window.run(fullscreen=options.fullscreen)
         finally:
             sinks.stats.source = capture.status()

@@ -106,6 +106,7 @@ class Window:
         self.screen, self.live = screen, live
         self.controls: Controls | None = None
         self._message = ""  # of the toast, when the picture was last drawn
+        self._closed = False
         self._error: BaseException | None = None
         # A key that means something here must not also open matplotlib's own dialogues.
         mpl.rcParams.update({key: [] for key in mpl.rcParams if key.startswith("keymap.")})
@@ -115,7 +116,9 @@ class Window:
         canvas = screen.figure.canvas
         canvas.mpl_connect("key_press_event", self._guarded(self._key))
         canvas.mpl_connect("button_press_event", self._guarded(self._click))
-        canvas.mpl_connect("close_event", lambda _: self.quit())
+        # The panels ask for grids that fit them; while the picture is frozen nobody else would pass it through once more.
+        canvas.mpl_connect("resize_event", lambda _: self.live.refresh())
+        canvas.mpl_connect("close_event", self._close)
         self._timer = NewestTimer(canvas.new_timer(interval=POLL), self._something_new, after_tick, self._fail)
 
     def run(self, *, fullscreen: bool = False) -> None:
@@ -140,7 +143,8 @@ class Window:
         finally:
             signal.signal(signal.SIGINT, previous)
             self._timer.stop()
-            self.manager.destroy()
+            if not self._closed:  # Tk would stumble over a second time
+                self.manager.destroy()
         if self._error is not None:
             raise self._error
 
@@ -173,6 +177,10 @@ class Window:
     def _click(self, event: MouseEvent) -> None:
         if self.controls is not None:
             self.controls.click(event.x, self.screen.figure.bbox.height - event.y)
+
+    def _close(self, _event: object) -> None:
+        self._closed = True
+        self.quit()
 
     def _guarded(self, handler: Callable[[Any], None]) -> Callable[[Any], None]:
         def guarded(event: Any) -> None:

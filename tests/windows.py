@@ -31,7 +31,8 @@ OPENBOX = """<?xml version="1.0"?>
   </application></applications>
 </openbox_config>
 """
-TK = "import sys; sys.modules['matplotlib.backends.backend_qtagg'] = None; from livecnn.cli import main; sys.exit(main())"
+NO_QT = "import sys; sys.modules['matplotlib.backends.backend_qtagg'] = None\n"
+TK = NO_QT + "from livecnn.cli import main; sys.exit(main())"
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
