@@ -35,6 +35,9 @@ class Player:
     def scene(self) -> Scene:
         return self._scenes[len(self._timer.seconds)]
 
+    def refresh(self) -> None:
+        """The window asks for it when its size has changed; the scenes are ready as they are."""
+
     def shown(self, _work: float) -> None:
         self._timer.stop()
 

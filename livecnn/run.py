@@ -267,7 +267,7 @@ def _show_unseen(live: Live, screen: Screen, sinks: Sinks) -> None:
 
 def _tell(options: RunOptions, source: Source, stats: Stats, unseen: bool) -> None:
     """What there is to know when it is over, however it ended."""
-    if source.skipped:
+    if source.skipped and stats.ticks:
         print(f"livecnn: skipped {len(source.skipped)}: {'; '.join(source.skipped[:5])}", file=sys.stderr)
     if options.record is None or not stats.ticks or not options.record.exists():
         return

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import matplotlib as mpl
 import numpy as np
 import pytest
-from matplotlib.backend_bases import CloseEvent, KeyEvent, MouseEvent, TimerBase
+from matplotlib.backend_bases import CloseEvent, KeyEvent, MouseEvent, ResizeEvent, TimerBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from livecnn import window as window_module
@@ -67,9 +67,13 @@ class Live:
     def __init__(self, scene: Scene) -> None:
         self.over = False
         self.waiting = 1
+        self.refreshed = 0
         self.error: Exception | None = None
         self.scenes = 0
         self._scene = scene
+
+    def refresh(self) -> None:
+        self.refreshed += 1
 
     def ready(self) -> bool:
         if self.error is not None:
@@ -178,6 +182,11 @@ def test_without_controls_keys_do_nothing(rig: Rig) -> None:
 
 def test_keys_of_matplotlib_itself_are_off(rig: Rig) -> None:
     assert [key for key, value in mpl.rcParams.items() if key.startswith("keymap.") and value] == []
+
+
+def test_a_new_size_is_a_new_pass_through_the_network(rig: Rig) -> None:
+    rig.run(nothing, lambda: ResizeEvent("resize_event", rig.canvas)._process(), rig.window.quit)
+    assert rig.live.refreshed == 1
 
 
 def test_closing_the_window_ends_it(rig: Rig) -> None:
