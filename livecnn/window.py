@@ -42,7 +42,8 @@ def backend() -> str:
 
 def new_manager(figure: Figure, toolkit: str) -> FigureManagerBase:
     """A window for a figure. Raises UsageError if the display does not answer."""
-    canvas_class = importlib.import_module(f"matplotlib.backends.backend_{toolkit}").FigureCanvas
+    module = "livecnn.qtcanvas" if toolkit == "qtagg" else f"matplotlib.backends.backend_{toolkit}"
+    canvas_class = importlib.import_module(module).FigureCanvas
     try:
         manager: FigureManagerBase = canvas_class.new_manager(figure, 1)
     except Exception as error:  # each toolkit has its own
