@@ -2,12 +2,12 @@
 
     python benchmarks/probe.py [--ticks 1000]
 
-The tick is livecnn's own (hooks, scaling and tiling of the maps, copies to the host, scores), for the panels of a layout; only the
-patch is ready beforehand. The bare pass is the same network with the same weights, without hooks, on as many threads as livecnn
-takes for it. Bare passes and ticks take turns; the figures are medians, the ratio is tick to bare.
+The tick is livecnn's own (hooks, scaling and tiling of the maps, copies to the host, scores), for the panels of a layout; only
+the patch is ready beforehand. The bare pass is the same network with the same weights, without hooks, on as many threads as
+livecnn takes for it. Bare passes and ticks take turns; the figures are medians, the ratio is tick to bare.
 
-lenet: the shipped LeNet with its shipped layout (20 + 50 maps, 500 neurons). vgg16: VGG-16 with random weights at 224x224, the last
-convolutions of four blocks (960 maps), fc7 (4,096 neurons) and 1,000 scores.
+lenet: the shipped LeNet with its shipped layout (20 + 50 maps, 500 neurons). vgg16: VGG-16 with random weights at 224x224, the
+last convolutions of four blocks (960 maps), fc7 (4,096 neurons) and 1,000 scores.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ NOT_FINITE = 1  # NaN or infinite
 LOWEST = 2  # codes 2 .. 255 are values from the low to the high end of the scale
 LEVELS = 255 - LOWEST
 
-LEAST_SPAN = 1e-30  # keeps the gain finite in float32
+LEAST_SPAN = 1e-30  # ranges below this count as none; keeps the gain finite in float32
 RUNNING_SHARE = 0.05  # of the way that a running range moves to the newest one, per tick
 
 

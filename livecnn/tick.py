@@ -6,13 +6,14 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from types import MappingProxyType, TracebackType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from livecnn.patch import Cropper
-from livecnn.probe import Probe
+from livecnn.probe import Tap
 from livecnn.reduce import Reducer
 from livecnn.types import Floats, Frame, Tick
 
@@ -34,13 +35,14 @@ class Observer:
         self.device = device
         self._wanted: Mapping[str, Reducer] = {}
         self._reducers: Mapping[str, Reducer] = {}
-        self._probe = Probe(module, ())
+        self._tap = Tap(module, (), self._reduce)
+        self._views: dict[str, Any] = {}
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
         self._wanted = dict(reducers)
 
     def __enter__(self) -> Observer:
-        self._probe.__enter__()
+        self._tap.__enter__()
         self._threads = torch.get_num_threads()
         with ExitStack() as undo:
             undo.push(self)
@@ -51,7 +53,7 @@ class Observer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._probe.__exit__(kind, value, trace)
+        self._tap.__exit__(kind, value, trace)
         torch.set_num_threads(self._threads)
 
     def _pass_seconds(self) -> float:
@@ -60,7 +62,7 @@ class Observer:
         seconds = []
         for _ in range(3):
             start = time.perf_counter()
-            self._probe(blank)
+            self._tap(blank)
             seconds.append(time.perf_counter() - start)
         return min(seconds)
 
@@ -70,17 +72,22 @@ class Observer:
         start = time.perf_counter()
         patch = self.cropper(frame)
         cropped = time.perf_counter()
-        output, activations = self._probe(patch.prepared.tensor.to(self.device))
-        with torch.inference_mode():
-            views = {name: reducer(activations[reducer.layer]) for name, reducer in self._reducers.items()}
+        self._views = {}
+        output = self._tap(patch.prepared.tensor.to(self.device))
         scores = np.zeros(output.shape[1], np.float32) if patch.prepared.empty else probabilities(output)
         timings = {"patch": cropped - start, "model": time.perf_counter() - cropped}
-        return Tick(frame, patch, scores, MappingProxyType(views), MappingProxyType(timings))
+        return Tick(frame, patch, scores, MappingProxyType(self._views), MappingProxyType(timings))
 
     def _rehook(self) -> None:
-        self._probe.__exit__(None, None, None)
+        self._tap.__exit__(None, None, None)
         self._reducers = self._wanted
-        self._probe = Probe(self.module, (reducer.layer for reducer in self._reducers.values())).__enter__()
+        self._tap = Tap(self.module, (reducer.layer for reducer in self._reducers.values()), self._reduce).__enter__()
+
+    def _reduce(self, layer: str, output: torch.Tensor) -> None:
+        """Reduced at once, an output need not be copied although the next layer may write over it."""
+        for name, reducer in self._reducers.items():
+            if reducer.layer == layer:
+                self._views[name] = reducer(output)
 
 
 def probabilities(output: torch.Tensor) -> Floats:
