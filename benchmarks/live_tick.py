@@ -15,7 +15,7 @@ the extra `bench`). The window opens on the display that there is, or else on an
 from __future__ import annotations
 
 import argparse
-import importlib
+import importlib.util
 import json
 import os
 import shutil
@@ -37,6 +37,8 @@ def main() -> None:
     if options.peer:
         print(json.dumps(_measure(options.peer, options.ticks, options.shots)))
         return
+    if importlib.util.find_spec("pyqtgraph") is None:
+        raise SystemExit("live_tick: pyqtgraph is not installed; `pip install pyqtgraph`, which the extra `bench` does")
     spent: dict[str, list[float]] = {peer: [] for peer in PEERS}
     with _display() as environment:
         for _ in range(options.rounds):

@@ -31,7 +31,7 @@ from livecnn.inputs.plain import Plain
 from livecnn.panels.feature_maps import FeatureMaps
 from livecnn.panels.neurons import Neurons
 from livecnn.panels.scores import Scores
-from livecnn.patch import Cropper, centre
+from livecnn.patch import Cropper
 from livecnn.sources import SourceOptions, open_source
 from livecnn.tick import Observer
 from livecnn.types import Frame, Patch
@@ -86,9 +86,7 @@ class Ready:
 
     def __init__(self, bundle: Bundle, frame: Frame) -> None:
         self.pipeline = bundle.pipeline
-        box = centre(frame.image, run.CAMERA_BOX)
-        self.patch: Patch = Cropper(bundle.pipeline, run.CAMERA_BOX)(frame)
-        assert self.patch.box == box
+        self.patch = Cropper(bundle.pipeline, run.CAMERA_BOX)(frame)
 
     def __call__(self, _frame: Frame) -> Patch:
         return self.patch

@@ -24,7 +24,7 @@ from livecnn.types import Image, LoopStatus, Scene, SourceStatus
 
 SIZE = (1280, 720)
 WIDTHS, HEIGHTS = (5, 5, 8, 12), (17, 11, 8)  # of the grid's columns and rows, as in the layout
-WARM_UP = 20  # ticks that are not counted: caches, fonts, the first full draw
+WARM_UP = 10  # ticks that are not counted: caches, fonts, the first full draw
 HOLD = 8  # ticks between two readings of the status line: faster than that nobody can read it
 
 CAPTIONS = {

@@ -41,18 +41,19 @@ class _WhenDrawn(LayoutEngine):
 
 
 class _Ground(Artist):
-    """Puts the still picture back."""
+    """Puts the still picture back where `above` was drawn at the last tick."""
 
     def __init__(self) -> None:
         super().__init__()
         self.picture: Image | None = None
+        self.above = Group()
 
     def fits(self, renderer: RendererAgg) -> bool:
         return self.picture is not None and self.picture.shape == buffer_of(renderer).shape
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         if self.picture is not None and self.fits(renderer):
-            buffer_of(renderer)[:] = self.picture
+            self.above.wipe(buffer_of(renderer), self.picture)
 
 
 class Screen:
@@ -119,6 +120,7 @@ class Screen:
         for overlay in (self.toast, self.help):
             overlay.lay_out(Rect(0, 0, width, height), metrics)
             self.stage.members.append(overlay)
+        self._ground.above.members = self.stage.members[1:]
         if self.scene is not None:
             self.show(self.scene)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from matplotlib.artist import Artist
-
 from livecnn.geometry import Rect
 from livecnn.keys import KEYS
-from livecnn.pixels import Fills, Label, text_width
+from livecnn.pixels import Fills, Label, LiveArtist, text_width
 from livecnn.theme import Metrics, Theme
+from livecnn.types import Image
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
@@ -21,7 +20,7 @@ def framed(rect: Rect, theme: Theme, line: int) -> list[tuple[Rect, tuple[int, i
     return [(rect, theme.accent), (rect.inset(line, line, line, line), theme.card)]
 
 
-class Toast(Artist):
+class Toast(LiveArtist):
     """One line near the bottom, until its time has come."""
 
     def __init__(self, theme: Theme) -> None:
@@ -49,13 +48,16 @@ class Toast(Artist):
         self._ground.rectangles = framed(box, self._theme, metrics.px(1.5))
         self._label.place(box.x + box.w // 2, box.y + box.h // 2 + round(size * 0.36), size, box.w - pad)
 
+    def wipe(self, buffer: Image, still: Image) -> None:
+        self._ground.wipe(buffer, still)
+
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         if self.text:
             self._ground.draw(renderer)
             self._label.draw(renderer)
 
 
-class Help(Artist):
+class Help(LiveArtist):
     """The keys and what they do, in the middle of the figure."""
 
     def __init__(self, theme: Theme) -> None:
@@ -83,6 +85,9 @@ class Help(Artist):
             baseline = box.y + pad + size + (i + 1) * line
             name.place(box.x + pad, baseline, size)
             meaning.place(box.x + pad + column, baseline, size, box.w - column - 2 * pad)
+
+    def wipe(self, buffer: Image, still: Image) -> None:
+        self._ground.wipe(buffer, still)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         if not self.get_visible():

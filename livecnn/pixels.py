@@ -45,7 +45,29 @@ def scaled(image: Image, width: int, height: int, *, sharp: bool = False) -> Ima
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
 
 
-class Pixels(Artist):
+Spot = tuple[slice, slice]  # rows and columns of the buffer
+
+
+def spot_of(x: int, y: int, w: int, h: int) -> Spot:
+    """The part of the buffer that a rectangle covers; it may reach over the edges."""
+    return slice(max(0, y), max(0, y + h)), slice(max(0, x), max(0, x + w))
+
+
+class LiveArtist(Artist):
+    """Drawn at every tick. It knows where, so that the still picture has to be put back there only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._spots: list[Spot] = []
+
+    def wipe(self, buffer: Image, still: Image) -> None:
+        """Put the still picture back where this was drawn last; called before it is drawn again."""
+        for spot in self._spots:
+            buffer[spot] = still[spot]
+        self._spots = []
+
+
+class Pixels(LiveArtist):
     """A picture, opaque, at the figure's own resolution."""
 
     def __init__(self) -> None:
@@ -59,16 +81,25 @@ class Pixels(Artist):
         opaque = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if picture.shape[2] == 3 else picture
         self.x, self.y, self.picture = x, y, np.asarray(opaque, np.uint8)
 
+    def wipe(self, buffer: Image, still: Image) -> None:
+        if self._spots != self._wanted():  # else it will cover itself
+            super().wipe(buffer, still)
+
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]  # the base class leaves it untyped
-        if self.picture is None or not self.get_visible():
+        self._spots = self._wanted()
+        if self.picture is None or not self._spots:
             return
-        target = buffer_of(renderer)[max(0, self.y) :, max(0, self.x) :]
+        target = buffer_of(renderer)[self._spots[0]]
         source = self.picture[max(0, -self.y) :, max(0, -self.x) :]
-        h, w = min(target.shape[0], source.shape[0]), min(target.shape[1], source.shape[1])
-        target[:h, :w] = source[:h, :w]
+        target[:] = source[: target.shape[0], : target.shape[1]]
+
+    def _wanted(self) -> list[Spot]:
+        if self.picture is None or not self.get_visible():
+            return []
+        return [spot_of(self.x, self.y, self.picture.shape[1], self.picture.shape[0])]
 
 
-class Fills(Artist):
+class Fills(LiveArtist):
     """Rectangles, each in one opaque colour: bars and markers."""
 
     def __init__(self) -> None:
@@ -76,11 +107,11 @@ class Fills(Artist):
         self.rectangles: list[tuple[Rect, Color]] = []
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
-        if not self.get_visible():
-            return
+        rectangles = self.rectangles if self.get_visible() else []
+        self._spots = [spot_of(*rectangle) for rectangle, _ in rectangles]
         buffer = buffer_of(renderer)
-        for (x, y, w, h), color in self.rectangles:
-            buffer[max(0, y) : max(0, y + h), max(0, x) : max(0, x + w)] = (*color, 255)
+        for spot, (_, color) in zip(self._spots, rectangles, strict=True):
+            buffer[spot] = (*color, 255)
 
 
 @lru_cache(maxsize=256)
@@ -124,12 +155,12 @@ class _Drawn(NamedTuple):
     """A label as it was drawn last: what it said and where, the pixels that lay under it, and what became of them."""
 
     wanted: tuple[object, ...]
-    place: tuple[slice, slice]
+    place: Spot
     under: Image
     result: Image
 
 
-class Label(Artist):
+class Label(LiveArtist):
     """One line of text on a baseline.
 
     Letters are rendered once and kept; while neither the words nor what lies under them change, drawing is a copy.
@@ -157,6 +188,7 @@ class Label(Artist):
         return text_width(self.text, self.size, self.weight)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
+        self._spots = []
         if not self.text or not self.get_visible():
             return
         buffer = buffer_of(renderer)
@@ -165,6 +197,7 @@ class Label(Artist):
         if drawn is None or drawn.wanted != wanted or not np.array_equal(buffer[drawn.place], drawn.under):
             drawn = self._drawn = self._write(buffer, wanted)
         buffer[drawn.place] = drawn.result
+        self._spots = [drawn.place]
 
     def _write(self, buffer: Image, wanted: tuple[object, ...]) -> _Drawn:
         text = self.text if self.width is None else shorten(self.text, self.width, self.size, self.weight)
@@ -172,11 +205,7 @@ class Label(Artist):
         share = {"left": 0.0, "center": 0.5, "right": 1.0}[self.align]
         x, y = self.x + left - round(share * text_width(text, self.size, self.weight)), self.y + top
         rim = 0 if self.ground is None else self.size // 4
-        height, width = mask.shape[:2]
-        place = (
-            slice(max(0, y - rim), max(0, y + height + rim)),
-            slice(max(0, x - rim), max(0, x + width + rim)),
-        )
+        place = spot_of(x - rim, y - rim, mask.shape[1] + 2 * rim, mask.shape[0] + 2 * rim)
         under = buffer[place].copy()
         result = under.copy()
         if self.ground is not None:
@@ -194,12 +223,17 @@ def _blend(target: Image, x: int, y: int, mask: npt.NDArray[np.int32], color: Co
     part[:] = under + (((np.array(color, dtype=np.int32) - under) * mask) >> 8)
 
 
-class Group(Artist):
+class Group(LiveArtist):
     """Draws its members in order: what a figure hands to the animation as one artist."""
 
     def __init__(self) -> None:
         super().__init__()
         self.members: list[Artist] = []
+
+    def wipe(self, buffer: Image, still: Image) -> None:
+        for member in self.members:
+            if isinstance(member, LiveArtist):
+                member.wipe(buffer, still)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         for member in self.members:
