@@ -13,7 +13,16 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from livecnn.errors import ConfigError, ImageError, LivecnnError, ModelError, OutputError, SourceError, UsageError
+from livecnn.errors import (
+    ConfigError,
+    ImageError,
+    LivecnnError,
+    ModelError,
+    OutputError,
+    SourceError,
+    SystemLibraryError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from livecnn.bundles import load
@@ -29,6 +38,7 @@ __all__ = [
     "OutputError",
     "Probe",
     "SourceError",
+    "SystemLibraryError",
     "UsageError",
     "__version__",
     "load",

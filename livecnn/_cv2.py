@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+from livecnn.errors import SystemLibraryError
+
 MAX_PIXELS = 50_000_000  # of one picture; more is taken for a decompression bomb
 
 _SETTINGS = {
@@ -17,13 +19,19 @@ _SETTINGS = {
     "OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT": "4",  # seconds without a picture until a camera counts as lost; 10 otherwise
     "OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS": "0",  # else Windows cameras take up to 20 s to open
 }
+_NEEDED = "libgl1 libglib2.0-0 libegl1 libxkbcommon-x11-0 libxcb-cursor0"
 _QT = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)
 _before = {name: os.environ.get(name) for name in _QT}
 
-import cv2  # noqa: E402  after the settings
+try:
+    import cv2  # after the settings
+except ImportError as _error:
+    if ".so" not in str(_error):
+        raise
+    raise SystemLibraryError(f"OpenCV lacks a system library ({_error}); Debian, Ubuntu: apt install {_NEEDED}") from _error
 
 
 def _restore_environment() -> None:

@@ -100,7 +100,7 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
             self._halt.wait(due - time.monotonic())  # the last picture, too, has its time
 
     def _put(self, frame: Frame) -> None:
-        if not self.held:
+        if not self.held or self.slot.get()[1] is None:  # there has to be a picture to hold
             self.slot.put(frame)
 
     def _frames(self) -> Iterator[Frame]:

@@ -37,9 +37,10 @@ class Controls:
 
     def press(self, key: str | None) -> None:
         """key: matplotlib's name for it; keys without a meaning do nothing."""
-        action = ACTIONS.get(key or "")
+        key = (key or "").lower() if len(key or "") == 1 else key or ""  # with caps lock on, too
+        action = ACTIONS.get(key)
         if action == "sort":
-            self.sort(int(key or 0))
+            self.sort(int(key))
         elif action is not None:
             getattr(self, action)()
 
@@ -54,7 +55,7 @@ class Controls:
         self._live.refresh()
 
     def sort(self, index: int) -> None:
-        wanted = None if index == self._sorted_by else index
+        wanted = None if index == self._screen.sorted_by else index
         classes = self._screen.context.classes
         if index >= len(classes):
             self._screen.say(f"no class {index}: there are {len(classes)}")

@@ -6,6 +6,7 @@
     ├── ModelError          a bundle, its weights, a layer name, a device
     ├── SourceError         a camera, video, folder or address that cannot be opened or read
     ├── ImageError          one picture that cannot be decoded (a folder skips and counts it)
+    ├── SystemLibraryError  something that the operating system has to bring is missing
     └── OutputError         a recording, table or folder that cannot be written
 
 Anything else that is raised is a defect of livecnn: the program ends with exit code 1 and says so.
@@ -42,6 +43,10 @@ class SourceError(LivecnnError):
 
 class ImageError(LivecnnError):
     """One picture that cannot be decoded."""
+
+
+class SystemLibraryError(LivecnnError, ImportError):
+    """Something that the operating system has to bring is missing."""
 
 
 class OutputError(LivecnnError):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -37,7 +38,8 @@ class _WhenDrawn(LayoutEngine):
         self._screen = screen
 
     def execute(self, fig: Figure) -> None:  # noqa: ARG002
-        self._screen.lay_out()
+        with self._screen.guarded():
+            self._screen.lay_out()
 
 
 class _Ground(Artist):
@@ -68,6 +70,7 @@ class Screen:
         self.context = context
         self.views = tuple(views)
         self.scene: Scene | None = None
+        self.failed: Callable[[BaseException], None] | None = None  # where there is a window
         width, height = layout.figure.size
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
         FigureCanvasAgg(self.figure)
@@ -141,9 +144,16 @@ class Screen:
 
     def sort_by(self, index: int | None) -> bool:
         """Sort every neurons panel by the weight to a class; True if any could be. The figure then needs a full draw."""
-        self._ground.picture = None
         done = [drawer.sort_by(index) for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
+        if any(done):
+            self._ground.picture = None
         return any(done)
+
+    @property
+    def sorted_by(self) -> int | None:
+        """The class that neurons panels are sorted by; None if none is sorted, or there is none."""
+        panels = [drawer for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
+        return next((panel.sorted_by for panel in panels if panel.sorted_by is not None), None)
 
     def say(self, words: str, seconds: float = 4.0) -> None:
         """A message over the picture, for a moment."""
@@ -153,7 +163,21 @@ class Screen:
         """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB."""
         return buffer_of(self.canvas.get_renderer())[:, :, :3].copy()
 
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """A full draw may come from the toolkit, which would print what goes wrong in it and go on: `failed` is told instead."""
+        try:
+            yield
+        except Exception as error:
+            if self.failed is None:
+                raise
+            self.failed(error)
+
     def _complete(self, _event: object) -> None:
+        with self.guarded():
+            self._finish_draw()
+
+    def _finish_draw(self) -> None:
         renderer = self.canvas.get_renderer()
         self._ground.picture = buffer_of(renderer).copy()
         self.stage.draw(renderer)

@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 import os
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,13 +22,11 @@ from livecnn.types import Image, Tick
 
 def check_writable(path: Path) -> None:
     """Make the folder and try it, so that a run fails before its work, not after. Raises OutputError."""
-    trial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(None, "it is a folder; a file name is needed")
-        trial.touch()
-        trial.unlink()
+        tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
         raise cannot_write(path, error) from error
 

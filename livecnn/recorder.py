@@ -270,7 +270,9 @@ def find_ffmpeg() -> str:
     try:
         import imageio_ffmpeg
     except ImportError:
-        raise OutputError("MP4 needs ffmpeg: install it, or `pip install livecnn[video]`; GIF works without") from None
+        raise OutputError(
+            "MP4 needs ffmpeg: install it, or `pip install imageio-ffmpeg` (the extra livecnn[video]); GIF works without"
+        ) from None
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 

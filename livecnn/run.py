@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from livecnn.config import Layout, check_layout, load_layout
 from livecnn.controls import Controls
 from livecnn.device import pick
 from livecnn.drawer import Context
-from livecnn.errors import ConfigError, SourceError
+from livecnn.errors import ConfigError, OutputError, SourceError
 from livecnn.figure import Screen
 from livecnn.live import Live
 from livecnn.outputs import ScoresTable, check_writable, free_path
@@ -35,6 +35,7 @@ from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
 from livecnn.window import Window, backend, has_display
 
 RECORDINGS = Path("recordings")
+ENDLESS = ("auto", "demo", "camera", "http", "https", "rtsp")
 UNSEEN_FRAMES = 80  # recorded where there is no display and nobody said how many,
 UNSEEN_FPS = 10  # and of the demo so many a second: two digits
 CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
@@ -102,7 +103,7 @@ class Plan:
     @classmethod
     def of(cls, options: RunOptions) -> Plan:
         layout = load_layout(options.config, options.overrides)
-        views = load_views(layout)
+        views = load_views(layout, [change for change in options.overrides if change.startswith(("figure.", "box."))])
         bundle = bundles.load(options.model or layout.model, allow_code=options.allow_code)
         context = context_of(bundle)
         for view in views:
@@ -125,7 +126,7 @@ def run(options: RunOptions) -> None:
     stats = Stats(plan.toolkit, str(plan.device))
     screen = Screen(plan.layout, plan.context, [view.name for view in plan.views])
     source = open_source(options.source or plan.layout.source, options.source_options)
-    ordered = options.headless and options.frames is not None
+    ordered = options.headless and (unseen or options.frames is not None)
     with ExitStack() as stack:
         source.open()
         stack.callback(_tell, options, source, stats, unseen)
@@ -147,9 +148,12 @@ def run(options: RunOptions) -> None:
                 write_stats(options.stats, stats.report())
 
 
-def load_views(layout: Layout) -> list[Layout]:
-    """The layouts that the key v walks through, this one among them. Raises ConfigError if one wants another network."""
-    loaded = [load_layout(view) for view in layout.views]
+def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
+    """The layouts that the key v walks through, this one among them. Raises ConfigError if one wants another network.
+
+    overrides: changes, as `--set` takes them, that hold for all views.
+    """
+    loaded = [load_layout(view, overrides) for view in layout.views]
     views = [layout if view.name == layout.name else view for view in loaded]
     if layout not in views:
         views.insert(0, layout)
@@ -181,15 +185,19 @@ def box_share(layout: Layout, source: Source) -> float:
 def _into_recording(options: RunOptions) -> RunOptions:
     """No display: the same run, into a file."""
     record = options.record or free_path(RECORDINGS, ".gif")
-    source_options = options.source_options
-    if options.source in (None, "auto", "demo") and source_options.fps is None:
-        source_options = replace(source_options, fps=UNSEEN_FPS)
-    frames = options.frames or UNSEEN_FRAMES
-    return replace(options, headless=True, record=record, frames=frames, source_options=source_options)
+    if (options.source or "auto").partition(":")[0] in ENDLESS:
+        frames = options.frames or UNSEEN_FRAMES
+        source_options = replace(options.source_options, fps=options.source_options.fps or UNSEEN_FPS)
+        return replace(options, headless=True, record=record, frames=frames, source_options=source_options)
+    return replace(options, headless=True, record=record, once=options.once or options.frames is None)
 
 
 def check_files(options: RunOptions) -> None:
     """Raise OutputError if a file of the run cannot be written; what is there already stays as it is."""
+    named = [path for path in (options.stats, options.scores, options.record) if path is not None]
+    twice = next((path for path in named if named.count(path) > 1), None)
+    if twice is not None:
+        raise OutputError(f"{twice}: named twice; --stats, --scores and --record need a file each")
     for path in (options.stats, options.scores):
         if path is not None:
             check_writable(path)

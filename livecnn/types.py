@@ -112,7 +112,6 @@ class LoopStatus:
     picture_age: float | None = None
     model_age: float | None = None
     frozen: bool = False
-    recording: bool = False
     mirrored: bool = False
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import importlib
 import os
 import signal
@@ -31,13 +32,23 @@ def has_display() -> bool:
 
 def backend() -> str:
     """ "qtagg" with PySide6 (or another Qt for Python), else "tkagg". Raises UsageError if there is neither."""
-    for name in ("qtagg", "tkagg"):
+    for name in ("qtagg", "tkagg") if _qt_can_start() else ("tkagg",):
         try:
             importlib.import_module(f"matplotlib.backends.backend_{name}")
         except ImportError:
             continue
         return name
+    if not _qt_can_start():
+        raise UsageError(
+            "no window toolkit: Qt lacks the system library libxcb-cursor (Debian, Ubuntu: apt install libxcb-cursor0)"
+        )
     raise UsageError("no window toolkit: `pip install PySide6-Essentials`, install Tk for Python, or use --headless")
+
+
+def _qt_can_start() -> bool:
+    """On X11, without this library, Qt ends the whole process instead of raising an error."""
+    x11 = sys.platform.startswith("linux") and not os.environ.get("WAYLAND_DISPLAY")
+    return not x11 or ctypes.util.find_library("xcb-cursor") is not None
 
 
 def new_manager(figure: Figure, toolkit: str) -> FigureManagerBase:
@@ -118,7 +129,8 @@ class Window:
         canvas.mpl_connect("key_press_event", self._guarded(self._key))
         canvas.mpl_connect("button_press_event", self._guarded(self._click))
         # The panels ask for grids that fit them; while the picture is frozen nobody else would pass it through once more.
-        canvas.mpl_connect("resize_event", lambda _: self.live.refresh())
+        canvas.mpl_connect("resize_event", self._guarded(lambda _: self.live.refresh()))
+        screen.failed = self._fail
         canvas.mpl_connect("close_event", self._close)
         self._timer = NewestTimer(canvas.new_timer(interval=POLL), self._something_new, after_tick, self._fail)
 

@@ -197,10 +197,10 @@ def test_sorting_is_drawn_at_once(bundle: Bundle, observer: Observer, frames: li
 def test_the_stage_puts_the_ground_back(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
     screen = screen_of(load("lenet"), bundle)
     before = look(screen, observer, frames[1])
-    buffer = np.asarray(screen.canvas.buffer_rgba())
-    buffer[:] = 99
-    screen.stage.draw(screen.canvas.get_renderer())
-    assert (screen.pixels() == before).all()
+    screen.help.set_visible(True)
+    assert (look(screen, observer, frames[0]) != before).any()
+    screen.help.set_visible(False)
+    assert (look(screen, observer, frames[1]) == before).all()
 
 
 def test_pixels_are_a_copy(bundle: Bundle) -> None:

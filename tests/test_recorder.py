@@ -213,7 +213,7 @@ def test_ffmpeg_is_looked_for_on_the_path_first(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr("shutil.which", lambda _: None)
     assert Path(find_ffmpeg()).name.startswith("ffmpeg")
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    with pytest.raises(OutputError, match=r"MP4 needs ffmpeg: install it, or `pip install livecnn\[video\]`; GIF works without"):
+    with pytest.raises(OutputError, match=r"MP4 needs ffmpeg: .* `pip install imageio-ffmpeg` \(the extra livecnn\[video\]\)"):
         find_ffmpeg()
 
 

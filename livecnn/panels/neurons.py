@@ -91,7 +91,7 @@ class NeuronsDrawer(Drawer):
         self._mean_label.text = "mean of each row" if spec.row_means else ""
         self._warning = Label(self.theme.bad, "bold", "center", self.theme.card)
         # A layer with a unit per class, in one row: the names stand under the cells.
-        named = spec.rows == 1 and len(self.units) == len(context.classes)
+        named = spec.rows == 1 and len(self.units) == count == len(context.classes)
         self._names = [Label(self.theme.text, align="center") for _ in self.units] if named else []
         self._grid = self._strip = self.body
         self.live = [self._picture, self._bars, self._warning]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 from livecnn import registry
@@ -101,9 +101,9 @@ def _parse(spec: str) -> tuple[str, str]:
         return "stream", spec
     if spec.isdecimal():
         return "camera", spec
-    path = Path(spec).expanduser()
-    if spec and path.is_dir():
+    path = os.path.expanduser(spec)  # os.path, not pathlib: it has an answer to texts that no path can be, too
+    if os.path.isdir(path):
         return "folder", spec
-    if path.is_file():
+    if os.path.isfile(path):
         return "video", spec
     raise SourceError(f"source {spec!r}: no such kind, folder or file; {nearest(kind, [*known, *_SCHEMES], most=20)}")

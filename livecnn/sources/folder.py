@@ -21,7 +21,7 @@ class Folder(Source):
     def __init__(self, address: str, options: SourceOptions) -> None:
         super().__init__(address, options)
         self.interval = 1.0 / (options.fps or 1.0)
-        self._root = Path(address).expanduser()
+        self._root = Path(os.path.expanduser(address))
         self.name = self._root.name or address
         self._files: list[Path] = []
         self._next = 0
@@ -30,8 +30,8 @@ class Folder(Source):
         """List the pictures, decoding none. Raises SourceError if the folder is missing, unreadable or has no pictures."""
         if not self.address:
             raise SourceError("source 'folder': which folder? write folder:DIR")
-        if not self._root.is_dir():
-            raise SourceError(f"folder {self._root}: {'not a folder' if self._root.exists() else 'no such folder'}")
+        if not os.path.isdir(self._root):
+            raise SourceError(f"folder {self._root}: {'not a folder' if os.path.exists(self._root) else 'no such folder'}")
         try:
             os.scandir(self._root).close()
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from livecnn._cv2 import cv2
@@ -17,7 +18,7 @@ class Video(Capturing):
 
     def __init__(self, address: str, options: SourceOptions) -> None:
         super().__init__(address, options)
-        self._path = Path(address).expanduser()
+        self._path = Path(os.path.expanduser(address))
         self.name = self._path.name
         self._position = 0
 
@@ -25,8 +26,8 @@ class Video(Capturing):
         """Open the file and decode one frame. Raises SourceError if the file is missing or has no frame that can be decoded."""
         if not self.address:
             raise SourceError("source 'video': which file? write video:FILE")
-        if not self._path.is_file():
-            raise SourceError(f"video {self._path}: {'not a file' if self._path.exists() else 'no such file'}")
+        if not os.path.isfile(self._path):
+            raise SourceError(f"video {self._path}: {'not a file' if os.path.exists(self._path) else 'no such file'}")
         if self._path.suffix.lower() in SUFFIXES:
             raise SourceError(f"video {self._path}: a picture, not a video; for pictures give their folder: folder:DIR")
         capture = cv2.VideoCapture(str(self._path), cv2.CAP_FFMPEG)  # other decoders know few formats and print

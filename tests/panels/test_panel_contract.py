@@ -185,7 +185,7 @@ def test_frames_of_any_shape(kind: str, shape: tuple[int, int]) -> None:
     [
         LoopStatus(),
         LoopStatus(SourceStatus("lost", "https://camera.example/" + "x" * 200, "reconnecting " * 20, 7), 1e6, 1e6, 1e6, 1e6, 1e6),
-        LoopStatus(SourceStatus("live", "camera 0"), frozen=True, recording=True, mirrored=True),
+        LoopStatus(SourceStatus("live", "camera 0"), frozen=True, mirrored=True),
     ],
     ids=["nothing measured", "lost", "frozen"],
 )
