@@ -52,11 +52,12 @@ def test_a_digit_that_sorts_nothing_leaves_the_picture_whole(rig: Controlled) ->
     rig.live.refresh()
     first = rig.press()
     rig.controls.press("3")
-    rig.live.refresh()
+    renderer = rig.screen.canvas.get_renderer()
+    rig.screen.stage.draw(renderer)  # as a window's tick does, without a full draw
     assert (rig.press() != first).any()  # the message
     rig.screen.say("", -1)
-    rig.live.refresh()
-    np.testing.assert_array_equal(rig.press()[100:], first[100:])
+    rig.screen.stage.draw(renderer)
+    np.testing.assert_array_equal(rig.press(), first)
 
 
 def test_freeze_and_go_on(rig: Controlled) -> None:
