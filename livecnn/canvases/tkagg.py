@@ -1,0 +1,11 @@
+"""A canvas in a Tk window."""
+
+from __future__ import annotations
+
+from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
+
+from livecnn.canvases import Unrestored
+
+
+class FigureCanvas(Unrestored, FigureCanvasTkAgg):
+    """As matplotlib's own."""
