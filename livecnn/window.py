@@ -80,6 +80,7 @@ class NewestTimer:
         self.interval = POLL  # FuncAnimation sets it; the poll interval stays
         self._timer, self._ready, self._done, self._failed = timer, ready, done, failed
         self._callbacks: list[Callable[[], Any]] = []
+        self._running = True
         timer.add_callback(self._poll)
 
     def add_callback(self, callback: Callable[[], Any]) -> None:
@@ -89,19 +90,31 @@ class NewestTimer:
         self._callbacks.remove(callback)
 
     def start(self) -> None:
+        self._running = True
         self._timer.start()
 
     def stop(self) -> None:
+        self._running = False
         self._timer.stop()
+
+    def _fire(self) -> bool:
+        """False if the toolkit closed the window, and took the canvas away, in the middle of the tick."""
+        try:
+            for callback in list(self._callbacks):
+                callback()
+        except Exception:
+            if not self._running:
+                return False
+            raise
+        return True
 
     def _poll(self) -> bool:
         # Toolkits swallow an exception in a callback or freeze on it; it is kept, and raised when the window has closed.
         try:
             if self._ready():
                 start = time.perf_counter()
-                for callback in list(self._callbacks):
-                    callback()
-                self._done(time.perf_counter() - start)
+                if self._fire():
+                    self._done(time.perf_counter() - start)
         except BaseException as error:
             self._failed(error)
         return True

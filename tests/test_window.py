@@ -284,6 +284,25 @@ def test_the_timer_asks_often_and_fires_seldom() -> None:
     assert not base.running
 
 
+def test_a_window_that_goes_away_in_the_middle_of_a_tick_is_no_error() -> None:
+    base, seconds, failures = Timer(), list[float](), list[BaseException]()
+    timer = NewestTimer(base, lambda: True, seconds.append, failures.append)
+
+    def draw() -> None:
+        timer.stop()  # as the close event does
+        raise AttributeError("no canvas")
+
+    timer.add_callback(draw)
+    timer.start()
+    base.fire()
+    assert (seconds, failures) == ([], [])
+    timer.start()
+    timer.remove_callback(draw)
+    timer.add_callback(lambda: 1 / 0)
+    base.fire()
+    assert isinstance(failures[0], ZeroDivisionError)
+
+
 @pytest.mark.parametrize(
     ("platform", "variables", "there"),
     [
