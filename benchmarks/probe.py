@@ -23,7 +23,6 @@ from typing import cast
 import torch
 from torch import nn
 
-from livecnn import run
 from livecnn.bundles import Bundle, load
 from livecnn.config import Layout, load_layout
 from livecnn.figure import Screen
@@ -32,12 +31,14 @@ from livecnn.panels.feature_maps import FeatureMaps
 from livecnn.panels.neurons import Neurons
 from livecnn.panels.scores import Scores
 from livecnn.patch import Cropper
+from livecnn.plan import context_of
+from livecnn.run import CAMERA_BOX
 from livecnn.sources import SourceOptions, open_source
 from livecnn.tick import Observer
 from livecnn.types import Frame, Patch
 
 DIGIT = 70  # a frame of the demo in which a digit lies on the paper
-VGG_SHARE = 50  # VGG-16 takes some thousand times longer than LeNet: it gets fewer ticks
+VGG_SHARE = 20  # VGG-16 takes some five hundred times longer than LeNet: it gets fewer ticks
 
 
 def main() -> None:
@@ -57,7 +58,7 @@ def compare(bundle: Bundle, layout: Layout, ticks: int) -> dict[str, float]:
     cropper = Ready(bundle, frame)
     bare = without_hooks(bundle.module)
     observer = Observer(bundle.module, cast(Cropper, cropper), torch.device("cpu"))
-    observer.watch(Screen(layout, run.context_of(bundle)).reducers)
+    observer.watch(Screen(layout, context_of(bundle)).reducers)
     bare_seconds, tick_seconds = [], []
     with observer as observe, torch.inference_mode():
         for number in range(-max(2, ticks // 10), ticks):  # below zero: warm-up
@@ -86,7 +87,7 @@ class Ready:
 
     def __init__(self, bundle: Bundle, frame: Frame) -> None:
         self.pipeline = bundle.pipeline
-        self.patch = Cropper(bundle.pipeline, run.CAMERA_BOX)(frame)
+        self.patch = Cropper(bundle.pipeline, CAMERA_BOX)(frame)
 
     def __call__(self, _frame: Frame) -> Patch:
         return self.patch

@@ -17,6 +17,7 @@ from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
 from livecnn.config import load_layout
 from livecnn.figure import Screen
 from livecnn.patch import Cropper
+from livecnn.plan import context_of
 from livecnn.reduce import Mosaic
 from livecnn.sources import SourceOptions, open_source
 from livecnn.tick import Observer
@@ -45,7 +46,7 @@ def content(count: int) -> tuple[Screen, list[Scene]]:
     """
     layout = load_layout("lenet", [f"figure.size={list(SIZE)}"])
     bundle = bundles.load(layout.model)
-    screen = Screen(layout, run.context_of(bundle), ["generic", "sorted", "overview"])
+    screen = Screen(layout, context_of(bundle), ["generic", "sorted", "overview"])
     source = open_source("demo", SourceOptions())
     observer = Observer(bundle.module, Cropper(bundle.pipeline, run.box_share(layout, source)), torch.device("cpu"))
     observer.watch(screen.reducers)

@@ -22,10 +22,10 @@ from pydantic import (
 )
 
 from livecnn import mosaic, paths, registry, yamlfile
-from livecnn.errors import ConfigError, nearest
+from livecnn.errors import ConfigError, LivecnnError, nearest
 from livecnn.panels import FieldError, PanelSpec
 from livecnn.validation import Misfit, Problem, explain, report
-from livecnn.yamlfile import Document
+from livecnn.yamlfile import Document, Location
 
 SMALLEST_BOX = 0.1
 
@@ -116,6 +116,18 @@ class Layout(_Section):
                 raise Misfit(f"found {len(ratios)} numbers; the grid has {count} {noun}s, each needs one", ("figure", key))
         return self
 
+    @property
+    def path(self) -> Path:
+        """The file that it was read from; its name, for one that was made in Python."""
+        return self._document.path if self._document else Path(self.name)
+
+    def fault(self, location: Location, message: str) -> LivecnnError:
+        """The error to raise where what stands at a location cannot be had: "FILE:LINE: KEY: message"."""
+        return self._report([Problem(location, message)])
+
+    def _report(self, problems: list[Problem]) -> LivecnnError:
+        return report(self._document or Document({}, self.path, {}), problems)
+
 
 def load_layout(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Layout:
     """Read and validate a layout: a file (`.yaml` may be left off), or one that ships, by name.
@@ -166,7 +178,7 @@ def check_layout(layout: Layout, shapes: Mapping[str, tuple[int, ...]], classes:
     """
     problems = [problem for name, panel in layout.panels.items() for problem in _misfits(name, panel, shapes, classes)]
     if problems:
-        raise report(layout._document or Document({}, Path(layout.name), {}), problems)
+        raise layout._report(problems)
 
 
 def _misfits(name: str, panel: PanelSpec, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> list[Problem]:

@@ -5,31 +5,27 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
-from livecnn import bundles
 from livecnn.bundles import Bundle
 from livecnn.capture import Capture
-from livecnn.config import Layout, check_layout, load_layout
+from livecnn.config import Layout
 from livecnn.controls import Controls
 from livecnn.device import pick
-from livecnn.drawer import Context
-from livecnn.errors import ConfigError, OutputError, SourceError
+from livecnn.errors import OutputError, SourceError
 from livecnn.figure import Screen
 from livecnn.live import Live
 from livecnn.outputs import ScoresTable, check_writable, free_path
 from livecnn.patch import Cropper
-from livecnn.probe import class_weights
+from livecnn.plan import Plan
 from livecnn.recorder import InBackground, open_recorder
-from livecnn.sources import Source, SourceOptions, open_source
+from livecnn.sources import Source, SourceOptions
 from livecnn.stats import Stats, write_stats
-from livecnn.theme import THEMES
 from livecnn.tick import Observer
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
 from livecnn.window import Window, backend, has_display
@@ -89,31 +85,6 @@ class Sinks:
             raise Enough
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is shown, and with which network: all of it checked, nothing opened yet."""
-
-    layout: Layout
-    views: list[Layout]
-    bundle: Bundle
-    context: Context
-    device: torch.device
-    toolkit: str
-
-    @classmethod
-    def of(cls, options: RunOptions) -> Plan:
-        layout = load_layout(options.config, options.overrides)
-        views = load_views(layout, [change for change in options.overrides if change.startswith(("figure.", "box."))])
-        bundle = bundles.load(options.model or layout.model, allow_code=options.allow_code)
-        context = context_of(bundle)
-        for view in views:
-            check_layout(view, bundle.shapes(), bundle.classes)
-            for name, panel in view.panels.items():
-                panel.drawer(name, context)  # what only a drawer can find must not wait until the view is opened
-        check_files(options)
-        return cls(layout, views, bundle, context, pick(options.device), "agg" if options.headless else backend())
-
-
 def run(options: RunOptions) -> None:
     """Everything that can be wrong is found before the first picture; everything opened is closed whatever happens.
 
@@ -122,10 +93,19 @@ def run(options: RunOptions) -> None:
     unseen = not options.headless and not has_display()
     if unseen:
         options = _into_recording(options)
-    plan = Plan.of(options)
-    stats = Stats(plan.toolkit, str(plan.device))
+    plan = Plan.of(
+        options.config,
+        options.overrides,
+        model=options.model,
+        source=options.source,
+        source_options=options.source_options,
+        allow_code=options.allow_code,
+    )
+    check_files(options)
+    device, toolkit = pick(options.device), "agg" if options.headless else backend()
+    stats = Stats(toolkit, str(device))
     screen = Screen(plan.layout, plan.context, [view.name for view in plan.views])
-    source = open_source(options.source or plan.layout.source, options.source_options)
+    source = plan.source
     ordered = options.headless and (unseen or options.frames is not None)
     with ExitStack() as stack:
         source.open()
@@ -136,7 +116,7 @@ def run(options: RunOptions) -> None:
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
         cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, source), plan.layout.box.finder)
-        observer = Observer(plan.bundle.module, cropper, plan.device)
+        observer = Observer(plan.bundle.module, cropper, device)
         observer.watch(screen.reducers)
         try:
             if capture is None:
@@ -146,33 +126,6 @@ def run(options: RunOptions) -> None:
         finally:
             if options.stats is not None:
                 write_stats(options.stats, stats.report())
-
-
-def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
-    """The layouts that the key v walks through, this one among them. Raises ConfigError if one wants another network.
-
-    overrides: changes, as `--set` takes them, that hold for all views.
-    """
-    loaded = [load_layout(view, overrides) for view in layout.views]
-    views = [layout if view.name == layout.name else view for view in loaded]
-    if layout not in views:
-        views.insert(0, layout)
-    for view in views:
-        if view.model != layout.model:
-            raise ConfigError(f"view {view.name!r} shows the model {view.model!r}, this layout {layout.model!r}; views share one")
-    return views
-
-
-def context_of(bundle: Bundle) -> Context:
-    """What panels have to know about a network."""
-    classes = bundle.classes
-    return Context(
-        model=bundle.name,
-        classes=classes,
-        shapes=bundle.shapes(),
-        class_weights=lambda units: class_weights(bundle.module, units, len(classes)),
-        theme=THEMES["dark"],
-    )
 
 
 def box_share(layout: Layout, source: Source) -> float:
@@ -249,12 +202,13 @@ def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
 
 def _run_live(plan: Plan, options: RunOptions, capture: Capture, observer: Observer, screen: Screen, sinks: Sinks) -> None:
     """Three loops, until the window is closed, the source has ended or there were ticks enough."""
+    toolkit = sinks.stats.backend
     with Live(capture, observer, sinks.stats) as live, contextlib.suppress(Enough):
         try:
-            if plan.toolkit == "agg":
+            if toolkit == "agg":
                 _show_unseen(live, screen, sinks)
             else:
-                window = Window(screen, live, plan.toolkit, lambda work: sinks.take(screen, work, live=True))
+                window = Window(screen, live, toolkit, lambda work: sinks.take(screen, work, live=True))
                 window.controls = Controls(live, screen, window, plan.views, RECORDINGS)
                 window.run(fullscreen=options.fullscreen)
         finally:

@@ -42,7 +42,7 @@ class Stats:
     def __init__(self, backend: str, device: str) -> None:
         self.ticks = 0
         self.source = SourceStatus()
-        self._backend, self._device = backend, device
+        self.backend, self._device = backend, device
         self._first = self._last = 0.0
         self._rss = _resident_mb()
         self._first_seq: int | None = None
@@ -111,7 +111,7 @@ class Stats:
             "duplicates": self._duplicates,
             "reconnects": self.source.reconnects,
             "source_state": self.source.state,
-            "backend": self._backend,
+            "backend": self.backend,
             "device": self._device,
             "rss_mb": {"start": self._rss, "end": _resident_mb()},
         }

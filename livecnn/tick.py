@@ -85,9 +85,10 @@ class Observer:
 
     def _reduce(self, layer: str, output: torch.Tensor) -> None:
         """Reduced at once, an output need not be copied although the next layer may write over it."""
-        for name, reducer in self._reducers.items():
-            if reducer.layer == layer:
-                self._views[name] = reducer(output)
+        with torch.inference_mode():
+            for name, reducer in self._reducers.items():
+                if reducer.layer == layer:
+                    self._views[name] = reducer(output)
 
 
 def probabilities(output: torch.Tensor) -> Floats:

@@ -16,7 +16,7 @@ from livecnn.config import Layout, load_layout
 from livecnn.controls import Controls
 from livecnn.figure import DPI, Screen
 from livecnn.patch import Cropper
-from livecnn.run import context_of, load_views
+from livecnn.plan import context_of, load_views
 from livecnn.tick import Observer
 from livecnn.types import Frame, Image, Scene, SourceStatus
 from tests import drawing

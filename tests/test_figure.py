@@ -17,7 +17,7 @@ from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
 from livecnn.patch import Cropper
 from livecnn.pixels import Label
-from livecnn.run import context_of, load_views
+from livecnn.plan import context_of, load_views
 from livecnn.sources import open_source
 from livecnn.theme import THEMES, Metrics
 from livecnn.tick import Observer

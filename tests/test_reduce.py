@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from torch.nn import functional as F
 
 from livecnn.fields import ScaleValue
-from livecnn.reduce import EMPTY, NOT_FINITE, RUNNING_SHARE, MosaicReducer, NeuronsReducer, Ranger, encode
+from livecnn.reduce import EMPTY, NOT_FINITE, RUNNING_SHARE, MosaicReducer, NeuronsReducer, Ranger, average_down, encode
 
 Array = npt.NDArray[Any]
 MIDDLE, LOWEST, HIGHEST = 129, 2, 255
@@ -138,6 +139,14 @@ def test_large_maps_are_averaged_down_to_their_room() -> None:
     assert reducer(torch.zeros(1, 1, 4, 6)).codes.shape == (4, 3)
     reducer.room = (100, 100)
     assert reducer(torch.zeros(1, 1, 4, 6)).codes.shape == (4, 6)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
+def test_averaging_covers_maps_of_any_size(h: int, w: int, high: int, wide: int) -> None:
+    maps = torch.arange(2.0 * h * w).reshape(2, h, w)
+    windows = max(1, round(h / high)), max(1, round(w / wide))
+    torch.testing.assert_close(average_down(maps, (high, wide)), F.avg_pool2d(maps, windows, ceil_mode=True))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64, torch.int64])

@@ -16,13 +16,12 @@ from PIL import Image as PillowImage
 from PIL import ImageSequence
 
 from livecnn import bundles, recorder
-from livecnn import run as run_module
 from livecnn._cv2 import cv2
 from livecnn.config import load_layout
-from livecnn.errors import ConfigError, ModelError, OutputError, SourceError
+from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.nets.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
-from livecnn.run import RunOptions, box_share, load_views, run
+from livecnn.run import RunOptions, box_share, run
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.sources.demo import Demo
 from livecnn.types import Image
@@ -233,7 +232,7 @@ def test_whatever_breaks_the_files_are_whole(
 
 def test_hooks_are_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = bundles.load("lenet-mnist")
-    monkeypatch.setattr(run_module.bundles, "load", lambda *_, **__: bundle)
+    monkeypatch.setattr(bundles, "load", lambda *_, **__: bundle)
     headless("demo", 2)
     assert not [module for module in bundle.module.modules() if module._forward_hooks]
     monkeypatch.setattr(Lenet, "forward", after(5, Trouble("oops"), Lenet.forward))
@@ -271,17 +270,6 @@ def test_how_large_the_box_is(source: str, share: float) -> None:
     layout = load_layout("lenet")
     assert box_share(layout, open_source(source)) == share
     assert box_share(load_layout("lenet", ["box.size=0.3"]), open_source(source)) == 0.3
-
-
-def test_views(tmp_path: Path) -> None:
-    views = load_views(load_layout("lenet-sorted"))
-    assert len(views) == len({view.name for view in views}) == 3
-    own = tmp_path / "own.yaml"
-    own.write_text("views: [lenet]\nlayout: cam\npanels: {cam: {kind: camera}}\nmodel: lenet-mnist\n")
-    assert [view.name for view in load_views(load_layout(own))] == ["own", load_layout("lenet").name]
-    own.write_text("views: [lenet]\nlayout: cam\npanels: {cam: {kind: camera}}\nmodel: other\n")
-    with pytest.raises(ConfigError, match=r"shows the model 'lenet-mnist', this layout 'other'; views share one"):
-        load_views(load_layout(own))
 
 
 def test_code_is_run_only_if_allowed() -> None:

@@ -54,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except click.UsageError as error:
         place = error.ctx.command_path if error.ctx else "livecnn"
-        return _complain(f"{error.format_message()} (see {place} --help)", words, 2)
+        hint = "; layouts and options of the live view follow `livecnn run`" if place == "livecnn" else ""
+        return _complain(f"{error.format_message()} (see {place} --help{hint})", words, 2)
     except click.ClickException as error:
         return _complain(error.format_message(), words, 2)
     except LivecnnError as error:

@@ -26,15 +26,12 @@ def list_() -> None:
 @click.argument("file")
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 def check(file: str, allow_code: bool) -> None:
-    """Check the layout FILE (or a shipped one, by name), and whether its panels fit its model."""
-    from livecnn import bundles
-    from livecnn.config import check_layout, load_layout
+    """Check the layout FILE (or a shipped one, by name), its views, and whether all their panels fit the model."""
+    from livecnn.plan import Plan
 
-    layout = load_layout(file)
-    bundle = bundles.load(layout.model, allow_code=allow_code)
-    check_layout(layout, bundle.shapes(), bundle.classes)
-    count = len(layout.panels)
-    click.echo(f"{file}: fine: {count} panel{'' if count == 1 else 's'}, model {bundle.name}")
+    plan = Plan.of(file, allow_code=allow_code)
+    count = len(plan.layout.panels)
+    click.echo(f"{file}: fine: {count} panel{'' if count == 1 else 's'}, model {plan.bundle.name}")
 
 
 @command.command()

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from livecnn.colors import cells, enlarge, strong_word, table
 from livecnn.drawer import Context, Drawer
-from livecnn.errors import ConfigError, nearest
+from livecnn.errors import nearest
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
 from livecnn.panels import FieldError, PanelSpec
@@ -98,9 +98,10 @@ class NeuronsDrawer(Drawer):
         self.still += [self._mean_label, *self._names]
         self._order: Sequence[int] = self.units
         if not self.sort_by(None if spec.sort_by_class is None else class_index(spec.sort_by_class, context.classes)):
-            raise ConfigError(
-                f"panel {name!r}: sort_by_class: found {spec.sort_by_class!r}, but no weights lead from {spec.layer!r} "
-                "to the classes; allowed: leave it out, or show the last hidden layer"
+            raise FieldError(
+                "sort_by_class",
+                f"found {spec.sort_by_class!r}, but no weights lead from {spec.layer!r} to the classes; "
+                "allowed: leave it out, or show the last hidden layer",
             )
 
     def sort_by(self, index: int | None) -> bool:

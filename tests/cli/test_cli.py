@@ -107,7 +107,7 @@ def test_ctrl_c(running: Callable[..., object], capsys: Output) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["walk"], "No such command 'walk'. (see livecnn --help)"),
+        (["walk"], "No such command 'walk'. (see livecnn --help; layouts and options of the live view follow `livecnn run`)"),
         (["--fast"], "No such option"),
         (["run", "--fast"], "No such option"),
         (["run", "a", "b"], "Got unexpected extra argument (b) (see livecnn run --help)"),

@@ -37,8 +37,8 @@ def test_every_shipped_layout_is_fine(name: str, capsys: pytest.CaptureFixture[s
         ("0-2", "0-2, colours: 3", ":3: panels.maps.colours: unknown key; did you mean 'colormap'?"),
         ("CONV", "konv1", ":3: panels.maps.layer: unknown layer 'konv1'; did you mean 'conv1'?"),
         ("0-2", "20", ":3: panels.maps.channels: channel 20: conv1 has 20 (0-19)"),
-        ("layout: maps", "layout: maps\nmodel: nix", "livecnn: nix: neither a model that is at hand nor a bundle's folder"),
-        ("layout: maps", "layout: maps\nmodel: usernet:make", "livecnn: usernet:make: this would run Python code"),
+        ("layout: maps", "layout: maps\nmodel: nix", ":2: model: nix: neither a model that is at hand nor a bundle's folder"),
+        ("layout: maps", "layout: maps\nmodel: usernet:make", ":2: model: usernet:make: this would run Python code"),
     ],
 )
 def test_check_tells_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, message: str) -> None:

@@ -10,6 +10,7 @@ from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.panels import FieldError
 from livecnn.panels.neurons import Neurons, NeuronsDrawer
+from livecnn.plan import check_fit
 from livecnn.theme import THEMES
 from livecnn.types import Scene
 from tests.drawing import DIGITS, SHAPES, context, inside, layout, scene
@@ -128,8 +129,8 @@ def test_sorting_by_what_has_no_weights_changes_nothing() -> None:
 
 def test_sort_by_class_of_a_layer_that_does_not_lead_to_the_classes_is_an_error() -> None:
     made = layout({"it": {"kind": "neurons", "layer": "out", "sort_by_class": 3}}, "it")
-    with pytest.raises(ConfigError, match="panel 'it': sort_by_class: found 3, but no weights lead from 'out' to the classes"):
-        Screen(made, context())
+    with pytest.raises(ConfigError, match=r"panels\.it\.sort_by_class: found 3, but no weights lead from 'out' to the classes"):
+        check_fit(made, context())
 
 
 def bars(screen: Screen) -> Any:
