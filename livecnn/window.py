@@ -75,12 +75,13 @@ class NewestTimer:
         ready: Callable[[], bool],
         done: Callable[[float], None],
         failed: Callable[[BaseException], None],
+        gone: Callable[[], bool],
     ) -> None:
-        """done: told after a tick how many seconds it took until its pixels were on the window."""
+        """done: told after a tick how many seconds it took until its pixels were on the window. gone: has it been closed?"""
         self.interval = POLL  # FuncAnimation sets it; the poll interval stays
-        self._timer, self._ready, self._done, self._failed = timer, ready, done, failed
+        self._timer, self._ready, self._done, self._failed, self._gone = timer, ready, done, failed, gone
         self._callbacks: list[Callable[[], Any]] = []
-        self._running = True
+        self._over = False
         timer.add_callback(self._poll)
 
     def add_callback(self, callback: Callable[[], Any]) -> None:
@@ -90,12 +91,16 @@ class NewestTimer:
         self._callbacks.remove(callback)
 
     def start(self) -> None:
-        self._running = True
-        self._timer.start()
+        if not self._over:  # the animation starts its event source again after every resize
+            self._timer.start()
 
     def stop(self) -> None:
-        self._running = False
         self._timer.stop()
+
+    def end(self) -> None:
+        """Stop for ever."""
+        self._over = True
+        self.stop()
 
     def _fire(self) -> bool:
         """False if the toolkit closed the window, and took the canvas away, in the middle of the tick."""
@@ -103,7 +108,7 @@ class NewestTimer:
             for callback in list(self._callbacks):
                 callback()
         except Exception:
-            if not self._running:
+            if self._gone():
                 return False
             raise
         return True
@@ -111,7 +116,7 @@ class NewestTimer:
     def _poll(self) -> bool:
         # Toolkits swallow an exception in a callback or freeze on it; it is kept, and raised when the window has closed.
         try:
-            if self._ready():
+            if not self._gone() and self._ready():
                 start = time.perf_counter()
                 if self._fire():
                     self._done(time.perf_counter() - start)
@@ -137,14 +142,14 @@ class Window:
         mpl.rcParams["toolbar"] = "None"
         self.manager = new_manager(screen.figure, toolkit)
         self.manager.set_window_title("livecnn")
-        canvas = screen.figure.canvas
+        self._canvas = canvas = screen.figure.canvas
         canvas.mpl_connect("key_press_event", self._guarded(self._key))
         canvas.mpl_connect("button_press_event", self._guarded(self._click))
         # The panels ask for grids that fit them; while the picture is frozen nobody else would pass it through once more.
         canvas.mpl_connect("resize_event", self._guarded(lambda _: self.live.refresh()))
         screen.failed = self._fail
         canvas.mpl_connect("close_event", self._close)
-        self._timer = NewestTimer(canvas.new_timer(interval=POLL), self._something_new, after_tick, self._fail)
+        self._timer = NewestTimer(canvas.new_timer(interval=POLL), self._something_new, after_tick, self._fail, self._gone)
 
     def run(self, *, fullscreen: bool = False) -> None:
         """Raises whatever ended the window, KeyboardInterrupt included."""
@@ -164,10 +169,10 @@ class Window:
             if fullscreen:
                 self.toggle_fullscreen()
             if self._error is None:
-                self.screen.figure.canvas.start_event_loop()
+                self._canvas.start_event_loop()
         finally:
             signal.signal(signal.SIGINT, previous)
-            self._timer.stop()
+            self._timer.end()
             if not self._closed:  # Tk would stumble over a second time
                 self.manager.destroy()
         if self._error is not None:
@@ -181,8 +186,12 @@ class Window:
 
     def quit(self) -> None:
         """Close the window; `run` then returns. Idempotent."""
-        self._timer.stop()
-        self.screen.figure.canvas.stop_event_loop()
+        self._timer.end()
+        self._canvas.stop_event_loop()
+
+    def _gone(self) -> bool:
+        """Tk takes the canvas from the figure some time before it tells that the window is closed."""
+        return self._closed or self.screen.figure.canvas is not self._canvas
 
     def _something_new(self) -> bool:
         if self.live.over:

@@ -264,7 +264,7 @@ def test_the_timer_asks_often_and_fires_seldom() -> None:
     base, ready, failures = Timer(), iter([False, True, False, True]), []
     calls: list[str] = []
     seconds: list[float] = []
-    timer = NewestTimer(base, lambda: next(ready), seconds.append, failures.append)
+    timer = NewestTimer(base, lambda: next(ready), seconds.append, failures.append, lambda: False)
     one, two = (lambda: calls.append("one")), (lambda: calls.append("two"))
     timer.add_callback(one)
     timer.add_callback(two)
@@ -286,10 +286,13 @@ def test_the_timer_asks_often_and_fires_seldom() -> None:
 
 def test_a_window_that_goes_away_in_the_middle_of_a_tick_is_no_error() -> None:
     base, seconds, failures = Timer(), list[float](), list[BaseException]()
-    timer = NewestTimer(base, lambda: True, seconds.append, failures.append)
+    gone = list[bool]()
+    timer = NewestTimer(base, lambda: True, seconds.append, failures.append, lambda: bool(gone))
 
     def draw() -> None:
-        timer.stop()  # as the close event does
+        gone.append(True)
+        timer.end()  # as the close event does
+        timer.start()  # as the animation does after a resize
         raise AttributeError("no canvas")
 
     timer.add_callback(draw)
@@ -297,10 +300,21 @@ def test_a_window_that_goes_away_in_the_middle_of_a_tick_is_no_error() -> None:
     base.fire()
     assert (seconds, failures) == ([], [])
     timer.start()
-    timer.remove_callback(draw)
-    timer.add_callback(lambda: 1 / 0)
+    assert not base.running
+
+
+def test_a_tick_that_fails_while_the_window_is_there_is_an_error() -> None:
+    base, failures = Timer(), list[BaseException]()
+    timer = NewestTimer(base, lambda: True, lambda _: None, failures.append, lambda: False)
+
+    def draw() -> None:
+        timer.stop()  # as the animation does before it draws anew for a resize
+        raise AttributeError("no canvas")
+
+    timer.add_callback(draw)
+    timer.start()
     base.fire()
-    assert isinstance(failures[0], ZeroDivisionError)
+    assert isinstance(failures[0], AttributeError)
 
 
 @pytest.mark.parametrize(
