@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c const
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
 
-.PHONY: help demo test check bench wheel clean
+.PHONY: help demo test check soak bench wheel clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -25,6 +25,9 @@ check: $(DEV) ## lint, format, types, direction of the imports
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+soak: $(DEV) ## a show of ten minutes in which everything goes wrong (more: make soak SOAK="--hours 8")
+	$(BIN)/python benchmarks/soak.py $(SOAK)
 
 bench: $(DEV) ## speed: a tick against two peers, the probe against the bare network; JSON
 	$(BIN)/python benchmarks/live_tick.py

@@ -17,16 +17,13 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
-import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
-from livecnn.window import has_display
+from display import display
 
 PEERS = {"ours": "ours", "naive": "naive", "pyqtgraph": "pyqtgraph_peer"}  # name -> module
 
@@ -40,7 +37,7 @@ def main() -> None:
     if importlib.util.find_spec("pyqtgraph") is None:
         raise SystemExit("live_tick: pyqtgraph is not installed; `pip install pyqtgraph`, which the extra `bench` does")
     spent: dict[str, list[float]] = {peer: [] for peer in PEERS}
-    with _display() as environment:
+    with display() as environment:
         for _ in range(options.rounds):
             for peer in PEERS:
                 spent[peer] += _run(peer, sys.argv[1:], environment)
@@ -65,26 +62,6 @@ def _run(peer: str, arguments: list[str], environment: Mapping[str, str]) -> lis
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     milliseconds: list[float] = json.loads(done.stdout)
     return milliseconds
-
-
-@contextmanager
-def _display() -> Iterator[Mapping[str, str]]:
-    """The environment, with a display in it."""
-    if has_display():
-        yield os.environ
-        return
-    if shutil.which("Xvfb") is None:
-        raise SystemExit("live_tick: there is no display and no Xvfb; `apt install xvfb`, or run it on a desktop")
-    reader, writer = os.pipe()
-    # -displayfd finds a free display and says when it is ready; without -noreset the server starts over between two peers.
-    command = ["Xvfb", "-displayfd", str(writer), "-screen", "0", "1920x1080x24", "-nolisten", "tcp", "-noreset"]
-    with subprocess.Popen(command, pass_fds=[writer], stderr=subprocess.DEVNULL) as server:
-        os.close(writer)
-        try:
-            with open(reader, encoding="ascii") as pipe:
-                yield {**os.environ, "DISPLAY": f":{pipe.readline().strip()}"}
-        finally:
-            server.terminate()
 
 
 def _options() -> argparse.Namespace:

@@ -31,8 +31,7 @@ from livecnn.panels.feature_maps import FeatureMaps
 from livecnn.panels.neurons import Neurons
 from livecnn.panels.scores import Scores
 from livecnn.patch import Cropper
-from livecnn.plan import context_of
-from livecnn.run import CAMERA_BOX
+from livecnn.plan import CAMERA_BOX, context_of
 from livecnn.sources import SourceOptions, open_source
 from livecnn.tick import Observer
 from livecnn.types import Frame, Patch

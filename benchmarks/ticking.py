@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from livecnn import bundles, run  # before Qt: what OpenCV does to Qt's environment is undone in there
+from livecnn import bundles  # before Qt: what OpenCV does to Qt's environment is undone in there
 
 # isort: split
 from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
@@ -17,7 +17,7 @@ from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
 from livecnn.config import load_layout
 from livecnn.figure import Screen
 from livecnn.patch import Cropper
-from livecnn.plan import context_of
+from livecnn.plan import box_share, context_of
 from livecnn.reduce import Mosaic
 from livecnn.sources import SourceOptions, open_source
 from livecnn.tick import Observer
@@ -48,7 +48,7 @@ def content(count: int) -> tuple[Screen, list[Scene]]:
     bundle = bundles.load(layout.model)
     screen = Screen(layout, context_of(bundle), ["generic", "sorted", "overview"])
     source = open_source("demo", SourceOptions())
-    observer = Observer(bundle.module, Cropper(bundle.pipeline, run.box_share(layout, source)), torch.device("cpu"))
+    observer = Observer(bundle.module, Cropper(bundle.pipeline, box_share(layout, source)), torch.device("cpu"))
     observer.watch(screen.reducers)
     scenes = []
     with source, observer as observe:

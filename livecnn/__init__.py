@@ -1,6 +1,8 @@
 """See a convolutional network think: a live view of its activations while the input changes.
 
-    with livecnn.Probe(model, ["conv1", "fc1"]) as probe:  # any torch.nn.Module; hooks live exactly as long as the with
+    livecnn.watch(model)  # any torch.nn.Module at work: camera, feature maps, neurons, prediction, in a window
+
+    with livecnn.Probe(model, ["conv1", "fc1"]) as probe:  # hooks live exactly as long as the with
         scores, activations = probe(x)
 
     model = livecnn.load("lenet-mnist")  # .module, .classes, .prepare(rgb) -> the network's input
@@ -26,7 +28,8 @@ from livecnn.errors import (
 
 if TYPE_CHECKING:
     from livecnn.bundles import load
-    from livecnn.probe import Probe
+    from livecnn.probe import Probe, layers_of
+    from livecnn.watching import watch
 
 __version__ = "0.1.0"
 
@@ -41,10 +44,17 @@ __all__ = [
     "SystemLibraryError",
     "UsageError",
     "__version__",
+    "layers_of",
     "load",
+    "watch",
 ]
 
-_HOMES = {"Probe": "livecnn.probe", "load": "livecnn.bundles"}
+_HOMES = {
+    "Probe": "livecnn.probe",
+    "layers_of": "livecnn.probe",
+    "load": "livecnn.bundles",
+    "watch": "livecnn.watching",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import cached_property, partial
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import torch
@@ -19,12 +19,20 @@ from torch import nn
 
 from livecnn import inputs, paths, registry, usercode, weights, yamlfile
 from livecnn.errors import ModelError, OutputError, UsageError, nearest
+from livecnn.inputs._called import Called
+from livecnn.probe import function_shapes, scores_of, survey
 from livecnn.types import Image
 from livecnn.validation import Misfit, Problem, explain, report
 from livecnn.yamlfile import Document
 
+T = TypeVar("T")
+
 CARD = "model.yaml"
 WEIGHTS = "weights.safetensors"
+INPUT_HINT = (
+    "give the network an attribute `input`, as in model.yaml, or call livecnn.watch(…, input=…) with "
+    "{'kind': 'plain', 'size': [32, 32], 'channels': 3} or a function from uint8 (H, W, 3) to its tensor"
+)
 
 # By channels: what networks trained on ImageNet expect (https://docs.pytorch.org/vision/stable/models.html), and MNIST's size.
 _USUAL_INPUT: dict[int, dict[str, Any]] = {
@@ -78,7 +86,7 @@ class ModelCard(_Section):
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A network ready to be looked at: in evaluation mode, its parameters without gradients.
+    """A network ready to be looked at: in evaluation mode, and, unless it is `of_module`, its parameters without gradients.
 
     classes: names in the order of the scores.  pipeline: from a shot to its input.  card: None for a network from code.
     """
@@ -96,16 +104,34 @@ class Bundle:
             raise UsageError(f"prepare: found {found}; a NumPy array of uint8 (H, W, 3) is needed")
         return self.pipeline(rgb).tensor
 
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Output shape (1, …) of every layer by its name in `named_modules`, in the order of their definition.
+    def shapes(self, wanted: Iterable[str] = ()) -> dict[str, tuple[int, ...]]:
+        """Output shape (1, …) of every layer by its name (see `livecnn.Probe`), in the order in which they finish.
 
-        Layers that did not run, or gave something else than a tensor with a batch axis, are left out. Raises ModelError.
+        Functions are among them only if one of the layers `wanted` is no module: finding them takes another pass. Layers that
+        did not run, or gave something else than tensors with a batch axis, are left out. Raises ModelError.
         """
-        return {name: shape for name, shape in self._outputs.items() if name}
+        modules = self._survey[1]
+        return modules if all(layer in modules for layer in wanted) else {**modules, **self._functions}
 
     @cached_property
-    def _outputs(self) -> dict[str, tuple[int, ...]]:
-        return _output_shapes(self.module, self.pipeline.shape, self.name)
+    def _survey(self) -> tuple[Any, dict[str, tuple[int, ...]]]:
+        return self._with_blank(survey)
+
+    @cached_property
+    def _functions(self) -> dict[str, tuple[int, ...]]:
+        return self._with_blank(function_shapes)
+
+    def _with_blank(self, look: Callable[[nn.Module, torch.Tensor], T]) -> T:
+        """What there is to see in a pass of a picture of zeros."""
+        shape = self.pipeline.shape
+        tensor = next(self.module.parameters(), torch.empty(0))
+        try:
+            return look(self.module, torch.zeros(1, *shape, device=tensor.device))
+        except Exception as error:  # whatever a network raises when its input does not suit it
+            size = "x".join(map(str, shape))
+            reason = str(error).partition("\n")[0]
+            told = f"{self.name}: a picture of {size} does not go through: {type(error).__name__}: {reason}"
+            raise ModelError(f"{told}; {INPUT_HINT}" if self.card is None else told) from error
 
 
 def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
@@ -123,7 +149,7 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
             raise ModelError(
                 f"{name}: this would run Python code of yours or of others; allowed with --allow-code, if you trust it"
             )
-        bundle = _from_code(name)
+        bundle = of_module(usercode.build(name).requires_grad_(False), name)
     else:
         allowed = [*known, "FOLDER", "package.module:factory"]
         raise ModelError(f"{name}: neither a model that is at hand nor a bundle's folder; {nearest(name, allowed)}")
@@ -160,20 +186,42 @@ def _read(folder: Path) -> Bundle:
         raise report(document, [Problem(("architecture",), str(error))]) from error
     path = _weights_path(folder, card.weights)
     weights.fill(network, weights.read(path), path)
-    return Bundle(card.name, _at_rest(network), card.classes, pipeline, card)
+    return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card)
 
 
-def _from_code(spec: str) -> Bundle:
-    """A network that may say, as attributes, what a card says: `classes`, and `input` as in model.yaml."""
-    network = _at_rest(usercode.build(spec))
-    chosen = _declared(network, "input") or _usual_input(spec, network)
+def of_module(
+    module: nn.Module,
+    name: str | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    input: Mapping[str, Any] | Callable[[Image], torch.Tensor] | None = None,
+) -> Bundle:
+    """A bundle of any network, which may say as attributes what a card says: `classes`, and `input` as in model.yaml.
+
+    name: by default that of its class.  classes: None means that attribute, else numbers.  input: as in model.yaml, or a function
+    from a shot, uint8 (H, W, 3) RGB, to the network's input (1, …); None means that attribute, else what is usual for so many
+    channels. The network is put into evaluation mode. Raises ModelError.
+    """
+    name = name or type(module).__name__
+    pipeline = _pipeline_of(name, module, _declared(module, "input") if input is None else input)
+    known = _declared(module, "classes") if classes is None else classes
+    if known is not None and (not isinstance(known, Sequence) or isinstance(known, str)):
+        raise ModelError(f"{name}: its `classes` are a {type(known).__name__}; a list of names is needed")
+    bundle = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline)
+    if known is None:
+        bundle = replace(bundle, classes=tuple(map(str, range((*_scores_shape(bundle), 0)[1]))))
+    _check_scores(bundle)
+    return bundle
+
+
+def _pipeline_of(name: str, module: nn.Module, chosen: Any) -> inputs.Pipeline:
+    if chosen is None:
+        chosen = _usual_input(name, module)
+    if callable(chosen):
+        return Called.of(chosen)
     if not isinstance(chosen, Mapping):
-        raise ModelError(f"{spec}: its `input` is a {type(chosen).__name__}; a dict is needed, as in model.yaml")
-    pipeline = _pipeline(Document({"input": chosen}, Path(spec), {}, error=ModelError))
-    classes = _declared(network, "classes") or range(_output_shapes(network, pipeline.shape, spec).get("", (1, 0))[1])
-    if not isinstance(classes, Sequence) or isinstance(classes, str):
-        raise ModelError(f"{spec}: its `classes` are a {type(classes).__name__}; a list of names is needed")
-    return Bundle(spec, network, tuple(map(str, classes)), pipeline)
+        raise ModelError(f"{name}: its `input` is a {type(chosen).__name__}; a dict is needed, as in model.yaml, or a function")
+    return _pipeline(Document({"input": dict(chosen)}, Path(name), {}, error=ModelError))
 
 
 def _declared(network: nn.Module, name: str) -> Any:
@@ -181,16 +229,12 @@ def _declared(network: nn.Module, name: str) -> Any:
     return None if isinstance(value, nn.Module) else value  # a layer may well be called `input`
 
 
-def _at_rest(network: nn.Module) -> nn.Module:
-    return network.eval().requires_grad_(False)
-
-
-def _usual_input(spec: str, network: nn.Module) -> dict[str, Any]:
+def _usual_input(name: str, network: nn.Module) -> dict[str, Any]:
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     channels = first.in_channels if first else 0
     if channels not in _USUAL_INPUT:
         found = f"its first convolution takes {channels} channels" if first else "it has no convolution"
-        raise ModelError(f"{spec}: {found}, so its input is unknown; give the network an attribute `input`, as in model.yaml")
+        raise ModelError(f"{name}: {found}, so its input is unknown; {INPUT_HINT}")
     return _USUAL_INPUT[channels]
 
 
@@ -228,35 +272,18 @@ def _weights_path(folder: Path, card: Weights) -> Path:
     return path
 
 
-def _output_shapes(network: nn.Module, shape: tuple[int, int, int], name: str) -> dict[str, tuple[int, ...]]:
-    """Shapes of what every layer gives for one picture of zeros, the whole network's under ""."""
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def note(layer: str, _module: nn.Module, _inputs: object, output: object) -> None:
-        if isinstance(output, torch.Tensor) and output.ndim >= 2:
-            shapes[layer] = tuple(output.shape)
-
-    tensor = next(network.parameters(), torch.empty(0))
-    with ExitStack() as hooks:
-        for layer, module in network.named_modules():
-            hooks.callback(module.register_forward_hook(partial(note, layer)).remove)
-        try:
-            with torch.no_grad():
-                network(torch.zeros(1, *shape, device=tensor.device))
-        except Exception as error:  # whatever a network raises when its input does not suit it
-            size = "x".join(map(str, shape))
-            reason = str(error).partition("\n")[0]
-            raise ModelError(f"{name}: a picture of {size} does not go through: {type(error).__name__}: {reason}") from error
-    return {layer: shapes[layer] for layer, _ in network.named_modules() if layer in shapes}
+def _scores_shape(bundle: Bundle) -> tuple[int, ...]:
+    output = bundle._survey[0]
+    try:
+        return tuple(scores_of(output).shape)
+    except ModelError as error:
+        raise ModelError(f"{bundle.name}: {error}") from error
 
 
 def _check_scores(bundle: Bundle) -> None:
-    found = bundle._outputs.get("")
-    if found != (1, len(bundle.classes)):
-        told = f"scores of shape {found}" if found else "something else than a tensor (1, classes)"
-        raise ModelError(
-            f"{bundle.name}: the network gives {told}; (1, {len(bundle.classes)}) is needed for {len(bundle.classes)} classes"
-        )
+    found, count = _scores_shape(bundle), len(bundle.classes)
+    if found != (1, count):
+        raise ModelError(f"{bundle.name}: the network gives scores of shape {found}; (1, {count}) is needed for {count} classes")
 
 
 def _replace(contents: Mapping[Path, bytes]) -> None:

@@ -1,12 +1,13 @@
-"""The capture thread: reads a source at its pace and publishes the newest frame."""
+"""The capture: reads a source in a thread, publishes the newest frame, and connects a device again that was lost."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from threading import Event, Thread
+from threading import Condition, Thread
 from types import TracebackType
+
+import numpy as np
 
 from livecnn import _cv2  # noqa: F401  imutils imports OpenCV, too: the settings come first
 
@@ -14,48 +15,61 @@ from livecnn import _cv2  # noqa: F401  imutils imports OpenCV, too: the setting
 from imutils.video import WebcamVideoStream
 
 from livecnn.errors import SourceError
+from livecnn.reader import Reader
 from livecnn.slot import Slot
 from livecnn.sources import Source
-from livecnn.types import Frame, SourceStatus
+from livecnn.supervision import Patience, Supervision
+from livecnn.types import Frame, Image, SourceStatus
 
-PATIENCE = 5.0  # seconds that `stop` waits for a driver that does not return
+PATIENCE = 4.0  # seconds that `stop` waits, all in all, for drivers that do not return
+SAMPLE = 16  # of how many rows and columns one is compared before all are
 
 
 class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
-    """imutils' webcam thread for every source: newest frame only, never None, paced, and with an end that can be told.
+    """imutils' webcam thread for every source: newest frame only, never None, paced, supervised, with an end that can be told.
 
-    The caller opens the source (macOS wants cameras opened on the main thread); from `start` on it belongs to the
+    The caller opens the source (macOS wants cameras opened on the main thread); from `start` on it belongs to a reader
     thread, which closes it in the end. `slot` holds the newest frame; it is closed when no more will come.
 
     A source with an interval is shown at its own pace and, unless `once`, again and again. Times of frames are
     `time.monotonic()`, of when they were taken or, with an interval, shown.
+
+    A supervised source that is lost is connected again for ever, each time through a fresh source and reader; `seq` goes on
+    counting, gaps are still frames that the source dropped. Its driver may hang in any call: the thread of `update`, which
+    supervises, never makes one.
     """
 
-    def __init__(self, source: Source, *, once: bool = False) -> None:
+    def __init__(self, source: Source, *, once: bool = False, patience: Patience | None = None) -> None:
         # Not the base class's __init__, which opens a camera itself, checks nothing and cannot give it back.
         self.source = source
         self.once = once
         self.slot: Slot[Frame] = Slot()
         self.error: Exception | None = None
         self.held = False  # True: the source is read on, but the slot keeps its frame
-        self._halt = Event()
-        self._thread = Thread(target=self.update, name=f"capture {source.name}", daemon=True)
+        self._patience = patience or Patience()
+        self._changed = Condition()  # guards all that follows
+        self._supervision: Supervision | None = None
+        self._readers: list[Reader] = []  # the last one is in charge; those before it may still hang in their driver
+        self._given = False  # has this source given a frame?
+        self._newest: Image | None = None
+        self._seq = 0  # of the next frame
+        self._offset: int | None = None  # from the numbers of the reader in charge to ours; None before its first frame
+        self._stop_by: float | None = None
+        self._thread = Thread(target=self.update, name="capture", daemon=True)
 
     def start(self) -> Capture:
         """Begin to read. Once only: a second call does nothing."""
-        if self._thread.ident is None:
-            self._thread.start()
+        with self._changed:
+            if self._thread.ident is None and self._stop_by is None:
+                self._take_up(self.source)
+                self._thread.start()
         return self
 
     def update(self) -> None:
-        """The thread: whatever happens, the reason is kept, the source closed and every reader of the slot woken."""
-        try:
-            self._publish()
-        except Exception as error:
-            self.error = error
-        finally:
-            self.source.close()
-            self.slot.close()
+        """The supervising thread: sleeps until there is something to do, at most once in some seconds while all is well."""
+        with self._changed:
+            while self._stop_by is None:
+                self._changed.wait(self._supervise())
 
     def read(self) -> Frame:
         """The newest frame; waits for the first one. Raises SourceError if the source failed, or ended without a frame."""
@@ -66,59 +80,130 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
             raise SourceError(f"{self.source.name}: ended without a picture")
         return frame
 
+    def switch(self, source: Source) -> None:
+        """Go over to another source, which the caller has opened, also when the one before has ended, failed or is lost.
+
+        From any thread. No frame of the one before is published any more; its own thread closes it. A held picture is let go.
+        """
+        with self._changed:
+            before, self.source = self.source, source
+            if self._stop_by is not None:
+                source.close()
+            elif self._thread.ident is None:
+                before.close()
+            else:
+                self._readers[-1].leave()
+                self.slot.reopen()
+                self._take_up(source)
+                self._changed.notify_all()
+
     def stop(self) -> None:
-        """End the thread and give the source back, also while a read hangs: then the thread is left to itself. Idempotent."""
-        self._halt.set()
-        if self._thread.ident is None:
-            self.source.close()
-        else:
-            self._thread.join(PATIENCE)
-        self.slot.close()
+        """End the threads and give the source back; a thread that hangs in a driver is left to itself. Idempotent."""
+        with self._changed:
+            if self._stop_by is None:
+                self._stop_by = time.monotonic() + PATIENCE
+            if self._thread.ident is None:
+                self.source.close()
+                self.slot.close()
+                return
+            for reader in self._readers:
+                reader.leave()
+            self.slot.close()
+            self._changed.notify_all()
+        threads: list[Thread | Reader] = [self._thread, *self._readers]
+        for thread in threads:
+            thread.join(max(0.0, self._stop_by - time.monotonic()))
 
     def status(self) -> SourceStatus:
-        """State "live", "ended", "failed" (never gave a frame) or "lost" (gave some, then failed), with the reason as note."""
-        name = self.source.name
-        if self.error is not None:
-            return SourceStatus("lost" if self.slot.get()[0] else "failed", name, str(self.error))
-        return SourceStatus("ended" if self.slot.closed else "live", name, self.source.note)
+        """State "live", "ended", "failed" (never gave a frame) or "lost" (gave some, then failed), with the reason as note.
 
-    def _publish(self) -> None:
-        interval = self.source.interval
-        due = time.monotonic()
-        for frame in self._frames():
-            if interval is None:
-                self._put(frame)
-                continue
+        A supervised source may also be "stale" or "frozen", and one that is lost is being connected again.
+        """
+        with self._changed:
+            name, supervision = self.source.name, self._supervision
+            reconnects = supervision.reconnects if supervision else 0
+            if self.error is not None:
+                return SourceStatus("lost" if self._given else "failed", name, str(self.error), reconnects)
+            if self.slot.closed or supervision is None:
+                return SourceStatus("ended" if self.slot.closed else "live", name, self.source.note, reconnects)
             now = time.monotonic()
-            if now > due + interval:
-                due = now  # decoding fell behind: go on from here instead of racing after the clock
-            if self._halt.wait(due - now):
-                return
-            self._put(replace(frame, time=time.monotonic()))
-            due += interval
-        if interval is not None:
-            self._halt.wait(due - time.monotonic())  # the last picture, too, has its time
+            return SourceStatus(supervision.state(now), name, supervision.note(now) or self.source.note, reconnects)
 
-    def _put(self, frame: Frame) -> None:
-        if not self.held or self.slot.get()[1] is None:  # there has to be a picture to hold
-            self.slot.put(frame)
+    def _take_up(self, source: Source) -> None:
+        """Everything starts afresh with this open source."""
+        self.error, self.held, self._given, self._newest = None, False, False, None
+        self._supervision = None
+        if source.supervised:
+            self._supervision = Supervision(self._patience, time.monotonic(), may_stand_still=source.may_stand_still)
+        self._connect(source, is_open=True)
 
-    def _frames(self) -> Iterator[Frame]:
-        """The source in order; one with a pace of its own starts over at its end, unless `once` or there is nothing in it."""
-        empty = True
-        while not self._halt.is_set():
-            frame = self.source.read()
-            if frame is not None:
-                empty = False
-                yield frame
-            elif self.once or empty or self.source.interval is None:
+    def _connect(self, source: Source, *, is_open: bool) -> None:
+        self.source, self._offset = source, None
+        reader = Reader(source, self._take, self._over, once=self.once, is_open=is_open)
+        self._readers = [*(each for each in self._readers if each.alive), reader]
+        reader.start()
+
+    def _supervise(self) -> float | None:
+        """Do what is due; returns the seconds until there is something to do again, None: only when something happens."""
+        supervision = self._supervision
+        if supervision is None or self.slot.closed:
+            return None
+        try:
+            step = supervision.step(time.monotonic())
+            if step == "connect":
+                self._connect(self.source.again(), is_open=False)
+            elif step == "leave":
+                self._readers[-1].leave()
+                if not self._given:
+                    raise SourceError(f"{self.source.name}: no picture within {self._patience.lost:g} s")
+        except Exception as error:
+            self._end(error)
+        return max(0.0, supervision.deadline - time.monotonic())
+
+    def _take(self, reader: Reader, frame: Frame) -> None:
+        """On the reader's thread: publish its frame, unless it has been left."""
+        same = self._supervision is not None and _same(self._newest, frame.image)
+        with self._changed:
+            if reader.left:
                 return
+            if self._supervision is not None:
+                expected = self._supervision.deadline
+                self._supervision.frame(time.monotonic(), same)
+                if self._supervision.deadline < expected:
+                    self._changed.notify_all()
+            if self._offset is None:
+                self._offset = self._seq - frame.seq
+            frame = replace(frame, seq=frame.seq + self._offset)
+            self._seq, self._newest, self._given = frame.seq + 1, frame.image, True
+            if not self.held or self.slot.get()[1] is None:  # there has to be a picture to hold
+                self.slot.put(frame)
+
+    def _over(self, reader: Reader, error: Exception | None) -> None:
+        """On the reader's thread: it will give no more."""
+        with self._changed:
+            if reader.left:
+                return
+            if self._supervision is not None and self._given and isinstance(error, (SourceError, OSError)):
+                reason = str(error).rpartition(f"{self.source.name}: ")[2].removeprefix("lost: ")
+                self._supervision.failed(time.monotonic(), reason)
+                self._changed.notify_all()
             else:
-                self.source.rewind()
-                empty = True
+                self._end(error)
+
+    def _end(self, error: Exception | None) -> None:
+        self.error = error
+        self.slot.close()
 
     def __enter__(self) -> Capture:
         return self.start()
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
+
+
+def _same(before: Image | None, image: Image) -> bool:
+    """Are two pictures equal, bit for bit? A few pixels tell it of nearly all that are not."""
+    if before is None:
+        return False
+    part = slice(None, None, SAMPLE)
+    return np.array_equal(before[part, part], image[part, part]) and np.array_equal(before, image)

@@ -117,6 +117,10 @@ class Layout(_Section):
         return self
 
     @property
+    def from_file(self) -> bool:
+        return self._document is not None
+
+    @property
     def path(self) -> Path:
         """The file that it was read from; its name, for one that was made in Python."""
         return self._document.path if self._document else Path(self.name)

@@ -1,17 +1,20 @@
-"""What the keys do. Knows the loop and the screen, not the window's toolkit; a host adds what only a window can do."""
+"""What keys and the mouse do. Knows the loop and the screen, not the window's toolkit; a host adds what only a window can do."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Protocol
 
 from livecnn.config import Layout
+from livecnn.desk import Desk
 from livecnn.errors import LivecnnError
 from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
+from livecnn.film import Film
 from livecnn.keys import ACTIONS
 from livecnn.live import Live
 from livecnn.outputs import free_path, write_png
+from livecnn.plan import Plan, box_share
+from livecnn.reload import Watch
 
 BOX_STEP = 0.05
 
@@ -22,17 +25,21 @@ class Host(Protocol):
     def redraw(self) -> None:
         """Draw the still picture anew, then everything."""
 
+    def resize(self, width: int, height: int) -> None: ...
+
     def toggle_fullscreen(self) -> None: ...
 
     def quit(self) -> None: ...
 
 
 class Controls:
-    """One method per action of the table in keys.py. `views` are the layouts that the key v walks through."""
+    """One method per action of the table in keys.py, the mouse, and `poll` for what comes by itself. film: of the key r."""
 
-    def __init__(self, live: Live, screen: Screen, host: Host, views: list[Layout], snapshots: Path) -> None:
-        self._live, self._screen, self._host = live, screen, host
-        self._views, self._snapshots = views, snapshots
+    def __init__(self, live: Live, screen: Screen, host: Host, plan: Plan, film: Film) -> None:
+        self._live, self._screen, self._host, self._film = live, screen, host, film
+        self._plan = plan
+        self._desk = Desk(live, lambda source: box_share(self._plan.layout, source))
+        self._watch = Watch(plan.files)
         self._sorted_by: int | None = None
 
     def press(self, key: str | None) -> None:
@@ -44,11 +51,50 @@ class Controls:
         elif action is not None:
             getattr(self, action)()
 
-    def click(self, x: float, y: float) -> None:
-        """A click at device pixels from the top left: on a view's name it opens the view."""
+    def poll(self) -> None:
+        """What has happened meanwhile: a layout was saved, another source has opened, a film is finished. Asked often."""
+        news = self._desk.poll() or self._film.news()
+        if news:
+            self._screen.say(news)
+        self._screen.recording = self._film.since  # a full disk ends a film, too
+        if self._watch.changed():
+            self._reread()
+
+    def close(self) -> None:
+        """Give back what was opened here."""
+        self._desk.close()
+
+    def point(self, x: float, y: float, *, right: bool = False) -> None:
+        """A button goes down at device pixels from the top left: on a view's name it opens the view, on the pad it draws.
+
+        right: it is the right one, which erases.
+        """
         for place, name in self._screen.header.tabs:
             if place.contains(x, y):
-                self.show_view(next(view for view in self._views if view.name == name))
+                self.show_view(next(view for view in self._plan.views if view.name == name))
+                return
+        place_in_frame = self._screen.frame_at(x, y)
+        if self._desk.pad is not None and place_in_frame is not None:
+            self._desk.pad.press(*place_in_frame, erase=right)
+
+    def drag(self, x: float, y: float) -> None:
+        """The mouse moves, whether or not a button is down."""
+        if self._desk.pad is not None:
+            place = self._screen.frame_at(x, y)
+            if place is None:
+                self._desk.pad.release()  # else coming back elsewhere would draw a line
+            else:
+                self._desk.pad.move(*place)
+
+    def lift(self) -> None:
+        """The button goes up."""
+        if self._desk.pad is not None:
+            self._desk.pad.release()
+
+    def turn(self, steps: float) -> None:
+        """The wheel turns, away from the user where steps > 0."""
+        if self._desk.pad is not None:
+            self._screen.say(f"pen: {self._desk.pad.thicker(1 if steps > 0 else -1)} pixels", 1.5)
 
     def freeze(self) -> None:
         self._live.freeze(not self._live.frozen)
@@ -66,12 +112,13 @@ class Controls:
             self._screen.say("nothing to sort: this view shows no neurons with weights to the classes")
 
     def next_view(self) -> None:
-        if len(self._views) < 2:
+        views = self._plan.views
+        if len(views) < 2:
             self._screen.say("this layout names no other views")
             return
-        names = [view.name for view in self._views]
+        names = [view.name for view in views]
         here = names.index(self._screen.layout.name) if self._screen.layout.name in names else -1
-        self.show_view(self._views[(here + 1) % len(names)])
+        self.show_view(views[(here + 1) % len(names)])
 
     def show_view(self, layout: Layout) -> None:
         self._screen.open(layout)
@@ -80,15 +127,19 @@ class Controls:
         self._changed()
 
     def next_colormap(self) -> None:
-        maps = [drawer for drawer in self._screen.drawers.values() if hasattr(drawer, "colormap")]
-        if not maps:
+        shown = {drawer.colormap for drawer in self._screen.drawers.values() if hasattr(drawer, "colormap")}
+        if not shown:
             self._screen.say("this view shows no maps")
             return
-        name = COLORMAPS[(COLORMAPS.index(maps[0].colormap) + 1) % len(COLORMAPS)]
-        for drawer in maps:
-            drawer.colormap = name
-        self._screen.say(f"colours: {name}", 1.5)
-        self._changed()
+        choices = (None, *COLORMAPS)
+        later = choices[choices.index(self._screen.colormap) + 1 :]
+        chosen = next((name for name in later if shown != {name}), None)
+        self._screen.colormap = chosen
+        self._screen.say(f"colours: {chosen or 'as the layout has them'}", 1.5)
+        if chosen is None:
+            self.show_view(self._screen.layout)
+        else:
+            self._changed()
 
     def grow_box(self) -> None:
         self._resize_box(BOX_STEP)
@@ -101,17 +152,40 @@ class Controls:
         self._screen.say(f"box: {100 * share:.0f} % of the picture's short side", 1.5)
         self._live.refresh()
 
+    def next_camera(self) -> None:
+        self._screen.say(self._desk.next_camera())
+
+    def pad(self) -> None:
+        self._screen.say(self._desk.toggle_pad())
+
+    def clear_pad(self) -> None:
+        if self._desk.pad is None:
+            self._screen.say("c clears the sheet that you draw on; key p brings it")
+        else:
+            self._desk.pad.clear()
+
     def mirror(self) -> None:
         self._live.mirrored = not self._live.mirrored
         self._live.refresh()
 
     def snapshot(self) -> None:
-        path = free_path(self._snapshots, ".png")
+        path = free_path(self._film.folder, ".png")
         try:
             write_png(path, self._screen.pixels())
             self._screen.say(f"saved {path}")
         except LivecnnError as error:
             self._screen.say(str(error))
+
+    def record(self) -> None:
+        try:
+            if self._film.since is None:
+                self._film.start()
+            else:
+                self._film.stop()
+        except LivecnnError as error:
+            self._screen.say(str(error))
+        self._screen.recording = self._film.since
+        self._live.refresh()
 
     def fullscreen(self) -> None:
         self._host.toggle_fullscreen()
@@ -123,6 +197,25 @@ class Controls:
 
     def quit(self) -> None:
         self._host.quit()
+
+    def _reread(self) -> None:
+        """The layout was saved: show it; while something is wrong with it, the old one stays and the window says what."""
+        before = self._plan.layout
+        try:
+            self._plan = plan = self._plan.reread()
+        except LivecnnError as error:
+            self._screen.banner(str(error))
+            return
+        self._watch.follow(plan.files)
+        self._screen.banner("")
+        self._screen.views = tuple(view.name for view in plan.views)
+        if plan.layout.box != before.box:
+            self._live.observer.cropper.share = box_share(plan.layout, self._live.capture.source)
+        if plan.layout.figure.size != before.figure.size:
+            self._host.resize(*plan.layout.figure.size)
+        here = next((view for view in plan.views if view.path == self._screen.layout.path), plan.layout)
+        self.show_view(here)
+        self._screen.say(f"{here.path.name}: read anew", 2.0)
 
     def _changed(self) -> None:
         """The panels want something else of the network, and the still picture is another."""

@@ -17,7 +17,7 @@ from livecnn.config import Layout
 from livecnn.drawer import Context, Drawer, card_patch, hexed
 from livecnn.geometry import Rect
 from livecnn.header import Header
-from livecnn.overlay import Help, Toast
+from livecnn.overlay import Banner, Help, RecMark, Toast
 from livecnn.panels.neurons import NeuronsDrawer
 from livecnn.pixels import Group, buffer_of
 from livecnn.reduce import Reducer
@@ -70,6 +70,9 @@ class Screen:
         self.context = context
         self.views = tuple(views)
         self.scene: Scene | None = None
+        self.toast, self.help = Toast(), Help()
+        self._banner, self._mark = Banner(), RecMark()
+        self._colormap: str | None = None
         self.failed: Callable[[BaseException], None] | None = None  # where there is a window
         width, height = layout.figure.size
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
@@ -85,15 +88,14 @@ class Screen:
         self.figure.canvas.mpl_connect("draw_event", self._complete)
 
     def open(self, layout: Layout) -> None:
-        """Show another layout on the same figure (its size stays); the figure then needs a full draw."""
+        """Show another layout on the same figure; the figure then needs a full draw. Its size and what lies over it stay."""
         self.layout = layout
         theme = THEMES[layout.figure.theme]
         self.context = replace(self.context, theme=theme)
         self.drawers: dict[str, Drawer] = {name: spec.drawer(name, self.context) for name, spec in layout.panels.items()}
         self.header = Header(theme, self.context.model, self.views, layout.name)
-        self.toast, self.help = Toast(theme), Help(theme)
         self.figure.set_facecolor(hexed(theme.background))
-        self._ground.picture = None
+        self.colormap = self._colormap
         self.lay_out()
 
     @property
@@ -120,8 +122,9 @@ class Screen:
             drawer.lay_out(card, metrics)
             self._still.members += [card_patch(card, height, self.context.theme, metrics, self.figure.dpi), *drawer.still]
             self.stage.members += drawer.live
-        for overlay in (self.toast, self.help):
-            overlay.lay_out(Rect(0, 0, width, height), metrics)
+        whole = Rect(0, 0, width, height)
+        for overlay, place in ((self._banner, area), (self.toast, whole), (self.help, whole), (self._mark, area)):
+            overlay.lay_out(place, metrics, self.context.theme)
             self.stage.members.append(overlay)
         self._ground.above.members = self.stage.members[1:]
         if self.scene is not None:
@@ -155,13 +158,49 @@ class Screen:
         panels = [drawer for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
         return next((panel.sorted_by for panel in panels if panel.sorted_by is not None), None)
 
+    @property
+    def colormap(self) -> str | None:
+        """The colours that the user chose for all maps, whatever the layout; None if nobody chose. Then a full draw is needed."""
+        return self._colormap
+
+    @colormap.setter
+    def colormap(self, name: str | None) -> None:
+        self._colormap = name
+        self._ground.picture = None
+        for drawer in self.drawers.values():
+            if name is not None and hasattr(drawer, "colormap"):
+                drawer.colormap = name
+
+    def frame_at(self, x: float, y: float) -> tuple[float, float] | None:
+        """The pixel of the frame that is on show at a device pixel (from the top left); None where there is no such picture."""
+        asked = (drawer.frame_at(x, y) for drawer in self.drawers.values() if hasattr(drawer, "frame_at"))
+        return next((found for found in asked if found is not None), None)
+
     def say(self, words: str, seconds: float = 4.0) -> None:
         """A message over the picture, for a moment."""
         self.toast.say(words, time.monotonic() + seconds)
 
+    def banner(self, words: str) -> None:
+        """A line along the top of the panels that stays; "" takes it away."""
+        self._banner.text = words
+
+    @property
+    def recording(self) -> float | None:
+        """When the recording that is told by a mark began, on the clock of `time.monotonic()`; None: no mark."""
+        return self._mark.since
+
+    @recording.setter
+    def recording(self, since: float | None) -> None:
+        self._mark.since = since
+
+    @property
+    def overlay_text(self) -> str:
+        """What is written over the panels: when it changes, the picture has to be drawn again."""
+        return "\n".join((self.toast.text, self._banner.text, self._mark.text))
+
     def pixels(self) -> Image:
-        """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB."""
-        return buffer_of(self.canvas.get_renderer())[:, :, :3].copy()
+        """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB, but for the mark of a recording."""
+        return self._mark.taken_off(buffer_of(self.canvas.get_renderer())[:, :, :3].copy())
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:

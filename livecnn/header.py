@@ -14,6 +14,7 @@ from livecnn.theme import Color, Metrics, Theme
 from livecnn.types import LoopStatus, Scene
 
 REFRESH_TICKS = 8  # as in the status panel
+BEHIND = 50.0  # milliseconds that the network may be behind the picture without its being told
 
 
 class Header:
@@ -98,16 +99,23 @@ class Fact(NamedTuple):
     weight: int
 
 
+def _ages(picture: float, network: float | None) -> str:
+    """The network's panels may show an older moment than the camera's does."""
+    behind = network is not None and network - picture > BEHIND
+    return f"picture {picture:.0f}, network {network:.0f}" if behind else f"picture {picture:.0f}"
+
+
 def header_facts(status: LoopStatus, theme: Theme) -> list[Fact]:
     """From left to right."""
     source = status.source
     state = "frozen" if status.frozen else source.name if source.state == "live" else f"{source.name}: {source.state}"
-    color = theme.accent if status.frozen else theme.good if source.state == "live" else theme.bad
+    colors = {"live": theme.good, "stale": theme.accent, "frozen": theme.accent, "ended": theme.muted}
+    color = theme.accent if status.frozen else colors.get(source.state, theme.bad)
     facts = [Fact(f"● {state}", color, 9)]
     if status.display_fps is not None:
         facts.append(Fact(f"{status.display_fps:.0f} fps", theme.muted, 3))
     if status.model_ms is not None:
         facts.append(Fact(f"model {status.model_ms:.1f} ms", theme.muted, 2))
     if status.picture_age is not None:
-        facts.append(Fact(f"picture {status.picture_age:.0f} ms old", theme.muted, 1))
+        facts.append(Fact(f"{_ages(status.picture_age, status.model_age)} ms old", theme.muted, 1))
     return [*facts, Fact("h  help", theme.muted, 4)]

@@ -8,27 +8,30 @@ never lets old frames pile up.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from threading import Event, Thread
 from types import TracebackType
 
 from livecnn.capture import Capture
 from livecnn.slot import Slot
+from livecnn.sources import Source
 from livecnn.stats import Stats
 from livecnn.tick import Observer
-from livecnn.types import Frame, Scene, Tick
+from livecnn.types import Frame, Scene, SourceStatus, Tick
 
 # A frame whose pass through the network will be ready within this time is shown together with it; a slower network is not
 # waited for. Seconds.
 PATIENCE = 0.012
+LAST_PASS = 5.0  # seconds that the end waits for a pass through the network
 
 
 class ModelLoop:
-    """The model thread: newest frame in, newest tick out."""
+    """The model thread: newest frame in, newest tick out. passed: told of every tick, on this thread."""
 
-    def __init__(self, observer: Observer, frames: Slot[Frame]) -> None:
+    def __init__(self, observer: Observer, frames: Slot[Frame], passed: Callable[[Tick], None]) -> None:
         self.ticks: Slot[Tick] = Slot()
         self.error: Exception | None = None
-        self._observer, self._frames = observer, frames
+        self._observer, self._frames, self._passed = observer, frames, passed
         self._halt = Event()
         self._thread = Thread(target=self._run, name="model", daemon=True)
 
@@ -36,10 +39,10 @@ class ModelLoop:
         self._thread.start()
 
     def stop(self) -> None:
-        """Idempotent; a pass that is under way is waited for. Call after the capture stopped, which wakes this thread."""
+        """Idempotent; a pass that is under way is waited for, within reason. The capture is to be stopped first: it wakes us."""
         self._halt.set()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(LAST_PASS)
 
     def _run(self) -> None:
         seen = 0
@@ -50,7 +53,9 @@ class ModelLoop:
                     if frame is None or version == seen:
                         return  # the capture has ended, and its last frame is done
                     seen = version
-                    self.ticks.put(observe(frame))
+                    tick = observe(frame)
+                    self._passed(tick)
+                    self.ticks.put(tick)
         except Exception as error:
             self.error = error
         finally:
@@ -58,14 +63,20 @@ class ModelLoop:
 
 
 class Live:
-    """Runs the first two loops and tells the third one when there is something new to show. Use it in a `with`."""
+    """Runs the first two loops and tells the third one when there is something new to show. Use it in a `with`.
 
-    def __init__(self, capture: Capture, observer: Observer, stats: Stats) -> None:
+    passed: told of every pass through the network, on the model thread.
+    """
+
+    def __init__(
+        self, capture: Capture, observer: Observer, stats: Stats, passed: Callable[[Tick], None] = lambda _: None
+    ) -> None:
         self.capture, self.observer, self.stats = capture, observer, stats
         self.mirrored = capture.source.mirrored
-        self._model = ModelLoop(observer, capture.slot)
+        self._model = ModelLoop(observer, capture.slot, passed)
         self._tick_version = 0
         self._shown_seq = -1
+        self._shown_status: SourceStatus | None = None
 
     def __enter__(self) -> Live:
         self.capture.start()
@@ -84,6 +95,12 @@ class Live:
         """Keep the picture, or go on; the source is drained either way, so that going on shows the present."""
         self.capture.held = frozen
 
+    def switch(self, source: Source) -> None:
+        """Go over to another source, already open; the present one is closed."""
+        self.mirrored = source.mirrored
+        self.freeze(False)
+        self.capture.switch(source)
+
     def refresh(self) -> None:
         """Pass the newest frame through the network once more: something that the panels ask of it has changed."""
         self.capture.slot.repeat()
@@ -91,7 +108,7 @@ class Live:
     def ready(self) -> bool:
         """Is there anything new to show? Raises what ended one of the loops."""
         version, tick = self._model.ticks.get()
-        if tick is not None and version != self._tick_version:
+        if tick is not None and (version != self._tick_version or self._fares_otherwise()):
             return True
         for error in (self.capture.error, self._model.error):
             if error is not None:
@@ -100,6 +117,11 @@ class Live:
         if frame is None and self.capture.slot.closed:
             self.capture.read()  # raises: it ended without a picture
         return tick is not None and frame is not None and frame.seq > self._shown_seq and _waited(frame)
+
+    def _fares_otherwise(self) -> bool:
+        """Something else is to be told of the source than what is on screen."""
+        status = self.capture.status()
+        return status != self._shown_status and status.state != "ended"
 
     @property
     def over(self) -> bool:
@@ -118,7 +140,8 @@ class Live:
         assert newest is not None
         frame = newest if _waited(newest) or tick.frame.seq < self._shown_seq else tick.frame
         self._shown_seq = frame.seq
-        return Scene(frame, tick, self.stats.status(self.capture.status(), frozen=self.frozen, mirrored=self.mirrored))
+        self._shown_status = self.capture.status()
+        return Scene(frame, tick, self.stats.status(self._shown_status, frozen=self.frozen, mirrored=self.mirrored))
 
 
 def _waited(frame: Frame) -> bool:

@@ -9,7 +9,7 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -37,16 +37,25 @@ def cannot_write(path: Path, error: OSError) -> OutputError:
     return OutputError(f"{path}: cannot be written: {reason}")
 
 
-def free_path(folder: Path, suffix: str) -> Path:
-    """A name made of the time of day that no file has yet, e.g. livecnn-20260131-142355.png."""
+def unfinished(path: Path) -> Path:
+    """What a file is called until it is complete: NAME.part.SUFFIX, so that viewers open it."""
+    return path.with_name(f"{path.stem}.part{path.suffix}")
+
+
+def free_path(folder: Path, suffix: str, taken: Collection[Path] = ()) -> Path:
+    """A name made of the time of day that no file has yet, finished or not, e.g. livecnn-20260131-142355.png.
+
+    taken: what is about to be written, and no candidate either.
+    """
     stem = time.strftime("livecnn-%Y%m%d-%H%M%S")
     names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
-    return next(path for name in names if not (path := folder / f"{name}{suffix}").exists())
+    paths = (folder / f"{name}{suffix}" for name in names)
+    return next(path for path in paths if path not in taken and not path.exists() and not unfinished(path).exists())
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """The whole file or none. Raises OutputError."""
-    part = path.with_name(path.name + ".part")
+    part = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         part.write_bytes(data)

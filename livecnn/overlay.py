@@ -1,4 +1,4 @@
-"""What lies over the panels: a message for a moment, and the list of keys."""
+"""What lies over the panels: a message for a moment or for longer, the mark of a recording, and the list of keys."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 from livecnn.geometry import Rect
 from livecnn.keys import KEYS
-from livecnn.pixels import Fills, Label, LiveArtist, text_width
-from livecnn.theme import Metrics, Theme
+from livecnn.pixels import Fills, Label, LiveArtist, Spot, buffer_of, spot_of, text_width
+from livecnn.theme import THEMES, Metrics, Theme
 from livecnn.types import Image
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
+
+MARK = 130  # the banner leaves so much of its right end to the mark, in pixels at 1280x720
 
 
 def framed(rect: Rect, theme: Theme, line: int) -> list[tuple[Rect, tuple[int, int, int]]]:
@@ -20,36 +22,51 @@ def framed(rect: Rect, theme: Theme, line: int) -> list[tuple[Rect, tuple[int, i
     return [(rect, theme.accent), (rect.inset(line, line, line, line), theme.card)]
 
 
-class Toast(LiveArtist):
+class Overlay(LiveArtist):
+    """Lies over the panels and outlives them: its theme, which may change with the layout, comes when it is laid out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ground = Fills()
+        self._area, self._metrics, self._theme = Rect(0, 0, 1, 1), Metrics(1.0), THEMES["dark"]
+
+    def lay_out(self, area: Rect, metrics: Metrics, theme: Theme) -> None:
+        self._area, self._metrics, self._theme = area, metrics, theme
+        self.arrange()
+
+    def arrange(self) -> None:
+        """Place everything inside the area."""
+
+    def wipe(self, buffer: Image, still: Image) -> None:
+        self._ground.wipe(buffer, still)
+
+
+class Toast(Overlay):
     """One line near the bottom, until its time has come."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._theme = theme
         self._until = 0.0
-        self._ground, self._label = Fills(), Label(theme.text, align="center")
-        self._area, self._metrics = Rect(0, 0, 1, 1), Metrics(1.0)
+        self._label = Label(self._theme.text, align="center")
 
     def say(self, words: str, until: float) -> None:
         """until: on the clock of `time.monotonic()`."""
         self._label.text, self._until = words, until
-        self.lay_out(self._area, self._metrics)
+        self.arrange()
 
     @property
     def text(self) -> str:
         """The message on show, "" if none is."""
         return self._label.text if time.monotonic() < self._until else ""
 
-    def lay_out(self, area: Rect, metrics: Metrics) -> None:
-        self._area, self._metrics = area, metrics
+    def arrange(self) -> None:
+        area, metrics = self._area, self._metrics
         size, pad = metrics.px(17), metrics.px(14)
         width = min(area.w, text_width(self._label.text, size) + 2 * pad)
         box = Rect(area.x + (area.w - width) // 2, area.y + area.h - metrics.px(64), width, metrics.px(40))
         self._ground.rectangles = framed(box, self._theme, metrics.px(1.5))
+        self._label.color = self._theme.text
         self._label.place(box.x + box.w // 2, box.y + box.h // 2 + round(size * 0.36), size, box.w - pad)
-
-    def wipe(self, buffer: Image, still: Image) -> None:
-        self._ground.wipe(buffer, still)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         if self.text:
@@ -57,21 +74,102 @@ class Toast(LiveArtist):
             self._label.draw(renderer)
 
 
-class Help(LiveArtist):
+class Banner(Overlay):
+    """What is wrong, in one line along the top of the panels, for as long as it is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self._label = Label(self._theme.background, "bold")
+
+    def arrange(self) -> None:
+        strip, size, pad = strip_of(self._area, self._metrics), self._metrics.body, self._metrics.pad
+        self._ground.rectangles = [(strip, self._theme.bad)]
+        self._label.color = self._theme.background
+        room = strip.w - 2 * pad - self._metrics.px(MARK)
+        self._label.place(strip.x + pad, middle(strip, size), size, max(0, room))
+
+    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
+        if self.text:
+            self._label.text = f"⚠  {' '.join(self.text.split())}"  # of an error of several lines as much as fits
+            self._ground.draw(renderer)
+            self._label.draw(renderer)
+
+
+class RecMark(Overlay):
+    """A red disc and for how long has been recorded, at the right of the same strip.
+
+    It is for whoever looks at the window, not for the recording: drawn last, it keeps what it covers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.since: float | None = None  # when the recording began, on the clock of `time.monotonic()`; None: there is none
+        self._disc, self._label = Label(self._theme.bad), Label(self._theme.text, "bold", "right")
+        self._under: tuple[tuple[int, ...], Spot, Image] | None = None  # of a picture of that size, what was there
+
+    @property
+    def text(self) -> str:
+        """ "REC 0:12", "" if nothing is recorded."""
+        if self.since is None:
+            return ""
+        minutes, seconds = divmod(int(time.monotonic() - self.since), 60)
+        return f"REC {minutes}:{seconds:02d}"
+
+    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
+        self._under = None
+        if not (words := self.text):
+            return
+        self._place(words)
+        (box, _), *_ = self._ground.rectangles
+        spot, buffer = spot_of(*box), buffer_of(renderer)
+        self._under = buffer.shape[:2], spot, buffer[spot][:, :, :3].copy()
+        for artist in (self._ground, self._disc, self._label):
+            artist.draw(renderer)
+
+    def _place(self, words: str) -> None:
+        metrics, theme = self._metrics, self._theme
+        strip, size, pad = strip_of(self._area, metrics), metrics.body, metrics.px(10)
+        self._disc.text, self._label.text = "●", words
+        self._disc.color, self._label.color = theme.bad, theme.text
+        width = text_width("● ", size) + text_width(words, size, "bold") + 2 * pad
+        box = Rect(strip.x + strip.w - width, strip.y, width, strip.h)
+        self._ground.rectangles = [(box, theme.bad), (box.inset(*[metrics.px(1.5)] * 4), theme.card)]
+        self._disc.place(box.x + pad, middle(box, size), size)
+        self._label.place(box.x + box.w - pad, middle(box, size), size)
+
+    def taken_off(self, picture: Image) -> Image:
+        """The picture that it was drawn on, uint8 (H, W, 3), without it; changed in place."""
+        if self._under is not None and self._under[0] == picture.shape[:2]:
+            _, spot, under = self._under
+            picture[spot] = under
+        return picture
+
+
+def strip_of(area: Rect, metrics: Metrics) -> Rect:
+    """Along the top of an area, for the banner and the mark."""
+    return Rect(area.x, area.y, area.w, min(area.h, metrics.px(34)))
+
+
+def middle(box: Rect, size: int) -> int:
+    """Baseline of a line of text in the middle of a box."""
+    return box.y + box.h // 2 + round(size * 0.36)
+
+
+class Help(Overlay):
     """The keys and what they do, in the middle of the figure."""
 
-    def __init__(self, theme: Theme) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.set_visible(False)
-        self._theme = theme
-        self._ground = Fills()
-        self._title = Label(theme.text, "bold")
+        self._title = Label(self._theme.text, "bold")
         self._title.text = "Keys"
-        self._rows = [(Label(theme.accent, "bold"), Label(theme.text)) for _ in KEYS]
+        self._rows = [(Label(self._theme.accent, "bold"), Label(self._theme.text)) for _ in KEYS]
         for (name, meaning), key in zip(self._rows, KEYS, strict=True):
             name.text, meaning.text = key.shown, key.meaning
 
-    def lay_out(self, area: Rect, metrics: Metrics) -> None:
+    def arrange(self) -> None:
+        area, metrics, theme = self._area, self._metrics, self._theme
         pad = metrics.px(26)
         line = min(metrics.px(30), (area.h - 2 * pad) // (len(self._rows) + 1))
         size = min(metrics.px(16), line - 2)
@@ -79,15 +177,14 @@ class Help(LiveArtist):
         width = min(area.w, column + max(text_width(meaning.text, size) for _, meaning in self._rows) + 2 * pad)
         height = min(area.h, line * (len(self._rows) + 1) + 2 * pad)
         box = Rect(area.x + (area.w - width) // 2, area.y + (area.h - height) // 2, width, height)
-        self._ground.rectangles = framed(box, self._theme, metrics.px(1.5))
+        self._ground.rectangles = framed(box, theme, metrics.px(1.5))
+        self._title.color = theme.text
         self._title.place(box.x + pad, box.y + pad + size, metrics.px(19))
         for i, (name, meaning) in enumerate(self._rows):
             baseline = box.y + pad + size + (i + 1) * line
+            name.color, meaning.color = theme.accent, theme.text
             name.place(box.x + pad, baseline, size)
             meaning.place(box.x + pad + column, baseline, size, box.w - column - 2 * pad)
-
-    def wipe(self, buffer: Image, still: Image) -> None:
-        self._ground.wipe(buffer, still)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         if not self.get_visible():

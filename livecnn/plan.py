@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from livecnn import bundles
@@ -16,6 +16,8 @@ from livecnn.probe import class_weights
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.theme import THEMES
 
+CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -26,6 +28,7 @@ class Plan:
     bundle: Bundle
     context: Context
     source: Source
+    overrides: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -40,12 +43,26 @@ class Plan:
     ) -> Plan:
         """model, source: instead of the layout's. Raises LivecnnError; what a layout asks for in vain, with its file and line."""
         layout = load_layout(config, overrides)
-        views = load_views(layout, [change for change in overrides if change.startswith(("figure.", "box.", "model="))])
+        views = load_views(layout, overrides)
         try:
             bundle = bundles.load(model or layout.model, allow_code=allow_code)
         except ModelError as error:
             raise (error if model else layout.fault(("model",), str(error))) from error
-        context = context_of(bundle)
+        plan = cls.showing(bundle, layout, views, source=source, source_options=source_options)
+        return replace(plan, overrides=tuple(overrides))
+
+    @classmethod
+    def showing(
+        cls,
+        bundle: Bundle,
+        layout: Layout,
+        views: list[Layout],
+        *,
+        source: str | None = None,
+        source_options: SourceOptions | None = None,
+    ) -> Plan:
+        """The same, for a network that is there already."""
+        context = context_of(bundle, views)
         for view in views:
             check_fit(view, context)
         try:
@@ -54,17 +71,34 @@ class Plan:
             raise (error if source else layout.fault(("source",), str(error))) from error
         return cls(layout, views, bundle, context, opened)
 
+    @property
+    def files(self) -> list[Path]:
+        """The layout's file and those of its views; none of a layout that was made in Python."""
+        return [view.path for view in self.views if view.from_file]
+
+    def reread(self) -> Plan:
+        """The same plan after its files were edited. Raises ConfigError; another network would have to be loaded first."""
+        layout = load_layout(self.layout.path, self.overrides)
+        if layout.model != self.layout.model:
+            raise layout.fault(("model",), f"found {layout.model!r}; start livecnn again for another network")
+        views = load_views(layout, self.overrides)
+        context = context_of(self.bundle, views)
+        for view in views:
+            check_fit(view, context)
+        return replace(self, layout=layout, views=views, context=context)
+
 
 def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
     """The layout itself and those that it names as views, in its order, each once.
 
-    overrides: changes, as `--set` takes them, that hold for all views. Raises ConfigError if two views share a name, or one
-    wants another network.
+    overrides: changes to the layout, as `--set` takes them; those of figure, box and model hold for all views. Raises
+    ConfigError if two views share a name, or one wants another network.
     """
+    shared = [change for change in overrides if change.startswith(("figure.", "box.", "model="))]
     own = layout.path.resolve()
     views = [] if own in [Path(path).resolve() for path in layout.views] else [layout]
     for place, path in enumerate(layout.views):
-        view = layout if Path(path).resolve() == own else load_layout(path, overrides)
+        view = layout if Path(path).resolve() == own else load_layout(path, shared)
         twin = next((other for other in views if other.name == view.name), None)
         if view.model != layout.model:
             raise _unfit(layout, place, f"it shows the model {view.model!r}, this layout {layout.model!r}; views share one")
@@ -93,13 +127,21 @@ def _check_drawer(layout: Layout, name: str, panel: PanelSpec, context: Context)
         raise layout.fault(("panels", name, error.key), str(error)) from error
 
 
-def context_of(bundle: Bundle) -> Context:
-    """What panels have to know about a network."""
+def box_share(layout: Layout, source: Source) -> float:
+    """Side of the box as a share of the frame's short side."""
+    if layout.box.size != "auto":
+        return layout.box.size
+    return CAMERA_BOX if source.camera_like else WHOLE_BOX
+
+
+def context_of(bundle: Bundle, views: Sequence[Layout] = ()) -> Context:
+    """What panels have to know about a network; of its functions only if a panel of the views names one."""
     classes = bundle.classes
+    wanted = [layer for view in views for panel in view.panels.values() for layer in panel.layers()]
     return Context(
         model=bundle.name,
         classes=classes,
-        shapes=bundle.shapes(),
+        shapes=bundle.shapes(wanted),
         class_weights=lambda units: class_weights(bundle.module, units, len(classes)),
         theme=THEMES["dark"],
     )

@@ -1,7 +1,7 @@
-"""From pictures to a GIF, MP4 or PNG file, one picture at a time: nothing but the newest one is held.
+"""From pictures to a GIF or MP4 file, one picture at a time: nothing but the newest one is held.
 
-A file appears under its name when it is complete. Until then it is NAME.part beside it, and what was written so far of a
-recording that breaks off is finished and kept.
+A file appears under its name when it is complete. Until then it is NAME.part.SUFFIX beside it, which can be played at any
+moment (MP4: once ffmpeg has seen that nobody feeds it any more): what was recorded survives the end of the process by any signal.
 """
 
 from __future__ import annotations
@@ -14,67 +14,70 @@ import struct
 import subprocess
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import numpy.typing as npt
-from PIL import GifImagePlugin
-from PIL import Image as PillowImage
 
+from livecnn import gif
 from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
 from livecnn.geometry import Rect
-from livecnn.outputs import check_writable
+from livecnn.outputs import check_writable, unfinished
 from livecnn.types import Image
 
 SUFFIXES = (".gif", ".mp4")
-TRANSPARENT = 255  # palette index that leaves the pixel below as it is
-EXACT = 192  # colours of a palette that may be kept exactly,
-SPECK = 40  # if so many pixels in flat areas have them
-SAMPLES = 200_000  # pixels of the other areas that the rest of a palette is made from
 UNSEEN = 3  # levels of 255 that a pixel may differ from what is shown without being written again
 LEAST_DELAY = 2  # hundredths of a second; viewers slow anything faster down to 10
+MOST_DELAY = 60_000  # of one picture; the format ends at 65,535
 
 
 class Recorder(ABC):
     """Takes pictures with their times; use it in a `with`. Leaving it, for whatever reason, finishes the file.
 
-    Pictures are uint8 (H, W, 3) RGB, all of one size (that of the first); times are seconds on any clock and never go back.
-    Each picture lasts until the next one's time, so the film keeps real time; the last one lasts `hold` seconds.
+    Pictures are uint8 (H, W, 3) RGB, all brought to the size of the first; times are seconds on any clock and never go back.
+    A picture is written at once and lasts until the next one's time, so the film keeps real time.
     """
 
     def __init__(self, path: Path, hold: float = 0.1) -> None:
+        """hold: seconds that the last picture lasts if nobody says when the film ends."""
         self.path = path
         self.hold = hold
         self.pictures = 0
-        self._part = path.with_name(path.name + ".part")
-        self._waiting: tuple[Image, float] | None = None
-        self._start = 0.0
+        self._part = unfinished(path)
+        self._open = False
+        self._start = self._last = 0.0
         self._size = 0, 0
 
     def add(self, picture: Image, when: float) -> None:
         """Raises OutputError; what was written until then is finished and kept."""
         with self._keeping():
-            if self._waiting is None:
+            if not self._open:
                 self._start = when
                 self._size = picture.shape[1], picture.shape[0]
                 self._begin(*self._size)
-            elif not self._flush(when):
+                self._open = True
+            elif not self._extend(when - self._start):
                 return
-        self._waiting = fitted(picture, *self._size), when
+            self._write(fitted(picture, *self._size))
+            self.pictures += 1
+            self._last = when
 
-    def close(self) -> None:
-        """Finish the file and give it its name; without a picture there is none. Raises OutputError."""
-        if self._waiting is None:
+    def close(self, until: float | None = None) -> None:
+        """Finish the file and give it its name; without a picture there is none. Raises OutputError.
+
+        until: when the film ends, on the clock of the pictures.
+        """
+        if not self._open:
             return
         with self._keeping():
-            self._flush(self._waiting[1] + self.hold)
+            self._extend((self._last + self.hold if until is None else until) - self._start)
             self._finish()
 
     def _finish(self) -> None:
-        self._waiting = None
+        self._open = False
         self._end()
         if self.pictures:
             os.replace(self._part, self.path)
@@ -86,27 +89,23 @@ class Recorder(ABC):
             yield
         except OSError as error:
             with contextlib.suppress(OSError):
-                if self._waiting is not None:
+                if self._open:
                     self._finish()
             with contextlib.suppress(OSError):
                 self._part.unlink()
             raise OutputError(f"{self.path}: {error.strerror or error} after {self.pictures} pictures") from error
 
-    def _flush(self, until: float) -> bool:
-        """Write the waiting picture, which lasts until then; False if that is too short to be shown."""
-        assert self._waiting is not None
-        picture, since = self._waiting
-        written = self._write(picture, since - self._start, until - self._start)
-        self.pictures += written
-        return written
-
     @abstractmethod
     def _begin(self, width: int, height: int) -> None:
-        """Make the file NAME.part, or raise OSError with nothing left open."""
+        """Make the unfinished file, or raise OSError with nothing left open."""
 
     @abstractmethod
-    def _write(self, picture: Image, since: float, until: float) -> bool:
-        """Write a picture that is on show between two times, from 0; False if that is too short. Raises OSError."""
+    def _extend(self, until: float) -> bool:
+        """Show the newest picture until then, seconds from the first; False if that is too short. Raises OSError."""
+
+    @abstractmethod
+    def _write(self, picture: Image) -> None:
+        """Put a picture at the end, for the shortest time that there is. Raises OSError."""
 
     @abstractmethod
     def _end(self) -> None:
@@ -131,105 +130,62 @@ def fitted(picture: Image, width: int, height: int) -> Image:
 
 
 class GifRecorder(Recorder):
-    """Animated GIF (GIF89a). Each picture has its own palette; only pixels that changed since the last one are written."""
+    """Animated GIF (GIF89a). Each picture has its own palette; only pixels that changed since the last one are written.
+
+    The file is complete after every picture.
+    """
 
     def _begin(self, width: int, height: int) -> None:
         # Unbuffered, so that what could not be written is not tried again when the file is closed.
         self._file = self._part.open("wb", buffering=0)
-        self._whole = 0  # bytes, up to the end of the last complete picture
-        self._shown: Image | None = None
-        # Logical screen without a global palette, then the application extension that makes it loop for ever.
-        self._head = b"GIF89a" + struct.pack("<HHBBB", width, height, 0x70, 0, 0)
-        self._head += b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00"
+        self._whole = 0  # bytes, without the trailer
+        self._since = self._delay_at = 0  # of the newest picture: its beginning in 1/100 s; where the file says how long it lasts
+        self._shown = np.empty((0, 0, 3), np.uint8)
+        self._head = gif.head(width, height)
 
-    def _write(self, picture: Image, since: float, until: float) -> bool:
+    def _extend(self, until: float) -> bool:
         # Rounding the two ends, not their difference, keeps the sum true.
-        delay = round(100 * until) - round(100 * since)
-        if delay < LEAST_DELAY:
+        end = round(100 * until)
+        if end - self._since < LEAST_DELAY:
             return False
-        changed = self._changed(picture)
-        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
-        top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 1)
-        left, right = (int(columns[0]), int(columns[-1]) + 1) if len(columns) else (0, 1)
-        coded = quantized(picture, changed).crop((left, top, right, bottom))
-        blocks = GifImagePlugin.getdata(
-            coded, (left, top), duration=10 * delay, transparency=TRANSPARENT, disposal=1, include_color_table=True
-        )
-        self._put(self._head + b"".join(blocks))
-        self._head = b""
+        while end - self._since > MOST_DELAY + LEAST_DELAY:
+            self._set_delay(MOST_DELAY)
+            self._write(self._shown)
+        self._set_delay(end - self._since)
         return True
 
+    def _set_delay(self, delay: int) -> None:
+        self._file.seek(self._delay_at)
+        self._file.write(struct.pack("<H", delay))
+        self._since += delay
+
+    def _write(self, picture: Image) -> None:
+        delay_at = self._whole + len(self._head) + gif.DELAY_AT
+        self._put(self._head + gif.block(picture, self._changed(picture), LEAST_DELAY))
+        self._head, self._delay_at = b"", delay_at
+
     def _put(self, data: bytes) -> None:
-        rest = memoryview(data)
+        """Append to the film. Its first byte takes the trailer's place last, so that the file is complete all the time."""
+        rest = memoryview(data + gif.TRAILER)[1:]
+        self._file.seek(self._whole + 1)
         while rest:  # a disk that is nearly full takes a part of it
             rest = rest[self._file.write(rest) :]
+        self._file.seek(self._whole)
+        self._file.write(data[:1])
         self._whole += len(data)
 
     def _changed(self, picture: Image) -> npt.NDArray[np.bool_]:
         """Where the picture differs visibly from what the film shows; what the film then shows is remembered."""
-        if self._shown is None:
+        if self._shown.shape != picture.shape:
             self._shown = picture.copy()
             return np.ones(picture.shape[:2], bool)
-        difference = cv2.absdiff(picture, self._shown)
-        changed = np.asarray(difference.max(axis=2) > UNSEEN)
+        changed = np.asarray(cv2.absdiff(picture, self._shown).max(axis=2) > UNSEEN)
         self._shown[changed] = picture[changed]
         return changed
 
     def _end(self) -> None:
         with self._file:
-            self._file.truncate(self._whole)
-            self._file.seek(self._whole)
-            self._file.write(b";")
-
-
-def quantized(picture: Image, wanted: npt.NDArray[np.bool_]) -> PillowImage.Image:
-    """A picture with a palette of 255 colours; pixels that are not wanted get code TRANSPARENT.
-
-    Colours of flat areas (grounds, frames, the cells of maps) are kept exactly; the others, as in photographs, share the rest
-    of the palette by median cut (Heckbert, 1982).
-    """
-    packed = _packed(picture)
-    flat = (packed[:-1, :-1] == packed[:-1, 1:]) & (packed[:-1, :-1] == packed[1:, :-1])
-    exact = _frequent(packed[:-1, :-1][flat])
-    palette = _unpacked(exact)
-    others = packed[:-1, :-1][~flat & wanted[:-1, :-1]]
-    others = others[:: max(1, len(others) // SAMPLES)]
-    if len(others):
-        cut = PillowImage.fromarray(_unpacked(others)[None])
-        few = cut.quantize(TRANSPARENT - len(exact), PillowImage.Quantize.MEDIANCUT).getpalette()
-        palette = np.concatenate((palette, np.array(few, np.uint8).reshape(-1, 3)))[:TRANSPARENT]
-    board = PillowImage.new("P", (1, 1))
-    board.putpalette(np.resize(palette, (256, 3)).tobytes())
-    nearest = np.asarray(PillowImage.fromarray(picture).quantize(palette=board, dither=PillowImage.Dither.NONE))
-    # Pillow looks colours up four levels at a time, which is too coarse for flat grounds.
-    known = np.full(1 << 24, TRANSPARENT, np.uint8)
-    known[exact] = np.arange(len(exact))
-    codes = known[packed]
-    codes = np.where(wanted, np.where(codes == TRANSPARENT, nearest, codes), np.uint8(TRANSPARENT))
-    coded = PillowImage.fromarray(codes, "P")
-    coded.putpalette(board.getpalette() or [])
-    return coded
-
-
-def _packed(picture: Image) -> npt.NDArray[np.uint32]:
-    """uint8 (H, W, 3) -> (H, W), a number per colour."""
-    wide = picture.astype(np.uint32)
-    return np.asarray(wide[..., 0] << 16 | wide[..., 1] << 8 | wide[..., 2], np.uint32)
-
-
-def _unpacked(colors: npt.NDArray[np.uint32]) -> Image:
-    return np.stack((colors >> 16, colors >> 8 & 255, colors & 255), axis=1).astype(np.uint8)
-
-
-def _frequent(pixels: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
-    """The colours worth a place of their own; of those that nobody can tell apart, as in a ramp of grays, the most frequent."""
-    colors, counts = np.unique(pixels, return_counts=True)
-    order = np.argsort(-counts, kind="stable")
-    colors, counts = colors[order], counts[order]
-    _, first, alike = np.unique(colors >> 2 & 0x3F3F3F, return_index=True, return_inverse=True)
-    totals = np.bincount(alike, counts)
-    often = np.argsort(-totals, kind="stable")[:EXACT]
-    return np.asarray(colors[first[often[totals[often] >= SPECK]]], np.uint32)
+            self._file.truncate(self._whole + len(gif.TRAILER))
 
 
 class Mp4Recorder(Recorder):
@@ -238,22 +194,31 @@ class Mp4Recorder(Recorder):
     RATE = 30
 
     def _begin(self, width: int, height: int) -> None:
+        self._frames, self._shown = 0, b""
         command = [find_ffmpeg(), "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}"]
         command += ["-r", str(self.RATE), "-i", "-", "-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2", "-c:v", "libx264", "-crf", "18"]
         command += ["-preset", "veryfast", "-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4", str(self._part)]
-        # A session of its own: Ctrl-C in the terminal then reaches us alone, and we end the film properly.
+        # A session of its own: Ctrl-C then reaches us alone, and we end the film. If we are killed, ffmpeg ends it by itself.
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
 
-    def _write(self, picture: Image, since: float, until: float) -> bool:
-        count = round(until * self.RATE) - round(since * self.RATE)
+    def _extend(self, until: float) -> bool:
+        missing = round(until * self.RATE) - self._frames
+        for _ in range(missing):
+            self._put(self._shown)
+        return missing >= 0
+
+    def _write(self, picture: Image) -> None:
+        self._shown = picture.tobytes()
+        self._put(self._shown)
+
+    def _put(self, frame: bytes) -> None:
         assert self._process.stdin is not None
         try:
-            for _ in range(count):
-                self._process.stdin.write(picture.tobytes())
+            self._process.stdin.write(frame)
         except BrokenPipeError:
             self._end()  # raises what ffmpeg says of it
             raise
-        return count > 0
+        self._frames += 1
 
     def _end(self) -> None:
         _, complaint = self._process.communicate()
@@ -297,34 +262,52 @@ class InBackground:
 
     WAITING = 4  # pictures, so that a slow moment of the disk costs none
 
-    def __init__(self, recorder: Recorder, *, every: bool = False) -> None:
-        self._recorder, self._every = recorder, every
-        self._queue: queue.Queue[tuple[Image, float] | None] = queue.Queue(self.WAITING)
+    def __init__(self, recorder: Recorder, *, every: bool = False, clock: Callable[[], float] | None = None) -> None:
+        """clock: what the pictures' times are taken from; the last picture then lasts until the film is ended."""
+        self._recorder, self._every, self._clock = recorder, every, clock
+        # One place more, so that the end finds room at once.
+        self._queue: queue.Queue[tuple[Image, float] | None] = queue.Queue(self.WAITING + 1)
+        self._until: float | None = None
+        self._finishing = False
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def add(self, picture: Image, when: float) -> None:
         if self._error is not None:
             raise self._error
-        with contextlib.suppress(queue.Full):
-            self._queue.put((picture, when), block=self._every)
+        if self._every or self._queue.qsize() < self.WAITING:
+            self._queue.put((picture, when))
+
+    def finish(self) -> None:
+        """The film ends now; its file is finished in the background. Idempotent; nothing may be added any more."""
+        if not self._finishing:
+            self._finishing = True
+            self._until = None if self._clock is None else self._clock()
+            self._queue.put(None)
+
+    @property
+    def done(self) -> bool:
+        """The file is finished, or has failed."""
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
+        item: tuple[Image, float] | None = None
         try:
             with self._recorder:
                 while (item := self._queue.get()) is not None:
                     self._recorder.add(*item)
+                self._recorder.close(self._until)
         except BaseException as error:
             self._error = error
-            while self._queue.get() is not None:  # the other side must never wait on a full queue
-                pass
+            while item is not None:  # the other side must never wait on a full queue
+                item = self._queue.get()
 
     def __enter__(self) -> InBackground:
         self._thread.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._queue.put(None)
+        self.finish()
         self._thread.join()
         if self._error is not None and value is None:
             raise self._error

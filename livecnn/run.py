@@ -14,27 +14,27 @@ from tqdm import tqdm
 
 from livecnn.bundles import Bundle
 from livecnn.capture import Capture
-from livecnn.config import Layout
 from livecnn.controls import Controls
 from livecnn.device import pick
-from livecnn.errors import OutputError, SourceError
+from livecnn.errors import OutputError, SourceError, UsageError
 from livecnn.figure import Screen
+from livecnn.film import Film
 from livecnn.live import Live
 from livecnn.outputs import ScoresTable, check_writable, free_path
 from livecnn.patch import Cropper
-from livecnn.plan import Plan
+from livecnn.plan import Plan, box_share
 from livecnn.recorder import InBackground, open_recorder
 from livecnn.sources import Source, SourceOptions
+from livecnn.sources.pad import Pad
 from livecnn.stats import Stats, write_stats
 from livecnn.tick import Observer
-from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
+from livecnn.types import Frame, LoopStatus, Scene, SourceStatus, Tick
 from livecnn.window import Window, backend, has_display
 
 RECORDINGS = Path("recordings")
 ENDLESS = ("auto", "demo", "camera", "http", "https", "rtsp")
 UNSEEN_FRAMES = 80  # recorded where there is no display and nobody said how many,
 UNSEEN_FPS = 10  # and of the demo so many a second: two digits
-CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
 IDLE = 0.02  # seconds between two looks at the loops where there is no window to keep alive
 
 
@@ -66,21 +66,27 @@ class Enough(Exception):
 
 
 class Sinks:
-    """What every tick leaves behind: statistics, a row of scores, a picture of the recording."""
+    """What passes and ticks leave behind: statistics, rows of scores, pictures of the recordings. film: of the key r."""
 
     def __init__(self, stats: Stats, table: ScoresTable | None, recorder: InBackground | None, frames: int | None) -> None:
-        self.stats = stats
+        self.stats, self.film = stats, Film(RECORDINGS)
         self._table, self._recorder, self._frames = table, recorder, frames
+
+    def passed(self, tick: Tick) -> None:
+        """A pass through the network is done; may be called from the model's thread."""
+        self.stats.passed(tick)
+        if self._table is not None:
+            self._table.add(tick)
 
     def take(self, screen: Screen, work: float, *, live: bool) -> None:
         """The screen's scene is on show now; raises Enough after the last tick that was asked for."""
         assert screen.scene is not None
         scene = screen.scene
         self.stats.shown(scene, work, live=live)
-        if self._table is not None:
-            self._table.add(scene.tick)
         if self._recorder is not None:
             self._recorder.add(screen.pixels(), time.monotonic() if live else scene.frame.time)
+        if self.film.since is not None:
+            self.film.add(screen.pixels(), time.monotonic())
         if self.stats.ticks == self._frames:
             raise Enough
 
@@ -90,9 +96,7 @@ def run(options: RunOptions) -> None:
 
     Raises LivecnnError for a mistake or a device that fails, KeyboardInterrupt for Ctrl-C.
     """
-    unseen = not options.headless and not has_display()
-    if unseen:
-        options = _into_recording(options)
+    options, unseen = seen_or_recorded(options)
     plan = Plan.of(
         options.config,
         options.overrides,
@@ -101,11 +105,24 @@ def run(options: RunOptions) -> None:
         source_options=options.source_options,
         allow_code=options.allow_code,
     )
+    run_plan(plan, options, unseen=unseen)
+
+
+def seen_or_recorded(options: RunOptions) -> tuple[RunOptions, bool]:
+    """The options as they are; where a window is wanted and there is no display those of a recording, and True."""
+    unseen = not options.headless and not has_display()
+    return (_into_recording(options) if unseen else options), unseen
+
+
+def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
+    """As `run`, with what is planned already; `unseen` as `seen_or_recorded` says."""
     check_files(options)
     device, toolkit = pick(options.device), "agg" if options.headless else backend()
     stats = Stats(toolkit, str(device))
     screen = Screen(plan.layout, plan.context, [view.name for view in plan.views])
     source = plan.source
+    if options.headless and isinstance(source, Pad):
+        raise UsageError("source 'pad': there is no window to draw in; allowed here: any other source")
     ordered = options.headless and (unseen or options.frames is not None)
     with ExitStack() as stack:
         source.open()
@@ -113,6 +130,7 @@ def run(options: RunOptions) -> None:
         capture = None if ordered else Capture(source, once=options.once)
         stack.callback(capture.stop if capture else source.close)
         sinks = Sinks(stats, *_open_files(stack, options, plan.bundle, ordered), options.frames)
+        stack.callback(_finish_film, sinks.film)
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
         cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, source), plan.layout.box.finder)
@@ -126,13 +144,6 @@ def run(options: RunOptions) -> None:
         finally:
             if options.stats is not None:
                 write_stats(options.stats, stats.report())
-
-
-def box_share(layout: Layout, source: Source) -> float:
-    """Side of the box as a share of the frame's short side."""
-    if layout.box.size != "auto":
-        return layout.box.size
-    return CAMERA_BOX if source.camera_like else WHOLE_BOX
 
 
 def _into_recording(options: RunOptions) -> RunOptions:
@@ -164,7 +175,9 @@ def _open_files(
     table = None if options.scores is None else stack.enter_context(ScoresTable(options.scores, bundle.classes))
     if options.record is None:
         return table, None
-    return table, stack.enter_context(InBackground(open_recorder(options.record), every=ordered))
+    return table, stack.enter_context(
+        InBackground(open_recorder(options.record), every=ordered, clock=None if ordered else time.monotonic)
+    )
 
 
 def _run_in_order(options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks) -> None:
@@ -176,7 +189,9 @@ def _run_in_order(options: RunOptions, source: Source, observer: Observer, scree
         try:
             for frame in in_order(source, once=options.once):
                 start = time.perf_counter()
-                screen.show(Scene(frame, observe(frame), LoopStatus(status, mirrored=source.mirrored)))
+                tick = observe(frame)
+                sinks.passed(tick)
+                screen.show(Scene(frame, tick, LoopStatus(status, mirrored=source.mirrored)))
                 screen.draw()
                 bar.update()
                 sinks.take(screen, time.perf_counter() - start, live=False)
@@ -203,16 +218,21 @@ def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
 def _run_live(plan: Plan, options: RunOptions, capture: Capture, observer: Observer, screen: Screen, sinks: Sinks) -> None:
     """Three loops, until the window is closed, the source has ended or there were ticks enough."""
     toolkit = sinks.stats.backend
-    with Live(capture, observer, sinks.stats) as live, contextlib.suppress(Enough):
+    with Live(capture, observer, sinks.stats, sinks.passed) as live, contextlib.suppress(Enough):
         try:
             if toolkit == "agg":
                 _show_unseen(live, screen, sinks)
             else:
                 window = Window(screen, live, toolkit, lambda work: sinks.take(screen, work, live=True))
-                window.controls = Controls(live, screen, window, plan.views, RECORDINGS)
+                window.controls = Controls(live, screen, window, plan, sinks.film)
                 window.run(fullscreen=options.fullscreen)
         finally:
             sinks.stats.source = capture.status()
+
+
+def _finish_film(film: Film) -> None:
+    for line in film.close():
+        print(line)
 
 
 def _show_unseen(live: Live, screen: Screen, sinks: Sinks) -> None:

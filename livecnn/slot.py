@@ -47,6 +47,11 @@ class Slot(Generic[T]):
             self._closed = True
             self._condition.notify_all()
 
+    def reopen(self) -> None:
+        """More will come after all. Readers that were told of the end have gone; new ones may come."""
+        with self._condition:
+            self._closed = False
+
     @property
     def closed(self) -> bool:
         return self._closed

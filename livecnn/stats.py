@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from livecnn.outputs import write_atomically
-from livecnn.types import LoopStatus, Scene, SourceStatus
+from livecnn.types import LoopStatus, Scene, SourceStatus, Tick
 
 RECENT = 60  # ticks that the rates on screen are taken over
 KEPT = 100_000  # newest samples behind the percentiles: an hour at 28 a second, and bounded for ever
@@ -34,7 +34,7 @@ class Rate:
 
 
 class Stats:
-    """Told of every tick that was shown. Times are `time.monotonic()`, in seconds.
+    """Told of every pass through the network and of every tick that was shown. Times are `time.monotonic()`, in seconds.
 
     source: how the source fared in the end; whoever reads it sets this.
     """
@@ -43,7 +43,7 @@ class Stats:
         self.ticks = 0
         self.source = SourceStatus()
         self.backend, self._device = backend, device
-        self._first = self._last = 0.0
+        self._first = self._last = self._first_pass = self._last_pass = 0.0
         self._rss = _resident_mb()
         self._first_seq: int | None = None
         self._last_seq = -1
@@ -70,14 +70,20 @@ class Stats:
             self._display.event(now)
             if live:
                 self._ages.append(now - scene.frame.time)
-        else:
+        elif scene.tick is self._last_tick:
             self._duplicates += 1
         if scene.tick is not self._last_tick:
             self._last_tick = scene.tick
-            self._passes += 1
-            self._model.event(now)
-            self._model_seconds = scene.tick.timings.get("model")
             self._model_age = now - scene.tick.frame.time if live else None
+
+    def passed(self, tick: Tick) -> None:
+        """May be called from the model's thread."""
+        now = time.monotonic()
+        self._first_pass = self._first_pass or now
+        self._last_pass = now
+        self._passes += 1
+        self._model.event(now)
+        self._model_seconds = tick.timings.get("model")
 
     def status(self, source: SourceStatus, *, frozen: bool = False, mirrored: bool = False) -> LoopStatus:
         """For the header and the status panel."""
@@ -96,7 +102,7 @@ class Stats:
         """The fields of `--stats`; null where nothing was measured.
 
         seconds: from the first tick to the last. dropped: frames that the source delivered and nobody saw.
-        duplicates: ticks whose frame had been shown before.
+        duplicates: ticks that showed neither a new frame nor a new pass.
         """
         seconds = self._last - self._first
         delivered = 0 if self._first_seq is None else self._last_seq - self._first_seq + 1
@@ -104,7 +110,7 @@ class Stats:
             "ticks": self.ticks,
             "seconds": round(seconds, 3),
             "display_fps": _per_second(self._frames, seconds),
-            "model_fps": _per_second(self._passes, seconds),
+            "model_fps": _per_second(self._passes, self._last_pass - self._first_pass),
             "tick_ms": _percentiles(self._work),
             "frame_age_ms": _percentiles(self._ages),
             "dropped": delivered - self._frames,

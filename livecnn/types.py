@@ -71,7 +71,10 @@ class Patch:
 class SourceStatus:
     """How the source fares, for the status panel and the statistics.
 
-    state: "live", "ended", "lost", ….  name: "camera 0".  note: one line for the user, "" when all is well.
+    state: "live"; of a device also "stale" (no new picture for seconds), "frozen" (the same one again and again) or "lost"
+    (it is being connected again); "ended"; "failed" (never gave a picture).
+    name: "camera 0".  note: one line for the user, "" when all is well.
+    reconnects: how often a lost device was connected again.
     """
 
     state: str = "live"

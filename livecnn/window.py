@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes.util
 import importlib
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -14,10 +13,11 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.animation import FuncAnimation
 from matplotlib.artist import Artist
-from matplotlib.backend_bases import FigureManagerBase, KeyEvent, MouseEvent, TimerBase
+from matplotlib.backend_bases import FigureManagerBase, KeyEvent, MouseButton, MouseEvent, TimerBase
 from matplotlib.figure import Figure
 
 from livecnn.controls import Controls
+from livecnn.endings import caught
 from livecnn.errors import UsageError
 from livecnn.figure import Screen
 from livecnn.live import Live
@@ -134,7 +134,7 @@ class Window:
     def __init__(self, screen: Screen, live: Live, toolkit: str, after_tick: Callable[[float], None]) -> None:
         self.screen, self.live = screen, live
         self.controls: Controls | None = None
-        self._message = ""  # of the toast, when the picture was last drawn
+        self._overlay = ""  # what lay over the picture when it was last drawn
         self._closed = False
         self._error: BaseException | None = None
         # A key that means something here must not also open matplotlib's own dialogues.
@@ -144,7 +144,10 @@ class Window:
         self.manager.set_window_title("livecnn")
         self._canvas = canvas = screen.figure.canvas
         canvas.mpl_connect("key_press_event", self._guarded(self._key))
-        canvas.mpl_connect("button_press_event", self._guarded(self._click))
+        canvas.mpl_connect("button_press_event", self._guarded(self._press))
+        canvas.mpl_connect("button_release_event", self._guarded(self._release))
+        canvas.mpl_connect("motion_notify_event", self._guarded(self._move))
+        canvas.mpl_connect("scroll_event", self._guarded(self._scroll))
         # The panels ask for grids that fit them; while the picture is frozen nobody else would pass it through once more.
         canvas.mpl_connect("resize_event", self._guarded(lambda _: self.live.refresh()))
         screen.failed = self._fail
@@ -162,17 +165,17 @@ class Window:
             interval=POLL,
             event_source=self._timer,
         )
-        # Toolkits end differently on Ctrl-C, and Tk may print the KeyboardInterrupt and go on.
-        previous = signal.signal(signal.SIGINT, lambda *_: self._fail(KeyboardInterrupt()))
         try:
-            self.manager.show()
-            if fullscreen:
-                self.toggle_fullscreen()
-            if self._error is None:
-                self._canvas.start_event_loop()
+            with caught(self._fail):  # toolkits end differently on Ctrl-C, and Tk may print a KeyboardInterrupt and go on
+                self.manager.show()
+                if fullscreen:
+                    self.toggle_fullscreen()
+                if self._error is None:
+                    self._canvas.start_event_loop()
         finally:
-            signal.signal(signal.SIGINT, previous)
             self._timer.end()
+            if self.controls is not None:
+                self.controls.close()
             if not self._closed:  # Tk would stumble over a second time
                 self.manager.destroy()
         if self._error is not None:
@@ -180,6 +183,11 @@ class Window:
 
     def redraw(self) -> None:
         self.screen.canvas.draw()
+
+    def resize(self, width: int, height: int) -> None:
+        """Width and height of the picture in pixels of the screen."""
+        ratio = self.screen.canvas.device_pixel_ratio
+        self.manager.resize(round(width / ratio), round(height / ratio))
 
     def toggle_fullscreen(self) -> None:
         self.manager.full_screen_toggle()
@@ -197,10 +205,12 @@ class Window:
         if self.live.over:
             self.quit()
             return False
-        return self.live.ready() or (self.screen.scene is not None and self._message != self.screen.toast.text)
+        if self.controls is not None:
+            self.controls.poll()
+        return self.live.ready() or (self.screen.scene is not None and self._overlay != self.screen.overlay_text)
 
     def _tick(self, _frame: int) -> list[Artist]:
-        self._message = self.screen.toast.text
+        self._overlay = self.screen.overlay_text
         self.screen.show(self.live.scene())
         return [self.screen.stage]
 
@@ -208,9 +218,25 @@ class Window:
         if self.controls is not None:
             self.controls.press(event.key)
 
-    def _click(self, event: MouseEvent) -> None:
+    def _press(self, event: MouseEvent) -> None:
         if self.controls is not None:
-            self.controls.click(event.x, self.screen.figure.bbox.height - event.y)
+            self.controls.point(*self._place(event), right=event.button == MouseButton.RIGHT)
+
+    def _move(self, event: MouseEvent) -> None:
+        if self.controls is not None:
+            self.controls.drag(*self._place(event))
+
+    def _release(self, _event: MouseEvent) -> None:
+        if self.controls is not None:
+            self.controls.lift()
+
+    def _scroll(self, event: MouseEvent) -> None:
+        if self.controls is not None:
+            self.controls.turn(event.step)
+
+    def _place(self, event: MouseEvent) -> tuple[float, float]:
+        """Device pixels from the top left."""
+        return event.x, self.screen.figure.bbox.height - event.y
 
     def _close(self, _event: object) -> None:
         self._closed = True

@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 
 from livecnn._cv2 import cv2
-from livecnn.bundles import Bundle
-from livecnn.config import Layout, load_layout
 from livecnn.controls import Controls
 from livecnn.figure import DPI, Screen
+from livecnn.film import Film
 from livecnn.patch import Cropper
-from livecnn.plan import context_of, load_views
+from livecnn.plan import Plan
+from livecnn.sources import Source
 from livecnn.tick import Observer
 from livecnn.types import Frame, Image, Scene, SourceStatus
 from tests import drawing
@@ -25,8 +26,9 @@ from tests import drawing
 class Live:
     """Stands for the running loops: a refresh is a pass at once."""
 
-    def __init__(self, observer: Observer, screen: Screen, frame: Frame) -> None:
-        self.observer, self._screen, self._frame = observer, screen, frame
+    def __init__(self, observer: Observer, screen: Screen, frame: Frame, source: Source) -> None:
+        self.observer, self._screen, self.frame = observer, screen, frame
+        self.capture = SimpleNamespace(source=source)
         self.frozen = self.mirrored = False
         self.refreshed = 0
         self.source_name = "camera 0"
@@ -34,11 +36,14 @@ class Live:
     def freeze(self, frozen: bool) -> None:
         self.frozen = frozen
 
+    def switch(self, source: Source) -> None:
+        self.capture.source, self.source_name = source, source.name
+
     def refresh(self) -> None:
         self.refreshed += 1
         source = SourceStatus(name=self.source_name)
         status = replace(drawing.MEASURED, source=source, frozen=self.frozen, mirrored=self.mirrored)
-        self._screen.show(Scene(self._frame, self.observer(self._frame), status))
+        self._screen.show(Scene(self.frame, self.observer(self.frame), status))
         self._screen.draw()
 
 
@@ -51,6 +56,9 @@ class Host:
         self._screen.canvas.draw()
         self.calls.append("redraw")
 
+    def resize(self, width: int, height: int) -> None:
+        self.calls.append(f"{width}x{height}")
+
     def toggle_fullscreen(self) -> None:
         self.calls.append("fullscreen")
 
@@ -59,10 +67,10 @@ class Host:
 
 
 class Controlled:
-    def __init__(self, observer: Observer, screen: Screen, frame: Frame, views: list[Layout], snapshots: Path) -> None:
-        self.screen, self.observer = screen, observer
-        self.live, self.host = Live(observer, screen, frame), Host(screen)
-        self.controls = Controls(self.live, screen, self.host, views, snapshots)  # type: ignore[arg-type]
+    def __init__(self, observer: Observer, screen: Screen, frame: Frame, plan: Plan, folder: Path) -> None:
+        self.screen, self.observer, self.film = screen, observer, Film(folder)
+        self.live, self.host = Live(observer, screen, frame, plan.source), Host(screen)
+        self.controls = Controls(self.live, screen, self.host, plan, self.film)  # type: ignore[arg-type]
         self.live.refresh()
 
     def press(self, *keys: str) -> Image:
@@ -88,15 +96,16 @@ class Controlled:
 
 
 @contextmanager
-def controlled(bundle: Bundle, frame: Frame, snapshots: Path, *, box: float, views: bool = True) -> Iterator[Controlled]:
-    """Around the shipped layout, all views of it or just that one."""
-    layout = load_layout("lenet")
-    everything = load_views(layout) if views else [layout]
-    screen = Screen(layout, context_of(bundle), [view.name for view in everything])
-    observer = Observer(bundle.module, Cropper(bundle.pipeline, box), torch.device("cpu"))
+def controlled(plan: Plan, frame: Frame, folder: Path, *, box: float) -> Iterator[Controlled]:
+    """folder: where snapshots and films go."""
+    screen = Screen(plan.layout, plan.context, [view.name for view in plan.views])
+    observer = Observer(plan.bundle.module, Cropper(plan.bundle.pipeline, box), torch.device("cpu"))
     observer.watch(screen.reducers)
     with observer:
-        yield Controlled(observer, screen, frame, everything, snapshots)
+        rig = Controlled(observer, screen, frame, plan, folder)
+        yield rig
+        rig.controls.close()
+        rig.film.close()
 
 
 def seven() -> Image:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import livecnn
-from livecnn import bundles, errors, probe
+from livecnn import bundles, errors, probe, watching
 
 HEAVY = {"torch", "matplotlib", "cv2", "numpy", "pydantic", "PySide6"}
 
@@ -31,7 +31,9 @@ def test_what_is_asked_for_is_loaded() -> None:
 
 def test_public_names() -> None:
     assert livecnn.Probe is probe.Probe
+    assert livecnn.layers_of is probe.layers_of
     assert livecnn.load is bundles.load
+    assert livecnn.watch is watching.watch
     for name in livecnn.__all__:
         assert getattr(livecnn, name) is not None
         assert name in dir(livecnn)

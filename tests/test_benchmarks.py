@@ -13,6 +13,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+
 
 def figures(script: str, *options: object) -> Any:
     """The JSON that a benchmark prints, run as a user would run it, where there is no display."""
@@ -23,7 +25,7 @@ def figures(script: str, *options: object) -> Any:
     return json.loads(done.stdout)
 
 
-@pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
+@needs_xvfb
 @pytest.mark.skipif(importlib.util.find_spec("pyqtgraph") is None, reason="pyqtgraph is not installed (extra bench)")
 def test_live_tick(tmp_path: Path) -> None:
     told = figures("live_tick.py", "--rounds", 1, "--ticks", 3, "--shots", tmp_path)
@@ -39,3 +41,27 @@ def test_probe() -> None:
     for measured in told.values():
         assert list(measured) == ["bare_ms", "tick_ms", "ratio"]
         assert measured["ratio"] == pytest.approx(measured["tick_ms"] / measured["bare_ms"], rel=0.01)
+
+
+@needs_xvfb
+def test_startup() -> None:
+    told = figures("startup.py", "--rounds", 1)
+    assert list(told) == ["imports_s", "first_picture_s", "ratio"]
+    assert told["ratio"] == pytest.approx(told["first_picture_s"] / told["imports_s"], abs=0.01)
+
+
+@pytest.mark.parametrize("words", [[], pytest.param(["--window"], marks=needs_xvfb)])
+def test_memory(words: list[str]) -> None:
+    told = figures("memory.py", "--early", 2, "--ticks", 4, *words)
+    assert list(told) == ["at_2_mb", "at_4_mb", "growth_mb"]
+    assert told["growth_mb"] == pytest.approx(told["at_4_mb"] - told["at_2_mb"], abs=0.11)
+
+
+@needs_xvfb
+def test_live_loop() -> None:
+    told = figures("live_loop.py", "--seconds", 1, "--idle", 0.5)
+    assert list(told) == ["fast", "slow", "idle"]
+    for measured in (told["fast"], told["slow"]):
+        assert measured["display_fps"] <= 40
+        assert measured["frame_age_ms"]["p50"] <= measured["frame_age_ms"]["p95"]
+    assert told["slow"]["model_age_ms"]["p50"] > 300

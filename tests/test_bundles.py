@@ -371,6 +371,12 @@ def test_a_network_from_code(code: str, factory: str, classes: tuple[str, ...], 
     assert bundle.module(x).shape == (1, len(classes))
 
 
+def test_functions_have_shapes_only_if_one_is_wanted(folder: Path) -> None:
+    bundle = bundles.load(folder)
+    assert "flatten" not in bundle.shapes(["conv1", "relu1"])
+    assert bundle.shapes(["flatten"]) == {**bundle.shapes(), "flatten": (1, 800)}
+
+
 def test_code_needs_leave(code: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ModelError, match=rf"^{code}:gray: this would run Python code .*allowed with --allow-code"):
         bundles.load(f"{code}:gray")
@@ -387,7 +393,10 @@ def test_code_needs_leave(code: str, capsys: pytest.CaptureFixture[str]) -> None
         ("odd_input", r"its `input` is a int; a dict is needed"),
         ("wrong_input", r"usernets:wrong_input: input\.size: nothing found; it is needed"),
         ("odd_classes", r"its `classes` are a str; a list of names is needed"),
-        ("two", r"the network gives something else than a tensor \(1, classes\)"),
+        (
+            "two",
+            r"^usernets:two: the network returns a tuple of 0: \(1, 3, 8, 8\), 1: .*; one of shape \(N, classes\) is needed",
+        ),
     ],
 )
 def test_networks_that_cannot_be_shown(code: str, factory: str, message: str) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from livecnn.drawer import Drawer
 from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
 from livecnn.patch import Cropper
-from livecnn.pixels import Label
+from livecnn.pixels import Label, buffer_of
 from livecnn.plan import context_of, load_views
 from livecnn.sources import open_source
 from livecnn.theme import THEMES, Metrics
@@ -272,6 +273,159 @@ def test_help_lies_over_the_panels_and_goes(bundle: Bundle, observer: Observer, 
     assert (look(screen, observer, frames[1]) != before).any()
     screen.help.set_visible(False)
     assert (look(screen, observer, frames[1]) == before).all()
+
+
+def shown(shape: tuple[int, int], size: tuple[int, int], *, mirrored: bool) -> tuple[Screen, Rect]:
+    """A screen with a frame in it whose columns and rows are told by its red and green, and where the frame lies."""
+    screen = Screen(layout({"a": {"kind": "camera"}, "b": {"kind": "status"}}, "a b", size), context())
+    rows, columns = np.indices(shape)
+    frame = Frame(np.dstack([columns, rows, np.full(shape, 255)]).astype(np.uint8), 0, 0.0)
+    screen.show(scene(screen, frame=frame, status=LoopStatus(mirrored=mirrored), empty=True))
+    screen.draw()
+    rows, columns = np.nonzero(screen.pixels()[:, :, 2] == 255)
+    return screen, Rect(columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("shape", [(90, 120), (120, 90), (20, 200), (190, 200)], ids=str)
+@pytest.mark.parametrize("size", [(640, 480), (1283, 717)], ids=str)
+def test_a_place_in_the_window_is_a_place_in_the_frame(shape: tuple[int, int], size: tuple[int, int], mirrored: bool) -> None:
+    screen, place = shown(shape, size, mirrored=mirrored)
+    pixels, right, bottom = screen.pixels(), place.x + place.w - 1, place.y + place.h - 1
+    zoom = place.w / shape[1]
+    for x, y in itertools.product(np.linspace(place.x, right, 9).round(), np.linspace(place.y, bottom, 9).round()):
+        found = screen.frame_at(x, y)
+        assert found is not None
+        color = pixels[int(y), int(x)]
+        if color[2] == 255:  # not of the box's line
+            assert found == pytest.approx(color[:2], abs=1 + 1 / zoom)
+    far = [(-0.5, shape[1] - 0.5), (-0.5, shape[0] - 0.5)]
+    for x, y in itertools.product((0, 1), (0, 1)):
+        corner = screen.frame_at(place.x + x * (place.w - 1), place.y + y * (place.h - 1))
+        assert corner == pytest.approx((far[0][x != mirrored], far[1][y]), abs=0.51 / zoom)
+    middle = screen.frame_at((place.x + right) / 2, (place.y + bottom) / 2)
+    assert middle == pytest.approx(((shape[1] - 1) / 2, (shape[0] - 1) / 2))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("shape", [(90, 120), (20, 200)], ids=str)
+def test_outside_the_picture_there_is_no_place_in_the_frame(shape: tuple[int, int], mirrored: bool) -> None:
+    screen, place = shown(shape, (640, 480), mirrored=mirrored)
+    right, bottom = place.x + place.w, place.y + place.h
+    for x, y in [(place.x - 1, place.y), (place.x, place.y - 1), (right, place.y), (place.x, bottom), (0, 0), (639, 240)]:
+        assert screen.frame_at(x, y) is None
+        assert screen.frame_at(x + 0.3, y + 0.3) is None
+    assert Screen(screen.layout, context()).frame_at(place.x, place.y) is None  # nothing is shown yet
+
+
+def test_a_banner_stays_over_the_panels_until_it_is_taken_away(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    before = look(screen, observer, frames[1])
+    screen.banner("lenet.yaml:12: unknown key")
+    after = look(screen, observer, frames[1])
+    changed = np.flatnonzero((after != before).any(axis=(1, 2)))
+    assert changed[0] == Metrics.of(*A).header
+    assert changed[-1] < 100
+    screen.banner("")
+    assert (look(screen, observer, frames[1]) == before).all()
+
+
+def test_a_recording_is_marked_in_the_window_only(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    before = look(screen, observer, frames[1])
+    screen.recording = time.monotonic()
+    assert screen.recording is not None
+    for _ in range(2):
+        assert (look(screen, observer, frames[1]) == before).all()
+        on_screen = buffer_of(screen.canvas.get_renderer())[:, :, :3]
+        rows, columns = np.nonzero((on_screen != before).any(axis=2))
+        assert rows.min() == Metrics.of(*A).header
+        assert columns.min() > 600
+        screen.canvas.draw()
+    screen.help.set_visible(True)  # the mark lies over it
+    look(screen, observer, frames[1])
+    screen.help.set_visible(False)
+    screen.recording = None
+    assert (look(screen, observer, frames[1]) == before).all()
+    assert (buffer_of(screen.canvas.get_renderer())[:, :, :3] == before).all()
+
+
+def test_a_picture_taken_right_after_a_resize(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    screen.recording = time.monotonic()
+    look(screen, observer, frames[1])
+    resize(screen, (400, 300))
+    assert screen.pixels().shape == (300, 400, 3)  # not drawn yet
+
+
+def test_what_is_written_over_the_panels_tells_when_to_draw_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [10.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    screen = Screen(layout({"it": {"kind": "status"}}, "it"), context())
+    seen = [screen.overlay_text]
+
+    def changes() -> bool:
+        seen.append(screen.overlay_text)
+        return seen[-1] != seen[-2]
+
+    assert not changes()
+    screen.say("saved", 2.0)
+    assert changes()
+    screen.banner("saved")
+    assert changes()
+    now[0] = 12.0
+    assert changes()
+    screen.recording = 12.0
+    assert changes()
+    now[0] = 12.9
+    assert not changes()
+    now[0] = 13.0
+    assert changes()
+    screen.recording = None
+    assert changes()
+    screen.banner("")
+    assert changes()
+    assert seen[-1] == seen[0]
+
+
+def test_another_view_keeps_what_lies_over_the_panels(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen, fresh = screen_of(load("lenet"), bundle), screen_of(load("lenet-sorted", theme="light"), bundle)
+    for each in (screen, fresh):
+        each.say("saved", 1000.0)
+        each.banner("lenet.yaml:12: unknown key")
+        each.recording = time.monotonic() + 1000.0
+        each.help.set_visible(True)
+    look(screen, observer, frames[1])
+    screen.open(load("lenet-sorted", theme="light"))
+    assert screen.overlay_text == fresh.overlay_text
+    assert screen.help.get_visible()
+    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+    marked, expected = (buffer_of(each.canvas.get_renderer()) for each in (screen, fresh))
+    assert (marked == expected).all()
+
+
+def test_another_view_keeps_the_colours_that_were_chosen(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    gray = look(screen, observer, frames[1])
+    assert screen.colormap is None
+    screen.open(load("lenet"))
+    assert (look(screen, observer, frames[1]) == gray).all()
+    screen.colormap = "magma"
+    for name, panels in (("lenet", ("conv1", "conv2", "ip1")), ("lenet-sorted", ("ip1",))):
+        screen.open(load(name))
+        colors = [f"panels.{panel}.colormap=magma" for panel in panels]
+        fresh = screen_of(load_layout(name, [f"figure.size={list(A)}", *colors]), bundle)
+        assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+    assert screen.colormap == "magma"
+
+
+def test_chosen_colours_are_drawn_at_once(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    look(screen, observer, frames[1])
+    screen.colormap = "magma"
+    colored = look(screen, observer, frames[1])
+    screen.canvas.draw()
+    assert (screen.pixels() == colored).all()
 
 
 def test_the_scene_on_show_survives_a_full_draw() -> None:

@@ -38,6 +38,15 @@ def test_everything_fits_a_usual_window() -> None:
     assert texts(laid_out(1280)) == ["livecnn", "lenet-mnist", *VIEWS, *facts]
 
 
+def test_a_network_that_is_behind_is_told() -> None:
+    def told(network: float) -> str:
+        status = LoopStatus(SourceStatus("live", "camera 0"), picture_age=21.0, model_age=network)
+        return next(text for text in texts(laid_out(1280, status)) if text.endswith("old"))
+
+    assert told(70.0) == "picture 21 ms old"  # nobody sees that
+    assert told(320.0) == "picture 21, network 320 ms old"
+
+
 @pytest.mark.parametrize("width", [320, 500, 640, 800, 1280, 1920, 3840])
 @pytest.mark.parametrize("model", ["lenet-mnist", "my.own.package.of.networks:a_factory_of_networks"])
 @pytest.mark.parametrize("name", ["camera 0", "https://user@camera.example/" + "x" * 300])
@@ -68,7 +77,11 @@ def test_in_a_narrow_strip_the_source_is_the_last_to_go() -> None:
     ("status", "text", "color"),
     [
         (LoopStatus(SourceStatus("live", "demo")), "● demo", DARK.good),
+        (LoopStatus(SourceStatus("stale", "camera 0")), "● camera 0: stale", DARK.accent),
+        (LoopStatus(SourceStatus("frozen", "camera 0")), "● camera 0: frozen", DARK.accent),
         (LoopStatus(SourceStatus("lost", "camera 0")), "● camera 0: lost", DARK.bad),
+        (LoopStatus(SourceStatus("failed", "camera 0")), "● camera 0: failed", DARK.bad),
+        (LoopStatus(SourceStatus("ended", "clip.mp4")), "● clip.mp4: ended", DARK.muted),
         (LoopStatus(SourceStatus("live", "demo"), frozen=True), "● frozen", DARK.accent),
     ],
 )

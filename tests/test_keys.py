@@ -3,7 +3,6 @@ from __future__ import annotations
 from livecnn.controls import Controls
 from livecnn.keys import ACTIONS, KEYS
 from livecnn.overlay import Help
-from livecnn.theme import THEMES
 
 
 def test_no_key_means_two_things() -> None:
@@ -26,5 +25,5 @@ def test_the_keys_that_are_promised() -> None:
 
 
 def test_the_help_lists_them_all() -> None:
-    rows = Help(THEMES["dark"])._rows
+    rows = Help()._rows
     assert [(name.text, meaning.text) for name, meaning in rows] == [(key.shown, key.meaning) for key in KEYS]

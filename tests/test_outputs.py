@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 
 from livecnn import outputs
 from livecnn.errors import OutputError
-from livecnn.outputs import ScoresTable, check_writable, free_path, write_atomically, write_png
+from livecnn.outputs import ScoresTable, check_writable, free_path, unfinished, write_atomically, write_png
 from livecnn.types import Box, Frame, Patch, Prepared, Tick
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
@@ -91,6 +91,14 @@ def test_a_free_name_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         path.write_text("")
         names.append(path.name)
     assert names == ["livecnn-20260131-142355.png", "livecnn-20260131-142355-2.png", "livecnn-20260131-142355-3.png"]
+
+
+def test_a_name_that_is_being_written_to_is_not_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outputs.time, "strftime", lambda _: "livecnn-20260131-142355")
+    part = unfinished(free_path(tmp_path, ".mp4"))
+    assert part.name == "livecnn-20260131-142355.part.mp4"
+    part.write_text("")
+    assert free_path(tmp_path, ".mp4").name == "livecnn-20260131-142355-2.mp4"
 
 
 def test_a_png_holds_the_very_pixels(tmp_path: Path) -> None:

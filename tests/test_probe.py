@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch.testing import assert_close
 
 from livecnn.errors import ModelError
 from livecnn.nets.lenet import Lenet
-from livecnn.probe import Probe, class_weights, find_layer
+from livecnn.probe import Probe, class_weights, layers_of
 
 
 def hooks(module: nn.Module) -> int:
@@ -70,7 +71,7 @@ def test_unknown_layers_are_refused_with_the_nearest_name() -> None:
         Probe(net, ["conv1", "conv3"])
     assert hooks(net) == 0
     with pytest.raises(ModelError, match="unknown layer ''"):
-        find_layer(net, "")
+        Probe(net, [""])
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -152,24 +153,24 @@ def test_blobs_show_what_finally_stands_in_them() -> None:
     assert torch.equal(activations["ip1"], activations["relu1"])
 
 
-class GivesTwo(nn.Module):
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        return x, x
+class GivesNumbers(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[int, ...]:
+        return tuple(x.shape)
 
 
 class Odd(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.two = GivesTwo()
+        self.numbers = GivesNumbers()
         self.unused = nn.ReLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        first: torch.Tensor = self.two(x)[0]
-        return first
+        return x.reshape(self.numbers(x)[0], -1)
 
 
 @pytest.mark.parametrize(
-    ("layer", "message"), [("two", "layer 'two' gave a tuple; a tensor is needed"), ("unused", "layer 'unused' did not run")]
+    ("layer", "message"),
+    [("numbers", "layer 'numbers' gave a tuple; a tensor is needed"), ("unused", "layer 'unused' did not run")],
 )
 def test_a_layer_that_gives_no_tensor_is_told(layer: str, message: str, x: torch.Tensor) -> None:
     net = Odd()
@@ -181,6 +182,248 @@ def test_a_layer_that_gives_no_tensor_is_told(layer: str, message: str, x: torch
 def test_a_probe_outside_its_with_says_so(net: nn.Module, x: torch.Tensor) -> None:
     with pytest.raises(ModelError, match="the probe inside its `with`"):
         Probe(net, ["0"])(x)
+
+
+class Reused(nn.Module):
+    """One ReLU for everything, and an LSTM, whose output is nested."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(4, 6), nn.Linear(6, 5)
+        self.relu = self.same = nn.ReLU(inplace=True)
+        self.lstm = nn.LSTM(5, 3, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.relu(self.second(self.relu(self.first(x))))
+        scores: torch.Tensor = self.lstm(y[:, None])[0][:, 0]
+        return scores
+
+
+def test_every_call_of_a_module_has_its_own_name() -> None:
+    net, x = Reused(), torch.randn(2, 4)
+    with Probe(net, ["relu", "relu:1", "relu:2", "same:2", "second"]) as probe:
+        for _ in range(2):
+            _, activations = probe(x)
+    once = F.relu(net.first(x))
+    assert_close(activations["relu"], once)
+    assert_close(activations["relu:1"], once)
+    assert_close(activations["second"], net.second(once))
+    assert_close(activations["relu:2"], F.relu(net.second(once)))
+    assert torch.equal(activations["same:2"], activations["relu:2"])
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("relu:3", r"^layer 'relu:3' did not run: 'relu' runs 2 times in a pass$"),
+        ("lstm.7", r"^unknown layer 'lstm\.7'; did you mean .*allowed: lstm, lstm\.0, lstm\.1\.0, lstm\.1\.1$"),
+        ("relu:x", r"^unknown layer 'relu:x'; did you mean 'relu:2'\? allowed: first, second, relu, same, lstm, relu:2, getitem"),
+    ],
+)
+def test_a_call_or_a_part_that_is_not_there(layer: str, message: str) -> None:
+    net = Reused()
+    with pytest.raises(ModelError, match=message), Probe(net, [layer]) as probe:
+        probe(torch.zeros(1, 4))
+    assert hooks(net) == 0
+
+
+def test_several_tensors_have_names_by_their_place() -> None:
+    net, x = Reused(), torch.randn(2, 4)
+    with Probe(net, ["lstm", "lstm.0", "lstm.1.0", "lstm:1.1.1"]) as probe:
+        _, activations = probe(x)
+    everything, (hidden, cell) = net.lstm(F.relu(net.second(F.relu(net.first(x))))[:, None])
+    for layer, wanted in zip(activations, (everything, everything, hidden, cell), strict=True):
+        assert_close(activations[layer], wanted.detach())
+
+
+@dataclass
+class Output:
+    maps: torch.Tensor
+    logits: torch.Tensor
+
+
+class Returns(nn.Module):
+    """Gives its maps and its scores in one of many wrappings."""
+
+    def __init__(self, wrap: Callable[[torch.Tensor, torch.Tensor], object]) -> None:
+        super().__init__()
+        self.conv, self.wrap = nn.Conv2d(1, 3, 8), wrap
+
+    def forward(self, x: torch.Tensor) -> object:
+        return self.wrap(x, self.conv(x).flatten(1))
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda maps, s: (maps, s), lambda maps, s: [[maps], s], lambda maps, s: {"aux": maps, "out": s, "loss": None}, Output],
+    ids=["tuple", "nested list", "dict", "dataclass"],
+)
+@pytest.mark.parametrize("layer", ["conv", "flatten"])
+def test_the_scores_of_a_network_that_returns_several_tensors(
+    wrap: Callable[[torch.Tensor, torch.Tensor], object], layer: str, x: torch.Tensor
+) -> None:
+    net = Returns(wrap)
+    with Probe(net, [layer]) as probe:
+        scores, activations = probe(x)
+    assert_close(scores, net.conv(x).flatten(1).detach())
+    assert_close(activations[layer].flatten(1), scores)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "told"),
+    [
+        (lambda maps, s: {"out": maps}, r"a dict of out: \(1, 1, 8, 8\); one of shape \(N, classes\) is needed"),
+        (lambda maps, s: None, "a NoneType of no tensor; one of shape"),
+    ],
+)
+def test_a_network_without_scores(wrap: Callable[[torch.Tensor, torch.Tensor], object], told: str, x: torch.Tensor) -> None:
+    net = Returns(wrap)
+    with pytest.raises(ModelError, match=f"^the network returns {told}"), Probe(net, ["conv"]) as probe:
+        probe(x)
+    assert hooks(net) == 0
+
+
+class Residual(nn.Module):
+    """Functions between modules, a block of its own, a constant, arguments with defaults, and a mode that matters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, padding=1)
+        self.block = nn.Sequential(nn.Conv2d(2, 2, 3, padding=1), nn.BatchNorm2d(2))
+        self.pair = Pair()
+        self.head = nn.Linear(128, 4)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None, *, scale: float = 2.0) -> torch.Tensor:
+        y = F.relu(self.conv(x))
+        if mask is not None:
+            y = y * mask
+        y += self.block(y)
+        a, b = self.pair(torch.relu(y))
+        z = F.dropout(torch.flatten(a + b, 1), 0.5, self.training) * scale
+        scores: torch.Tensor = self.head(z) + torch.arange(4.0)
+        return scores
+
+
+class Pair(nn.Module):
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return x, x + 1
+
+
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad, torch.enable_grad])
+def test_functions_are_layers_too(mode: Callable[[], torch.no_grad], x: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    net = Residual().eval()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    layers = ["conv", "relu", "block", "block.1", "relu_1", "pair", "pair.1", "add", "flatten"]
+    with Probe(net, layers) as probe, mode():
+        for _ in range(3):
+            scores, activations = probe(x)
+    assert set(activations) == set(layers)
+    with torch.no_grad():
+        relu = F.relu(net.conv(x))
+        block = net.block(relu)
+        wanted = {"conv": net.conv(x), "relu": relu, "block": block, "block.1": block, "relu_1": F.relu(relu + block)}
+        wanted |= {"pair": wanted["relu_1"], "pair.1": wanted["relu_1"] + 1}
+        for layer, value in wanted.items():
+            assert_close(activations[layer], value, msg=layer)
+        assert torch.equal(scores, net(x))
+    assert vars(net).keys() == vars(Residual()).keys()  # the constant is not left in it
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+def test_a_change_of_mode_changes_the_functions_as_well(x: torch.Tensor) -> None:
+    net = Residual()
+    with Probe(net, ["relu"]) as probe:
+        for training in (True, False, True):
+            net.train(training)
+            torch.manual_seed(3)
+            scores, _ = probe(x)
+            torch.manual_seed(3)
+            assert torch.equal(scores, net(x).detach())
+
+
+def test_a_probe_of_functions_outside_its_with_says_so(x: torch.Tensor) -> None:
+    with pytest.raises(ModelError, match=r"'relu' did not run; .* the probe inside its `with`"):
+        Probe(Residual(), ["relu"])(x)
+
+
+def test_an_error_of_the_network_keeps_its_words_among_functions() -> None:
+    net = Residual()
+    with pytest.raises(RuntimeError, match=r"^Given groups=1[^\n]*$"), Probe(net, ["relu"]) as probe:
+        probe(torch.zeros(1, 5, 8, 8))
+
+
+class Decides(nn.Module):
+    """Where the data decide, no graph can be made."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = F.relu(self.conv(x))
+        return y.flatten(1) if y.sum() > 0 else y.flatten(1) * 0
+
+
+def test_where_functions_cannot_be_traced_only_modules_are_offered(x: torch.Tensor) -> None:
+    with pytest.raises(
+        ModelError,
+        match=r"^unknown layer 'relu'; allowed: conv; torch\.fx cannot trace the functions in it: TraceError: symbolic",
+    ):
+        Probe(Decides(), ["relu"])
+    with Probe(Decides(), ["conv"]) as probe:
+        assert list(probe(x)[1]) == ["conv"]
+    assert layers_of(Decides(), x) == {"conv": (1, 2, 6, 6)}
+
+
+@pytest.mark.parametrize(("layer", "message"), [("adds", "did you mean 'add'"), ("relu:2", "unknown layer 'relu:2'")])
+def test_unknown_functions_are_refused_with_the_nearest_name(layer: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Probe(Residual(), [layer])
+
+
+def test_modules_alone_are_never_traced(net: nn.Module, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livecnn.probe.Trace", lambda _: pytest.fail("traced"))
+    with Probe(net, ["0", "2"]) as probe:
+        probe(x)
+
+
+def test_layers_of_lists_every_name_with_its_shape(x: torch.Tensor) -> None:
+    net = Reused().train()
+    shapes = layers_of(net, torch.zeros(2, 4))
+    assert net.training
+    assert hooks(net) == 0
+    assert {name: shapes[name] for name in list(shapes)[:9]} == {
+        "first": (2, 6),
+        "relu": (2, 6),
+        "second": (2, 5),
+        "relu:2": (2, 5),
+        "lstm": (2, 1, 3),
+        "lstm.0": (2, 1, 3),
+        "lstm.1.0": (1, 2, 3),
+        "lstm.1.1": (1, 2, 3),
+        "getitem": (2, 1, 5),
+    }
+    with Probe(net, shapes) as probe:
+        _, activations = probe(torch.zeros(2, 4))
+    assert {name: tuple(tensor.shape) for name, tensor in activations.items()} == shapes
+    assert {"relu", "block", "pair.1", "flatten", "add_2"} <= layers_of(Residual(), x).keys()
+
+
+def test_layers_of_leaves_no_hooks_when_the_network_fails(net: nn.Module) -> None:
+    with pytest.raises(RuntimeError, match="channels"):
+        layers_of(net, torch.zeros(1, 5, 8, 8))
+    assert hooks(net) == 0
+
+
+def test_probes_inside_probes(net: nn.Module, x: torch.Tensor) -> None:
+    with Probe(net, ["0"]) as outer:
+        with Probe(net, ["0", "2"]) as inner:
+            assert torch.equal(inner(x)[1]["0"], outer(x)[1]["0"])
+        assert hooks(net) == 1
+        outer(x)
+    assert hooks(net) == 0
 
 
 def test_class_weights() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
@@ -7,8 +8,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +20,7 @@ from PIL import ImageDraw, ImageSequence
 
 from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
-from livecnn.recorder import InBackground, Mp4Recorder, Recorder, find_ffmpeg, fitted, open_recorder
+from livecnn.recorder import GifRecorder, InBackground, Mp4Recorder, Recorder, find_ffmpeg, fitted, open_recorder
 from livecnn.sources import open_source
 from livecnn.types import Image
 
@@ -154,6 +157,91 @@ def test_a_window_that_changes_its_size(tmp_path: Path) -> None:
     assert psnr(film[2], scene(2)) > 30
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_a_still_picture_lasts_until_the_end(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"x{suffix}"
+    with open_recorder(path) as recorder:
+        for when in (7.0, 7.04, 7.08):
+            recorder.add(scene(round(100 * when)), when)
+        recorder.close(12.0)
+        recorder.close(99.0)  # it has ended
+    assert length_of(path) == pytest.approx(5.0, abs=0.1)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+@pytest.mark.parametrize("until", [3.0, 3.001, 2.0])
+def test_an_end_right_after_the_last_picture(tmp_path: Path, suffix: str, until: float) -> None:
+    path = tmp_path / f"x{suffix}"
+    with open_recorder(path) as recorder:
+        for when in (2.0, 3.0):
+            recorder.add(scene(int(when)), when)
+        recorder.close(until)
+    assert length_of(path) == pytest.approx(1.0, abs=0.1)
+
+
+def test_half_an_hour_of_stillness(tmp_path: Path) -> None:
+    path = tmp_path / "x.gif"
+    film, durations = film_of(record(path, [scene(0), scene(1)], [0.0, 1800.01]))  # the format counts up to 655 s
+    assert sum(durations) == 1_800_110
+    assert min(map(psnr, film, [scene(0)] * 3 + [scene(1)])) > 30
+
+
+def length_of(path: Path) -> float:
+    """Seconds."""
+    if path.suffix == ".gif":
+        return sum(film_of(path)[1]) / 1000
+    return sum(1 for _ in frames_of(path)) / Mp4Recorder.RATE
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_what_was_recorded_survives_a_kill(tmp_path: Path, suffix: str) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from livecnn.recorder import open_recorder
+from tests.test_recorder import scene
+recorder = open_recorder(Path(r"{tmp_path}") / "x{suffix}")
+for i in range(6):
+    recorder.add(scene(i), 0.1 * i)
+print("recording", flush=True)
+sys.stdin.read()
+"""
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    with child:
+        assert child.stdout is not None
+        assert child.stdout.readline().strip() == b"recording"
+        encoders = psutil.Process(child.pid).children()
+        child.kill()
+    assert not psutil.wait_procs(encoders, timeout=30)[1]
+    path = tmp_path / f"x.part{suffix}"
+    assert list(tmp_path.iterdir()) == [path]
+    film = film_of(path)[0] if suffix == ".gif" else list(frames_of(path))[1::3]
+    assert len(film) == 6 if suffix == ".gif" else 5  # the last frame of an MP4 is a single one
+    assert all(psnr(picture, scene(i)) > 28 for i, picture in enumerate(film))
+    assert len(encoders) == (suffix == ".mp4")
+
+
+def test_an_unfinished_gif_is_complete_after_every_step(tmp_path: Path) -> None:
+    """A process may be killed between any two calls of the system."""
+    part, seen = tmp_path / "x.part.gif", []
+
+    class Watched(io.FileIO):
+        def write(self, data: Any) -> int:
+            half = super().write(data[: len(data) // 2 or 1])
+            seen.append((recorder.pictures, len(film_of(part)[0])))
+            return half
+
+    with GifRecorder(tmp_path / "x.gif") as recorder:
+        recorder.add(scene(0), 0.0)
+        recorder._file.close()
+        recorder._file = Watched(part, "r+b")
+        for i in range(1, 4):
+            recorder.add(scene(i), 0.1 * i)
+    assert {pictures for pictures, _ in seen} == {1, 2, 3, 4}
+    assert all(found in (pictures, pictures + 1) for pictures, found in seen)
+    assert len(film_of(tmp_path / "x.gif")[0]) == 4
+
+
 @given(st.tuples(*[st.integers(1, 40)] * 4))
 def test_fitting_keeps_the_whole_picture_in_the_middle(sizes: tuple[int, int, int, int]) -> None:
     h, w, height, width = sizes
@@ -264,9 +352,13 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_full_disk_at_the_very_end(tmp_path: Path) -> None:
     path = record(tmp_path / "x.gif", [scene(0)], [0.0])
     before = path.read_bytes()
-    with limited(len(before) - 1), pytest.raises(OutputError, match=r"x\.gif: File too large after 1 pictures"):
+    with limited(len(before) - 1), pytest.raises(OutputError, match=r"x\.gif: File too large after 0 pictures"):
         record(path, [scene(0)], [0.0])
     assert path.read_bytes() == before  # the earlier recording
+    with limited(len(before)), pytest.raises(OutputError, match=r"x\.gif: File too large after 1 pictures"):
+        record(path, [scene(0), scene(1)], [0.0, 0.1])
+    assert len(film_of(path)[0]) == 1
+    assert path.stat().st_size == len(before)
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -287,7 +379,7 @@ def test_an_ffmpeg_that_refuses_is_quoted(tmp_path: Path, monkeypatch: pytest.Mo
             film.add(scene(0), 0.0)
             monkeypatch.setattr(Mp4Recorder, "RATE", 30)
 
-    with pytest.raises(OutputError, match=r"x\.mp4: ffmpeg: \S.* after 0 pictures"):
+    with pytest.raises(OutputError, match=r"x\.mp4: ffmpeg: \S.* after \d pictures"):
         refused()
     assert not list(tmp_path.iterdir())
 
@@ -301,6 +393,7 @@ class Slow(Recorder):
         self.gate = threading.Semaphore(0)
         self.at_work = threading.Event()
         self.closed = False
+        self.until: float | None = None
         self._error = error
 
     def add(self, picture: Image, when: float) -> None:
@@ -310,13 +403,16 @@ class Slow(Recorder):
             raise self._error
         self.taken.append(when)
 
-    def close(self) -> None:
+    def close(self, until: float | None = None) -> None:
         self.closed = True
+        self.until = self.until or until
 
     def _begin(self, width: int, height: int) -> None: ...
 
-    def _write(self, *_: object) -> bool:
+    def _extend(self, until: float) -> bool:
         return True
+
+    def _write(self, picture: Image) -> None: ...
 
     def _end(self) -> None: ...
 
@@ -342,6 +438,15 @@ def test_in_the_background_every_picture_if_asked_for() -> None:
     assert slow.taken == [float(i) for i in range(100)]
 
 
+def test_in_the_background_the_end_is_when_it_was_asked_for() -> None:
+    slow, now = Slow(Path("x.gif")), [100.0]
+    with InBackground(slow, clock=lambda: now[0]) as recorder:
+        recorder.add(scene(0), 100.0)
+        slow.gate.release()
+        now[0] = 105.0
+    assert slow.until == 105.0
+
+
 def record_in_background(recorder: Recorder, pictures: int, *, every: bool = False, then: Exception | None = None) -> None:
     with InBackground(recorder, every=every) as background:
         for i in range(pictures):
@@ -364,6 +469,16 @@ def test_in_the_background_errors_come_back(every: bool) -> None:
 def test_in_the_background_an_error_at_the_end_comes_back() -> None:
     with pytest.raises(OutputError, match="disk full"):
         record_in_background(Slow(Path("x.gif"), OutputError("disk full")), 1)
+
+
+def test_in_the_background_an_error_while_the_film_is_finished_comes_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_until: float | None = None) -> None:
+        raise OutputError("disk full")
+
+    slow = Slow(Path("x.gif"))
+    monkeypatch.setattr(slow, "close", full)
+    with pytest.raises(OutputError, match="disk full"):
+        record_in_background(slow, 1)
 
 
 def test_in_the_background_the_first_error_wins() -> None:

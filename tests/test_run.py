@@ -21,7 +21,8 @@ from livecnn.config import load_layout
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.nets.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
-from livecnn.run import RunOptions, box_share, run
+from livecnn.plan import box_share
+from livecnn.run import RunOptions, run
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.sources.demo import Demo
 from livecnn.types import Image
@@ -148,7 +149,8 @@ def test_statistics(tmp_path: Path) -> None:
     assert (report["source_state"], report["backend"], report["device"]) == ("live", "agg", "cpu")
     assert 0 < report["tick_ms"]["p50"] <= report["tick_ms"]["p95"] < 60_000
     assert report["frame_age_ms"] == {"p50": None, "p95": None}  # nothing is paced
-    assert report["display_fps"] == report["model_fps"] == pytest.approx(11 / report["seconds"], rel=0.05)
+    assert report["display_fps"] == pytest.approx(11 / report["seconds"], rel=0.05)
+    assert report["model_fps"] > 0
     assert min(report["rss_mb"].values()) > 10
 
 

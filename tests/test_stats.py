@@ -77,11 +77,13 @@ def test_a_run_worked_by_hand(clock: Clock) -> None:
     shown = [  # clock, sequence number, taken at, tick, work
         (50.0, 3, 49.9, tick, 0.010),
         (50.5, 5, 50.3, tick, 0.020),  # frame 4 was never seen; the tick is the old one
-        (51.0, 5, 50.3, tick, 0.030),  # shown before
+        (51.0, 5, 50.3, tick, 0.030),  # both shown before
         (52.0, 6, 51.6, None, 0.040),
     ]
     for clock.now, seq, taken, old_tick, work in shown:
         stats.shown(scene_of(seq, taken, old_tick), work)
+    for clock.now in (50.0, 50.5, 51.0, 54.0):  # the network was faster than the window, and went on longer
+        stats.passed(tick)
     stats.source = SourceStatus("lost", "camera 0", "", reconnects=2)
     report = stats.report()
     rss = report.pop("rss_mb")
@@ -89,7 +91,7 @@ def test_a_run_worked_by_hand(clock: Clock) -> None:
         "ticks": 4,
         "seconds": 2.0,
         "display_fps": 1.0,  # frames 3, 5, 6: two intervals in two seconds
-        "model_fps": 0.5,
+        "model_fps": 0.75,  # three intervals in four seconds
         "tick_ms": {"p50": 25.0, "p95": 38.5},
         "frame_age_ms": {"p50": 200.0, "p95": 380.0},
         "dropped": 1,
@@ -123,7 +125,9 @@ def test_status_for_the_screen(clock: Clock) -> None:
     stats = Stats("agg", "cpu")
     assert stats.status(SourceStatus()).display_fps is None
     for clock.now, seq in ((50.0, 0), (50.25, 1)):
-        stats.shown(scene_of(seq, taken=clock.now - 0.03), 0.01)
+        scene = scene_of(seq, taken=clock.now - 0.03)
+        stats.passed(scene.tick)
+        stats.shown(scene, 0.01)
     source = SourceStatus("live", "camera 0")
     status = stats.status(source, frozen=True, mirrored=True)
     assert status.source is source

@@ -95,10 +95,13 @@ class Rig:
         self.live = Live(drawing.scene(self.screen))
         self.worked: list[float] = []
         self.pressed: list[str] = []
-        self.clicked: list[tuple[float, float]] = []
+        self.clicked: list[tuple[float, float, bool]] = []
         self.window = Window(self.screen, self.live, "silent", self.worked.append)  # type: ignore[arg-type]
         self.window.controls = types.SimpleNamespace(  # type: ignore[assignment]
-            press=self.pressed.append, click=lambda x, y: self.clicked.append((x, y))
+            press=self.pressed.append,
+            point=lambda x, y, *, right: self.clicked.append((x, y, right)),
+            poll=lambda: None,
+            close=lambda: self.pressed.append("closed"),
         )
         self.canvas: Canvas = self.screen.figure.canvas  # type: ignore[assignment]
 
@@ -169,8 +172,8 @@ def test_keys_and_clicks_reach_the_controls(rig: Rig) -> None:
     height = rig.screen.figure.bbox.height
     click = lambda: MouseEvent("button_press_event", rig.canvas, 10, height - 20, button=1)._process()  # noqa: E731
     rig.run(nothing, rig.key("v"), rig.key("q"), click, rig.window.quit)
-    assert rig.pressed == ["v", "q"]
-    assert rig.clicked == [(10, 20)]
+    assert rig.pressed == ["v", "q", "closed"]
+    assert rig.clicked == [(10, 20, False)]
 
 
 def test_without_controls_keys_do_nothing(rig: Rig) -> None:
@@ -220,7 +223,9 @@ def test_an_exception_anywhere_closes_the_window(rig: Rig, place: str, monkeypat
     elif place == "after_tick":
         rig.window._timer._done = fail
     else:
-        rig.window.controls = types.SimpleNamespace(press=fail, click=fail)  # type: ignore[assignment]
+        rig.window.controls = types.SimpleNamespace(  # type: ignore[assignment]
+            press=fail, point=lambda *_, **__: fail(), poll=lambda: None, close=lambda: None
+        )
     with pytest.raises(SourceError, match="it broke"):
         rig.run(nothing, act.get(place, nothing), nothing, nothing)
     assert not rig.canvas.timer.running

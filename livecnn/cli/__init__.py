@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from livecnn import __version__
+from livecnn.endings import Terminated, caught
 from livecnn.errors import LivecnnError
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
@@ -45,13 +46,14 @@ def livecnn(ctx: click.Context) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code: 0, 1 (a defect), 2 (a user's mistake), 130 (Ctrl-C)."""
+    """Run the command line; returns the exit code: 0, 1 (a defect), 2 (a user's mistake), 130 (Ctrl-C), 143 (SIGTERM)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = livecnn.main(words, prog_name="livecnn", standalone_mode=False)
+        with caught():
+            code = livecnn.main(words, prog_name="livecnn", standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+    except (click.Abort, KeyboardInterrupt, Terminated) as asked:
+        return asked.code if isinstance(asked, Terminated) else INTERRUPTED
     except click.UsageError as error:
         place = error.ctx.command_path if error.ctx else "livecnn"
         hint = "; layouts and options of the live view follow `livecnn run`" if place == "livecnn" else ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import re
+import sys
 from pathlib import Path
 
 import click
@@ -54,6 +57,19 @@ def command(
     CONFIG is a layout: a file, or the name of one that ships (livecnn config list).
     """
     # Imported here so that --help and a mistyped option answer at once.
+    _import_program()
     from livecnn.run import RunOptions, run
 
     run(RunOptions(**chosen, source_options=SourceOptions(camera_size, camera_fps, fps, seed)))  # type: ignore[arg-type]
+
+
+def _import_program() -> None:
+    """What modules hold lives for ever: looking for garbage in it would hold up the start, and now and then a picture."""
+    if "livecnn.run" in sys.modules:
+        return
+    gc.disable()
+    try:
+        importlib.import_module("livecnn.run")
+        gc.freeze()
+    finally:
+        gc.enable()

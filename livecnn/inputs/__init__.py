@@ -23,7 +23,7 @@ class Pipeline(BaseModel):
 
     @property
     @abstractmethod
-    def shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, ...]:
         """(C, H, W) of the tensor, without the batch axis."""
 
 

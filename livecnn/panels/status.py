@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -9,13 +10,15 @@ from pydantic import Field
 from livecnn.drawer import Context, Drawer
 from livecnn.geometry import Rect
 from livecnn.panels import PanelSpec
-from livecnn.pixels import Label
-from livecnn.types import LoopStatus, Scene
+from livecnn.pixels import Label, text_width
+from livecnn.types import LoopStatus, Scene, SourceStatus
 
 if TYPE_CHECKING:
     from livecnn.theme import Metrics
 
-LINES = 7
+USUAL = 7  # lines while all is well; what is to be told of a trouble pushes the last ones out of a small panel
+WRAPPED = 3  # lines for the reason of a trouble, at most
+LINES = USUAL + WRAPPED + 1
 REFRESH_TICKS = 8  # numbers that change thirty times a second cannot be read
 
 
@@ -40,22 +43,34 @@ def facts(status: LoopStatus) -> list[tuple[str, str]]:
     return [(what, text.format(value)) for what, value, text in measured if value is not None]
 
 
+def wrapped(text: str, width: int, size: int) -> list[str]:
+    """The text in lines of that width; what is too long for so many stays in the last one."""
+    lines: list[str] = []
+    for word in text.split():
+        if lines and (len(lines) == WRAPPED or text_width(f"{lines[-1]} {word}", size) <= width):
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 class StatusDrawer(Drawer):
     def __init__(self, spec: Status, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Status",)
         self._rows = [(Label(self.theme.muted), Label(self.theme.text, align="right")) for _ in range(LINES)]
-        self._ticks, self._state = 0, ""
+        self._ticks, self._told = 0, ("", "")
+        self._size = 1
         self.live = [label for row in self._rows for label in row]
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
-        line = max(metrics.px(13), min(metrics.px(26), body.h // LINES))
-        size = min(metrics.body, line - 1)
+        line = max(metrics.px(13), min(metrics.px(26), body.h // USUAL))
+        self._size = size = min(metrics.body, line - 1)
         fitting = body.h // line
         for i, (what, value) in enumerate(self._rows):
             baseline = body.y + i * line + size
-            what.place(body.x, baseline, size, body.w // 2)
-            value.place(body.x + body.w, baseline, size, body.w // 2)
+            what.place(body.x, baseline, size)
+            value.place(body.x + body.w, baseline, size)
             what.set_visible(i < fitting)
             value.set_visible(i < fitting)
         self._ticks = 0
@@ -63,9 +78,22 @@ class StatusDrawer(Drawer):
     def show(self, scene: Scene) -> None:
         source = scene.status.source
         state = "frozen (space)" if scene.status.frozen else source.state
-        if self._ticks % REFRESH_TICKS == 0 or state != self._state:
-            self._state = state
-            lines = [("source", source.name), ("state", state), *facts(scene.status)]
-            for i, (what, value) in enumerate(self._rows):
-                what.text, value.text = lines[i] if i < len(lines) else ("", "")
+        told = state, source.note
+        if self._ticks % REFRESH_TICKS == 0 or told != self._told:
+            self._told = told
+            self._write([("source", source.name), ("state", state), *self._trouble(source), *facts(scene.status)])
         self._ticks += 1
+
+    def _trouble(self, source: SourceStatus) -> list[tuple[str, str]]:
+        reason = "" if source.state == "live" else source.note
+        lines = [(line, "") for line in wrapped(reason, self.body.w, self._size)]
+        times = "once" if source.reconnects == 1 else f"{source.reconnects} times"
+        return [*lines, ("reconnected", times)] if source.reconnects else lines
+
+    def _write(self, lines: list[tuple[str, str]]) -> None:
+        gap, width = self._size // 2, self.body.w
+        for (what, value), line in itertools.zip_longest(self._rows, lines[:LINES]):
+            what.text, value.text = line or ("", "")
+            # A long value leaves half of the width to its name; else it is the name that is shortened.
+            value.width = max(width // 2, width - what.advance() - gap)
+            what.width = width - min(value.advance() + gap, value.width) if value.text else width

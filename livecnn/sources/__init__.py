@@ -40,6 +40,8 @@ class Source(ABC):
 
     camera_like: bool = False  # True: the box is 0.55 of the frame's short side unless told otherwise
     mirrored: bool = False  # True: shown as in a mirror unless told otherwise
+    supervised: bool = False  # True: a device without an end; connected again when it is lost
+    may_stand_still: bool = False  # of a supervised one, True: that its picture never changes is no sign of a loss
 
     def __init__(self, address: str, options: SourceOptions) -> None:
         """address: what follows the colon in the spec string (`folder:DIR` -> "DIR"), "" if nothing does."""
@@ -64,6 +66,13 @@ class Source(ABC):
 
     def close(self) -> None:
         """Give everything back. Idempotent."""
+
+    def interrupt(self) -> None:
+        """Make a `read` that waits return soon, where that is safe; returns at once. The one call that any thread may make."""
+
+    def again(self) -> Source:
+        """A fresh source of the same device, not yet opened: what a lost connection is made anew with."""
+        return type(self)(self.address, self.options)
 
     def _frame(self, image: Image, name: str = "", label: str = "") -> Frame:
         """Number the next frame and date it: by the source's own pace, or now where the device sets the pace."""

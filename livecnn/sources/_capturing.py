@@ -23,6 +23,7 @@ class Capturing(Source):
         super().__init__(address, options)
         self._capture: cv2.VideoCapture | None = None
         self._first: Image | None = None
+        self.size = (0, 0)  # (width, height) of the first picture; later ones may have another
 
     def rewind(self) -> None:
         """Opens anew: seeking lands on key frames, or fails, depending on the file."""
@@ -41,6 +42,7 @@ class Capturing(Source):
         if self._first is None:
             capture.release()
             return False
+        self.size = self._first.shape[1], self._first.shape[0]
         self._capture = capture
         return True
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from livecnn.sources._natural import natural_key
 
 DEV = Path("/dev")
 PROC = Path("/proc")
+CARDS = Path("/sys/class/video4linux")
 
 
 def video_devices() -> list[str]:
@@ -17,13 +19,35 @@ def video_devices() -> list[str]:
     return sorted((str(path) for path in DEV.glob("video*")), key=natural_key)
 
 
+def listed_numbers() -> list[int]:
+    """Those of `video_devices`."""
+    found = (re.search(r"video(\d+)$", device) for device in video_devices())
+    return [int(match[1]) for match in found if match]
+
+
+def is_device(camera: int | str, number: int) -> bool:
+    """Does a camera's number, or any path that leads to its device, mean that number?"""
+    path = str(camera) if str(camera).startswith("/") else DEV / f"video{camera or 0}"
+    return os.path.realpath(path) == os.path.realpath(DEV / f"video{number}")
+
+
+def card_name(number: int) -> str:
+    """What a camera calls itself, e.g. "Integrated Camera"; "" if that cannot be told."""
+    try:
+        return (CARDS / f"video{number}" / "name").read_text(errors="replace").strip()
+    except OSError:
+        return ""
+
+
 def trouble(device: str) -> str:
     """Why a device of Linux gives no picture, as far as it can be told, and what to try."""
     path = Path(device)
     found = f"cameras found: {', '.join(video_devices()) or 'none'}"
-    if not path.exists():
+    try:
+        mode = path.stat().st_mode
+    except OSError:
         return f"no such device; {found}"
-    if not stat.S_ISCHR(path.stat().st_mode):
+    if not stat.S_ISCHR(mode):
         return f"not a camera; {found}"
     if not os.access(path, os.R_OK | os.W_OK):
         return "no permission; add yourself to the group 'video' (sudo usermod -aG video $USER) and log in again"

@@ -1,17 +1,18 @@
-"""The first camera if there is one, else the built-in demo."""
+"""The first camera that answers if there is one, else the built-in demo."""
 
 from __future__ import annotations
 
+import sys
+
 from livecnn.errors import SourceError
 from livecnn.sources import Source, SourceOptions
-from livecnn.sources._devices import video_devices
-from livecnn.sources.camera import Camera
+from livecnn.sources.camera import probed
 from livecnn.sources.demo import Demo
 from livecnn.types import Frame
 
 
 class Auto(Source):
-    """Becomes camera 0 if that gives a picture, else the demo, with a note that says so; decided by `open`."""
+    """Becomes the first camera that gives a picture, else the demo, with a note that says so; decided by `open`."""
 
     camera_like = True
 
@@ -27,6 +28,7 @@ class Auto(Source):
         self.name = self._chosen.name
         self.interval = self._chosen.interval
         self.mirrored = self._chosen.mirrored
+        self.supervised = self._chosen.supervised
 
     def read(self) -> Frame | None:
         return self._chosen.read()
@@ -37,16 +39,19 @@ class Auto(Source):
     def close(self) -> None:
         self._chosen.close()
 
+    def again(self) -> Source:
+        """Of what was chosen: a camera that is lost does not become the demo."""
+        return self._chosen.again()
+
     def _choose(self) -> Source:
-        camera = Camera("", self.options)
-        try:
-            camera.open()
-        except SourceError as error:
-            # Only a camera that is there is worth its reason.
-            found = f"{error}" if video_devices() else "no camera found"
-            self.note = f"{found}: the demo plays"
-        else:
-            return camera
+        # Where the system does not list its cameras, nobody can tell a missing one from one that is held or forbidden.
+        trouble = "no camera found" if sys.platform == "linux" else "no camera answers"
+        for i, (_, camera, error) in enumerate(probed(self.options)):
+            if error is None:
+                return camera
+            if i == 0 and sys.platform == "linux":
+                trouble = str(error)
+        self.note = f"{trouble}: the demo plays"
         demo = Demo("", self.options)
         demo.open()
         return demo

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions
 from livecnn.sources._capturing import Capturing
-from livecnn.sources._devices import trouble
+from livecnn.sources._devices import card_name, is_device, listed_numbers, trouble
 from livecnn.types import Frame
 
 # In the order to try. Media Foundation first: DirectShow opens fast, but is slow later with some cameras.
@@ -18,6 +21,8 @@ _BACKENDS = {
     "darwin": (cv2.CAP_AVFOUNDATION,),
 }
 _HIGHEST = 255  # camera number; Linux has no more devices
+_UNLISTED = range(5)  # numbers to try where the system lists no cameras,
+_MISSES = 2  # until so many in a row give no picture
 
 
 class Camera(Capturing):
@@ -27,6 +32,7 @@ class Camera(Capturing):
     """
 
     mirrored = True
+    supervised = True
 
     def __init__(self, address: str, options: SourceOptions) -> None:
         super().__init__(address, options)
@@ -48,6 +54,12 @@ class Camera(Capturing):
         if image is None:
             raise SourceError(f"{self.name}: lost: it gives no more pictures; is it still plugged in?")
         return self._frame(image)
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second that the driver promises; None if it does not tell, or the camera is not open."""
+        rate = 0.0 if self._capture is None else self._capture.get(cv2.CAP_PROP_FPS)
+        return rate if math.isfinite(rate) and rate > 0 else None
 
     def _device(self) -> int | str:
         address = self.address or "0"
@@ -74,3 +86,50 @@ def _trouble(device: int | str) -> str:
         return trouble(f"/dev/video{device}" if isinstance(device, int) else device)
     permission = " or not allowed (System Settings > Privacy & Security > Camera)" if sys.platform == "darwin" else ""
     return f"gives no picture; no such camera, held by another program{permission}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A camera that gives a picture. size: (width, height) of it; fps: what the driver promises, None if it does not tell."""
+
+    index: int
+    name: str
+    size: tuple[int, int]
+    fps: float | None
+
+
+def cameras(options: SourceOptions | None = None, busy: int | str | None = None) -> list[Found]:
+    """Every camera of this computer that gives a picture, found by opening one after another; takes seconds.
+
+    busy: number or path of the one that is in use by ourselves, which is left out.
+    """
+    found = []
+    for number, camera, error in probed(options or SourceOptions(), busy):
+        if error is None:
+            found.append(Found(number, card_name(number) or camera.name, camera.size, camera.fps))
+            camera.close()
+    return found
+
+
+def candidates() -> list[int]:
+    """Numbers of the cameras that there may be."""
+    return listed_numbers() if sys.platform == "linux" else list(_UNLISTED)
+
+
+def probed(options: SourceOptions, busy: int | str | None = None) -> Iterator[tuple[int, Camera, SourceError | None]]:
+    """Each camera that there may be: open, for the caller to close, or with the reason why it could not be opened."""
+    listed = sys.platform == "linux"
+    misses = 0
+    for number in candidates():
+        if busy is not None and is_device(busy, number):
+            continue
+        camera = Camera(str(number), options)
+        error = None
+        try:
+            camera.open()
+        except SourceError as caught:
+            error = caught
+        yield number, camera, error
+        misses = 0 if error is None else misses + 1
+        if misses == _MISSES and not listed:
+            return

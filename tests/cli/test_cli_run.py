@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -285,3 +287,9 @@ def test_activations_that_are_no_numbers(
     rows = [line.split(",") for line in (elsewhere / "c.csv").read_text().splitlines()[1:]]
     assert {row[3] for row in rows} == {""}  # no class is invented
     assert "nan" in {row[5] for row in rows}
+
+
+def test_what_is_imported_is_never_searched_for_garbage() -> None:
+    code = "import gc; from livecnn.cli import main; main(['run', 'none.yaml']); assert gc.isenabled() and gc.get_freeze_count()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (0, 1)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from livecnn import bundles
+from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.panels.status import StatusDrawer
+from livecnn.plan import Plan
 from livecnn.theme import THEMES, Metrics
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven
@@ -38,7 +39,7 @@ def program(request: pytest.FixtureRequest, display: Display, tmp_path_factory: 
 
 @pytest.fixture
 def oracle(tmp_path: Path) -> Iterator[Controlled]:
-    with controlled(bundles.load("lenet-mnist"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as oracle:
+    with controlled(Plan.of("lenet", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as oracle:
         oracle.live.source_name = "pictures"
         oracle.live.refresh()
         yield oracle
@@ -81,7 +82,7 @@ def until_it_shows(program: Program, oracle: Controlled) -> None:
     [
         (["3"], ["3"]),
         (["0", "9"], ["9"]),
-        (["k"], ["v", "v", "v"]),  # a view that is opened anew has its own colours
+        (["k"], ["k"] * len(COLORMAPS)),  # after the last one the layout's own
         (["plus", "minus"], ["plus"]),  # it is as large as can be
         (["minus", "minus"], ["plus", "plus"]),
         (["m"], ["m"]),
@@ -105,7 +106,7 @@ def test_a_click_on_a_views_name_opens_it(program: Program, oracle: Controlled) 
     for index in (2, 0):
         place, _ = oracle.screen.header.tabs[index]
         x, y = place.x + place.w // 2, place.y + place.h // 2
-        oracle.controls.click(x, y)
+        oracle.controls.point(x, y)
         program.click(x, y)
         until_it_shows(program, oracle)
 

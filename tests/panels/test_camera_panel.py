@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecnn.figure import Screen
+from livecnn.geometry import Rect
 from livecnn.panels.camera import scaled
 from livecnn.theme import THEMES
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
-from tests.drawing import context, layout, picture, scene
+from tests.drawing import context, ink, inside, layout, picture, scene
 
 ACCENT = THEMES["dark"].accent
 sides = st.integers(1, 60)
@@ -107,8 +108,88 @@ def test_what_stands_above_the_picture(source: SourceStatus, frame: tuple[str, s
     screen = shown()
     name, label = frame
     screen.show(scene(screen, frame=Frame(picture(), 0, 0.0, name, label), status=LoopStatus(source)))
-    assert words(screen) == [heading, note]
+    assert words(screen) == [heading, note, ""]
 
 
 def test_a_title_of_its_own() -> None:
     assert words(shown(title="Desk"))[0] == "Desk"
+
+
+STALE = SourceStatus("stale", "camera 0", "no new picture for 3 s")
+FROZEN = SourceStatus("frozen", "camera 0", "the same picture for 7 s")
+LOST = SourceStatus("lost", "camera 0", "trying again in 4 s (3rd time): is it still plugged in?")
+WHITE = Frame(np.full((480, 640, 3), 200, np.uint8), 0, 0.0, "camera 0")
+
+
+def in_trouble(source: SourceStatus, frame: Frame = WHITE, grid: str = "it") -> Screen:
+    screen = Screen(layout({"it": {"kind": "camera"}}, grid, (640, 480)), context())
+    screen.show(scene(screen, frame=frame, status=LoopStatus(source)))
+    screen.draw()
+    return screen
+
+
+@pytest.mark.parametrize(
+    ("source", "text", "color"),
+    [
+        (STALE, "● no new picture for 3 s", ACCENT),
+        (FROZEN, "● the same picture for 7 s", ACCENT),
+        (LOST, "✕ camera lost: trying again in 4 s (3rd time): is it still plugged in?", THEMES["dark"].bad),
+    ],
+)
+def test_a_badge_over_the_picture_tells_what_is_wrong(source: SourceStatus, text: str, color: tuple[int, int, int]) -> None:
+    screen = in_trouble(source)
+    assert words(screen) == ["Camera 0", "", text]
+    photo, *_, badge = screen.drawers["it"].live
+    place = ink(badge, (640, 480))
+    assert place is not None
+    area = Rect(photo.x, photo.y, photo.picture.shape[1], photo.picture.shape[0])  # type: ignore[attr-defined]
+    assert inside(place, area)
+    assert place.x - area.x < 20
+    assert place.y - area.y < 20
+    shown = screen.pixels()[place.y : place.y + place.h, place.x : place.x + place.w]
+    assert (shown == color).all(axis=2).any()
+    assert (shown == THEMES["dark"].card).all(axis=2).any()
+    screen.show(scene(screen, frame=WHITE))
+    assert words(screen) == ["Camera 0", "hold it inside the box", ""]
+
+
+def test_in_a_small_picture_the_badge_says_less() -> None:
+    texts = [words(in_trouble(LOST, grid=grid))[2] for grid in ("it", "it .", "it it . . .", "it . . .")]
+    assert texts == [
+        "✕ camera lost: trying again in 4 s (3rd time): is it still plugged in?",
+        "✕ camera lost: trying again in 4 s (3rd time)",
+        "✕ camera lost: trying again in 4 s",
+        "✕ camera lost",
+    ]
+
+
+def test_a_picture_as_flat_as_a_badge_has_none() -> None:
+    frame = Frame(picture(4, 400), 0, 0.0)
+    assert ink(in_trouble(LOST, frame=frame).drawers["it"].live[-1], (640, 480)) is None
+
+
+@pytest.mark.parametrize(("source", "level"), [(STALE, 200), (FROZEN, 200), (LOST, 66)])
+def test_the_last_picture_of_a_lost_camera_is_dimmed(source: SourceStatus, level: int) -> None:
+    photo = photograph(in_trouble(source))
+    assert (photo[photo.shape[0] // 2, photo.shape[1] // 2] == level).all()
+
+
+def test_the_size_of_the_picture_may_change() -> None:
+    screen = shown()
+    for shape in ((480, 640), (720, 1280), (48, 20)):
+        frame = Frame(np.full((*shape, 3), 123, np.uint8), 0, 0.0)
+        screen.show(scene(screen, frame=frame))
+        screen.draw()
+        height, width = photograph(screen).shape[:2]
+        assert width / height == pytest.approx(shape[1] / shape[0], rel=0.05)
+    body = screen.drawers["it"].body
+    left = screen.pixels()[body.y : body.y + body.h, body.x : body.x + (body.w - width) // 2]
+    assert (left == THEMES["dark"].card).all()  # nothing of the wider pictures is left
+
+
+def test_a_newer_frame_of_another_size_with_the_box_of_the_older_pass() -> None:
+    screen = shown()
+    older = scene(screen, frame=Frame(picture(400, 400), 0, 0.0))
+    screen.show(replace(older, frame=Frame(picture(40, 60), 1, 1.0)))
+    screen.draw()
+    assert photograph(screen).shape[1] == pytest.approx(1.5 * photograph(screen).shape[0], rel=0.05)

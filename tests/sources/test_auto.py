@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,24 +11,56 @@ from livecnn.sources import SourceOptions, _devices, open_source
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 
 
-def test_a_camera_that_answers_is_taken(fake_cv2: type) -> None:
+@pytest.fixture(autouse=True)
+def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the system lists its cameras."""
+    monkeypatch.setattr(_devices, "DEV", tmp_path)
+    monkeypatch.setattr("livecnn.sources.auto.sys", SimpleNamespace(platform="linux"))
+    monkeypatch.setattr("livecnn.sources.camera.sys", SimpleNamespace(platform="linux"))
+    return tmp_path
+
+
+def test_a_camera_that_answers_is_taken(fake_cv2: type, devices: Path) -> None:
+    (devices / "video0").touch()
     fake_cv2.devices[0] = [PICTURE] * 2
     with open_source("auto") as source:
         assert (source.name, source.note, source.interval) == ("camera 0", "", None)
         assert source.mirrored
         assert source.camera_like
+        assert source.supervised
         frame = source.read()
         assert frame is not None
         assert frame.name == "camera 0"
     assert fake_cv2.opened[0].released
 
 
-def test_without_a_camera_the_demo_plays(fake_cv2: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_devices, "DEV", tmp_path)
+def test_the_first_camera_that_answers_is_taken_and_connected_again(fake_cv2: type, devices: Path) -> None:
+    for i in (0, 1, 2):
+        (devices / f"video{i}").touch()
+    fake_cv2.devices |= {1: [PICTURE] * 2, 2: [PICTURE] * 2}
+    with open_source("auto") as source:
+        assert (source.name, source.note) == ("camera 1", "")
+        again = source.again()
+    assert (type(again).__name__, again.name, again.mirrored) == ("Camera", "camera 1", True)
+    assert [capture.device for capture in fake_cv2.opened] == [0, 1]
+    assert all(capture.released for capture in fake_cv2.opened)
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_elsewhere_nobody_knows_whether_there_is_a_camera(fake_cv2: type, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
+    monkeypatch.setattr("livecnn.sources.auto.sys", SimpleNamespace(platform=platform))
+    monkeypatch.setattr("livecnn.sources.camera.sys", SimpleNamespace(platform=platform))
+    with open_source("auto") as source:
+        assert source.note == "no camera answers: the demo plays"
+    assert {capture.device for capture in fake_cv2.opened} == {0, 1}
+
+
+def test_without_a_camera_the_demo_plays(fake_cv2: type) -> None:
     with open_source("auto", SourceOptions(seed=4)) as source, open_source("demo", SourceOptions(seed=4)) as demo:
         assert (source.name, source.interval) == ("demo", demo.interval)
         assert source.note == "no camera found: the demo plays"
         assert not source.mirrored
+        assert not source.supervised
         frame, same = source.read(), demo.read()
         assert frame is not None
         assert same is not None
@@ -39,12 +72,10 @@ def test_without_a_camera_the_demo_plays(fake_cv2: type, tmp_path: Path, monkeyp
     assert all(capture.released for capture in fake_cv2.opened)
 
 
-def test_a_camera_that_is_there_but_does_not_answer_is_worth_its_reason(
-    fake_cv2: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "video0").touch()
-    monkeypatch.setattr(_devices, "DEV", tmp_path)
+def test_a_camera_that_is_there_but_does_not_answer_is_worth_its_reason(fake_cv2: type, devices: Path) -> None:
+    for i in (3, 4):
+        (devices / f"video{i}").touch()
     with open_source("auto") as source:
-        assert source.note.startswith("camera 0: ")
+        assert source.note.startswith("camera 3: ")
         assert source.note.endswith(": the demo plays")
     assert fake_cv2.opened

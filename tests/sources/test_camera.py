@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,7 +9,8 @@ import pytest
 
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
-from livecnn.sources import SourceOptions, open_source
+from livecnn.sources import SourceOptions, _devices, open_source
+from livecnn.sources.camera import Camera, Found, cameras
 
 BLUE = np.zeros((48, 64, 3), np.uint8)
 BLUE[..., 0] = 255  # in OpenCV's order
@@ -114,3 +116,48 @@ def test_device_paths_are_for_linux_only(fake_cv2: type, monkeypatch: pytest.Mon
 def test_an_index_that_does_not_exist_on_this_very_machine() -> None:
     with pytest.raises(SourceError, match="camera 250: no such device; cameras found: "):
         open_source("camera:250").open()
+
+
+def test_a_camera_is_supervised_and_made_anew_with_all_that_was_asked() -> None:
+    options = SourceOptions(camera_size=(320, 240))
+    source = open_source("camera:2", options)
+    again = source.again()
+    assert (type(again), again.address, again.options) == (Camera, "2", options)
+    assert (source.supervised, source.may_stand_still) == (True, False)
+    assert again is not source
+
+
+@pytest.mark.parametrize(("told", "fps"), [(30.0, 30.0), (0.0, None), (-1.0, None), (float("nan"), None)])
+def test_the_rate_that_the_driver_promises(
+    fake_cv2: type, monkeypatch: pytest.MonkeyPatch, told: float, fps: float | None
+) -> None:
+    monkeypatch.setattr(fake_cv2, "get", lambda *_: told)
+    fake_cv2.devices[0] = [BLUE]
+    camera = Camera("", SourceOptions())
+    assert camera.fps is None
+    with camera:
+        assert camera.fps == fps
+
+
+def test_all_cameras_that_give_a_picture(fake_cv2: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_devices, "DEV", tmp_path)
+    monkeypatch.setattr(_devices, "CARDS", tmp_path)
+    for i in (0, 1, 2, 7):
+        (tmp_path / f"video{i}").touch()
+    fake_cv2.devices |= {0: [BLUE], 2: [BLUE], 7: [BLUE], 9: [BLUE]}
+    seen = [Found(i, f"camera {i}", (64, 48), None) for i in (0, 2, 7)]
+    assert cameras() == seen
+    assert all(capture.released for capture in fake_cv2.opened)
+    fake_cv2.opened.clear()
+    assert cameras(busy=2) == cameras(busy="2") == cameras(busy=str(tmp_path / "video2")) == [seen[0], seen[2]]
+    assert cameras(busy="") == seen[1:]
+    assert 2 not in [capture.device for capture in fake_cv2.opened[:3]]
+
+
+def test_elsewhere_numbers_are_tried_until_two_in_a_row_give_nothing(fake_cv2: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "darwin")
+    fake_cv2.devices |= {1: [BLUE], 4: [BLUE]}
+    assert [found.index for found in cameras()] == [1]
+    assert [capture.device for capture in fake_cv2.opened] == [0, 1, 2, 3]
+    fake_cv2.devices |= {number: [BLUE] for number in range(9)}
+    assert [found.index for found in cameras(SourceOptions(), busy=1)] == [0, 2, 3, 4]

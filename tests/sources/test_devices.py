@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from livecnn.sources import _devices
-from livecnn.sources._devices import trouble, video_devices
+from livecnn.sources._devices import card_name, is_device, listed_numbers, trouble, video_devices
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="devices as Linux lists them")
 
@@ -33,6 +33,29 @@ def test_devices_are_listed_in_natural_order(tmp_path: Path) -> None:
     for i in (10, 2, 0):
         (tmp_path / "dev" / f"video{i}").touch()
     assert [Path(device).name for device in video_devices()] == ["video0", "video2", "video10"]
+
+
+def test_numbers_of_the_listed_devices(tmp_path: Path) -> None:
+    for name in ("video3", "video0", "video-dec", "video"):
+        (tmp_path / "dev" / name).touch()
+    assert listed_numbers() == [0, 3]
+
+
+def test_a_device_by_any_of_its_names(tmp_path: Path) -> None:
+    (tmp_path / "dev" / "video2").touch()
+    (tmp_path / "dev" / "by-id").symlink_to(tmp_path / "dev" / "video2")
+    same = (2, "2", str(tmp_path / "dev" / "video2"), str(tmp_path / "dev" / "by-id"))
+    assert all(is_device(camera, 2) for camera in same)
+    assert not any(is_device(camera, 0) for camera in same)
+    assert is_device("", 0)
+
+
+def test_what_a_camera_calls_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_devices, "CARDS", tmp_path)
+    assert card_name(1) == ""
+    (tmp_path / "video1").mkdir()
+    (tmp_path / "video1" / "name").write_text("Integrated Camera\n")
+    assert card_name(1) == "Integrated Camera"
 
 
 def test_a_missing_device_tells_which_there_are(tmp_path: Path) -> None:

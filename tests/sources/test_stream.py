@@ -123,3 +123,14 @@ def test_passwords_are_not_shown(fake_cv2: type, address: str, shown: str) -> No
         source.open()
     assert "secret" not in str(caught.value)
     assert fake_cv2.opened[0].device == address
+
+
+def test_jpegs_are_decoded_one_by_one_and_broken_ones_left_out(fake_cv2: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    packets = [np.frombuffer(jpeg(level), np.uint8)[None] for level in (60, 120)]
+    empty, broken = packets[0][:, :0], packets[0][:, :100]
+    fake_cv2.devices["http://host/"] = [np.zeros((48, 64, 3), np.uint8), packets[0], empty, broken, packets[1]]
+    monkeypatch.setattr(fake_cv2, "get", lambda _, key: cv2.VideoWriter.fourcc(*"MJPG") if key == cv2.CAP_PROP_FOURCC else 0)
+    monkeypatch.setattr(fake_cv2, "set", lambda *_: True)
+    with open_source("http://host/") as source:
+        frames = [source.read(), source.read()]
+    assert [frame and round(frame.image[..., 0].mean(), -1) for frame in frames] == [60, 120]

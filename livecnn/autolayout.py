@@ -1,0 +1,165 @@
+"""A layout for a network that nobody has made one for: which layers are worth seeing, and where their panels stand."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from livecnn.bundles import Bundle
+from livecnn.config import Layout, build
+from livecnn.errors import ModelError
+from livecnn.mosaic import EMPTY
+from livecnn.probe import Tap
+from livecnn.yamlfile import Document
+
+Shapes = Mapping[str, tuple[int, ...]]
+Span = tuple[int, int]  # from and to, in thousandths of the picture's width or height
+Rectangle = tuple[Span, Span]  # across and down
+
+MOST_MAPS_PANELS = 4
+MOST_NEURON_PANELS = 3  # of a network without maps
+MOST_MAPS = 128  # in a panel; more would be too small to see
+WHOLE = 1000
+LEFT = 335  # of the width, for camera and patch
+LEFT_STRIP = (47, 31, 22)  # heights of camera, patch and scores, which for few short classes stand in a strip below everything;
+LEFT_LIST = (40, 27, 33)  # otherwise they are a list
+STRIP = 780
+FLAT = 31 / 47  # height of a strip of neurons, where maps have 1
+STILL = ("camera", "patch", "scores")
+
+
+def layout_of(bundle: Bundle, layers: Sequence[str] | None = None) -> Layout:
+    """Camera, patch, prediction and a panel for each of the layers; None: those that `chosen` picks.
+
+    Raises ModelError for a layer that is unknown, or gives neither maps nor a vector of values.
+    """
+    if layers is None:
+        layers = chosen(bundle.module, bundle.shapes())
+    Tap(bundle.module, layers, lambda *_: None)  # raises for those that are unknown
+    shapes = bundle.shapes(layers)
+    panels: dict[str, dict[str, Any]] = {name: {"kind": name} for name in STILL}
+    for layer in dict.fromkeys(layers):
+        panels[_panel_name(layer, panels)] = _panel(layer, shapes) | _title(layer, bundle.module)
+    counts = {name: min(MOST_MAPS, shapes[panel["layer"]][1]) for name, panel in panels.items() if "layer" in panel}
+    rectangles = _arranged(panels, counts, short=_short(bundle.classes))
+    return build(Document(_grid(rectangles) | {"panels": panels}, Path(bundle.name), {}))
+
+
+def chosen(module: nn.Module, shapes: Shapes) -> list[str]:
+    """Convolutions that differ in what they give, at most four, from all depths, and the last hidden layer of single values.
+
+    Of a network without maps: fully connected layers from all depths. shapes: of its layers, in the order of a pass.
+    """
+    kinds = dict(module.named_modules())
+    convolutions = [name for name, shape in shapes.items() if _is_convolution(kinds.get(name)) and is_maps(shape)]
+    vectors = [name for name, shape in shapes.items() if name in kinds and is_vector(shape)]
+    last = next((name for name in reversed(vectors) if isinstance(kinds[name], nn.Linear)), None)
+    hidden = vectors[: vectors.index(last)] if last else []
+    linear = [name for name in hidden if isinstance(kinds[name], nn.Linear)] or hidden[-1:]
+    if not convolutions:
+        return spread(linear, MOST_NEURON_PANELS)
+    last_of_each = {shapes[name]: name for name in convolutions}
+    distinct = list(last_of_each.values()) if len(last_of_each) > 1 else convolutions
+    return [*spread(distinct, MOST_MAPS_PANELS), *linear[-1:]]
+
+
+def spread(names: Sequence[str], most: int) -> list[str]:
+    """At most so many, evenly from the first to the last."""
+    if len(names) <= most:
+        return list(names)
+    return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
+
+
+def is_maps(shape: Sequence[int]) -> bool:
+    return len(shape) == 4 and shape[2] * shape[3] > 1
+
+
+def is_vector(shape: Sequence[int]) -> bool:
+    return all(extent == 1 for extent in shape[2:])
+
+
+def _is_convolution(module: nn.Module | None) -> bool:
+    return isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+
+
+def _panel_name(layer: str, taken: Mapping[str, Any]) -> str:
+    """Unlike a layer's name, a panel's has no dots or colons."""
+    name = re.sub(r"[^\w-]", "-", layer)
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _panel(layer: str, shapes: Shapes) -> dict[str, Any]:
+    shape = shapes.get(layer, ())
+    if is_maps(shape):
+        most = {"channels": f"0-{MOST_MAPS - 1}"} if shape[1] > MOST_MAPS else {}
+        return {"kind": "feature_maps", "layer": layer, **most}
+    if len(shape) > 1 and is_vector(shape):
+        return {"kind": "neurons", "layer": layer}
+    told = " x ".join(map(str, shape)) or "no batch of values"
+    raise ModelError(f"layer {layer!r} gives {told}; maps (1, C, H, W) or single values (1, K) can be shown")
+
+
+def _title(layer: str, module: nn.Module) -> dict[str, str]:
+    """A layer that only has a number, as in nn.Sequential, is told by its kind."""
+    return {"title": f"{layer} · {type(module.get_submodule(layer)).__name__}"} if layer.isdecimal() else {}
+
+
+def _short(classes: Sequence[str]) -> bool:
+    """Do their bars stand under columns, in a strip? Otherwise they are a list."""
+    return len(classes) <= 20 and max(map(len, classes)) <= 4
+
+
+def _arranged(panels: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int], *, short: bool) -> dict[str, Rectangle]:
+    """Where each panel stands. counts: of the maps or units that it shows."""
+    maps = [name for name, panel in panels.items() if panel["kind"] == "feature_maps"]
+    neurons = [name for name, panel in panels.items() if panel["kind"] == "neurons"]
+    bottom = STRIP if short else WHOLE
+    if not maps and not neurons:
+        columns = _cut((0, WHOLE), [1, 1])
+        return {"camera": (columns[0], (0, 600)), "patch": (columns[1], (0, 600)), "scores": ((0, WHOLE), (600, WHOLE))}
+    camera, patch, scores = _cut((0, WHOLE), LEFT_STRIP if short else LEFT_LIST)
+    left = (0, LEFT)
+    rectangles = {"camera": (left, camera), "patch": (left, patch), "scores": ((0, WHOLE) if short else left, scores)}
+    bands = _bands(maps, neurons)
+    heights = [FLAT if maps and not set(band) & set(maps) else 1 for band in bands]
+    for band, down in zip(bands, _cut((0, bottom), heights), strict=True):
+        shares = [min(2.0, math.sqrt(counts[name] / counts[band[0]])) for name in band] if band == maps else [1] * len(band)
+        rectangles |= {name: (across, down) for name, across in zip(band, _cut((LEFT, WHOLE), shares), strict=True)}
+    return rectangles
+
+
+def _bands(maps: Sequence[str], neurons: Sequence[str]) -> list[list[str]]:
+    """What stands side by side; a single panel of neurons fills the place that the maps leave free, if they do."""
+    columns = 2 if len(maps) <= 4 else 3 if len(maps) <= 9 else 4
+    bands = [list(maps[i : i + columns]) for i in range(0, len(maps), columns)]
+    if len(bands) > 1 and len(bands[-1]) < columns and len(neurons) == 1:
+        return [*bands[:-1], [*bands[-1], *neurons]]
+    return bands + [[name] for name in neurons]
+
+
+def _cut(span: Span, shares: Sequence[float]) -> list[Span]:
+    """Neighbouring spans of these relative lengths."""
+    ends = [span[0] + round((span[1] - span[0]) * sum(shares[:i]) / sum(shares)) for i in range(len(shares) + 1)]
+    return list(pairwise(ends))
+
+
+def _grid(rectangles: Mapping[str, Rectangle]) -> dict[str, Any]:
+    """The keys `figure` and `layout` of a layout: a column or row of the grid wherever an edge is."""
+    columns, rows = (list(pairwise(sorted({edge for spans in rectangles.values() for edge in spans[axis]}))) for axis in (0, 1))
+
+    def at(column: Span, row: Span) -> str:
+        inside = (name for name, (x, y) in rectangles.items() if x[0] <= column[0] < x[1] and y[0] <= row[0] < y[1])
+        return next(inside, EMPTY)
+
+    return {
+        "figure": {"widths": [end - start for start, end in columns], "heights": [end - start for start, end in rows]},
+        "layout": "\n".join(" ".join(at(column, row) for column in columns) for row in rows),
+    }

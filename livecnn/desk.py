@@ -1,0 +1,67 @@
+"""Which source the loop looks at, and how the user goes over to another one while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from livecnn.live import Live
+from livecnn.opener import Opener
+from livecnn.sources import Source
+from livecnn.sources._devices import is_device
+from livecnn.sources.camera import Camera, candidates
+from livecnn.sources.pad import Pad
+
+BUSY = "still opening the last one …"
+
+
+class Desk:
+    """The sources within reach: the one that the run began with, the other cameras, a sheet of paper.
+
+    Opening goes on in the background; the loop changes over in `poll`. Methods return what to tell the user.
+    share: side of the box for a source.
+    """
+
+    def __init__(self, live: Live, share: Callable[[Source], float]) -> None:
+        self._live, self._share = live, share
+        self._options = live.capture.source.options
+        self._opener = Opener()
+        self._paper = Pad("", self._options)
+        self._before: Source | None = None  # what was on show when the pad came
+
+    @property
+    def pad(self) -> Pad | None:
+        """The sheet, while it is what is on show."""
+        source = self._live.capture.source
+        return source if isinstance(source, Pad) else None
+
+    def toggle_pad(self) -> str:
+        if self.pad is None:
+            self._before = self._live.capture.source
+            return "" if self._opener.open([self._paper]) else BUSY
+        if self._before is None:
+            return "the run began with the pad; d goes over to a camera"
+        return "" if self._opener.open([self._before.again()]) else BUSY
+
+    def next_camera(self) -> str:
+        present = self._live.capture.source.again()  # of `auto`, what it chose
+        numbers = candidates()
+        here = [i for i, number in enumerate(numbers) if isinstance(present, Camera) and is_device(present.address, number)]
+        others = numbers[here[0] + 1 :] + numbers[: here[0]] if here else numbers
+        if not others:
+            return "no other camera found"
+        opening = self._opener.open([Camera(str(number), self._options) for number in others])
+        return "looking for another camera …" if opening else BUSY
+
+    def poll(self) -> str:
+        """Goes over to what has opened; "" if there is nothing to tell."""
+        answer = self._opener.poll()
+        if answer is None:
+            return ""
+        if not isinstance(answer, Source):
+            return str(answer)
+        self._live.observer.cropper.share = self._share(answer)
+        self._live.switch(answer)
+        return answer.note or answer.name
+
+    def close(self) -> None:
+        self._opener.close()

@@ -1,0 +1,254 @@
+"""What works on this computer, what does not, and what to do about it: `livecnn doctor`.
+
+A check is a function that yields Findings; `CHECKS` lists them. What a check needs is imported in it, so that a package that is
+missing or broken costs its own lines and no others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from livecnn import __version__, trial
+from livecnn.errors import LivecnnError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+Status = Literal["ok", "warning", "failed"]
+
+OLDEST_PYTHON = (3, 10)
+SHOWN = {  # package -> what of it must be importable; the others are told only if something is wrong with them
+    "numpy": "numpy",
+    "opencv-python": "livecnn._cv2",
+    "torch": "torch",
+    "matplotlib": "matplotlib.figure",
+    "pyside6-essentials": "",  # the window has a check of its own
+}
+OPTIONAL = "pyside6-essentials"
+MOST_CAMERAS = 5  # tried where the system does not list them
+REINSTALL = "reinstall livecnn: pip install --force-reinstall --no-deps livecnn, or a fresh checkout"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line. ok: nothing to do; warning: the main job works without; failed: it does not. advice: "" where there is none."""
+
+    name: str
+    status: Status
+    found: str
+    advice: str = ""
+
+
+def examine(checks: Iterable[Callable[[], Iterator[Finding]]] | None = None) -> Iterator[Finding]:
+    """The findings of all checks, each as soon as it is there. A check that raises is a failed finding of its own."""
+    for check in CHECKS if checks is None else checks:
+        yield from _guarded(check)
+
+
+def python() -> Iterator[Finding]:
+    enough = sys.version_info >= OLDEST_PYTHON
+    advice = "" if enough else f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
+    yield Finding("Python", "ok" if enough else "failed", f"{platform.python_version()} on {platform.platform()}", advice)
+
+
+def packages() -> Iterator[Finding]:
+    """Versions against the ranges that livecnn was installed with, and whether the large ones can be imported."""
+    from packaging.requirements import Requirement
+
+    try:
+        needed = [Requirement(text) for text in metadata.requires("livecnn") or ()]
+    except metadata.PackageNotFoundError:
+        needed = []
+        yield Finding("livecnn", "warning", f"{__version__}, not installed: allowed versions unknown", "pip install -e .")
+    else:
+        yield Finding("livecnn", "ok", __version__)
+    allowed = {need.name.lower(): need for need in needed if need.marker is None or need.marker.evaluate({"extra": ""})}
+    for name in SHOWN:
+        yield _package(allowed.pop(name, Requirement(name)))
+    yield from (finding for finding in map(_package, allowed.values()) if finding.status != "ok")
+
+
+def cameras() -> Iterator[Finding]:
+    """Each in a process of its own, which may hang."""
+    from livecnn.sources._devices import video_devices
+
+    listed = sys.platform == "linux"
+    findings: list[Finding] = []
+    for address in video_devices() if listed else map(str, range(MOST_CAMERAS)):
+        findings.append(_camera(address))
+        if findings[-1].status != "ok" and not listed:
+            break
+    if not findings:
+        findings.append(Finding("camera", "warning", "none found", "plug one in; until then the built-in demo plays"))
+    elif findings[0].status == "ok" and not listed:
+        findings = [finding for finding in findings if finding.status == "ok"]  # the last one tells only where they end
+    yield from findings
+
+
+def window() -> Iterator[Finding]:
+    from livecnn.window import backend, has_display
+
+    if not has_display():
+        advice = "log in on a desktop or set DISPLAY to see it live; until then runs are recorded into recordings/"
+        yield Finding("window", "warning", "no display", advice)
+        return
+    try:
+        toolkit = backend()
+        trial.answer(trial.window, toolkit)
+    except LivecnnError as error:
+        yield Finding("window", "failed", *_split(error, "README.md names the system packages; --headless runs without a window"))
+    else:
+        qt = toolkit == "qtagg"
+        found = f"{toolkit}: {'Qt, the fastest' if qt else 'Tk, because Qt for Python or a library of its is missing'}; it opens"
+        advice = "" if qt else "pip install PySide6-Essentials: several times as fast"
+        yield Finding("window", "ok" if qt else "warning", found, advice)
+
+
+def gpu() -> Iterator[Finding]:
+    import torch
+
+    from livecnn.device import pick
+
+    device = pick("auto")
+    if device.type == "cpu":
+        found = f"none: the CPU is used ({torch.get_num_threads()} threads)"
+        yield Finding("GPU", "warning", found, "LeNet needs none; for large networks see pytorch.org, Get Started")
+        return
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "Apple's GPU"
+    try:
+        torch.nn.functional.conv2d(torch.ones(1, 1, 8, 8, device=device), torch.ones(1, 1, 3, 3, device=device)).sum().item()
+    except Exception as error:  # a driver too old, an architecture that this PyTorch was not built for
+        advice = "run with --device cpu, or install the PyTorch that fits the driver: pytorch.org, Get Started"
+        yield Finding("GPU", "failed", f"{device}: {name}: {_line(error)}", advice)
+    else:
+        yield Finding("GPU", "ok", f"{device}: {name}")
+
+
+def fonts() -> Iterator[Finding]:
+    from matplotlib.font_manager import FontProperties, findfont
+
+    try:
+        paths = [findfont(FontProperties(family="DejaVu Sans", weight=w), fallback_to_default=False) for w in ("normal", "bold")]
+    except ValueError:
+        advice = "pip install --force-reinstall matplotlib, which brings it"
+        yield Finding("fonts", "failed", "DejaVu Sans is missing", advice)
+    else:
+        yield Finding("fonts", "ok", f"DejaVu Sans in {Path(paths[0]).parent}")
+
+
+def folders() -> Iterator[Finding]:
+    import matplotlib as mpl
+    import torch.hub
+
+    from livecnn import paths
+    from livecnn.run import RECORDINGS
+    from livecnn.window import has_display
+
+    places: list[tuple[str, Path, Status, str]] = [
+        ("recordings", RECORDINGS.absolute(), "warning" if has_display() else "failed", "start livecnn in a folder of yours"),
+        ("your models", paths.user_models(), "warning", "set LIVECNN_MODELS to a folder of yours"),
+        ("matplotlib's cache", Path(mpl.get_cachedir()), "warning", "set MPLCONFIGDIR to a folder of yours"),
+        ("torch's cache", Path(torch.hub.get_dir()), "warning", "set TORCH_HOME to a folder of yours"),
+    ]
+    for name, folder, otherwise, advice in places:
+        makeshift = folder.name.startswith("matplotlib-") and folder.parent == Path(tempfile.gettempdir())
+        reason = "matplotlib makes a temporary one" if makeshift else _unwritable(folder)
+        found = f"{folder}: not writable: {reason}" if reason else f"{folder}"
+        yield Finding(name, otherwise if reason else "ok", found, advice if reason else "")
+
+
+def ffmpeg() -> Iterator[Finding]:
+    from livecnn.recorder import find_ffmpeg
+
+    try:
+        program = find_ffmpeg()
+        told = subprocess.run([program, "-version"], capture_output=True, text=True, check=True, timeout=trial.LIMIT).stdout
+    except LivecnnError as error:
+        yield Finding("ffmpeg", "warning", "none", str(error))
+    except (OSError, subprocess.SubprocessError) as error:
+        advice = "install another ffmpeg; until then record GIF instead of MP4"
+        yield Finding("ffmpeg", "warning", f"does not run: {_line(error)}", advice)
+    else:
+        yield Finding("ffmpeg", "ok", f"{' '.join(told.split()[2:3])} at {program}")
+
+
+def model() -> Iterator[Finding]:
+    """Loading it verifies its checksum, and that every weight fits."""
+    from livecnn import bundles, paths
+
+    folder = paths.shipped("models") / "lenet-mnist"
+    try:
+        bundle = bundles.load(folder)
+    except LivecnnError as error:
+        yield Finding("model", "failed", str(error), REINSTALL)
+    else:
+        count = sum(tensor.numel() for tensor in bundle.module.parameters())
+        yield Finding("model", "ok", f"{bundle.name}: {count:,} weights, checksum right")
+
+
+CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (python, packages, model, window, cameras, gpu, fonts, folders, ffmpeg)
+
+
+def _guarded(check: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
+    try:
+        yield from check()
+    except Exception as error:
+        yield Finding(check.__name__, "failed", _line(error), "this could not be checked; see to the other lines first")
+
+
+def _package(need: Requirement) -> Finding:
+    name, advice = need.name, f"pip install '{need}'"
+    wrong: Status = "warning" if name.lower() == OPTIONAL else "failed"
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Finding(name, wrong, f"not installed; needed is {need.specifier}", advice)
+    if not need.specifier.contains(version, prereleases=True):
+        return Finding(name, wrong, f"{version}; needed is {need.specifier}", advice)
+    module = SHOWN.get(name.lower())
+    try:
+        if module:
+            importlib.import_module(module)
+    except LivecnnError as error:
+        return Finding(name, wrong, *_split(error, advice))
+    except Exception as error:
+        return Finding(name, wrong, f"{version} cannot be imported: {_line(error)}", f"pip install --force-reinstall '{need}'")
+    return Finding(name, "ok", version)
+
+
+def _camera(address: str) -> Finding:
+    name = f"camera {address}"
+    try:
+        return Finding(name, "ok", trial.answer(trial.camera, address))
+    except LivecnnError as error:
+        return Finding(name, "warning", *_split(error, "unplug it and plug it in again, or try another"))
+
+
+def _unwritable(folder: Path) -> str:
+    """Why no file can be made in a folder, or in the nearest one that exists, in which it would be made; "" if one can."""
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def _split(error: LivecnnError, otherwise: str) -> tuple[str, str]:
+    """What was found, and what the error advises after a semicolon, or else other advice."""
+    found, _, advice = str(error).partition("; ")
+    return found, advice or otherwise
+
+
+def _line(error: Exception) -> str:
+    first, *_ = str(error).strip().splitlines() or [""]
+    return f"{type(error).__name__}: {first}"

@@ -1,0 +1,78 @@
+"""A recording that is started and stopped while the window is open."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from livecnn.errors import LivecnnError, OutputError
+from livecnn.outputs import free_path
+from livecnn.recorder import InBackground, find_ffmpeg, open_recorder
+from livecnn.types import Image
+
+
+class Film:
+    """Key r: an MP4 where there is ffmpeg, else a GIF, in `folder`. Stopping does not wait until the file is finished.
+
+    since: `time.monotonic()` of the start; None while nothing is recorded.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.since: float | None = None
+        self._recorder: InBackground | None = None
+        self._path = Path()
+        self._finishing: list[tuple[InBackground, Path]] = []
+
+    def start(self) -> None:
+        """Raises OutputError if nothing can be written there."""
+        self._path = free_path(self.folder, _suffix(), [path for _, path in self._finishing])
+        self._recorder = InBackground(open_recorder(self._path), clock=time.monotonic).__enter__()
+        self.since = time.monotonic()
+
+    def stop(self) -> None:
+        """End the film; its file is finished in the background. Idempotent."""
+        if self._recorder is not None:
+            self._recorder.finish()
+            self._finishing.append((self._recorder, self._path))
+        self._recorder = self.since = None
+
+    def add(self, picture: Image, when: float) -> None:
+        """picture: uint8 (H, W, 3); when: `time.monotonic()`. Does nothing while nothing is recorded."""
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.add(picture, when)
+        except OutputError:
+            self.stop()  # `news` will tell why
+
+    def news(self) -> str | None:
+        """What became of a film that was stopped, once it is finished; None if there is nothing to tell."""
+        done = next((film for film in self._finishing if film[0].done), None)
+        if done is None:
+            return None
+        self._finishing.remove(done)
+        return _told(*done)
+
+    def close(self) -> list[str]:
+        """Stop, and wait until every file is finished: what there is to tell."""
+        self.stop()
+        finishing, self._finishing = self._finishing, []
+        return [_told(recorder, path) for recorder, path in finishing]
+
+
+def _told(recorder: InBackground, path: Path) -> str:
+    """Waits for the file."""
+    try:
+        recorder.__exit__(None, None, None)
+    except LivecnnError as error:
+        return str(error)
+    return f"recorded {path} ({path.stat().st_size / 1e6:.1f} MB)" if path.exists() else f"{path}: nothing was recorded"
+
+
+def _suffix() -> str:
+    try:
+        find_ffmpeg()
+    except OutputError:
+        return ".gif"
+    return ".mp4"
