@@ -51,6 +51,7 @@ class Report:
     longest_gap_s: float = 0.0
     memory_mb: tuple[float, float] = (0.0, 0.0)
     memory_mb_per_hour: float = 0.0
+    memory_mb_by_minute: list[float] = field(default_factory=list)
     exit_code: int = 0
     errors: list[str] = field(default_factory=list)
     faults: dict[str, Tally] = field(default_factory=dict)
@@ -207,6 +208,8 @@ class Troublemaker(threading.Thread):
         if len(settled) < 2:
             return
         times, sizes = np.array(settled).T
+        minutes = np.arange(0, self.report.seconds, 60) + self._memory[0][0]
+        self.report.memory_mb_by_minute = np.interp(minutes, *np.array(self._memory).T).round(1).tolist()
         self.report.memory_mb = round(float(sizes[0]), 1), round(float(sizes[-1]), 1)
         self.report.memory_mb_per_hour = round(float(np.polyfit((times - times[0]) / 3600, sizes, 1)[0]), 1)
 

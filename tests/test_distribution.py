@@ -137,3 +137,14 @@ def test_an_old_python_is_passed_over(checkout: Path) -> None:
         python.chmod(0o755)
     make(checkout, ".venv/bin/pip", "PYTHONS=./old ./new")
     assert (checkout / "asked").read_text().splitlines()[-1] == "-m venv .venv"
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="None lives for ever from Python 3.12 on")
+def test_qt_keeps_count_of_what_it_is_given() -> None:
+    gui = pytest.importorskip("PySide6.QtGui")
+    image = gui.QImage(8, 8, gui.QImage.Format.Format_RGBX8888)
+    before = sys.getrefcount(None)
+    for _ in range(5000):
+        image.setDevicePixelRatio(1.0)
+    # A reference lost at each call ends the process when there are none left.
+    assert sys.getrefcount(None) > before - 1000
