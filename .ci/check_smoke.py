@@ -11,7 +11,8 @@ from pathlib import Path
 from PIL import Image
 
 RATES = ["display_fps", "model_fps", "tick_ms", "frame_age_ms"]
-STATS = ["ticks", "seconds", *RATES, "dropped", "duplicates", "reconnects", "source_state", "backend", "device", "rss_mb"]
+STATS = ["ticks", "seconds", *RATES, "dropped", "duplicates", "reconnects"]
+STATS += ["source_state", "source_reason", "backend", "device", "rss_mb"]
 HEADER = ["index", "name", "label", "top_class", "top_score", *"0123456789"]
 
 

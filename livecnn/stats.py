@@ -102,6 +102,7 @@ class Stats:
         """The fields of `--stats`; null where nothing was measured.
 
         seconds: from the first tick to the last. dropped: frames that the source delivered and nobody saw.
+        source_reason: why the source is not live, or what there is to know of it.
         duplicates: ticks that showed neither a new frame nor a new pass.
         """
         seconds = self._last - self._first
@@ -117,6 +118,7 @@ class Stats:
             "duplicates": self._duplicates,
             "reconnects": self.source.reconnects,
             "source_state": self.source.state,
+            "source_reason": self.source.note,
             "backend": self.backend,
             "device": self._device,
             "rss_mb": {"start": self._rss, "end": _resident_mb()},

@@ -32,7 +32,7 @@ SMALL = ("figure.size=[320, 240]",)
 CLASSES = [str(digit) for digit in range(10)]
 STATS = {
     "ticks", "seconds", "display_fps", "model_fps", "tick_ms", "frame_age_ms", "dropped", "duplicates", "reconnects",
-    "source_state", "backend", "device", "rss_mb",
+    "source_state", "source_reason", "backend", "device", "rss_mb",
 }  # fmt: skip
 
 

@@ -25,6 +25,7 @@ KEYS = [
     "duplicates",
     "reconnects",
     "source_state",
+    "source_reason",
     "backend",
     "device",
     "rss_mb",
@@ -84,7 +85,7 @@ def test_a_run_worked_by_hand(clock: Clock) -> None:
         stats.shown(scene_of(seq, taken, old_tick), work)
     for clock.now in (50.0, 50.5, 51.0, 54.0):  # the network was faster than the window, and went on longer
         stats.passed(tick)
-    stats.source = SourceStatus("lost", "camera 0", "", reconnects=2)
+    stats.source = SourceStatus("lost", "camera 0", "unplugged", reconnects=2)
     report = stats.report()
     rss = report.pop("rss_mb")
     assert report == {
@@ -98,6 +99,7 @@ def test_a_run_worked_by_hand(clock: Clock) -> None:
         "duplicates": 1,
         "reconnects": 2,
         "source_state": "lost",
+        "source_reason": "unplugged",
         "backend": "qtagg",
         "device": "cpu",
     }
