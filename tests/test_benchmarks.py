@@ -65,3 +65,14 @@ def test_live_loop() -> None:
         assert measured["display_fps"] <= 40
         assert measured["frame_age_ms"]["p50"] <= measured["frame_age_ms"]["p95"]
     assert told["slow"]["model_age_ms"]["p50"] > 300
+
+
+@pytest.mark.skipif(shutil.which("Xvfb") is None or shutil.which("openbox") is None, reason="Xvfb or openbox is not installed")
+def test_soak(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/soak.py", "--minutes", "0.1", "--seed", "5", "--json", str(tmp_path / "soak.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=200)
+    told = json.loads((tmp_path / "soak.json").read_text())
+    assert (told["exit_code"], told["errors"], done.stderr) == (0, [], "")
+    assert told["frames"] > 0
+    assert all(tally["faults"] == tally["recovered"] > 0 for tally in told["faults"].values())
+    assert done.stdout.splitlines()[0].split() == ["fault", "made", "recovered"]
