@@ -67,7 +67,7 @@ def _told(recorder: InBackground, path: Path) -> str:
         recorder.__exit__(None, None, None)
     except LivecnnError as error:
         return str(error)
-    return f"recorded {path} ({path.stat().st_size / 1e6:.1f} MB)" if path.exists() else f"{path}: nothing was recorded"
+    return f"recorded {path} ({path.stat().st_size / 1e6:.1f} MB)"
 
 
 def _suffix() -> str:

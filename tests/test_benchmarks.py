@@ -76,3 +76,14 @@ def test_soak(tmp_path: Path) -> None:
     assert told["frames"] > 0
     assert all(tally["faults"] == tally["recovered"] > 0 for tally in told["faults"].values())
     assert done.stdout.splitlines()[0].split() == ["fault", "made", "recovered"]
+
+
+@pytest.mark.skipif(importlib.util.find_spec("imageio_ffmpeg") is None, reason="imageio-ffmpeg is not installed (extra video)")
+def test_gif(tmp_path: Path) -> None:
+    told = figures("gif.py", "--demo", 3, "--sevens", 0, "--sizes", "640x360", "--keep", tmp_path)
+    assert list(told) == ["demo_640x360"]
+    measured = told["demo_640x360"]
+    assert list(measured) == ["ours_mb", "ffmpeg_mb", "size_ratio", "ours_psnr", "ffmpeg_psnr", "ours_s", "ffmpeg_s"]
+    assert measured["size_ratio"] <= 1.1
+    assert measured["ours_psnr"] >= measured["ffmpeg_psnr"]
+    assert {film.name for film in tmp_path.iterdir()} == {"demo_640x360.ours.gif", "demo_640x360.ffmpeg.gif"}

@@ -57,7 +57,7 @@ def test_a_film_without_a_picture(tmp_path: Path, no_ffmpeg: None) -> None:
     film = Film(tmp_path)
     film.start()
     (told,) = film.close()
-    assert told.endswith(".gif: nothing was recorded")
+    assert told.endswith(".gif: nothing to record")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,0 +1,52 @@
+"""From pictures to a GIF or MP4 file or a folder of PNGs, one picture at a time: nothing but the newest one is held.
+
+A file appears under its name when it is complete. Until then it is NAME.part.SUFFIX beside it, which can be played at any
+moment (MP4: once ffmpeg has seen that nobody feeds it any more): what was recorded survives the end of the process by any signal.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from livecnn.errors import OutputError
+from livecnn.outputs import check_writable
+from livecnn.recorder._background import InBackground
+from livecnn.recorder._base import Recorder, fitted
+from livecnn.recorder._folder import FolderRecorder, check_unnumbered
+from livecnn.recorder._gif import GifRecorder
+from livecnn.recorder._mp4 import Mp4Recorder, find_ffmpeg
+
+__all__ = [
+    "FolderRecorder",
+    "GifRecorder",
+    "InBackground",
+    "Mp4Recorder",
+    "Recorder",
+    "find_ffmpeg",
+    "fitted",
+    "open_recorder",
+]
+
+SUFFIXES = (".gif", ".mp4")
+
+
+def open_recorder(path: Path | str, *, fps: float = 10.0, hold: float = 0.0, loop: int = 0) -> Recorder:
+    """The recorder for a file's suffix, or for a folder: a path that ends with / or is a folder already.
+
+    fps: pictures a second, above 0, where it is known: the last picture lasts 1 / fps and `hold` seconds more. loop: how often a
+    GIF is played, at most 65,536 times, 0: for ever. Raises OutputError for another suffix or a place that cannot be written to.
+    """
+    name, path = str(path), Path(path)
+    suffix = path.suffix.lower()
+    if name.endswith(("/", os.sep)) or (path.is_dir() and suffix not in SUFFIXES):
+        check_writable(path / "0000.png")
+        check_unnumbered(path)
+        return FolderRecorder(path)
+    if suffix not in SUFFIXES:
+        allowed = f"{', '.join(SUFFIXES)}, or a folder: {name}/"
+        raise OutputError(f"{path}: unknown suffix {path.suffix!r}; allowed: {allowed}")
+    if suffix == ".mp4":
+        find_ffmpeg()
+    check_writable(path)
+    return GifRecorder(path, fps, hold, loop) if suffix == ".gif" else Mp4Recorder(path, fps, hold)

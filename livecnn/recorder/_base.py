@@ -1,0 +1,124 @@
+"""What the recorders have in common."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from livecnn._cv2 import cv2
+from livecnn.errors import OutputError
+from livecnn.geometry import Rect
+from livecnn.outputs import unfinished
+from livecnn.types import Image
+
+
+class Recorder(ABC):
+    """Takes pictures with their times; use it in a `with`. Leaving it, for whatever reason, finishes the file.
+
+    Pictures are uint8 (H, W, 3) RGB, all brought to the size of the first; times are seconds on any clock and never go back.
+    A picture is written at once and lasts until the next one's time, so the film keeps real time.
+    """
+
+    def __init__(self, path: Path, fps: float = 10.0, hold: float = 0.0) -> None:
+        """The last picture lasts 1 / fps seconds if nobody says when the film ends, and hold seconds more in any case."""
+        self.path = path
+        self._lasts, self._hold = 1 / fps, hold
+        self.pictures = 0
+        self._part = unfinished(path)
+        self._open = False
+        self._start = self._last = 0.0
+        self._size = 0, 0
+
+    def add(self, picture: Image, when: float) -> None:
+        """Raises OutputError; what was written until then is finished and kept."""
+        with self._keeping():
+            if not self._open:
+                self._start = when
+                self._size = picture.shape[1], picture.shape[0]
+                self._begin(*self._size)
+                self._open = True
+            elif not self._extend(when - self._start):
+                return
+            self._write(fitted(picture, *self._size))
+            self.pictures += 1
+            self._last = when
+
+    def close(self, until: float | None = None) -> None:
+        """Finish the file and give it its name. Idempotent. Raises OutputError, also if there was no picture, and so no file.
+
+        until: when the film ends, on the clock of the pictures; the last one is held after that.
+        """
+        if not self._open:
+            if not self.pictures:
+                raise OutputError(f"{self.path}: nothing to record")
+            return
+        with self._keeping():
+            self._extend((self._last + self._lasts if until is None else until) + self._hold - self._start)
+            self._finish()
+
+    def _finish(self) -> None:
+        self._open = False
+        self._end()
+        if self.pictures:
+            self._publish()
+
+    def _publish(self) -> None:
+        """Give what is finished its name. Raises OSError."""
+        os.replace(self._part, self.path)
+
+    def _discard(self) -> None:
+        """Remove what could not be finished. Raises OSError."""
+        self._part.unlink()
+
+    @contextlib.contextmanager
+    def _keeping(self) -> Iterator[None]:
+        """When writing fails, finish what is whole; what cannot be finished is removed."""
+        try:
+            yield
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                if self._open:
+                    self._finish()
+            with contextlib.suppress(OSError):
+                self._discard()
+            raise OutputError(f"{self.path}: {error.strerror or error} after {self.pictures} pictures") from error
+
+    @abstractmethod
+    def _begin(self, width: int, height: int) -> None:
+        """Make the unfinished file, or raise OSError with nothing left open."""
+
+    @abstractmethod
+    def _extend(self, until: float) -> bool:
+        """Show the newest picture until then, seconds from the first; False if that is too short. Raises OSError."""
+
+    @abstractmethod
+    def _write(self, picture: Image) -> None:
+        """Put a picture at the end, for the shortest time that there is. Raises OSError."""
+
+    @abstractmethod
+    def _end(self) -> None:
+        """Make what was written whole a film and close it, also after a picture failed. Raises OSError."""
+
+    def __enter__(self) -> Recorder:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        if self._open or kind is None:
+            self.close()
+
+
+def fitted(picture: Image, width: int, height: int) -> Image:
+    """The whole picture at the film's size, on black: a window may be resized while it is recorded."""
+    if picture.shape[:2] == (height, width):
+        return picture
+    place = Rect(0, 0, width, height).fit(picture.shape[1] / picture.shape[0])
+    film = np.zeros((height, width, 3), np.uint8)
+    scaled = cv2.resize(picture, (place.w, place.h), interpolation=cv2.INTER_AREA)
+    film[place.y : place.y + place.h, place.x : place.x + place.w] = scaled
+    return film
