@@ -7,6 +7,8 @@
 
     model = livecnn.load("lenet-mnist")  # .module, .classes, .prepare(rgb) -> the network's input
 
+    livecnn.replay("digits", out="digits.gif")  # a folder, a video or MNIST's files as a film
+
 Importing the package is cheap: what needs torch is imported when it is first asked for.
 """
 
@@ -29,6 +31,7 @@ from livecnn.errors import (
 if TYPE_CHECKING:
     from livecnn.bundles import load
     from livecnn.probe import Probe, layers_of
+    from livecnn.replaying import replay
     from livecnn.watching import watch
 
 __version__ = "0.1.0"
@@ -46,6 +49,7 @@ __all__ = [
     "__version__",
     "layers_of",
     "load",
+    "replay",
     "watch",
 ]
 
@@ -53,6 +57,7 @@ _HOMES = {
     "Probe": "livecnn.probe",
     "layers_of": "livecnn.probe",
     "load": "livecnn.bundles",
+    "replay": "livecnn.replaying",
     "watch": "livecnn.watching",
 }
 

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from livecnn.errors import OutputError
-from livecnn.types import Image, Tick
+from livecnn.types import Floats, Image, Tick
 
 
 def check_writable(path: Path) -> None:
@@ -100,9 +100,12 @@ class ScoresTable:
         self._last = tick
         scores = tick.scores
         known = not tick.patch.prepared.empty and bool(np.isfinite(scores).all())
-        top = int(scores.argmax())
-        name, score = (self.classes[top], float(scores[top])) if known else ("", 0.0)
-        self._write([self._rows, tick.frame.name, tick.frame.label, name, f"{score:.6f}", *(f"{s:.6f}" for s in scores)])
+        self.add_row(tick.frame.name, tick.frame.label, scores, int(scores.argmax()) if known else None)
+
+    def add_row(self, name: str, label: str, scores: Floats, top: int | None) -> None:
+        """The same of a picture that was not shown; top: None where there is no answer. Raises OutputError."""
+        best, score = ("", 0.0) if top is None else (self.classes[top], float(scores[top]))
+        self._write([self._rows, name, label, best, f"{score:.6f}", *(f"{s:.6f}" for s in scores)])
         self._rows += 1
 
     def _write(self, row: list[object]) -> None:

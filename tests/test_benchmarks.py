@@ -87,3 +87,13 @@ def test_gif(tmp_path: Path) -> None:
     assert measured["size_ratio"] <= 1.1
     assert measured["ours_psnr"] >= measured["ffmpeg_psnr"]
     assert {film.name for film in tmp_path.iterdir()} == {"demo_640x360.ours.gif", "demo_640x360.ffmpeg.gif"}
+
+
+@needs_xvfb
+def test_replay(shared: Path) -> None:
+    told = figures("replay.py", "--data", shared / "mnist", "--pictures", 2, "--scored", 20, "--few", 10)
+    assert list(told) == [
+        "film_fps", "naive_fps", "vs_naive", "scores_s", "parts_s", "vs_parts", "memory_few_mb", "memory_all_mb", "growth_mb",
+    ]  # fmt: skip
+    assert told["vs_naive"] == pytest.approx(told["film_fps"] / told["naive_fps"], rel=0.05)
+    assert told["growth_mb"] == pytest.approx(told["memory_all_mb"] - told["memory_few_mb"], abs=0.02)

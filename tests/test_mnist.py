@@ -63,7 +63,7 @@ def test_truncated_and_lying_files_are_clear_errors(tmp_path: Path, content: byt
 
 
 def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mnist, "MOST_BYTES", 1000)
+    monkeypatch.setattr("livecnn.idx.MOST_BYTES", 1000)
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(bytes(100_000)))
     with pytest.raises(SourceError, match="of content: not an MNIST file"):

@@ -51,14 +51,34 @@ class Folder(Source):
                 self._skip(path, error)
                 continue
             self._next += 1
-            place = path.relative_to(self._root)
-            return self._frame(image, place.as_posix(), label=place.parts[0] if len(place.parts) > 1 else "")
+            return self._frame(image, *self._told(path))
         if not self._files:
             raise SourceError(f"folder {self._root}: none of {len(self.skipped)} pictures can be read; first: {self.skipped[0]}")
         return None
 
     def rewind(self) -> None:
         self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def at(self, index: int) -> Frame:
+        """The picture at a place, dated by its place. Raises ImageError, which names it within the folder."""
+        assert self.interval is not None
+        path = self._files[index]
+        name, label = self._told(path)
+        try:
+            return Frame(read_image(path), index, index * self.interval, name, label)
+        except ImageError as error:
+            raise ImageError(f"{name}: {_reason(path, error)}") from error
+
+    def labels(self) -> set[str]:
+        return {label for _, label in map(self._told, self._files) if label}
+
+    def _told(self, path: Path) -> tuple[str, str]:
+        """Name and label."""
+        place = path.relative_to(self._root)
+        return place.as_posix(), place.parts[0] if len(place.parts) > 1 else ""
 
     def _list(self) -> list[Path]:
         found = []
@@ -68,10 +88,13 @@ class Folder(Source):
         return sorted(found, key=lambda path: natural_key(path.relative_to(self._root).as_posix()))
 
     def _skip(self, path: Path, error: ImageError) -> None:
-        reason = str(error).removeprefix(f"{path}: ")
-        self.skipped.append(f"{path.relative_to(self._root).as_posix()}: {reason}")
+        self.skipped.append(f"{self._told(path)[0]}: {_reason(path, error)}")
         del self._files[self._next]
 
     def _skip_folder(self, error: OSError) -> None:
         place = Path(str(error.filename)).relative_to(self._root).as_posix()
         self.skipped.append(f"{place}/: {error.strerror}")
+
+
+def _reason(path: Path, error: ImageError) -> str:
+    return str(error).removeprefix(f"{path}: ")

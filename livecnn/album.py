@@ -1,0 +1,91 @@
+"""Pictures that can be asked for by their place: what a replay chooses from."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol
+
+from livecnn.errors import SourceError, UsageError
+from livecnn.idx import FILES, find
+from livecnn.sources import Source, open_source
+from livecnn.sources.folder import Folder
+from livecnn.sources.idx import Idx
+from livecnn.sources.video import Video
+from livecnn.types import Frame
+
+KINDS = ("folder", "idx", "video")
+
+
+class Pictures(Protocol):
+    """What a source offers whose pictures have places, 0 .. len - 1."""
+
+    def __len__(self) -> int: ...
+
+    def at(self, index: int) -> Frame:
+        """Raises ImageError if this picture cannot be read, SourceError if none can."""
+
+    def labels(self) -> set[str]:
+        """True classes that pictures have, as far as they are known."""
+
+
+class Album:
+    """A folder, video or data set opened for its pictures by place; use it in a `with`."""
+
+    def __init__(self, spec: str) -> None:
+        self.spec = spec
+        self.source: Source = open_source(spec)
+
+    def __enter__(self) -> Pictures:
+        self.source.open()
+        if isinstance(self.source, Video):
+            return _Scenes(self.source)
+        assert isinstance(self.source, (Folder, Idx))
+        return self.source
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.source.close()
+
+
+class _Scenes:
+    """The pictures of a video. Going back means starting over: seeking lands on key frames, or fails, depending on the file."""
+
+    def __init__(self, video: Video) -> None:
+        self._video = video
+        self._next = 0
+        self._count = 0
+        while video.read() is not None:
+            self._count += 1
+        self._next = self._count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def at(self, index: int) -> Frame:
+        if index < self._next:
+            self._video.rewind()
+            self._next = 0
+        while self._next <= index:
+            frame = self._video.read()
+            self._next += 1
+        if frame is None:
+            raise SourceError(f"video {self._video.name}: ends before picture {index}, which it had before")
+        return frame
+
+    def labels(self) -> set[str]:
+        return set()
+
+
+def spec_of(place: str | os.PathLike[str]) -> str:
+    """The source's spec string for a folder of pictures or of idx files, or a video. Raises UsageError for anything else."""
+    text = os.fspath(place)
+    path = os.path.expanduser(text)
+    if os.path.isdir(path):
+        holds_idx = any(find(Path(path), images) for images, _ in FILES.values())
+        return f"{'idx' if holds_idx else 'folder'}:{text}"
+    if os.path.isfile(path):
+        return f"video:{text}"
+    if text.partition(":")[0] in KINDS and ":" in text:
+        return text
+    raise UsageError(f"{text}: no such folder or video; allowed: a folder, a video, idx:DIR?split=test")

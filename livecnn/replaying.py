@@ -1,0 +1,254 @@
+"""`livecnn replay`: a folder, a video or a data set as a film. First scores, in batches, then pictures of those chosen."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+from livecnn.album import Album, Pictures, spec_of
+from livecnn.choice import Choice
+from livecnn.device import pick
+from livecnn.errors import ImageError, OutputError, UsageError, nearest
+from livecnn.figure import Screen
+from livecnn.outputs import ScoresTable, check_writable, unfinished
+from livecnn.patch import Cropper
+from livecnn.plan import Plan, box_share
+from livecnn.recorder import InBackground, open_recorder
+from livecnn.scoring import Scored, Scorer
+from livecnn.tick import Observer
+from livecnn.types import LoopStatus, Scene, SourceStatus
+
+SLOWEST, FASTEST = 0.01, 30.0  # pictures a second; GIF's clock and MP4's rate tell no more apart
+TOLD = 3  # of the skipped pictures, by name
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What `livecnn replay` was told.
+
+    out: a .gif or .mp4 file, or a folder for numbered PNG files (one that exists, or a text that ends with a slash).
+    hold: seconds more that the last picture is shown. loop: how often a GIF is played; 0: for ever. size: width, height.
+    jobs: processes that decode pictures and run the input pipeline for the scores. force: replace what is there.
+    """
+
+    folder: str | Path
+    config: str = "replay"
+    out: str | Path | None = None
+    scores: str | Path | None = None
+    choice: Choice = field(default_factory=Choice)
+    fps: float = 4.0
+    hold: float = 1.0
+    loop: int = 0
+    size: tuple[int, int] | None = None
+    jobs: int = 1
+    model: str | None = None
+    device: str = "auto"
+    overrides: tuple[str, ...] = ()
+    force: bool = False
+    allow_code: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """What a replay left behind.
+
+    paths: files and folders, the film first. frames: pictures in the film. seconds: that it took.
+    scores: columns of equal length in the order shown, by name as in `--scores FILE.csv`; ready for pandas.DataFrame.
+    skipped: pictures that could not be read, each with its reason. right, wrong: of the pictures chosen that have a label.
+    """
+
+    paths: tuple[Path, ...]
+    frames: int
+    scores: dict[str, npt.NDArray[Any]]
+    skipped: tuple[str, ...]
+    right: int
+    wrong: int
+    seconds: float
+
+    def __str__(self) -> str:
+        """One line."""
+        told = [f"{self.frames} frames" if self.frames else f"{len(self.scores['index'])} pictures scored"]
+        if self.skipped:
+            rest = f", … ({len(self.skipped)} in all)" if len(self.skipped) > TOLD else ""
+            told.append(f"{len(self.skipped)} skipped ({'; '.join(self.skipped[:TOLD])}{rest})")
+        if self.right + self.wrong:
+            told.append(f"{self.right} right, {self.wrong} wrong")
+        return ", ".join([*told, f"{self.seconds:.1f} s", *(f"{path} {_size(path)}" for path in self.paths)])
+
+
+def replay(folder: str | Path, config: str | Path = "replay", **options: Any) -> Replay:
+    """A folder of pictures (sub-folders are labels), a video or `idx:DIR?split=test` as a film, a table of scores, or both.
+
+        livecnn.replay("digits", out="sevens.gif", only_class="7", min_score=0.99, limit=40)
+
+    config: a layout. The options are the fields of ReplayOptions and of Choice. Raises LivecnnError for a mistake,
+    KeyboardInterrupt for Ctrl-C; a film is then complete up to that picture. A program that uses `jobs` needs the usual
+    `if __name__ == "__main__":`.
+    """
+    chosen = {name: options.pop(name) for name in Choice.__dataclass_fields__ if name in options}
+    return run_replay(ReplayOptions(folder, str(config), choice=Choice(**chosen), **options))
+
+
+def run_replay(options: ReplayOptions) -> Replay:
+    """Everything that can be wrong is found before the first picture is scored. Raises as `replay`."""
+    start = time.perf_counter()
+    out, table = _check(options)
+    spec = spec_of(options.folder)
+    size = () if options.size is None else (f"figure.size={list(options.size)}",)
+    plan = Plan.of(
+        options.config, (*options.overrides, *size), model=options.model, source=spec, allow_code=options.allow_code
+    )  # fmt: skip
+    classes, choice = plan.bundle.classes, options.choice
+    choice.check(classes)
+    album, device = Album(spec), pick(options.device)
+    cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, plan.source), plan.layout.box.finder)
+    with album as pictures, Observer(plan.bundle.module, cropper, device) as observer:
+        _check_labels(pictures.labels(), options, plan.bundle.name, classes)
+        scorer = Scorer(album, pictures, cropper, plan.bundle.module, device)
+        places = choice.places(len(pictures))
+        with closing(scorer(places, options.jobs)) as scored:
+            bar = tqdm(scored, "scores", len(places), unit="picture", disable=None, leave=False)
+            chosen = choice.among(bar, classes)
+        if not chosen:
+            raise _nothing(options, len(places), scorer.skipped)
+        if table is not None:
+            _write_scores(table, classes, chosen)
+        skipped = list(scorer.skipped)
+        frames = 0 if out is None else _film(options, out, plan, pictures, observer, chosen, skipped)
+    right = sum(each.top is not None and classes[each.top] == each.label for each in chosen)
+    labelled = sum(bool(each.label) for each in chosen)
+    return Replay(
+        tuple(path for path in (out, table) if path is not None),
+        frames,
+        _columns(classes, chosen),
+        tuple(skipped),
+        right,
+        labelled - right,
+        time.perf_counter() - start,
+    )
+
+
+def _check(options: ReplayOptions) -> tuple[Path | None, Path | None]:
+    """Film and table, as paths that can be written to. Raises UsageError or OutputError."""
+    if options.out is None and options.scores is None:
+        raise UsageError("nothing to make: give --out FILE.gif, FILE.mp4 or FOLDER/, or --scores FILE.csv, or both")
+    if not SLOWEST <= options.fps <= FASTEST:
+        raise UsageError(f"--fps: found {options.fps:g}; allowed: {SLOWEST:g} to {FASTEST:g} pictures a second")
+    if not 0 <= options.hold <= 3600:
+        raise UsageError(f"--hold: found {options.hold:g}; allowed: 0 to 3600 seconds")
+    for option, found, least in (("--loop", options.loop, 0), ("--jobs", options.jobs, 1)):
+        if not least <= found <= 65_535:
+            raise UsageError(f"{option}: found {found}; allowed: {least} to 65535")
+    out, table = (None if path is None else Path(path) for path in (options.out, options.scores))
+    for path in (out, table):
+        if path is not None and not options.force and _is_taken(path):
+            raise OutputError(f"{path}: is there already; allowed: another name, or --force to replace it")
+    if out is not None and out == table:
+        raise OutputError(f"{out}: named twice; --out and --scores need a file each")
+    if table is not None:
+        check_writable(table)
+    if out is not None and _wants_folder(options.out):
+        check_writable(out.with_name(f"{out.name}.part"))
+    elif out is not None:
+        open_recorder(out)
+    return out, table
+
+
+def _wants_folder(out: str | Path | None) -> bool:
+    return str(out).endswith(("/", os.sep)) or Path(str(out)).is_dir()
+
+
+def _is_taken(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()
+
+
+def _check_labels(labels: set[str], options: ReplayOptions, model: str, classes: Sequence[str]) -> None:
+    strange = sorted(labels.difference(classes))
+    if strange:
+        known = nearest(strange[0], classes, most=10)
+        raise UsageError(f"{options.folder}: the label {strange[0]!r} is no class of {model}; {known}")
+    if options.choice.wrong and not labels:
+        raise UsageError(f"--wrong: the pictures of {options.folder} have no labels; sub-folders by class or idx files give them")
+
+
+def _nothing(options: ReplayOptions, count: int, skipped: Sequence[str]) -> UsageError:
+    if len(skipped) == count:
+        return UsageError(f"{options.folder}: none of {count} pictures can be read; first: {skipped[0]}")
+    unread = f" ({len(skipped)} cannot be read)" if skipped else ""
+    return UsageError(f"{options.folder}: none of {count} pictures passes the filters{unread}")
+
+
+def _write_scores(path: Path, classes: Sequence[str], chosen: Sequence[Scored]) -> None:
+    """The whole table or none. Raises OutputError."""
+    part = unfinished(path)
+    try:
+        with ScoresTable(part, classes) as table:
+            for each in chosen:
+                table.add_row(each.name, each.label, each.scores, each.top)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _film(
+    options: ReplayOptions,
+    out: Path,
+    plan: Plan,
+    pictures: Pictures,
+    observer: Observer,
+    chosen: Sequence[Scored],
+    skipped: list[str],
+) -> int:
+    """Draw every picture chosen; returns how many. What cannot be read any more is added to `skipped`."""
+    if _wants_folder(options.out):
+        _clear(out)
+    screen = Screen(plan.layout, plan.context)
+    observer.watch(screen.reducers)
+    status, drawn = LoopStatus(SourceStatus("live", plan.source.name)), 0
+    recorder = open_recorder(str(options.out), fps=options.fps, hold=options.hold, loop=options.loop)
+    with InBackground(recorder, every=True) as film:
+        for each in tqdm(chosen, "pictures", unit="picture", disable=None, leave=False):
+            try:
+                frame = pictures.at(each.index)
+            except ImageError as error:
+                skipped.append(str(error))
+                continue
+            screen.show(Scene(frame, observer(frame), status))
+            screen.draw()
+            film.add(screen.pixels(), drawn / options.fps)
+            drawn += 1
+    return drawn
+
+
+def _clear(folder: Path) -> None:
+    """Take away the numbered pictures of an earlier replay: they would go on after the end of a shorter one."""
+    for path in folder.glob("*.png"):
+        if path.stem.isdecimal():
+            path.unlink()
+
+
+def _columns(classes: Sequence[str], chosen: Sequence[Scored]) -> dict[str, npt.NDArray[Any]]:
+    table = np.stack([each.scores for each in chosen])
+    return {
+        "index": np.arange(len(chosen)),
+        "name": np.array([each.name for each in chosen]),
+        "label": np.array([each.label for each in chosen]),
+        "top_class": np.array(["" if each.top is None else classes[each.top] for each in chosen]),
+        "top_score": np.array([each.score for each in chosen], np.float32),
+        **{name: table[:, place] for place, name in enumerate(classes)},
+    }
+
+
+def _size(path: Path) -> str:
+    files = path.iterdir() if path.is_dir() else [path]
+    size = sum(file.stat().st_size for file in files)
+    return f"{size / 1e6:.1f} MB" if size >= 1e5 else f"{size / 1e3:.1f} kB"

@@ -1,0 +1,144 @@
+"""What a network says of many pictures, in batches and without showing any: no more than some batches are held."""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from livecnn._cv2 import cv2
+from livecnn.album import Album, Pictures
+from livecnn.errors import ImageError
+from livecnn.patch import Cropper
+from livecnn.tick import probabilities
+from livecnn.types import Floats
+
+BATCH = 32  # pictures,
+MOST_VALUES = 1 << 20  # but no more than this many values go into a network at once
+AHEAD = 2  # batches that each process may be ahead
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """A picture's place, name and true class ("" where unknown), and the probabilities (K,); all zero if it is empty.
+
+    top: index of the class that the network sees; None where there is nothing in the box or a score is not a number.
+    """
+
+    index: int
+    name: str
+    label: str
+    scores: Floats
+    top: int | None
+
+    @property
+    def score(self) -> float:
+        """Of the top class; 0 without one."""
+        return 0.0 if self.top is None else float(self.scores[self.top])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Read:
+    """A picture on its way to the network, float32 (C, H, W), or why it cannot be read."""
+
+    index: int
+    name: str = ""
+    label: str = ""
+    values: Floats | None = None
+    empty: bool = False
+    error: str = ""
+
+
+class Scorer:
+    """Scores pictures of an album by their places; use it in a `with`.
+
+    jobs: processes that decode pictures and run the input pipeline; 1 is this one. The result does not depend on it.
+    skipped: what could not be read, each with its reason, in the order of the places asked for.
+    """
+
+    def __init__(self, album: Album, pictures: Pictures, cropper: Cropper, module: nn.Module, device: torch.device) -> None:
+        self.skipped: list[str] = []
+        self._spec, self._pictures, self._cropper = album.spec, pictures, cropper
+        self._module, self._device = module, device
+
+    def __call__(self, places: Sequence[int], jobs: int = 1) -> Generator[Scored]:
+        """Lazily: whoever stops asking saves the rest of the work."""
+        size = max(1, min(BATCH, MOST_VALUES // math.prod(self._cropper.pipeline.shape)))
+        batches = [places[start : start + size] for start in range(0, len(places), size)]
+        with ExitStack() as stack:
+            for batch in self._read(stack, batches, min(jobs, len(batches))):
+                self.skipped += [read.error for read in batch if read.error]
+                yield from self._score([read for read in batch if not read.error])
+
+    def _read(self, stack: ExitStack, batches: list[Sequence[int]], jobs: int) -> Iterator[list[_Read]]:
+        if jobs < 2:
+            return (_read(self._pictures, self._cropper, batch) for batch in batches)
+        # Not forked: torch and OpenCV have threads that a fork would not take along.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(jobs, context, _Worker.begin, (self._spec, self._cropper))
+        stack.callback(pool.shutdown, cancel_futures=True)
+        return _in_order(lambda batch: pool.submit(_Worker.read, batch), batches, AHEAD * jobs)
+
+    def _score(self, batch: list[_Read]) -> Iterator[Scored]:
+        if not batch:
+            return
+        values = torch.from_numpy(np.stack([read.values for read in batch if read.values is not None]))
+        with torch.no_grad():
+            output = self._module(values.to(self._device)).cpu()
+        for read, row in zip(batch, output.split(1), strict=True):
+            scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row)
+            top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())
+            yield Scored(read.index, read.name, read.label, scores, top)
+
+
+def _read(pictures: Pictures, cropper: Cropper, places: Iterable[int]) -> list[_Read]:
+    found = []
+    for index in places:
+        try:
+            frame = pictures.at(index)
+        except ImageError as error:
+            found.append(_Read(index, error=str(error)))
+            continue
+        prepared = cropper(frame).prepared
+        found.append(_Read(index, frame.name, frame.label, prepared.tensor[0].numpy(), prepared.empty))
+    return found
+
+
+class _Worker:
+    """What a process that reads pictures holds, from its beginning to its end."""
+
+    pictures: Pictures
+    cropper: Cropper
+
+    @classmethod
+    def begin(cls, spec: str, cropper: Cropper) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one ends the others
+        cv2.setNumThreads(1)
+        torch.set_num_threads(1)
+        cls.pictures, cls.cropper = Album(spec).__enter__(), cropper
+
+    @classmethod
+    def read(cls, places: Sequence[int]) -> list[_Read]:
+        return _read(cls.pictures, cls.cropper, places)
+
+
+def _in_order(
+    submit: Callable[[Sequence[int]], Future[list[_Read]]], batches: list[Sequence[int]], ahead: int
+) -> Iterator[list[_Read]]:
+    """The results in the order of the batches; as many as `ahead` are under way."""
+    under_way: deque[Future[list[_Read]]] = deque()
+    for batch in batches:
+        under_way.append(submit(batch))
+        if len(under_way) > ahead:
+            yield under_way.popleft().result()
+    while under_way:
+        yield under_way.popleft().result()

@@ -1,0 +1,249 @@
+"""Whole replays, in this process."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tqdm
+from PIL import Image as PillowImage
+from PIL import ImageSequence
+
+import livecnn
+from livecnn import recorder
+from livecnn._cv2 import cv2
+from livecnn.errors import LivecnnError, OutputError, SourceError, UsageError
+from livecnn.figure import Screen
+from livecnn.replaying import Replay
+from livecnn.sources.folder import Folder
+from tests.tiny_mnist import typeset, write_mnist
+
+SIZE = (320, 240)
+
+
+@pytest.fixture(autouse=True)
+def no_monitor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten typeset digits in folders that are their labels, `1` under a wrong one, and a picture that cannot be read."""
+    folder = tmp_path_factory.mktemp("digits")
+    for i, image in enumerate(typeset(10)[0]):
+        place = folder / ("7" if i == 1 else str(i)) / f"img{i}.png"
+        place.parent.mkdir(exist_ok=True)
+        PillowImage.fromarray(image).save(place)
+    (folder / "0" / "torn.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+def played(path: Path) -> tuple[list[int], list[Any]]:
+    """Milliseconds and pixels of every picture of a GIF."""
+    with PillowImage.open(path) as gif:
+        frames = [(frame.info["duration"], np.array(frame.convert("RGB"))) for frame in ImageSequence.Iterator(gif)]
+    return [duration for duration, _ in frames], [pixels for _, pixels in frames]
+
+
+def rows_of(path: Path) -> list[list[str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def replay(folder: object, **options: Any) -> Replay:
+    return livecnn.replay(str(folder), size=SIZE, **options)
+
+
+def test_a_film_and_its_scores(digits: Path, tmp_path: Path) -> None:
+    film, table = tmp_path / "x.gif", tmp_path / "x.csv"
+    done = replay(digits, out=film, scores=table, fps=5, hold=0.5)
+    durations, pictures = played(film)
+    assert durations == [200] * 9 + [700]
+    assert pictures[0].shape == (240, 320, 3)
+    assert (done.paths, done.frames) == ((film, table), 10)
+    assert done.right + done.wrong == 10
+    assert done.wrong >= 1
+    assert done.skipped == ("0/torn.png: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP",)
+    header, *rows = rows_of(table)
+    assert header == ["index", "name", "label", "top_class", "top_score", *"0123456789"] == list(done.scores)
+    assert [row[1] for row in rows] == list(done.scores["name"])
+    assert [row[2] for row in rows] == ["0", "2", "3", "4", "5", "6", "7", "7", "8", "9"]
+    assert [row[3] for row in rows] == list(done.scores["top_class"])
+    for name in ("top_score", *"0123456789"):
+        column = header.index(name)
+        assert [float(row[column]) for row in rows] == pytest.approx(done.scores[name], abs=1e-6)
+    assert re.fullmatch(
+        rf"10 frames, 1 skipped \(0/torn\.png: .*\), \d+ right, \d+ wrong, \d+\.\d s, {film} \d+\.\d [kM]B, {table} \d\.\d kB",
+        str(done),
+    )
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".mp4"])
+def test_the_same_again_whatever_the_jobs(digits: Path, tmp_path: Path, suffix: str) -> None:
+    for name, jobs in (("a", 1), ("b", 1), ("c", 2)):
+        out, scores = tmp_path / f"{name}{suffix}", tmp_path / f"{name}.csv"
+        replay(digits, out=out, scores=scores, shuffle=True, limit=4, jobs=jobs)
+    for kind in (suffix, ".csv"):
+        assert len({(tmp_path / f"{name}{kind}").read_bytes() for name in "abc"}) == 1
+    assert [len(rows_of(tmp_path / "a.csv")), len(list(tmp_path.iterdir()))] == [5, 6]
+
+
+def test_only_what_passes_in_the_order_asked_for(digits: Path, tmp_path: Path) -> None:
+    wrong = replay(digits, scores=tmp_path / "a.csv", wrong=True)
+    assert (wrong.right, wrong.wrong) == (0, len(wrong.scores["name"]))
+    assert "7/img1.png" in wrong.scores["name"]
+    by_score = replay(digits, scores=tmp_path / "b.csv", order="score", limit=3).scores["top_score"]
+    assert list(by_score) == sorted(by_score, reverse=True)
+    assert len(by_score) == 3
+    assert not list(tmp_path.glob("*.gif"))
+
+
+def test_a_data_set_and_a_video(tmp_path: Path) -> None:
+    images, labels = typeset(6)
+    write_mnist(tmp_path, images, labels, "test")
+    done = replay(tmp_path, scores=tmp_path / "a.csv", limit=4)
+    assert list(done.scores["label"]) == list("0123")
+    assert replay(f"idx:{tmp_path}?split=test", scores=tmp_path / "b.csv").scores["index"][-1] == 5
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (64, 48))
+    for i in range(4):
+        writer.write(np.full((48, 64, 3), 60 * i, np.uint8))
+    writer.release()
+    done = replay(tmp_path / "clip.avi", out=tmp_path / "clip.gif", shuffle=True)
+    assert sorted(done.scores["name"]) == [f"clip.avi #{i}" for i in range(4)]
+    assert set(done.scores["top_class"]) == {""}
+    assert (done.right, done.wrong, done.frames) == (0, 0, 4)
+    assert str(done).startswith("4 frames, ")
+
+
+class Trouble(Exception):
+    pass
+
+
+def after(calls: int, error: BaseException, function: Callable[..., object]) -> Callable[..., object]:
+    """The function, which raises after so many calls."""
+    done = iter(range(calls))
+
+    def wrapped(*args: object, **kwargs: object) -> object:
+        if next(done, None) is None:
+            raise error
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), Trouble("oops")], ids=["ctrl-c", "crash"])
+def test_what_was_drawn_is_kept(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    monkeypatch.setattr(Screen, "pixels", after(3, error, Screen.pixels))
+    with pytest.raises(type(error)):
+        replay(digits, out=tmp_path / "x.gif", scores=tmp_path / "x.csv")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.gif"]
+    assert len(played(tmp_path / "x.gif")[0]) == 3
+    assert len(rows_of(tmp_path / "x.csv")) == 11
+
+
+def test_stopped_while_scoring_nothing_is_left(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Folder, "at", after(3, KeyboardInterrupt(), Folder.at))
+    with pytest.raises(KeyboardInterrupt):
+        replay(digits, out=tmp_path / "x.gif", scores=tmp_path / "x.csv")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_gets_full(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(recorder.GifRecorder, "_put", after(3, full, recorder.GifRecorder._put))
+    with pytest.raises(OutputError, match="No space left on device after 3 pictures"):
+        replay(digits, out=tmp_path / "x.gif")
+    assert len(played(tmp_path / "x.gif")[0]) == 3
+
+
+def test_a_table_that_cannot_be_finished_leaves_the_old_one(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "x.csv"
+    table.write_text("precious")
+    monkeypatch.setattr("livecnn.outputs.ScoresTable.add_row", after(3, OutputError("full"), lambda *_: None))
+    with pytest.raises(OutputError, match="full"):
+        replay(digits, scores=table, force=True)
+    assert table.read_text() == "precious"
+    assert list(tmp_path.iterdir()) == [table]
+
+
+def test_a_picture_that_is_gone_before_it_is_drawn(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Folder, "at", after(13, livecnn.ImageError("3.png: gone"), Folder.at))
+    done = replay(digits, out=tmp_path / "x.gif")
+    assert done.frames == 2
+    assert set(done.skipped[1:]) == {"3.png: gone"}
+    assert "9 skipped" in str(done)
+    assert "… (9 in all)" in str(done)
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "odd"
+    for name in ("empty", "torn", "plain", "strange/sevn"):
+        (folder / name).mkdir(parents=True)
+    (folder / "torn" / "a.png").write_bytes(b"")
+    for name in ("plain/a.png", "strange/sevn/a.png"):
+        PillowImage.fromarray(typeset(1)[0][0]).save(folder / name)
+    (folder / "there.gif").write_text("precious")
+    yield folder
+    assert (folder / "there.gif").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("place", "options", "kind", "message"),
+    [
+        ("nowhere", {}, UsageError, "no such folder or video"),
+        ("empty", {}, SourceError, "holds no pictures"),
+        ("torn", {}, UsageError, "none of 1 pictures can be read; first: a.png: the file is empty"),
+        ("plain", {"min_score": 0.999999, "max_score": 0.999999}, UsageError, "none of 1 pictures passes the filters"),
+        ("plain", {"only_class": "77"}, UsageError, "--only-class: unknown class '77'; did you mean '7'? allowed: 0, 1"),
+        ("plain", {"wrong": True}, UsageError, "--wrong: the pictures of"),
+        ("strange", {}, UsageError, "the label 'sevn' is no class of lenet-mnist; allowed: 0, 1"),
+        ("plain", {"fps": 0}, UsageError, "--fps: found 0; allowed: 0.01 to 30 pictures a second"),
+        ("plain", {"hold": -1}, UsageError, "--hold: found -1"),
+        ("plain", {"loop": -1}, UsageError, "--loop: found -1"),
+        ("plain", {"jobs": 0}, UsageError, "--jobs: found 0; allowed: 1 to"),
+        ("plain", {"out": "x.avi"}, OutputError, "unknown suffix '.avi'; allowed: .gif, .mp4"),
+        ("plain", {"out": "there.gif"}, OutputError, "is there already; allowed: another name, or --force"),
+        ("plain", {"out": "plain"}, OutputError, "is there already"),
+        ("plain", {"scores": "there.gif"}, OutputError, "is there already"),
+        ("plain", {"out": "x.gif", "scores": "x.gif"}, OutputError, "named twice"),
+        ("plain", {"out": "there.gif/x/"}, OutputError, "there.gif is not a folder"),
+        ("plain", {"out": None}, UsageError, "nothing to make: give --out"),
+    ],
+)
+def test_mistakes(
+    odd: Path, monkeypatch: pytest.MonkeyPatch, place: str, options: dict[str, Any], kind: type[LivecnnError], message: str
+) -> None:
+    monkeypatch.chdir(odd)
+    with pytest.raises(kind, match=re.escape(message)):
+        replay(place, **{"out": "new.gif", **options})
+    assert not (odd / "new.gif").exists()
+
+
+def test_unreadable_pictures_among_those_that_do_not_pass(odd: Path) -> None:
+    (odd / "plain" / "b.png").write_bytes(b"")
+    with pytest.raises(UsageError, match=r"none of 2 pictures passes the filters \(1 cannot be read\)"):
+        replay(odd / "plain", scores=odd / "x.csv", max_score=0.05)
+
+
+def test_force_replaces_what_is_there(digits: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.gif").write_text("old")
+    replay(digits, out=tmp_path / "x.gif", limit=2, force=True)
+    assert len(played(tmp_path / "x.gif")[0]) == 2
+
+
+def test_numbered_pictures_in_a_folder(digits: Path, tmp_path: Path) -> None:
+    out = tmp_path / "pictures"
+    assert replay(digits, out=f"{out}/", limit=3).frames == 3
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(OutputError, match="is there already"):
+        replay(digits, out=out, limit=2)
+    assert replay(digits, out=out, limit=2, force=True).paths == (out,)
+    assert sorted(path.name for path in out.iterdir()) == ["0000.png", "0001.png", "notes.txt"]

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+from livecnn import bundles, scoring
+from livecnn.album import Album
+from livecnn.patch import Cropper
+from livecnn.scoring import Scored, Scorer
+from livecnn.tick import Observer
+from tests.tiny_mnist import typeset, write_mnist
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Typeset digits, the fourth blank, the third not readable."""
+    folder = tmp_path_factory.mktemp("pictures")
+    images, _ = typeset(9)
+    images[3] = 200
+    for i, image in enumerate(images):
+        PillowImage.fromarray(image).save(folder / f"{i}.png")
+    (folder / "2.png").write_bytes(b"broken")
+    return folder
+
+
+def results(folder: Path, places: list[int], jobs: int = 1) -> tuple[list[Scored], list[str]]:
+    bundle = bundles.load("lenet-mnist")
+    cropper = Cropper(bundle.pipeline, 1.0)
+    album = Album(f"folder:{folder}")
+    with album as found:
+        scorer = Scorer(album, found, cropper, bundle.module, CPU)
+        return list(scorer(places, jobs)), scorer.skipped
+
+
+@pytest.mark.parametrize("size", [1, 4, 64])
+def test_batches_give_what_single_passes_give(pictures: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(scoring, "BATCH", size)
+    scored, skipped = results(pictures, [8, 0, 2, 3, 1])
+    assert [each.name for each in scored] == ["8.png", "0.png", "3.png", "1.png"]
+    assert skipped == ["2.png: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP"]
+    bundle = bundles.load("lenet-mnist")
+    with Album(f"folder:{pictures}") as found, Observer(bundle.module, Cropper(bundle.pipeline, 1.0), CPU) as observe:
+        for each in scored:
+            assert each.scores == pytest.approx(observe(found.at(each.index)).scores, abs=1e-5)
+            assert each.top == (None if each.name == "3.png" else int(each.scores.argmax()))
+            assert each.score == (0 if each.top is None else each.scores.max())
+
+
+def test_processes_change_nothing(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "BATCH", 2)
+    places = [8, 0, 2, 3, 1, 7, 6, 5, 4]
+    alone, skipped = results(pictures, places)
+    shared, skipped_there = results(pictures, places, 2)
+    assert skipped == skipped_there
+    for one, other in zip(alone, shared, strict=True):
+        assert (one.index, one.name, one.label, one.top) == (other.index, other.name, other.label, other.top)
+        assert one.scores.tobytes() == other.scores.tobytes()
+
+
+def test_scores_that_are_no_numbers_have_no_top(pictures: Path) -> None:
+    bundle = bundles.load("lenet-mnist")
+    album = Album(f"folder:{pictures}")
+    for parameter in bundle.module.parameters():
+        parameter.fill_(float("nan"))
+    with album as found:
+        (each,) = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)([0])
+    assert (each.top, each.score) == (None, 0.0)
+
+
+def test_whoever_stops_asking_saves_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mnist(tmp_path, *typeset(20), "test")
+    monkeypatch.setattr(scoring, "BATCH", 4)
+    bundle = bundles.load("lenet-mnist")
+    album = Album(f"idx:{tmp_path}")
+    asked: list[int] = []
+    with album as found:
+        at = found.at
+        monkeypatch.setattr(found, "at", lambda index: asked.append(index) or at(index))
+        scored = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)(range(20))
+        assert [next(scored).index for _ in range(5)] == [0, 1, 2, 3, 4]
+        scored.close()
+    assert asked == list(range(8))
+    assert np.isfinite(bundle.module(torch.zeros(1, 1, 28, 28)).numpy()).all()
