@@ -69,12 +69,14 @@ class Weights(_Section):
 class ModelCard(_Section):
     """model.yaml.
 
-    architecture: a file name in livecnn/nets.  input: `kind` of a pipeline in livecnn/inputs, and its fields.
+    architecture: a file name in livecnn/nets.  options: the arguments of its class.  input: `kind` of a pipeline in livecnn/inputs,
+    and its fields.
     classes: names in the order of the scores.  accuracy: by data set, 0..1.  training: how to get the same weights again.
     """
 
     name: Annotated[str, Field(min_length=1)]
     architecture: str
+    options: dict[str, JsonValue] = {}
     weights: Weights
     input: dict[str, JsonValue]
     classes: tuple[Annotated[str, BeforeValidator(_as_text)], ...]
@@ -181,9 +183,13 @@ def _read(folder: Path) -> Bundle:
     card = _validated_card(document)
     pipeline = _pipeline(document)
     try:
-        network: nn.Module = registry.find("nets", card.architecture, ModelError)()
+        architecture = registry.find("nets", card.architecture, ModelError)
     except ModelError as error:
         raise report(document, [Problem(("architecture",), str(error))]) from error
+    try:
+        network: nn.Module = architecture(**card.options)
+    except (ModelError, TypeError, ValueError) as error:
+        raise report(document, [Problem(("options",), str(error))]) from error
     path = _weights_path(folder, card.weights)
     weights.fill(network, weights.read(path), path)
     return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card)

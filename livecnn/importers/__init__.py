@@ -1,0 +1,38 @@
+"""Networks that other programs saved. A new format is one new file here: its class says which files it reads, and reads them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import JsonValue
+from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """What an importer found; with a name, it is a bundle's content.
+
+    module: the network with its weights, in evaluation mode.  architecture, options: a file name in livecnn/nets and the
+    arguments that make the same network again, without its weights.  input: as in model.yaml, or None if the files do not tell.
+    classes: names in the order of the scores, () if the files do not tell.
+    """
+
+    module: nn.Module
+    architecture: str
+    options: Mapping[str, JsonValue] = field(default_factory=dict)
+    input: Mapping[str, Any] | None = None
+    classes: tuple[str, ...] = ()
+
+
+class Importer(ABC):
+    """suffixes: of the files that it reads; those that no other importer claims."""
+
+    suffixes: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def __call__(self, files: Sequence[Path]) -> Imported:
+        """Raises ModelError, naming the file, and what in it is wrong or not supported."""
