@@ -69,9 +69,9 @@ class Weights(_Section):
 class ModelCard(_Section):
     """model.yaml.
 
-    architecture: a file name in livecnn/nets.  options: the arguments of its class.  input: `kind` of a pipeline in livecnn/inputs,
-    and its fields.
-    classes: names in the order of the scores.  accuracy: by data set, 0..1.  training: how to get the same weights again.
+    architecture: a file name in livecnn/nets.  options: the arguments of its class.  input: `kind` of a pipeline in
+    livecnn/inputs, and its fields.  classes: names in the order of the scores.  accuracy: by data set, 0..1.  training: how to
+    get the same weights again.
     """
 
     name: Annotated[str, Field(min_length=1)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from livecnn.patch import Cropper
 from livecnn.plan import Plan, box_share
 from livecnn.recorder import InBackground, open_recorder
 from livecnn.scoring import Scored, Scorer
+from livecnn.summary import Summary, check_suffix
 from livecnn.tick import Observer
 from livecnn.types import LoopStatus, Scene, SourceStatus
 
@@ -36,6 +37,7 @@ class ReplayOptions:
     """What `livecnn replay` was told.
 
     out: a .gif or .mp4 file, or a folder for numbered PNG files (one that exists, or a text that ends with a slash).
+    summary: a .png, .csv or .json file for the patterns in the layers that the layout shows, over the pictures chosen.
     hold: seconds more that the last picture is shown. loop: how often a GIF is played; 0: for ever. size: width, height.
     jobs: processes that decode pictures and run the input pipeline for the scores. force: replace what is there.
     """
@@ -44,6 +46,7 @@ class ReplayOptions:
     config: str = "replay"
     out: str | Path | None = None
     scores: str | Path | None = None
+    summary: str | Path | None = None
     choice: Choice = field(default_factory=Choice)
     fps: float = 4.0
     hold: float = 1.0
@@ -101,7 +104,7 @@ def replay(folder: str | Path, config: str | Path = "replay", **options: Any) ->
 def run_replay(options: ReplayOptions) -> Replay:
     """Everything that can be wrong is found before the first picture is scored. Raises as `replay`."""
     start = time.perf_counter()
-    out, table = _check(options)
+    out, table, patterns = paths = _check(options)
     spec = spec_of(options.folder)
     size = () if options.size is None else (f"figure.size={list(options.size)}",)
     plan = Plan.of(
@@ -109,6 +112,7 @@ def run_replay(options: ReplayOptions) -> Replay:
     )  # fmt: skip
     classes, choice = plan.bundle.classes, options.choice
     choice.check(classes)
+    summary = None if patterns is None else _empty_summary(plan)
     album, device = Album(spec), pick(options.device)
     cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, plan.source), plan.layout.box.finder)
     with album as pictures, Observer(plan.bundle.module, cropper, device) as observer:
@@ -116,18 +120,20 @@ def run_replay(options: ReplayOptions) -> Replay:
         scorer = Scorer(album, pictures, cropper, plan.bundle.module, device)
         places = choice.places(len(pictures))
         with closing(scorer(places, options.jobs)) as scored:
-            bar = tqdm(scored, "scores", len(places), unit="picture", disable=None, leave=False)
-            chosen = choice.among(bar, classes)
+            chosen = choice.among(_bar("scores", len(places), scored), classes)
         if not chosen:
             raise _nothing(options, len(places), scorer.skipped)
         if table is not None:
             _write_scores(table, classes, chosen)
+        if patterns is not None and summary is not None:
+            _fill(summary, scorer, chosen, options.jobs)
+            summary.write(patterns)
         skipped = list(scorer.skipped)
         frames = 0 if out is None else _film(options, out, plan, pictures, observer, chosen, skipped)
     right = sum(each.top is not None and classes[each.top] == each.label for each in chosen)
     labelled = sum(bool(each.label) for each in chosen)
     return Replay(
-        tuple(path for path in (out, table) if path is not None),
+        tuple(path for path in paths if path is not None),
         frames,
         _columns(classes, chosen),
         tuple(skipped),
@@ -137,10 +143,35 @@ def run_replay(options: ReplayOptions) -> Replay:
     )
 
 
-def _check(options: ReplayOptions) -> tuple[Path | None, Path | None]:
-    """Film and table, as paths that can be written to. Raises UsageError or OutputError."""
-    if options.out is None and options.scores is None:
-        raise UsageError("nothing to make: give --out FILE.gif, FILE.mp4 or FOLDER/, or --scores FILE.csv, or both")
+def _check(options: ReplayOptions) -> tuple[Path | None, Path | None, Path | None]:
+    """Film, table and summary, as paths that can be written to. Raises UsageError or OutputError."""
+    out, table, summary = (None if path is None else Path(path) for path in (options.out, options.scores, options.summary))
+    named = {"--out": out, "--scores": table, "--summary": summary}
+    wanted = {option: path for option, path in named.items() if path is not None}
+    if not wanted:
+        raise UsageError(
+            "nothing to make: give --out FILE.gif, FILE.mp4 or FOLDER/, --scores FILE.csv or --summary FILE.png, or several"
+        )
+    _check_numbers(options)
+    for option, path in wanted.items():
+        twin = next(other for other in wanted if wanted[other] == path)
+        if twin != option:
+            raise OutputError(f"{path}: named twice; {twin} and {option} need a file each")
+        if not options.force and _is_taken(path):
+            raise OutputError(f"{path}: is there already; allowed: another name, or --force to replace it")
+    if table is not None:
+        check_writable(table)
+    if summary is not None:
+        check_suffix(summary)
+        check_writable(summary)
+    if out is not None and _wants_folder(options.out):
+        check_writable(out.with_name(f"{out.name}.part"))
+    elif out is not None:
+        open_recorder(out)
+    return out, table, summary
+
+
+def _check_numbers(options: ReplayOptions) -> None:
     if not SLOWEST <= options.fps <= FASTEST:
         raise UsageError(f"--fps: found {options.fps:g}; allowed: {SLOWEST:g} to {FASTEST:g} pictures a second")
     if not 0 <= options.hold <= 3600:
@@ -148,19 +179,6 @@ def _check(options: ReplayOptions) -> tuple[Path | None, Path | None]:
     for option, found, least in (("--loop", options.loop, 0), ("--jobs", options.jobs, 1)):
         if not least <= found <= 65_535:
             raise UsageError(f"{option}: found {found}; allowed: {least} to 65535")
-    out, table = (None if path is None else Path(path) for path in (options.out, options.scores))
-    for path in (out, table):
-        if path is not None and not options.force and _is_taken(path):
-            raise OutputError(f"{path}: is there already; allowed: another name, or --force to replace it")
-    if out is not None and out == table:
-        raise OutputError(f"{out}: named twice; --out and --scores need a file each")
-    if table is not None:
-        check_writable(table)
-    if out is not None and _wants_folder(options.out):
-        check_writable(out.with_name(f"{out.name}.part"))
-    elif out is not None:
-        open_recorder(out)
-    return out, table
 
 
 def _wants_folder(out: str | Path | None) -> bool:
@@ -199,6 +217,25 @@ def _write_scores(path: Path, classes: Sequence[str], chosen: Sequence[Scored]) 
         part.unlink(missing_ok=True)
 
 
+def _empty_summary(plan: Plan) -> Summary:
+    layers = dict.fromkeys(layer for panel in plan.layout.panels.values() for layer in panel.layers())
+    if not layers:
+        raise UsageError(f"--summary: {plan.layout.path} shows no layer; allowed: a layout with feature_maps or neurons")
+    return Summary(tuple(layers), plan.bundle.classes, plan.bundle.name)
+
+
+def _fill(summary: Summary, scorer: Scorer, chosen: Sequence[Scored], jobs: int) -> None:
+    """Another pass over the pictures chosen: which they are is only known after the first."""
+    places = [each.index for each in chosen]
+    seen = dict(zip(places, chosen, strict=True))
+    with closing(scorer.activations(summary.layers, places, jobs)) as batches, _bar("patterns", len(places)) as bar:
+        for indices, activations in batches:
+            batch = [seen[index] for index in indices]
+            labels = [summary.classes.index(each.label) if each.label else None for each in batch]
+            summary.add(activations, labels, np.array([-1 if each.top is None else each.top for each in batch]))
+            bar.update(len(batch))
+
+
 def _film(
     options: ReplayOptions,
     out: Path,
@@ -216,7 +253,7 @@ def _film(
     status, drawn = LoopStatus(SourceStatus("live", plan.source.name)), 0
     recorder = open_recorder(str(options.out), fps=options.fps, hold=options.hold, loop=options.loop)
     with InBackground(recorder, every=True) as film:
-        for each in tqdm(chosen, "pictures", unit="picture", disable=None, leave=False):
+        for each in _bar("pictures", len(chosen), chosen):
             try:
                 frame = pictures.at(each.index)
             except ImageError as error:
@@ -246,6 +283,11 @@ def _columns(classes: Sequence[str], chosen: Sequence[Scored]) -> dict[str, npt.
         "top_score": np.array([each.score for each in chosen], np.float32),
         **{name: table[:, place] for place, name in enumerate(classes)},
     }
+
+
+def _bar(what: str, count: int, pictures: Iterable[Any] | None = None) -> tqdm[Any]:
+    """Rate and time left, on a terminal."""
+    return tqdm(pictures, what, count, unit="picture", disable=None, leave=False)
 
 
 def _size(path: Path) -> str:

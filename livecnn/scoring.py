@@ -8,7 +8,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from livecnn._cv2 import cv2
 from livecnn.album import Album, Pictures
 from livecnn.errors import ImageError
 from livecnn.patch import Cropper
+from livecnn.probe import Probe
 from livecnn.tick import probabilities
 from livecnn.types import Floats
 
@@ -72,12 +73,28 @@ class Scorer:
 
     def __call__(self, places: Sequence[int], jobs: int = 1) -> Generator[Scored]:
         """Lazily: whoever stops asking saves the rest of the work."""
+        with closing(self._batches(places, jobs)) as batches:
+            for batch in batches:
+                yield from self._score(batch)
+
+    def activations(
+        self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
+    ) -> Generator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """Batch by batch: the places of those that can be read, and of each layer the activations (N, …), see Probe."""
+        with Probe(self._module, layers) as probe, closing(self._batches(places, jobs)) as batches:
+            for batch in batches:
+                yield [read.index for read in batch], probe(self._values(batch))[1]
+
+    def _batches(self, places: Sequence[int], jobs: int) -> Generator[list[_Read]]:
+        """Pictures that can be read, some at a time, none of these empty."""
         size = max(1, min(BATCH, MOST_VALUES // math.prod(self._cropper.pipeline.shape)))
         batches = [places[start : start + size] for start in range(0, len(places), size)]
         with ExitStack() as stack:
             for batch in self._read(stack, batches, min(jobs, len(batches))):
                 self.skipped += [read.error for read in batch if read.error]
-                yield from self._score([read for read in batch if not read.error])
+                sound = [read for read in batch if not read.error]
+                if sound:
+                    yield sound
 
     def _read(self, stack: ExitStack, batches: list[Sequence[int]], jobs: int) -> Iterator[list[_Read]]:
         if jobs < 2:
@@ -88,12 +105,12 @@ class Scorer:
         stack.callback(pool.shutdown, cancel_futures=True)
         return _in_order(lambda batch: pool.submit(_Worker.read, batch), batches, AHEAD * jobs)
 
+    def _values(self, batch: list[_Read]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([read.values for read in batch if read.values is not None])).to(self._device)
+
     def _score(self, batch: list[_Read]) -> Iterator[Scored]:
-        if not batch:
-            return
-        values = torch.from_numpy(np.stack([read.values for read in batch if read.values is not None]))
         with torch.no_grad():
-            output = self._module(values.to(self._device)).cpu()
+            output = self._module(self._values(batch)).cpu()
         for read, row in zip(batch, output.split(1), strict=True):
             scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row)
             top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import tqdm
 from PIL import Image as PillowImage
 from PIL import ImageSequence
@@ -17,10 +19,11 @@ from PIL import ImageSequence
 import livecnn
 from livecnn import recorder
 from livecnn._cv2 import cv2
-from livecnn.errors import LivecnnError, OutputError, SourceError, UsageError
+from livecnn.errors import ImageError, LivecnnError, OutputError, SourceError, UsageError
 from livecnn.figure import Screen
 from livecnn.replaying import Replay
 from livecnn.sources.folder import Folder
+from livecnn.types import Frame
 from tests.tiny_mnist import typeset, write_mnist
 
 SIZE = (320, 240)
@@ -247,3 +250,92 @@ def test_numbered_pictures_in_a_folder(digits: Path, tmp_path: Path) -> None:
         replay(digits, out=out, limit=2)
     assert replay(digits, out=out, limit=2, force=True).paths == (out,)
     assert sorted(path.name for path in out.iterdir()) == ["0000.png", "0001.png", "notes.txt"]
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Labelled digits, some of them not there: nothing is drawn on the first of each eleven."""
+    folder = tmp_path_factory.mktemp("mixed")
+    images, labels = typeset(70)
+    images = images.copy()
+    images[::11] = 0
+    write_mnist(folder, images, labels, "test")
+    return folder
+
+
+def test_patterns_agree_with_a_direct_computation(mixed: Path, tmp_path: Path) -> None:
+    done = replay(mixed, summary=tmp_path / "x.json", min_score=0.2)
+    assert done.paths == (tmp_path / "x.json",)
+    report = json.loads(done.paths[0].read_text())
+    bundle = livecnn.load("lenet-mnist")
+    chosen = [int(name.rpartition("#")[2]) for name in done.scores["name"]]
+    assert 40 <= len(chosen) <= 63
+    images, labels = (array[chosen] for array in typeset(70))
+    x = torch.cat([bundle.prepare(np.repeat(image[..., None], 3, 2)) for image in images])
+    with livecnn.Probe(bundle.module, ["conv1", "conv2", "ip1"]) as probe:
+        activations = {layer: values.numpy().astype(float) for layer, values in probe(x)[1].items()}
+    assert report["images"] == len(chosen)
+    assert report["classes_are"] == "true"
+    assert list(report["layers"]) == list(activations)
+    for row in report["rows"]:
+        values = activations[row["layer"]][:, row["unit"]].reshape(len(chosen), -1)
+        values = values if row["class"] == "all" else values[labels == int(row["class"])]
+        means = values.mean(1)
+        direct = [means.mean(), means.std(), values.max(), (values.max(1) > 0).mean()]
+        assert row["count"] == len(values)
+        assert [row[name] for name in ("mean", "std", "max", "active")] == pytest.approx(direct, rel=1e-5, abs=1e-5)
+    dead = [unit for unit in range(500) if activations["ip1"][:, unit].max() <= 0]
+    assert report["layers"]["ip1"]["dead"] == dead
+    means = np.stack([activations["ip1"][labels == digit].mean(0) for digit in range(10)])
+    unit = means / np.linalg.norm(means, axis=1, keepdims=True)
+    assert np.array(report["similarity"]["cosine"]) == pytest.approx(unit @ unit.T, abs=1e-5)
+
+
+def test_patterns_of_what_has_no_label_go_by_what_is_seen(tmp_path: Path) -> None:
+    for i, image in enumerate([*typeset(3)[0], np.zeros((28, 28), np.uint8)]):
+        PillowImage.fromarray(image).save(tmp_path / f"{i}.png")
+    done = replay(tmp_path, summary=tmp_path / "x.json")
+    report = json.loads((tmp_path / "x.json").read_text())
+    assert (report["images"], report["classes_are"]) == (4, "predicted")
+    seen = [str(name) for name in done.scores["top_class"]]
+    assert seen[-1] == ""
+    assert report["images_per_class"] == [seen.count(name) for name in "0123456789"]
+
+
+def test_processes_and_pictures_that_vanish_change_no_pattern(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for jobs in (1, 2):
+        replay(digits, summary=tmp_path / f"{jobs}.csv", jobs=jobs, limit=8)
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
+    whole, reads = Folder.at, []
+
+    def once(folder: Folder, index: int) -> Frame:
+        reads.append(index)
+        if reads.count(index) > 1 and index == 2:
+            raise ImageError("2/img2.png: gone")
+        return whole(folder, index)
+
+    monkeypatch.setattr(Folder, "at", once)
+    done = replay(digits, summary=tmp_path / "less.json", limit=8)
+    assert json.loads((tmp_path / "less.json").read_text())["images"] == 7
+    assert "2/img2.png: gone" in done.skipped
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"summary": "x.txt"}, r"x\.txt: unknown suffix '\.txt'; allowed: \.png, \.csv, \.json"),
+        ({"summary": "x.csv", "scores": "x.csv"}, "x.csv: named twice; --scores and --summary need a file each"),
+        ({"summary": "x.csv", "config": "camera.yaml"}, r"camera\.yaml shows no layer"),
+    ],
+)
+def test_patterns_that_cannot_be(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any], told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    layout = tmp_path / "camera.yaml"
+    layout.write_text("model: lenet-mnist\nlayout: camera\npanels: {camera: {kind: camera}}\n")
+    with pytest.raises(LivecnnError, match=told):
+        replay(digits, **options)
+    assert list(tmp_path.iterdir()) == [layout]

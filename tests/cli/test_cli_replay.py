@@ -37,12 +37,12 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     given: list[ReplayOptions] = []
     monkeypatch.setattr(replaying, "run_replay", lambda options: given.append(options) or "done")
-    words = "replay data own.yaml --out pictures/ --scores c.csv --only-class 7 --min-score 0.5 --max-score 0.9 --wrong --limit 3"
-    words += " --shuffle --seed 4 --order class --fps 2.5 --hold 2 --loop 3 --size 640x480 --jobs 2 --model m --device cpu"
-    words += " --set a.b=1 --set c=[2,3] --force --allow-code"
+    words = "replay data own.yaml --out pictures/ --scores c.csv --summary p.png --only-class 7 --min-score 0.5 --max-score 0.9"
+    words += " --wrong --limit 3 --shuffle --seed 4 --order class --fps 2.5 --hold 2 --loop 3 --size 640x480 --jobs 2"
+    words += " --model m --device cpu --set a.b=1 --set c=[2,3] --force --allow-code"
     assert main(words.split()) == 0
     choice = Choice("7", 0.5, 0.9, True, 3, True, 4, "class")
-    files: dict[str, Any] = {"out": "pictures/", "scores": Path("c.csv")}
+    files: dict[str, Any] = {"out": "pictures/", "scores": Path("c.csv"), "summary": Path("p.png")}
     expected = ReplayOptions("data", "own.yaml", **files, choice=choice, fps=2.5, hold=2, loop=3, size=(640, 480), jobs=2)
     assert given == [replace(expected, model="m", device="cpu", overrides=("a.b=1", "c=[2,3]"), force=True, allow_code=True)]
     assert main(["replay", "data"]) == 0
