@@ -21,7 +21,7 @@ from livecnn import inputs, paths, registry, usercode, weights, yamlfile
 from livecnn.errors import ModelError, OutputError, UsageError, nearest
 from livecnn.inputs._called import Called
 from livecnn.probe import function_shapes, scores_of, survey
-from livecnn.types import Image
+from livecnn.types import Image, Precision
 from livecnn.validation import Misfit, Problem, explain, report
 from livecnn.yamlfile import Document
 
@@ -71,7 +71,7 @@ class ModelCard(_Section):
 
     architecture: a file name in livecnn/nets.  options: the arguments of its class.  input: `kind` of a pipeline in
     livecnn/inputs, and its fields.  classes: names in the order of the scores.  accuracy: by data set, 0..1.  training: how to
-    get the same weights again.
+    get the same weights again.  precision: with which it may calculate on CUDA devices, if its scores stay within 0.01.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -84,6 +84,7 @@ class ModelCard(_Section):
     source: str
     accuracy: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     training: dict[str, JsonValue] = {}
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,11 @@ class Bundle:
     classes: tuple[str, ...]
     pipeline: inputs.Pipeline
     card: ModelCard | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """See ModelCard."""
+        return self.card.precision if self.card else "float32"
 
     def prepare(self, rgb: Image) -> torch.Tensor:
         """uint8 (H, W, 3) RGB, values 0..255 -> the network's input, float32 (1, C, H, W). Raises UsageError."""

@@ -41,6 +41,7 @@ class Controls:
         self._desk = Desk(live, lambda source: box_share(self._plan.layout, source))
         self._watch = Watch(plan.files)
         self._sorted_by: int | None = None
+        self._note = ""
 
     def press(self, key: str | None) -> None:
         """key: matplotlib's name for it; keys without a meaning do nothing."""
@@ -53,7 +54,7 @@ class Controls:
 
     def poll(self) -> None:
         """What has happened meanwhile: a layout was saved, another source has opened, a film is finished. Asked often."""
-        news = self._desk.poll() or self._film.news()
+        news = self._desk.poll() or self._film.news() or self._device_news()
         if news:
             self._screen.say(news)
         self._screen.recording = self._film.since  # a full disk ends a film, too
@@ -197,6 +198,11 @@ class Controls:
 
     def quit(self) -> None:
         self._host.quit()
+
+    def _device_news(self) -> str:
+        """Once: that the GPU has failed."""
+        before, self._note = self._note, self._live.observer.note
+        return self._note if self._note != before else ""
 
     def _reread(self) -> None:
         """The layout was saved: show it; while something is wrong with it, the old one stays and the window says what."""

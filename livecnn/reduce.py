@@ -2,22 +2,27 @@
 
 A reducer runs in the model thread, where the activations live: it scales, tiles and quantises there, with a fixed number of
 tensor operations whatever the number of maps, and hands over a uint8 picture of level codes (see LEVELS). Turning codes into
-colours is the panel's job and costs no more than a table look-up.
+colours is the panel's job and costs no more than a table look-up. On a GPU nothing of it waits for the device, so that the work
+of a whole tick can be recorded and played again (engine.py).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from livecnn.fields import ScaleValue
 from livecnn.types import Floats, Image
+
+if TYPE_CHECKING:
+    from livecnn.fields import ScaleValue
 
 EMPTY = 0  # no unit here: the card shows through
 NOT_FINITE = 1  # NaN or infinite
@@ -28,12 +33,29 @@ LEAST_SPAN = 1e-30  # ranges below this count as none; keeps the gain finite in 
 RUNNING_SHARE = 0.05  # of the way that a running range moves to the newest one, per tick
 
 
-class Reducer(Protocol):
-    """Runs on the model thread: a layer's activation (1, ...) -> something small on the host."""
+class Reducer(ABC):
+    """A layer's activation (1, ...) -> something small on the host, in two steps.
+
+    settings: what the panel may change from its own thread between two ticks; both steps of a tick get the same.
+    """
 
     layer: str
 
-    def __call__(self, activation: torch.Tensor) -> Any: ...
+    @property
+    @abstractmethod
+    def settings(self) -> Hashable: ...
+
+    @abstractmethod
+    def reduce(self, activation: torch.Tensor, settings: Any) -> tuple[torch.Tensor, ...]:
+        """On the device, tensor operations only."""
+
+    @abstractmethod
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: Any) -> Any:
+        """What came of it, on the host."""
+
+    def __call__(self, activation: torch.Tensor) -> Any:
+        settings = self.settings
+        return self.view([tensor.cpu().numpy() for tensor in self.reduce(activation, settings)], settings)
 
 
 class Ranger:
@@ -46,23 +68,25 @@ class Ranger:
     def __call__(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """maps (U, n) -> low, high, each broadcastable to maps."""
         if not isinstance(self.scale, str):
-            return maps.new_tensor(self.scale[0]), maps.new_tensor(self.scale[1])
+            return maps.new_full((), self.scale[0]), maps.new_full((), self.scale[1])
         rows = maps if self.scale == "map" else maps.reshape(1, -1)
         low, high = rows.amin(1, keepdim=True), rows.amax(1, keepdim=True)  # aminmax takes several times longer
-        if not math.isfinite(float((high - low).sum())):
+        # Rarely needed, but on a GPU cheaper than asking whether it is.
+        if rows.device.type != "cpu" or not math.isfinite(float((high - low).sum())):
             finite, huge = rows.isfinite(), torch.finfo(rows.dtype).max
             low = torch.where(finite, rows, huge).amin(1, keepdim=True)
             high = torch.where(finite, rows, -huge).amax(1, keepdim=True)
-            if self.scale == "running" and bool(high < low):  # nothing is finite: the range waits
-                return self._running or (low, high)
         return self._follow(low, high) if self.scale == "running" else (low, high)
 
     def _follow(self, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        if self._running is not None:
-            low = torch.lerp(self._running[0], low, RUNNING_SHARE)
-            high = torch.lerp(self._running[1], high, RUNNING_SHARE)
-        self._running = low, high
-        return low, high
+        """In place: a tick that is played again finds the range where the last one left it. Where nothing is finite it waits."""
+        if self._running is None or self._running[0].device != low.device:
+            self._running = torch.full_like(low, torch.nan), torch.full_like(high, torch.nan)
+        known = high >= low
+        for range_, newest in zip(self._running, (low, high), strict=True):
+            moved = torch.lerp(range_, newest, RUNNING_SHARE)
+            range_.copy_(torch.where(known, torch.where(range_.isnan(), newest, moved), range_))
+        return self._running
 
 
 def encode(maps: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
@@ -115,7 +139,7 @@ class Mosaic:
     broken: int
 
 
-class MosaicReducer:
+class MosaicReducer(Reducer):
     """Feature maps (1, C, h, w) -> Mosaic.
 
     channels: indices of the maps to show, in order. grid: (rows, columns). room: pixels (height, width) that one map has on the
@@ -130,27 +154,33 @@ class MosaicReducer:
         self._index = None if tuple(channels) == tuple(range(count)) else torch.tensor(channels)
         self._ranger = Ranger(scale)
 
-    def __call__(self, activation: torch.Tensor) -> Mosaic:
+    @property
+    def settings(self) -> tuple[tuple[int, int], tuple[int, int] | None]:
+        return self.grid, self.room
+
+    def reduce(
+        self, activation: torch.Tensor, settings: tuple[tuple[int, int], tuple[int, int] | None]
+    ) -> tuple[torch.Tensor, ...]:
+        (rows, columns), room = settings
         maps = activation[0].float()
         if self._index is not None:
             self._index = self._index.to(maps.device)
             maps = maps.index_select(0, self._index)
-        if self.room is not None and (maps.shape[1] > self.room[0] or maps.shape[2] > self.room[1]):
-            maps = average_down(maps, self.room)
+        if room is not None and (maps.shape[1] > room[0] or maps.shape[2] > room[1]):
+            maps = average_down(maps, room)
         flat = maps.reshape(self.units, -1)
         codes = encode(flat, *self._ranger(flat)).view(maps.shape)
-        rows, columns = self.grid
         h, w = codes.shape[1:]
         if rows * columns > self.units:
             codes = F.pad(codes, (0, 0, 0, 0, 0, rows * columns - self.units), value=EMPTY)
-        tiled = codes.view(rows, columns, h, w).permute(0, 2, 1, 3).reshape(rows * h, columns * w)
-        return _mosaic(tiled.cpu().numpy(), (rows, columns), (h, w))
+        return (codes.view(rows, columns, h, w).permute(0, 2, 1, 3).reshape(rows * h, columns * w),)
 
-
-def _mosaic(codes: Image, grid: tuple[int, int], cell: tuple[int, int]) -> Mosaic:
-    bad = codes == NOT_FINITE
-    broken = int(bad.reshape(grid[0], cell[0], grid[1], cell[1]).any(axis=(1, 3)).sum()) if bad.any() else 0
-    return Mosaic(codes, grid, cell, broken)
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: tuple[tuple[int, int], tuple[int, int] | None]) -> Mosaic:
+        (codes,), (rows, columns) = arrays, settings[0]
+        h, w = codes.shape[0] // rows, codes.shape[1] // columns
+        bad = codes == NOT_FINITE
+        broken = int(bad.reshape(rows, h, columns, w).any(axis=(1, 3)).sum()) if bad.any() else 0
+        return Mosaic(codes, (rows, columns), (h, w), broken)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +196,7 @@ class Neurons:
     broken: int
 
 
-class NeuronsReducer:
+class NeuronsReducer(Reducer):
     """A vector of units (1, U) or (1, U, 1, 1) -> Neurons, the units of `order` in reading order.
 
     The panel may call `reorder` and change `rows` between two ticks, from its own thread.
@@ -178,18 +208,28 @@ class NeuronsReducer:
         self.reorder(order)
         # A unit is one number: its "own range" means the range of all units shown.
         self._ranger = Ranger("layer" if scale == "map" else scale)
+        self._placed: tuple[tuple[int, ...], torch.Tensor] = (), torch.empty(0)
 
     def reorder(self, order: Sequence[int]) -> None:
-        self._order = torch.tensor(order)
+        self._order = tuple(order)
 
-    def __call__(self, activation: torch.Tensor) -> Neurons:
-        order, rows = self._order.to(activation.device), self.rows  # one look at each: another thread may replace them
-        values = activation.float().flatten().index_select(0, order)
+    @property
+    def settings(self) -> tuple[tuple[int, ...], int]:
+        return self._order, self.rows
+
+    def reduce(self, activation: torch.Tensor, settings: tuple[tuple[int, ...], int]) -> tuple[torch.Tensor, ...]:
+        order, rows = settings
+        if self._placed[0] is not order or self._placed[1].device != activation.device:
+            self._placed = order, torch.tensor(order, device=activation.device)
+        values = activation.float().flatten().index_select(0, self._placed[1])
         columns = -(-len(order) // rows)
         low, high = self._ranger(values[None])
         grid = F.pad(values, (0, rows * columns - len(order)), value=torch.nan).view(rows, columns)
         means = grid.nanmean(1)
-        codes = encode(torch.cat((grid, means[:, None]), 1), low, high).cpu().numpy()
+        return encode(torch.cat((grid, means[:, None]), 1), low, high), means
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: tuple[tuple[int, ...], int]) -> Neurons:
+        codes, means = arrays
         cells, mean_codes = codes[:, :-1].copy(), codes[:, -1]
-        cells.reshape(-1)[len(order) :] = EMPTY
-        return Neurons(cells, means.cpu().numpy(), mean_codes, int(np.count_nonzero(cells == NOT_FINITE)))
+        cells.reshape(-1)[len(settings[0]) :] = EMPTY
+        return Neurons(cells, means, mean_codes, int(np.count_nonzero(cells == NOT_FINITE)))

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -134,7 +135,8 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
         cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, source), plan.layout.box.finder)
-        observer = Observer(plan.bundle.module, cropper, device)
+        fall_back = partial(_fallen_back, stats) if options.device == "auto" else None
+        observer = Observer(plan.bundle.module, cropper, device, plan.bundle.precision, fall_back)
         observer.watch(screen.reducers)
         try:
             if capture is None:
@@ -144,6 +146,12 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
         finally:
             if options.stats is not None:
                 write_stats(options.stats, stats.report())
+
+
+def _fallen_back(stats: Stats, told: str) -> None:
+    """The device has failed; told on the model's thread."""
+    stats.device = "cpu"
+    print(f"livecnn: {told}", file=sys.stderr)
 
 
 def _into_recording(options: RunOptions) -> RunOptions:

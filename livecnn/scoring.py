@@ -17,6 +17,7 @@ from torch import nn
 
 from livecnn._cv2 import cv2
 from livecnn.album import Album, Pictures
+from livecnn.engine import placed
 from livecnn.errors import ImageError
 from livecnn.patch import Cropper
 from livecnn.probe import Probe
@@ -69,7 +70,7 @@ class Scorer:
     def __init__(self, album: Album, pictures: Pictures, cropper: Cropper, module: nn.Module, device: torch.device) -> None:
         self.skipped: list[str] = []
         self._spec, self._pictures, self._cropper = album.spec, pictures, cropper
-        self._module, self._device = module, device
+        self._module, self._device = placed(module, device), device
 
     def __call__(self, places: Sequence[int], jobs: int = 1) -> Generator[Scored]:
         """Lazily: whoever stops asking saves the rest of the work."""

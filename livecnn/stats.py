@@ -42,7 +42,7 @@ class Stats:
     def __init__(self, backend: str, device: str) -> None:
         self.ticks = 0
         self.source = SourceStatus()
-        self.backend, self._device = backend, device
+        self.backend, self.device = backend, device
         self._first = self._last = self._first_pass = self._last_pass = 0.0
         self._rss = _resident_mb()
         self._first_seq: int | None = None
@@ -120,7 +120,7 @@ class Stats:
             "source_state": self.source.state,
             "source_reason": self.source.note,
             "backend": self.backend,
-            "device": self._device,
+            "device": self.device,
             "rss_mb": {"start": self._rss, "end": _resident_mb()},
         }
 

@@ -3,92 +3,99 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from types import MappingProxyType, TracebackType
-from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from livecnn.engine import Engine
+from livecnn.errors import ModelError
 from livecnn.patch import Cropper
-from livecnn.probe import Tap
 from livecnn.reduce import Reducer
-from livecnn.types import Floats, Frame, Tick
+from livecnn.types import Floats, Frame, Precision, Tick
 
-# Seconds. Threads that share a shorter pass mostly wait for each other: LeNet takes 0.2 ms on one thread and, on two threads
-# of a busy machine, 60 ms.
-WORTH_THREADS = 0.005
+CPU = torch.device("cpu")
 
 
 class Observer:
     """Looks at frames through a network; use it in a `with`, from one thread.
 
-    reducers: panel name -> what the panel wants of its layer. `watch` may be called from any thread; the new set is taken up
-    between two frames.
+    fall_back: told in a line why the device failed (out of memory, a CUDA error, an operator that it lacks); the CPU then takes
+    over, and `note` holds that line. None: such a failure ends the run with a ModelError.
     """
 
-    def __init__(self, module: nn.Module, cropper: Cropper, device: torch.device) -> None:
-        self.module = module.to(device).eval()
+    def __init__(
+        self,
+        module: nn.Module,
+        cropper: Cropper,
+        device: torch.device,
+        precision: Precision = "float32",
+        fall_back: Callable[[str], None] | None = None,
+    ) -> None:
         self.cropper = cropper
-        self.device = device
-        self._wanted: Mapping[str, Reducer] = {}
+        self.note = ""
+        self._module, self._precision, self._fall_back = module, precision, fall_back
+        self._pipeline = cropper.pipeline
         self._reducers: Mapping[str, Reducer] = {}
-        self._tap = Tap(module, (), self._reduce)
-        self._views: dict[str, Any] = {}
+        self._engine: Engine | None = None
+        self.device = device
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
-        self._wanted = dict(reducers)
+        """reducers: panel name -> what the panel wants of its layer. From any thread; taken up between two frames."""
+        self._reducers = dict(reducers)
+        if self._engine is not None:
+            self._engine.watch(self._reducers)
 
     def __enter__(self) -> Observer:
-        self._tap.__enter__()
-        self._threads = torch.get_num_threads()
-        with ExitStack() as undo:
-            undo.push(self)
-            torch.set_num_threads(1)
-            if self._pass_seconds() > WORTH_THREADS:
-                torch.set_num_threads(self._threads)
-            undo.pop_all()
+        try:
+            self._start()
+        except RuntimeError as error:
+            self._go_on(error)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._tap.__exit__(kind, value, trace)
-        torch.set_num_threads(self._threads)
-
-    def _pass_seconds(self) -> float:
-        """The shortest of three passes on one thread; they warm the network up as well."""
-        blank = torch.zeros(1, *self.cropper.pipeline.shape, device=self.device)
-        seconds = []
-        for _ in range(3):
-            start = time.perf_counter()
-            self._tap(blank)
-            seconds.append(time.perf_counter() - start)
-        return min(seconds)
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.__exit__(kind, value, trace)
 
     def __call__(self, frame: Frame) -> Tick:
-        if self._wanted is not self._reducers:
-            self._rehook()
+        try:
+            return self._tick(frame)
+        except RuntimeError as error:
+            self._go_on(error)
+            return self._tick(frame)
+
+    def _start(self) -> None:
+        self.cropper.pipeline = self._pipeline.on(self.device)
+        engine = Engine(self._module, self.device, self._pipeline.shape, self._precision)
+        engine.watch(self._reducers)
+        self._engine = engine.__enter__()
+
+    def _go_on(self, error: RuntimeError) -> None:
+        """On the CPU, after the device failed. What is the network's own fault comes again there. Raises it, or ModelError."""
+        if self.device.type == "cpu":
+            raise error
+        told = f"{self.device}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        if self._fall_back is None:
+            raise ModelError(f"{told}; allowed: --device cpu, or auto, which goes on on the CPU") from error
+        self.__exit__(None, None, None)
+        self.device = CPU
+        self.note = f"{told}; going on on the CPU"
+        self._fall_back(self.note)
+        self._start()
+
+    def _tick(self, frame: Frame) -> Tick:
+        assert self._engine is not None
         start = time.perf_counter()
         patch = self.cropper(frame)
+        prepared = patch.prepared
         cropped = time.perf_counter()
-        self._views = {}
-        output = self._tap(patch.prepared.tensor.to(self.device))
-        scores = np.zeros(output.shape[1], np.float32) if patch.prepared.empty else probabilities(output)
+        output, views = self._engine(prepared.tensor, prepared.rest)
+        scores = np.zeros(output.shape[1], np.float32) if prepared.empty else probabilities(output)
         timings = {"patch": cropped - start, "model": time.perf_counter() - cropped}
-        return Tick(frame, patch, scores, MappingProxyType(self._views), MappingProxyType(timings))
-
-    def _rehook(self) -> None:
-        self._tap.__exit__(None, None, None)
-        self._reducers = self._wanted
-        self._tap = Tap(self.module, (reducer.layer for reducer in self._reducers.values()), self._reduce).__enter__()
-
-    def _reduce(self, layer: str, output: torch.Tensor) -> None:
-        """Reduced at once, an output need not be copied although the next layer may write over it."""
-        with torch.inference_mode():
-            for name, reducer in self._reducers.items():
-                if reducer.layer == layer:
-                    self._views[name] = reducer(output)
+        return Tick(frame, patch, scores, MappingProxyType(views), MappingProxyType(timings))
 
 
 def probabilities(output: torch.Tensor) -> Floats:

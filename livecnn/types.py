@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+Precision = Literal["float32", "tf32", "bfloat16"]  # of a network's calculations on CUDA devices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +49,7 @@ class Box:
 class Prepared:
     """What an input pipeline makes of a shot.
 
-    tensor: float32 (1, C, H, W), what the network gets.
+    tensor: float32 (1, C, H, W), what the network gets; where there is a `rest`, what that makes it of, on the network's device.
     seen: uint8 (H, W) or (H, W, 3), the same for the eye.
     empty: the pipeline found nothing to classify.
     """
@@ -56,6 +57,7 @@ class Prepared:
     tensor: torch.Tensor
     seen: Image
     empty: bool = False
+    rest: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

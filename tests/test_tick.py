@@ -168,3 +168,52 @@ def test_an_unknown_layer_comes_through() -> None:
     with pytest.raises(ModelError, match="unknown layer 'nose'"), observe:
         observe(frame())
     assert hooks(net) == 0
+
+
+class Fails(nn.Module):
+    """Fails as a device does, while it lies on one."""
+
+    def __init__(self, error: Exception, passes: int) -> None:
+        super().__init__()
+        self.layer, self.error, self.passes = nn.Flatten(), error, passes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.passes -= 1
+        if self.passes < 0 and x.device.type == "meta":
+            raise self.error
+        return self.layer(torch.zeros(x.shape))[:, :3]  # type: ignore[no-any-return]
+
+
+FAILURES = [
+    (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB.\nmore"), 0),
+    (RuntimeError("CUDA error: an illegal memory access was encountered"), 4),
+    (NotImplementedError("The operator 'aten::nose' is not currently implemented for the MPS device."), 4),
+]
+
+
+@pytest.mark.parametrize(("error", "passes"), FAILURES)
+def test_the_cpu_takes_over_from_a_device_that_fails(error: Exception, passes: int) -> None:
+    told: list[str] = []
+    observe = Observer(Fails(error, passes), Cropper(PLAIN, 1.0), torch.device("meta"), fall_back=told.append)
+    observe.watch({"a": NeuronsReducer("layer", range(3), 1, "layer")})
+    with observe:
+        ticks = [observe(frame()) for _ in range(3)]
+    assert told == [observe.note]
+    assert observe.note.startswith(f"meta: {type(error).__name__}: {str(error).splitlines()[0]}; going on on the CPU")
+    assert all(set(tick.views) == {"a"} for tick in ticks)
+    assert observe.device == CPU
+
+
+@pytest.mark.parametrize(("error", "passes"), FAILURES)
+def test_a_device_that_was_asked_for_by_name_ends_the_run(error: Exception, passes: int) -> None:
+    observe = Observer(Fails(error, passes), Cropper(PLAIN, 1.0), torch.device("meta"))
+    with pytest.raises(ModelError, match=r"meta: .*; allowed: --device cpu, or auto") as caught, observe:
+        for _ in range(3):
+            observe(frame())
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_the_networks_own_fault_comes_again_on_the_cpu() -> None:
+    observe = Observer(Breaks(0), Cropper(PLAIN, 1.0), torch.device("meta"), fall_back=lambda told: None)
+    with pytest.raises(RuntimeError, match="the network broke"), observe:
+        observe(frame())

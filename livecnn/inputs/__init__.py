@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
 from livecnn import registry
 from livecnn.errors import ModelError
 from livecnn.types import Image, Prepared
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Pipeline(BaseModel):
@@ -20,6 +23,10 @@ class Pipeline(BaseModel):
     @abstractmethod
     def __call__(self, shot: Image) -> Prepared:
         """shot: uint8 (h, w, 3) RGB of any size -> what the network gets."""
+
+    def on(self, device: torch.device) -> Pipeline:  # noqa: ARG002
+        """The same pipeline where the network runs on that device, which may take over a part of the work."""
+        return self
 
     @property
     @abstractmethod

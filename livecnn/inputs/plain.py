@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -10,6 +11,11 @@ from pydantic import Field, model_validator
 from livecnn._cv2 import cv2
 from livecnn.inputs import Pipeline
 from livecnn.types import Image, Prepared
+
+if TYPE_CHECKING:
+    import torch
+
+    from livecnn.resize import Resize
 
 Side = Annotated[int, Field(ge=1, le=8192)]
 Mean = Annotated[float, Field(allow_inf_nan=False)]
@@ -40,15 +46,35 @@ class Plain(Pipeline):
     def shape(self) -> tuple[int, int, int]:
         return (self.channels, *self.size)
 
+    def on(self, device: torch.device) -> Pipeline:
+        return _PlainOnGpu(**dict(self)) if device.type == "cuda" else self
+
     def __call__(self, shot: Image) -> Prepared:
         import torch
 
-        seen = _resized(shot, self.size)
-        if self.channels == 1:
-            seen = np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
+        seen = self._seen(shot)
         values = torch.from_numpy(seen).reshape(*self.size, self.channels) * (self.scale / 255)
         normal = (values - torch.tensor(self.mean)) / torch.tensor(self.std)
         return Prepared(normal.permute(2, 0, 1)[None].contiguous(), seen)
+
+    def _seen(self, shot: Image) -> Image:
+        seen = _resized(shot, self.size)
+        return seen if self.channels == 3 else np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+class _PlainOnGpu(Plain):
+    """The shot is uploaded as it is, and resized and normalised there; the picture for the eye does not wait for the device."""
+
+    @cached_property
+    def _rest(self) -> Resize:
+        from livecnn.resize import Resize
+
+        return Resize(self.size, self.channels, self.mean, self.std, self.scale)
+
+    def __call__(self, shot: Image) -> Prepared:
+        import torch
+
+        return Prepared(torch.from_numpy(shot), self._seen(shot), rest=self._rest)
 
 
 def _resized(shot: Image, size: tuple[int, int]) -> Image:

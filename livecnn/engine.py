@@ -1,0 +1,198 @@
+"""A network on its device: from what it is given to its scores and what the panels want of its layers, on the host.
+
+On a CUDA device the whole of it is recorded once as a CUDA graph (upload, the rest of the input pipeline, forward pass, reducers,
+copies to the host) and then played again, with one wait a pass: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from livecnn.probe import Tap
+from livecnn.reduce import Reducer
+from livecnn.types import Precision
+
+# Seconds. Threads that share a shorter pass mostly wait for each other: LeNet takes 0.2 ms on one thread and, on two threads
+# of a busy machine, 60 ms.
+WORTH_THREADS = 0.005
+WARM_UP = 3  # passes; in the first ones libraries choose their kernels and allocate
+
+Rest = Callable[[torch.Tensor], torch.Tensor]  # of the input pipeline, on the device
+Work = Callable[[torch.Tensor], Sequence[torch.Tensor]]
+
+
+class Player(Protocol):
+    """A pass recorded for inputs of one shape."""
+
+    def __call__(self, given: torch.Tensor) -> Sequence[torch.Tensor]:
+        """The results on the host, until the next call."""
+
+
+class Engine:
+    """Use it in a `with`, from one thread. `watch` may be called from any; the new set is taken up between two passes.
+
+    precision: on CUDA; "tf32" and "bfloat16" calculate faster, scores then differ by less than 0.01 for usual networks. On other
+    devices everything is float32. record: what records passes, on CUDA a CUDA graph; None: they are gone through step by step.
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        device: torch.device,
+        shape: Sequence[int],
+        precision: Precision = "float32",
+        record: Callable[[Work, torch.Tensor, torch.device], Player] | None = None,
+    ) -> None:
+        self.device = device
+        self.precision: Precision = precision if device.type == "cuda" else "float32"
+        self.module = placed(module, device, self.precision).eval()
+        self._shape = shape
+        self._record = record or (_Graph if device.type == "cuda" else None)
+        self._key: Hashable = None  # of the last pass
+        self._played: tuple[Hashable, Player] | None = None
+        self._wanted: Mapping[str, Reducer] = {}
+        self._reducers: Mapping[str, Reducer] = {}
+        self._settings: dict[str, Any] = {}
+        self._found: dict[str, tuple[torch.Tensor, ...]] = {}
+        self._tap = Tap(self.module, (), self._reduce)
+
+    def watch(self, reducers: Mapping[str, Reducer]) -> None:
+        """By a name: what is wanted of a layer."""
+        self._wanted = dict(reducers)
+
+    def __enter__(self) -> Engine:
+        with ExitStack() as undo:
+            undo.push(self)
+            self._threads = torch.get_num_threads()
+            self._fast = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
+            if self.device.type == "cuda":
+                _allow(tf32=self.precision != "float32", choose_kernels=True)
+            self._tap.__enter__()
+            self._choose_threads()
+            undo.pop_all()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._tap.__exit__(kind, value, trace)
+        self._played = None
+        torch.set_num_threads(self._threads)
+        if self.device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = self._fast
+
+    def __call__(self, given: torch.Tensor, rest: Rest | None = None) -> tuple[torch.Tensor, dict[str, Any]]:
+        """given: a tensor on the host; rest: what is still to be done to it. Returns float32 (1, K) as the network gives it, on
+        the host, and by name what became of the reducers' layers.
+        """
+        if self._wanted is not self._reducers:
+            self._rehook()
+        self._settings = {name: reducer.settings for name, reducer in self._reducers.items()}
+        scores, *found = self._pass(given, rest)
+        arrays = iter(tensor.numpy() for tensor in found)
+        views = {
+            name: reducer.view([next(arrays) for _ in range(self._counts[name])], self._settings[name])
+            for name, reducer in self._reducers.items()
+        }
+        return scores, views
+
+    def _pass(self, given: torch.Tensor, rest: Rest | None) -> Sequence[torch.Tensor]:
+        if self._record is not None:
+            key = (tuple(given.shape), given.dtype, rest, tuple(self._settings.items()))
+            # Recording takes many passes' time: not while a window is being resized, nor for a box of ever other size.
+            if key == self._key and (self._played is None or self._played[0] != key):
+                self._played = key, self._record(lambda x: self._work(x, rest), given, self.device)
+            self._key = key
+            if self._played is not None and self._played[0] == key:
+                return [tensor.clone() for tensor in self._played[1](given)]
+        return [tensor.cpu() for tensor in self._work(given.to(self.device), rest)]
+
+    def _work(self, x: torch.Tensor, rest: Rest | None) -> list[torch.Tensor]:
+        with torch.inference_mode():
+            x = (x if rest is None else rest(x)).to(self._dtype)
+        self._found = {}
+        output = self._tap(x)
+        self._counts = {name: len(tensors) for name, tensors in self._found.items()}
+        return [output.float(), *(tensor for name in self._reducers for tensor in self._found[name])]
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    def _rehook(self) -> None:
+        self._tap.__exit__(None, None, None)
+        self._played = None
+        self._reducers = self._wanted
+        layers = (reducer.layer for reducer in self._reducers.values())
+        self._tap = Tap(self.module, layers, self._reduce).__enter__()
+
+    def _reduce(self, layer: str, output: torch.Tensor) -> None:
+        """Reduced at once, an output need not be copied although the next layer may write over it."""
+        with torch.inference_mode():
+            for name, reducer in self._reducers.items():
+                if reducer.layer == layer:
+                    self._found[name] = reducer.reduce(output, self._settings[name])
+
+    def _choose_threads(self) -> None:
+        torch.set_num_threads(1)
+        if self._pass_seconds() > WORTH_THREADS:
+            torch.set_num_threads(self._threads)
+
+    def _pass_seconds(self) -> float:
+        """The shortest of three passes; they warm the network up as well."""
+        blank = torch.zeros(1, *self._shape, device=self.device, dtype=self._dtype)
+        seconds = []
+        for _ in range(WARM_UP):
+            start = time.perf_counter()
+            self._tap(blank)
+            seconds.append(time.perf_counter() - start)
+        return min(seconds)
+
+
+class _Graph:
+    """Work recorded as a CUDA graph. The input and the results lie in pinned memory, which the device reads and writes itself."""
+
+    def __init__(self, work: Work, given: torch.Tensor, device: torch.device) -> None:
+        self._given = torch.empty_like(given, pin_memory=True).copy_(given)
+        stream = torch.cuda.Stream(device)
+        stream.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP):
+                results = work(self._given.to(device, non_blocking=True))
+            self._hosts = [torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in results]
+            del results
+        stream.synchronize()
+        self._graph, self._done = torch.cuda.CUDAGraph(), torch.cuda.Event()
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+            for host, result in zip(self._hosts, work(self._given.to(device, non_blocking=True)), strict=True):
+                host.copy_(result, non_blocking=True)
+
+    def __call__(self, given: torch.Tensor) -> Sequence[torch.Tensor]:
+        self._given.copy_(given)
+        self._graph.replay()
+        self._done.record()
+        self._done.synchronize()
+        return self._hosts
+
+
+def placed(module: nn.Module, device: torch.device, precision: Precision = "float32") -> nn.Module:
+    """The network itself where it may stay as it is, else a copy: the original stays on the host, in case the device fails."""
+    here = next((tensor.device for tensor in module.parameters()), device)
+    if here == device and precision != "bfloat16":
+        return module
+    copied = copy.deepcopy(module).to(device)
+    for tensor in copied.parameters():
+        if tensor.ndim == 4:
+            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
+    return copied.bfloat16() if precision == "bfloat16" else copied
+
+
+def _allow(*, tf32: bool, choose_kernels: bool) -> None:
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = choose_kernels

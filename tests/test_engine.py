@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from livecnn.engine import Engine, Work
+from livecnn.inputs.plain import Plain
+from livecnn.reduce import MosaicReducer, NeuronsReducer
+from livecnn.resize import Resize
+from tests.drawing import picture
+
+CPU = torch.device("cpu")
+recordings: list[tuple[int, ...]] = []
+
+
+class Replayed:
+    """In the place of a CUDA graph: fixed places for input and results, and the same work again and again."""
+
+    def __init__(self, work: Work, given: torch.Tensor, device: torch.device) -> None:
+        recordings.append(tuple(given.shape))
+        self._work, self._given = work, given.clone()
+        self._hosts = [tensor.clone() for tensor in work(self._given)]
+
+    def __call__(self, given: torch.Tensor) -> Sequence[torch.Tensor]:
+        self._given.copy_(given)
+        for host, result in zip(self._hosts, self._work(self._given), strict=True):
+            host.copy_(result)
+        return self._hosts
+
+
+@pytest.fixture(autouse=True)
+def nothing_recorded() -> None:
+    recordings.clear()
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(216, 5)).eval()
+
+
+def reducers(grid: tuple[int, int] = (2, 3)) -> dict[str, Any]:
+    maps = MosaicReducer("0", range(6), 6, "map")
+    maps.grid = grid
+    return {"maps": maps, "units": NeuronsReducer("3", [4, 3, 2, 1, 0], 2, "layer")}
+
+
+def inputs(count: int = 6) -> list[torch.Tensor]:
+    return list(torch.randn(count, 1, 1, 8, 8, generator=torch.Generator().manual_seed(1)))
+
+
+def same(ours: tuple[torch.Tensor, dict[str, Any]], theirs: tuple[torch.Tensor, dict[str, Any]]) -> bool:
+    views = zip(ours[1].values(), theirs[1].values(), strict=True)
+    return bool(torch.equal(ours[0], theirs[0])) and all((a.codes == b.codes).all() for a, b in views)
+
+
+def test_a_pass_that_is_played_again_is_the_same_pass() -> None:
+    stepwise, played = Engine(network(), CPU, (1, 8, 8)), Engine(network(), CPU, (1, 8, 8), record=Replayed)
+    for engine in (stepwise, played):
+        engine.watch(reducers())
+    with stepwise, played:
+        results = [(stepwise(x), played(x)) for x in inputs()]
+    assert recordings == [(1, 1, 8, 8)]
+    assert all(same(*pair) for pair in results)
+    scores, views = results[-1][1]
+    assert scores.shape == (1, 5)
+    assert set(views) == {"maps", "units"}
+    assert views["maps"].codes.shape == (12, 18)
+    assert not same(results[0][1], results[-1][1])  # what was handed out earlier stays as it was
+
+
+def test_it_is_recorded_anew_for_what_has_changed_for_good() -> None:
+    wanted = reducers()
+    with Engine(network(), CPU, (1, 8, 8), record=Replayed) as engine:
+        engine.watch(wanted)
+        xs = inputs()
+        engine(xs[0])
+        assert recordings == []  # once is not for good
+        engine(xs[1])
+        assert len(recordings) == 1
+        wanted["maps"].grid = (3, 2)
+        assert engine(xs[2])[1]["maps"].codes.shape == (18, 12)
+        assert engine(xs[3])[1]["maps"].codes.shape == (18, 12)
+        assert len(recordings) == 2
+        wanted["units"].reorder([0, 1, 2, 3, 4])
+        plain = Engine(network(), CPU, (1, 8, 8))
+        plain.watch({"units": NeuronsReducer("3", range(5), 2, "layer")})
+        with plain:
+            for x in xs:
+                assert (engine(x)[1]["units"].codes == plain(x)[1]["units"].codes).all()
+        engine.watch({"units": NeuronsReducer("3", range(5), 1, "layer")})
+        assert set(engine(xs[0])[1]) == {"units"}
+
+
+def test_a_running_range_goes_on_when_played() -> None:
+    net = nn.Sequential(nn.Identity(), nn.Flatten())
+    with Engine(net, CPU, (1, 2, 2), record=Replayed) as engine:
+        engine.watch({"maps": MosaicReducer("0", (0,), 1, "running")})
+        ramp = torch.arange(4.0).view(1, 1, 2, 2)
+        top = [int(engine(ramp * gain)[1]["maps"].codes[0, 1]) for gain in (1, 1, 3, 3, 3, 3)]
+    assert top[:2] == [2 + 253 // 3] * 2
+    assert top[2] > top[3] > top[4] > top[5] > top[0]  # the range follows, slowly
+
+
+def test_sizes_that_come_and_go_are_not_recorded() -> None:
+    rest = Resize((8, 8), 1, (0.0,), (1.0,), 1)
+    with Engine(network(), CPU, (1, 8, 8), record=Replayed) as engine:
+        for side in range(20, 30):
+            engine(torch.zeros(side, side, 3, dtype=torch.uint8), rest)
+        assert recordings == []
+        engine(torch.zeros(29, 29, 3, dtype=torch.uint8), rest)
+        assert recordings == [(29, 29, 3)]
+
+
+@pytest.mark.parametrize("side", [8, 20, 37, 64, 224, 300])
+@pytest.mark.parametrize(
+    "fields", [{}, {"channels": 1}, {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}, {"scale": 255, "mean": (110,)}]
+)
+def test_on_the_device_a_picture_is_prepared_as_on_the_host(side: int, fields: dict[str, Any]) -> None:
+    pipeline = Plain(size=(56, 56), **fields)
+    shot = picture(side, side)
+    staged = pipeline.on(torch.device("cuda"))(shot)
+    host = pipeline(shot)
+    assert staged.tensor.dtype == torch.uint8
+    assert (staged.seen == host.seen).all()
+    assert staged.rest is not None
+    level = pipeline.scale / 255 / min(pipeline.std)
+    difference = (staged.rest(staged.tensor) - host.tensor).abs()
+    assert difference.max() <= 1.01 * level
+    assert difference.mean() <= 0.2 * level
+    assert pipeline.on(CPU) is pipeline
+
+
+def test_nothing_of_the_network_is_changed() -> None:
+    net = network()
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    threads = torch.get_num_threads()
+    with pytest.raises(RuntimeError, match="shape"), Engine(net, CPU, (1, 8, 8), "bfloat16") as engine:
+        assert engine.precision == "float32"  # the CPU calculates as it always does
+        engine(torch.zeros(1, 1, 30, 30))
+    assert torch.get_num_threads() == threads
+    assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
+    assert not any(inner._forward_hooks for inner in net.modules())
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
+@pytest.mark.parametrize(("precision", "most"), [("float32", 1e-4), ("tf32", 1e-2), ("bfloat16", 1e-2)])
+def test_a_cuda_device_makes_no_difference(precision: Any, most: float) -> None:
+    host, device = Engine(network(), CPU, (1, 8, 8)), Engine(network(), torch.device("cuda"), (1, 8, 8), precision)
+    for engine in (host, device):
+        engine.watch(reducers())
+    with host, device:
+        for x in inputs():
+            (scores, views), (wanted, wanted_views) = device(x), host(x)
+            assert np.allclose(scores.softmax(1), wanted.softmax(1), atol=most)
+            assert np.abs(views["maps"].codes.astype(int) - wanted_views["maps"].codes).max() <= (1 if most < 1e-3 else 16)
