@@ -48,6 +48,7 @@ Share = Annotated[
 Width = Annotated[int, Field(ge=320, le=7680)]
 Height = Annotated[int, Field(ge=240, le=4320)]
 Ratio = Annotated[float, Field(gt=0, le=1000)]
+Facts = tuple[Mapping[str, tuple[int, ...]], Sequence[str]]
 NotStrict = Field(strict=False)  # a YAML list is no tuple, and strict validation would insist
 
 
@@ -88,6 +89,9 @@ class Layout(_Section):
         (), description="Layouts that the key v walks through: names of shipped ones, or files beside this one."
     )
     model: str = Field("lenet-mnist", min_length=1, description="A bundle's name, its folder, or `package.module:factory`.")
+    models: dict[str, str] = Field(
+        {}, description="Instead of `model`, several networks on the same picture, by a name each; panels name theirs."
+    )
     source: str = Field("auto", min_length=1, description="Where the pictures come from, unless `--source` says otherwise.")
     box: Box = Field(Box(), description="The part of the frame that the network gets.")
     figure: Figure = Field(Figure(), description="Size and look of the picture.")
@@ -98,6 +102,16 @@ class Layout(_Section):
     panels: dict[str, InstanceOf[PanelSpec]] = Field(description="By name, what each panel shows.")
 
     _document: Document | None = PrivateAttr(None)
+
+    @model_validator(mode="after")
+    def _models_fit(self) -> Layout:
+        if self.models and "model" in self.model_fields_set:
+            raise Misfit("found `models`, too; one of them is allowed", ("model",))
+        for name, panel in self.panels.items():
+            if panel.model and panel.model not in self.models:
+                known = nearest(panel.model, self.models) if self.models else "the layout has no `models`; allowed: leave it out"
+                raise Misfit(f"no network is named {panel.model!r}; {known}", ("panels", name, "model"))
+        return self
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Layout:
@@ -115,6 +129,11 @@ class Layout(_Section):
             if ratios is not None and len(ratios) != count:
                 raise Misfit(f"found {len(ratios)} numbers; the grid has {count} {noun}s, each needs one", ("figure", key))
         return self
+
+    @property
+    def networks(self) -> dict[str, str]:
+        """What to load, by the name that panels use, the main one first; under "" where there is one only."""
+        return self.models or {"": self.model}
 
     @property
     def from_file(self) -> bool:
@@ -175,12 +194,16 @@ def build(document: Document) -> Layout:
     return layout
 
 
-def check_layout(layout: Layout, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
-    """Raise ConfigError, as `load_layout` does, if a panel does not fit the model.
+def check_layout(
+    layout: Layout, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str], others: Mapping[str, Facts] | None = None
+) -> None:
+    """Raise ConfigError, as `load_layout` does, if a panel does not fit its network.
 
-    shapes: of the outputs (N, …) of all layers, by name; classes: names in the order of the scores.
+    shapes: of the outputs (N, …) of all layers of the main one, by name; classes: names in the order of its scores. others: both,
+    by the name of the network, of those that panels name.
     """
-    problems = [problem for name, panel in layout.panels.items() for problem in _misfits(name, panel, shapes, classes)]
+    facts = {"": (shapes, classes), **(others or {})}
+    problems = [problem for name, panel in layout.panels.items() for problem in _misfits(name, panel, *facts[panel.model])]
     if problems:
         raise layout._report(problems)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from matplotlib.artist import Artist
@@ -26,6 +26,7 @@ class Context:
     """What a panel has to know about the network when it is made.
 
     shapes: layer -> shape (N, ...) of its output. class_weights(units): weights (classes, units) from the last hidden layer.
+    others: the same of further networks on the same picture, by the names that panels use.
     """
 
     model: str
@@ -33,6 +34,11 @@ class Context:
     shapes: Mapping[str, tuple[int, ...]]
     class_weights: Callable[[int], torch.Tensor | None]
     theme: Theme
+    others: Mapping[str, Context] = field(default_factory=dict)
+
+    def of(self, model: str) -> Context:
+        """What a panel that names this network has to know; "" is the main one."""
+        return replace(self.others[model], theme=self.theme) if model in self.others else self
 
 
 def hexed(color: Color) -> str:

@@ -93,6 +93,8 @@ class Engine:
         """
         if self._wanted is not self._reducers:
             self._rehook()
+        if torch.get_num_threads() != self._worth:  # another network has had its turn
+            torch.set_num_threads(self._worth)
         self._settings = {name: reducer.settings for name, reducer in self._reducers.items()}
         scores, *found = self._pass(given, rest)
         arrays = iter(tensor.numpy() for tensor in found)
@@ -141,8 +143,8 @@ class Engine:
 
     def _choose_threads(self) -> None:
         torch.set_num_threads(1)
-        if self._pass_seconds() > WORTH_THREADS:
-            torch.set_num_threads(self._threads)
+        self._worth = 1 if self._pass_seconds() <= WORTH_THREADS else self._threads
+        torch.set_num_threads(self._worth)
 
     def _pass_seconds(self) -> float:
         """The shortest of three passes; they warm the network up as well."""

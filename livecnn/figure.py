@@ -94,7 +94,11 @@ class Screen:
         self.layout = layout
         theme = THEMES[layout.figure.theme]
         self.context = replace(self.context, theme=theme)
-        self.drawers: dict[str, Drawer] = {name: spec.drawer(name, self.context) for name, spec in layout.panels.items()}
+        self.drawers: dict[str, Drawer] = {
+            name: spec.drawer(name, self.context.of(spec.model)) for name, spec in layout.panels.items()
+        }
+        for name, reducer in self.reducers.items():
+            reducer.model = layout.panels[name].model
         self.header = Header(theme, self.context.model, self.views, layout.name)
         self.figure.set_facecolor(hexed(theme.background))
         self.colormap = self._colormap
@@ -136,8 +140,8 @@ class Screen:
         """Hand the newest data to every panel; nothing is drawn yet."""
         self.scene = scene
         self.header.show(scene)
-        for drawer in self.drawers.values():
-            drawer.show(scene)
+        for name, drawer in self.drawers.items():
+            drawer.show(scene.of(self.layout.panels[name].model))
 
     def draw(self) -> None:
         """Draw the scene on a canvas without a window; in a window the animation does this."""

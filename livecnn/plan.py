@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from livecnn import bundles
 from livecnn.bundles import Bundle
 from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Context
-from livecnn.errors import LivecnnError, ModelError, SourceError
+from livecnn.errors import LivecnnError, ModelError, SourceError, UsageError
 from livecnn.panels import FieldError, PanelSpec
+from livecnn.patch import Cropper
 from livecnn.probe import class_weights
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.theme import THEMES
+from livecnn.tick import Observer
+
+if TYPE_CHECKING:
+    import torch
 
 CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A layout and the views that the key v walks through (the layout among them), the network, and the source, not yet open."""
+    """A layout and the views that the key v walks through (the layout among them), the network, and the source, not yet open.
+
+    others: further networks on the same picture, by the names that panels use.
+    """
 
     layout: Layout
     views: list[Layout]
     bundle: Bundle
     context: Context
     source: Source
+    others: Mapping[str, Bundle] = field(default_factory=dict)
     overrides: tuple[str, ...] = ()
 
     @classmethod
@@ -44,11 +55,14 @@ class Plan:
         """model, source: instead of the layout's. Raises LivecnnError; what a layout asks for in vain, with its file and line."""
         layout = load_layout(config, overrides)
         views = load_views(layout, overrides)
-        try:
-            bundle = bundles.load(model or layout.model, allow_code=allow_code)
-        except ModelError as error:
-            raise (error if model else layout.fault(("model",), str(error))) from error
-        plan = cls.showing(bundle, layout, views, source=source, source_options=source_options)
+        if model and layout.models:
+            raise UsageError(f"--model: {layout.path} names several; allowed: --set models.{next(iter(layout.models))}={model}")
+        bundle, *others = [
+            _load(layout, name, spec, allow_code=allow_code) if model is None else bundles.load(model, allow_code=allow_code)
+            for name, spec in layout.networks.items()
+        ]
+        beside = dict(zip([*layout.networks][1:], others, strict=True))
+        plan = cls.showing(bundle, layout, views, beside, source=source, source_options=source_options)
         return replace(plan, overrides=tuple(overrides))
 
     @classmethod
@@ -57,19 +71,30 @@ class Plan:
         bundle: Bundle,
         layout: Layout,
         views: list[Layout],
+        others: Mapping[str, Bundle] = MappingProxyType({}),
         *,
         source: str | None = None,
         source_options: SourceOptions | None = None,
     ) -> Plan:
-        """The same, for a network that is there already."""
-        context = context_of(bundle, views)
+        """The same, for networks that are there already."""
+        context = context_of(bundle, views, others)
         for view in views:
             check_fit(view, context)
         try:
             opened = open_source(source or layout.source, source_options)
         except SourceError as error:
             raise (error if source else layout.fault(("source",), str(error))) from error
-        return cls(layout, views, bundle, context, opened)
+        return cls(layout, views, bundle, context, opened, others)
+
+    def observer(self, device: torch.device, fall_back: Callable[[str], None] | None = None) -> Observer:
+        """What looks at frames, through all networks."""
+        share = box_share(self.layout, self.source)
+
+        def looking(bundle: Bundle, beside: Mapping[str, Observer] = MappingProxyType({})) -> Observer:
+            cropper = Cropper(bundle.pipeline, share, self.layout.box.finder)
+            return Observer(bundle.module, cropper, device, bundle.precision, fall_back, beside)
+
+        return looking(self.bundle, {name: looking(other) for name, other in self.others.items()})
 
     @property
     def files(self) -> list[Path]:
@@ -79,10 +104,11 @@ class Plan:
     def reread(self) -> Plan:
         """The same plan after its files were edited. Raises ConfigError; another network would have to be loaded first."""
         layout = load_layout(self.layout.path, self.overrides)
-        if layout.model != self.layout.model:
-            raise layout.fault(("model",), f"found {layout.model!r}; start livecnn again for another network")
+        if layout.networks != self.layout.networks:
+            key = "models" if layout.models else "model"
+            raise layout.fault((key,), f"found {getattr(layout, key)!r}; start livecnn again for another network")
         views = load_views(layout, self.overrides)
-        context = context_of(self.bundle, views)
+        context = context_of(self.bundle, views, self.others)
         for view in views:
             check_fit(view, context)
         return replace(self, layout=layout, views=views, context=context)
@@ -94,19 +120,27 @@ def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
     overrides: changes to the layout, as `--set` takes them; those of figure, box and model hold for all views. Raises
     ConfigError if two views share a name, or one wants another network.
     """
-    shared = [change for change in overrides if change.startswith(("figure.", "box.", "model="))]
+    shared = [change for change in overrides if change.startswith(("figure.", "box.", "model=", "models."))]
     own = layout.path.resolve()
     views = [] if own in [Path(path).resolve() for path in layout.views] else [layout]
     for place, path in enumerate(layout.views):
         view = layout if Path(path).resolve() == own else load_layout(path, shared)
         twin = next((other for other in views if other.name == view.name), None)
-        if view.model != layout.model:
-            raise _unfit(layout, place, f"it shows the model {view.model!r}, this layout {layout.model!r}; views share one")
+        if view.networks != layout.networks:
+            shown, here = (", ".join(one.networks.values()) for one in (view, layout))
+            raise _unfit(layout, place, f"it shows the model {shown!r}, this layout {here!r}; views share one")
         if twin is None:
             views.append(view)
         elif twin.path.resolve() != view.path.resolve():
             raise _unfit(layout, place, f"{twin.path} has the name {view.name!r}, too; each view needs its own")
     return views
+
+
+def _load(layout: Layout, name: str, spec: str, *, allow_code: bool) -> Bundle:
+    try:
+        return bundles.load(spec, allow_code=allow_code)
+    except ModelError as error:
+        raise layout.fault(("models", name) if layout.models else ("model",), str(error)) from error
 
 
 def _unfit(layout: Layout, place: int, what: str) -> LivecnnError:
@@ -115,14 +149,15 @@ def _unfit(layout: Layout, place: int, what: str) -> LivecnnError:
 
 def check_fit(layout: Layout, context: Context) -> None:
     """Raise ConfigError if a panel does not fit the network; nothing that is wrong may wait until the view is opened."""
-    check_layout(layout, context.shapes, context.classes)
+    facts = {name: (context.of(name).shapes, context.of(name).classes) for name in layout.networks}
+    check_layout(layout, context.shapes, context.classes, facts)
     for name, panel in layout.panels.items():
         _check_drawer(layout, name, panel, context)
 
 
 def _check_drawer(layout: Layout, name: str, panel: PanelSpec, context: Context) -> None:
     try:
-        panel.drawer(name, context)
+        panel.drawer(name, context.of(panel.model))
     except FieldError as error:
         raise layout.fault(("panels", name, error.key), str(error)) from error
 
@@ -134,14 +169,20 @@ def box_share(layout: Layout, source: Source) -> float:
     return CAMERA_BOX if source.camera_like else WHOLE_BOX
 
 
-def context_of(bundle: Bundle, views: Sequence[Layout] = ()) -> Context:
-    """What panels have to know about a network; of its functions only if a panel of the views names one."""
-    classes = bundle.classes
-    wanted = [layer for view in views for panel in view.panels.values() for layer in panel.layers()]
-    return Context(
-        model=bundle.name,
-        classes=classes,
-        shapes=bundle.shapes(wanted),
-        class_weights=lambda units: class_weights(bundle.module, units, len(classes)),
-        theme=THEMES["dark"],
-    )
+def context_of(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[str, Bundle] = MappingProxyType({})) -> Context:
+    """What panels have to know about the networks; of their functions only if a panel of the views names one."""
+    panels = [panel for view in views for panel in view.panels.values()]
+
+    def facts(known: Bundle, wanted: Iterable[PanelSpec]) -> Context:
+        classes = known.classes
+        return Context(
+            model=known.name,
+            classes=classes,
+            shapes=known.shapes([layer for panel in wanted for layer in panel.layers()]),
+            class_weights=lambda units: class_weights(known.module, units, len(classes)),
+            theme=THEMES["dark"],
+        )
+
+    beside = {name: facts(other, (panel for panel in panels if panel.model == name)) for name, other in others.items()}
+    main = facts(bundle, (panel for panel in panels if panel.model not in others))
+    return replace(main, model=" · ".join([bundle.name, *(other.name for other in others.values())]), others=beside)

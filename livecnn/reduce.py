@@ -40,6 +40,7 @@ class Reducer(ABC):
     """
 
     layer: str
+    model = ""  # whose layer it is, where there are several networks; "" is the main one
 
     @property
     @abstractmethod

@@ -115,7 +115,7 @@ def run_replay(options: ReplayOptions) -> Replay:
     summary = None if patterns is None else _empty_summary(plan)
     album, device = Album(spec), pick(options.device)
     cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, plan.source), plan.layout.box.finder)
-    with album as pictures, Observer(plan.bundle.module, cropper, device, plan.bundle.precision) as observer:
+    with album as pictures, plan.observer(device) as observer:
         _check_labels(pictures.labels(), options, plan.bundle.name, classes)
         scorer = Scorer(album, pictures, cropper, plan.bundle.module, device)
         places = choice.places(len(pictures))

@@ -22,8 +22,7 @@ from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.live import Live
 from livecnn.outputs import ScoresTable, check_writable, free_path
-from livecnn.patch import Cropper
-from livecnn.plan import Plan, box_share
+from livecnn.plan import Plan
 from livecnn.recorder import InBackground, open_recorder
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources.pad import Pad
@@ -134,9 +133,7 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
         stack.callback(_finish_film, sinks.film)
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
-        cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, source), plan.layout.box.finder)
-        fall_back = partial(_fallen_back, stats) if options.device == "auto" else None
-        observer = Observer(plan.bundle.module, cropper, device, plan.bundle.precision, fall_back)
+        observer = plan.observer(device, partial(_fallen_back, stats) if options.device == "auto" else None)
         observer.watch(screen.reducers)
         try:
             if capture is None:

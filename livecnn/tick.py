@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import replace
 from types import MappingProxyType, TracebackType
 
 import numpy as np
@@ -14,7 +16,7 @@ from livecnn.engine import Engine
 from livecnn.errors import ModelError
 from livecnn.patch import Cropper
 from livecnn.reduce import Reducer
-from livecnn.types import Floats, Frame, Precision, Tick
+from livecnn.types import Floats, Frame, Patch, Precision, Tick
 
 CPU = torch.device("cpu")
 
@@ -23,7 +25,8 @@ class Observer:
     """Looks at frames through a network; use it in a `with`, from one thread.
 
     fall_back: told in a line why the device failed (out of memory, a CUDA error, an operator that it lacks); the CPU then takes
-    over, and `note` holds that line. None: such a failure ends the run with a ModelError.
+    over, and `note` holds that line. None: such a failure ends the run with a ModelError. beside: observers of further networks,
+    by name, which look at the same shots.
     """
 
     def __init__(
@@ -33,45 +36,71 @@ class Observer:
         device: torch.device,
         precision: Precision = "float32",
         fall_back: Callable[[str], None] | None = None,
+        beside: Mapping[str, Observer] = MappingProxyType({}),
     ) -> None:
         self.cropper = cropper
-        self.note = ""
+        self._note = ""
+        self._beside = beside
         self._module, self._precision, self._fall_back = module, precision, fall_back
         self._pipeline = cropper.pipeline
         self._reducers: Mapping[str, Reducer] = {}
         self._engine: Engine | None = None
         self.device = device
 
+    @property
+    def note(self) -> str:
+        return next(filter(None, (self._note, *(other.note for other in self._beside.values()))), "")
+
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
         """reducers: panel name -> what the panel wants of its layer. From any thread; taken up between two frames."""
-        self._reducers = dict(reducers)
+        self._reducers = {name: reducer for name, reducer in reducers.items() if reducer.model not in self._beside}
         if self._engine is not None:
             self._engine.watch(self._reducers)
+        for model, other in self._beside.items():
+            other.watch({name: reducer for name, reducer in reducers.items() if reducer.model == model})
 
     def __enter__(self) -> Observer:
-        try:
-            self._start()
-        except RuntimeError as error:
-            self._go_on(error)
+        with ExitStack() as undo:
+            threads = torch.get_num_threads()
+            for other in self._beside.values():
+                undo.enter_context(other)
+                torch.set_num_threads(threads)  # each chooses among all
+            try:
+                self._start()
+            except RuntimeError as error:
+                self._go_on(error)
+            undo.push(self._stop)
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        engine, self._engine = self._engine, None
-        if engine is not None:
-            engine.__exit__(kind, value, trace)
+        self._undo.__exit__(kind, value, trace)
 
     def __call__(self, frame: Frame) -> Tick:
+        tick = self._look(frame)
+        if not self._beside:
+            return tick
+        return replace(
+            tick, others=MappingProxyType({name: other._look(frame, tick.patch) for name, other in self._beside.items()})
+        )
+
+    def _look(self, frame: Frame, like: Patch | None = None) -> Tick:
         try:
-            return self._tick(frame)
+            return self._tick(frame, like)
         except RuntimeError as error:
             self._go_on(error)
-            return self._tick(frame)
+            return self._tick(frame, like)
 
     def _start(self) -> None:
         self.cropper.pipeline = self._pipeline.on(self.device)
         engine = Engine(self._module, self.device, self._pipeline.shape, self._precision)
         engine.watch(self._reducers)
         self._engine = engine.__enter__()
+
+    def _stop(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.__exit__(kind, value, trace)
 
     def _go_on(self, error: RuntimeError) -> None:
         """On the CPU, after the device failed. What is the network's own fault comes again there. Raises it, or ModelError."""
@@ -80,16 +109,17 @@ class Observer:
         told = f"{self.device}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         if self._fall_back is None:
             raise ModelError(f"{told}; allowed: --device cpu, or auto, which goes on on the CPU") from error
-        self.__exit__(None, None, None)
+        self._stop(None, None, None)
         self.device = CPU
-        self.note = f"{told}; going on on the CPU"
-        self._fall_back(self.note)
+        self._note = f"{told}; going on on the CPU"
+        self._fall_back(self._note)
         self._start()
 
-    def _tick(self, frame: Frame) -> Tick:
+    def _tick(self, frame: Frame, like: Patch | None) -> Tick:
+        """like: the shot is taken already."""
         assert self._engine is not None
         start = time.perf_counter()
-        patch = self.cropper(frame)
+        patch = self.cropper(frame) if like is None else replace(like, prepared=self.cropper.pipeline(like.shot))
         prepared = patch.prepared
         cropped = time.perf_counter()
         output, views = self._engine(prepared.tensor, prepared.rest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -92,6 +92,7 @@ class Tick:
     scores: float32 (K,), probabilities; all zero when the box is empty.
     views: by panel name, what the panel's reducer made of its layer (small arrays on the host).
     timings: seconds by step ("patch", "model").
+    others: of further networks on the same frame, by the names that panels use.
     """
 
     frame: Frame
@@ -99,6 +100,7 @@ class Tick:
     scores: Floats
     views: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    others: Mapping[str, Tick] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +129,7 @@ class Scene:
     frame: Frame
     tick: Tick
     status: LoopStatus = field(default_factory=LoopStatus)
+
+    def of(self, model: str) -> Scene:
+        """As a panel sees it that names this network; "" is the main one."""
+        return replace(self, tick=self.tick.others[model]) if model in self.tick.others else self

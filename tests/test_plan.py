@@ -2,13 +2,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from livecnn import paths
 from livecnn.config import load_layout
-from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError
+from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, UsageError
+from livecnn.figure import Screen
 from livecnn.plan import Plan, load_views
 from livecnn.sources.demo import Demo
+from livecnn.types import Scene
 
 CAMERA = "layout: cam\npanels: {cam: {kind: camera}}\n"
 
@@ -92,3 +96,98 @@ def test_views_share_one_network(own: Path) -> None:
     own.write_text(f"views: [lenet]\nmodel: other\n{CAMERA}")
     with pytest.raises(ConfigError, match=r"own.yaml:1: views.0: .*shows the model 'lenet-mnist', this layout 'other'"):
         load_views(load_layout(own))
+
+
+TWO = """models: {ours: lenet-mnist, theirs: MODEL}
+layout: a b
+panels:
+  a: {kind: scores}
+  b: {kind: KIND, model: theirs}
+"""
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """A network of another kind: 3 classes, layers of its own, 8x8 pixels in colour."""
+    (tmp_path / "tinynet.py").write_text(
+        "from torch import nn\n"
+        "def make():\n"
+        "    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(144, 3))\n"
+        "    net.input = {'kind': 'plain', 'size': [8, 8], 'channels': 3}\n"
+        "    net.classes = ['cat', 'dog', 'owl']\n"
+        "    return net\n"
+    )
+    return tmp_path
+
+
+def test_two_networks_on_one_picture(own: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(other))
+    own.write_text(TWO.replace("MODEL", "'tinynet:make'").replace("KIND", "feature_maps, layer: '0'"))
+    with pytest.raises(ConfigError, match=r"own\.yaml:1: models\.theirs: tinynet:make: .*--allow-code"):
+        Plan.of(str(own))
+    plan = Plan.of(str(own), allow_code=True, source="demo")
+    assert (plan.bundle.name, plan.others["theirs"].classes) == ("lenet-mnist", ("cat", "dog", "owl"))
+    assert plan.context.model == "lenet-mnist · tinynet:make"
+    screen = Screen(plan.layout, plan.context)
+    assert screen.drawers["a"].context.classes == tuple("0123456789")
+    assert screen.drawers["b"].context.shapes["0"] == (1, 4, 6, 6)
+    with plan.source as source, plan.observer(torch.device("cpu")) as observe:
+        observe.watch(screen.reducers)
+        frame = source.read()
+        assert frame is not None
+        tick = observe(frame)
+        screen.show(Scene(frame, tick))
+        screen.draw()
+        observe.watch({})
+        assert not observe(frame).others["theirs"].views
+    beside = tick.others["theirs"]
+    assert set(tick.views) == set()
+    assert set(beside.views) == {"b"}
+    assert len(tick.scores) == 10
+    assert len(beside.scores) == 3
+    assert beside.patch.shot is tick.patch.shot
+    assert beside.patch.prepared.tensor.shape == (1, 3, 8, 8)
+    with torch.no_grad():
+        wanted = plan.others["theirs"].module(plan.others["theirs"].prepare(tick.patch.shot)).softmax(1)[0]
+    assert np.allclose(beside.scores, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TWO.replace("MODEL", "nix").replace("KIND", "scores"), r"own\.yaml:1: models\.theirs: nix: neither"),
+        (f"model: lenet-mnist\n{TWO}".replace("KIND", "scores"), r"own\.yaml:1: model: found `models`, too"),
+        (
+            TWO.replace("model: theirs", "model: thiers").replace("KIND", "scores"),
+            r"own\.yaml:5: panels\.b\.model: no network is named 'thiers'; .*did you mean 'theirs'",
+        ),
+        (
+            "layout: cam\npanels:\n  cam: {kind: camera, model: a}",
+            r"own\.yaml:3: panels\.cam\.model: no network is named 'a'; the layout has no `models`",
+        ),
+        (
+            TWO.replace("MODEL", "lenet-mnist").replace("KIND", "feature_maps, layer: conv9"),
+            r"own\.yaml:5: panels\.b\.layer: unknown layer 'conv9'",
+        ),
+        (
+            TWO.replace("MODEL", "lenet-mnist").replace("KIND", "scores") + "views: [one]",
+            r"own\.yaml:6: views\.0: .*it shows the model 'lenet-mnist', this layout 'lenet-mnist, lenet-mnist'",
+        ),
+    ],
+)
+def test_two_networks_that_cannot_be(own: Path, text: str, message: str) -> None:
+    (own.parent / "one.yaml").write_text(CAMERA)
+    own.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        Plan.of(str(own))
+
+
+def test_one_model_cannot_stand_for_two(own: Path) -> None:
+    own.write_text(TWO.replace("MODEL", "lenet-mnist").replace("KIND", "scores"))
+    with pytest.raises(UsageError, match=r"--model: .*own\.yaml names several; allowed: --set models\.ours=nix"):
+        Plan.of(str(own), model="nix")
+    plan = Plan.of(str(own), ["models.theirs=lenet-mnist"])
+    assert plan.layout.networks == {"ours": "lenet-mnist", "theirs": "lenet-mnist"}
+    own.write_text(CAMERA)
+    with pytest.raises(ConfigError, match="model: found 'lenet-mnist'; start livecnn again for another network"):
+        plan.reread()

@@ -30,6 +30,7 @@ class PanelSpec(BaseModel):
 
     kind: str = Field(description="Which panel: the name of a file in livecnn/panels.")
     title: str | None = Field(None, description="Heading of the panel; by default its own name for what it shows.")
+    model: str = Field("", description="Where the layout has several `models`: which one the panel shows; by default the first.")
 
     def layers(self) -> tuple[str, ...]:
         """Names of the layers whose activations the panel shows."""

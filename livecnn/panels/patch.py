@@ -10,11 +10,13 @@ from pydantic import Field
 from livecnn.drawer import Context, Drawer
 from livecnn.geometry import Rect
 from livecnn.panels import PanelSpec
-from livecnn.pixels import Label, Pixels, scaled
+from livecnn.pixels import Label, Pixels, scaled, text_width
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:
     from livecnn.theme import Metrics
+
+CAPTIONS = (("as taken", "taken"), ("what the net sees", "the net sees", "seen"))  # from the longest to the shortest
 
 
 class Patch(PanelSpec):
@@ -32,8 +34,6 @@ class PatchDrawer(Drawer):
         self.titles = (spec.title or "In the box",)
         self._pictures = (Pixels(), Pixels())
         self._labels = tuple(Label(self.theme.muted, align="center") for _ in range(2))
-        for label, text in zip(self._labels, ("as taken", "what the net sees"), strict=True):
-            label.text = text
         self._halves = (self.body, self.body)
         self.live = [*self._pictures]
         self.still += [*self._labels]
@@ -47,8 +47,9 @@ class PatchDrawer(Drawer):
         else:
             h = (body.h - gap) // 2
             self._halves = (Rect(body.x, body.y, body.w, h - line), Rect(body.x, body.y + h + gap, body.w, h - line))
-        for label, half in zip(self._labels, self._halves, strict=True):
+        for label, half, wordings in zip(self._labels, self._halves, CAPTIONS, strict=True):
             square = half.fit(1.0)
+            label.text = next((words for words in wordings if text_width(words, metrics.small) <= half.w), wordings[-1])
             label.place(half.x + half.w // 2, square.y + square.h + metrics.px(16), metrics.small, half.w)
             label.set_visible(lettered)
 
