@@ -189,5 +189,5 @@ def test_one_model_cannot_stand_for_two(own: Path) -> None:
     plan = Plan.of(str(own), ["models.theirs=lenet-mnist"])
     assert plan.layout.networks == {"ours": "lenet-mnist", "theirs": "lenet-mnist"}
     own.write_text(CAMERA)
-    with pytest.raises(ConfigError, match="model: found 'lenet-mnist'; start livecnn again for another network"):
+    with pytest.raises(ConfigError, match=r"models: found \{'theirs': 'lenet-mnist'\}; start livecnn again for another network"):
         plan.reread()
