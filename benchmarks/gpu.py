@@ -22,9 +22,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
+from livecnn.nets.vgg import Vgg
 
 from livecnn.engine import Engine, placed
-from livecnn.nets.vgg import Vgg
 from livecnn.reduce import MosaicReducer
 from livecnn.resize import Resize
 
@@ -52,7 +52,7 @@ def main() -> None:
         for block in range(-WARM_UP, max(1, options.passes // BLOCK)):
             for kept, work in zip(times, (bare, lambda: engine(shot, resize)), strict=True):
                 seconds = _timed(work, device)
-                kept += seconds if block >= 0 else []
+                kept.extend(seconds if block >= 0 else [])
         scores, views = engine(shot, resize)
     bare_ms, tick_ms = (1000 * statistics.median(kept) for kept in times)
     print(

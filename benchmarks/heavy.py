@@ -56,10 +56,10 @@ def main() -> None:
     with display() as environment, TemporaryDirectory() as place:
         folder = Path(place)
         film(folder / "film.avi")
-        (folder / "heavy.py").write_text(NETWORK)
+        (folder / "heavy_network.py").write_text(NETWORK)
         (folder / "heavy.yaml").write_text(LAYOUT)
         rates = [alone(options.seconds / 3)]
-        words = ["heavy.yaml", "--source", f"video:{folder / 'film.avi'}", "--model", "heavy:make", "--allow-code"]
+        words = ["heavy.yaml", "--source", f"video:{folder / 'film.avi'}", "--model", "heavy_network:make", "--allow-code"]
         figures = moving(folder, environment, *words, "--frames", str(max(2, round(options.seconds * FPS))))
         rates.append(alone(options.seconds / 3))
     figures["bare_fps"] = round(max(rates), 2)

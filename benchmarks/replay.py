@@ -1,14 +1,20 @@
 """How fast pictures become a film, a table of scores, and what that costs in memory; prints one line of JSON.
 
-    python benchmarks/replay.py [--data FOLDER] [--pictures 100] [--scored 10000] [--few 100]
+    python benchmarks/replay.py [--data FOLDER] [--pictures 100] [--scored 10000] [--few 100] [--filmed 2000]
 
 film_fps: `livecnn replay` of MNIST test pictures into a GIF at 1280x720, with the layout lenet, scores and everything else that
 belongs to it; naive_fps: the same scenes, computed beforehand, through `FuncAnimation.save(PillowWriter)` of the figure with an
 axes for every map (naive.py: its window is on the display that there is, or else on an Xvfb). Imports are left out.
 
 scores_s: `livecnn replay --scores` of `scored` pictures; parts_s: decoding, input pipeline and batched forward passes of the same
-pictures, measured apart and added. memory_mb: resident memory at its highest in a process of its own that scores `few` pictures
-of a folder, or all of them, and films the first of them at 320x240, a tenth as many.
+pictures and nothing else.
+
+So that a machine whose load changes does no peer an injustice, half of our films and half of the parts are measured before the
+other peer, half after it.
+
+memory_few_mb, memory_all_mb: resident memory at the highest of samples taken every 20 ms, each in a process of its own, after a
+replay of a few pictures has loaded everything: of `few` pictures that are scored and filmed, and of `scored` pictures that are
+scored and of which the first `filmed` are filmed. These films have 320x240 pixels; ten thousand take some minutes.
 """
 
 from __future__ import annotations
@@ -16,31 +22,35 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from pathlib import Path
 
+import psutil
 from display import display
 
 SHARED = Path(os.environ.get("LIVECNN_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
 LAYOUT = "lenet"  # that naive.py draws, too
+SMALL = (320, 240)
+EVERY = 0.02  # seconds, resident memory is read
+WARM = 8  # pictures
 
 
 def main() -> None:
     """Measure, or, as one of the processes whose memory is measured, replay."""
     options = _options()
-    if options.peak:
-        print(_peak(options.data, options.peak))
+    if options.resident:
+        print(_resident(options.data, *options.resident))
         return
     with tempfile.TemporaryDirectory() as folder, display() as environment:
         os.environ.update(environment)
         figures = {**_films(options.data, options.pictures, Path(folder)), **_scores(options.data, options.scored, Path(folder))}
-        for name, count in (("few", options.few), ("all", options.scored)):
-            figures[f"memory_{name}_mb"] = _memory(options.data, count)
+        figures["memory_few_mb"] = _memory(options.data, options.few, options.few)
+        figures["memory_all_mb"] = _memory(options.data, options.scored, min(options.filmed, options.scored))
     figures["growth_mb"] = figures["memory_all_mb"] - figures["memory_few_mb"]
     print(json.dumps({name: round(value, 2) for name, value in figures.items()}))
 
@@ -48,10 +58,13 @@ def main() -> None:
 def _films(data: Path, count: int, folder: Path) -> dict[str, float]:
     import livecnn
 
-    livecnn.replay(data, LAYOUT, out=folder / "warm.gif", limit=2)
-    ours = livecnn.replay(data, LAYOUT, out=folder / "ours.gif", limit=count, hold=0)
+    def film(name: str, limit: int = count) -> float:
+        return livecnn.replay(data, LAYOUT, out=folder / name, limit=limit, hold=0).seconds
+
+    film("warm.gif", 2)
+    before = film("before.gif")
     naive = _naive(data, count, folder / "naive.gif")
-    rates = count / ours.seconds, count / naive
+    rates = 2 * count / (before + film("after.gif")), count / naive
     return {"film_fps": rates[0], "naive_fps": rates[1], "vs_naive": rates[0] / rates[1]}
 
 
@@ -94,58 +107,66 @@ def _naive(data: Path, count: int, path: Path) -> float:
 def _scores(data: Path, count: int, folder: Path) -> dict[str, float]:
     import livecnn
 
-    done = livecnn.replay(data, scores=folder / "scores.csv", limit=count)
-    parts = _parts(data, count)
-    return {"scores_s": done.seconds, "parts_s": parts, "vs_parts": done.seconds / parts}
+    parts = _parts(data, range(count // 2))
+    seconds = livecnn.replay(data, scores=folder / "scores.csv", limit=count).seconds
+    parts += _parts(data, range(count // 2, count))
+    return {"scores_s": seconds, "parts_s": parts, "vs_parts": seconds / parts}
 
 
-def _parts(data: Path, count: int) -> float:
+def _parts(data: Path, places: range) -> float:
     import torch
 
     from livecnn import bundles
+    from livecnn._cv2 import one_thread
     from livecnn.album import Album
     from livecnn.scoring import BATCH
 
     bundle = bundles.load("lenet-mnist")
-    spent = []
     torch.set_num_threads(1)  # as livecnn does for a network with a short pass
-    start = time.perf_counter()
-    with Album(f"idx:{data}") as pictures:
-        shots = [pictures.at(index).image for index in range(count)]
-    spent.append(time.perf_counter() - start)
-    start = time.perf_counter()
-    tensors = [bundle.pipeline(shot).tensor for shot in shots]
-    spent.append(time.perf_counter() - start)
-    batch = torch.cat(tensors)
-    start = time.perf_counter()
-    with torch.no_grad():
-        for part in batch.split(BATCH):
-            bundle.module(part)
-    spent.append(time.perf_counter() - start)
-    return sum(spent)
+    with one_thread(), torch.no_grad(), Album(f"idx:{data}") as pictures:
+        start = time.perf_counter()
+        for first in range(places.start, places.stop, BATCH):
+            shots = [pictures.at(index).image for index in range(first, min(first + BATCH, places.stop))]
+            bundle.module(torch.cat([bundle.pipeline(shot).tensor for shot in shots]))
+        return time.perf_counter() - start
 
 
-def _memory(data: Path, count: int) -> float:
+def _memory(data: Path, scored: int, filmed: int) -> float:
     """Megabytes at the highest, in a process of its own, over a folder with that many pictures."""
     from PIL import Image
 
     from livecnn.album import Album
 
     with tempfile.TemporaryDirectory() as folder, Album(f"idx:{data}") as pictures:
-        for index in range(count):
+        for index in range(scored):
             Image.fromarray(pictures.at(index).image).save(Path(folder, f"{index}.png"))
-        command = [sys.executable, __file__, "--data", folder, "--peak", str(count)]
+        command = [sys.executable, __file__, "--data", folder, "--resident", str(scored), str(filmed)]
         return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def _peak(folder: Path, count: int) -> float:
+def _resident(folder: Path, scored: int, filmed: int) -> float:
     import livecnn
 
+    def replay(name: str, scored: int, filmed: int) -> None:
+        livecnn.replay(folder, scores=Path(out, f"{name}.csv"), limit=scored)
+        livecnn.replay(folder, LAYOUT, out=Path(out, f"{name}.gif"), size=SMALL, limit=filmed)
+
+    done, highest, process = threading.Event(), [0], psutil.Process()
+
+    def sample() -> None:
+        while not done.wait(EVERY):
+            highest[0] = max(highest[0], process.memory_info().rss)
+
     with tempfile.TemporaryDirectory() as out:
-        livecnn.replay(folder, scores=Path(out, "scores.csv"))
-        livecnn.replay(folder, LAYOUT, out=Path(out, "film.gif"), size=(320, 240), limit=max(1, count // 10))
-    unit = 2**20 if sys.platform == "darwin" else 2**10  # of ru_maxrss
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+        replay("warm", WARM, WARM)
+        sampler = threading.Thread(target=sample)
+        sampler.start()
+        try:
+            replay("measured", scored, filmed)
+        finally:
+            done.set()
+            sampler.join()
+    return highest[0] / 2**20
 
 
 def _options() -> argparse.Namespace:
@@ -154,7 +175,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--pictures", type=int, default=100, help="in the films")
     parser.add_argument("--scored", type=int, default=10_000, help="pictures that are scored")
     parser.add_argument("--few", type=int, default=100, help="the smaller number for the comparison of memory")
-    parser.add_argument("--peak", type=int, help="be one of those processes: print its memory")
+    parser.add_argument("--filmed", type=int, default=2_000, help="of the pictures that are scored for the comparison of memory")
+    parser.add_argument("--resident", type=int, nargs=2, help="be one of those processes: print its memory")
     return parser.parse_args()
 
 

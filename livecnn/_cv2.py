@@ -6,7 +6,9 @@ Qt 5 plugins, with which no PySide6 window opens (https://github.com/opencv/open
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 from livecnn.errors import SystemLibraryError
 
@@ -48,4 +50,16 @@ def _restore_environment() -> None:
 
 _restore_environment()
 
-__all__ = ["MAX_PIXELS", "cv2"]
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """OpenCV works on the caller's thread alone. Those that share small pictures among them mostly wait for each other."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+__all__ = ["MAX_PIXELS", "cv2", "one_thread"]

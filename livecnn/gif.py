@@ -16,7 +16,8 @@ from livecnn.types import Image
 TRAILER = b";"
 DELAY_AT = 4  # where in a block its delay is written, two bytes, the low one first
 TRANSPARENT = 255  # palette index that leaves the pixel below as it is
-UNSEEN = 3  # levels of 255 that a pixel may differ from what is shown without being written again
+UNSEEN = 3  # levels of 255 that a pixel may differ from what is shown without being written again; a power of 2 less 1,
+SEEN = np.uint32((0xFF ^ UNSEEN) * 0x010101)  # so that any of these bits in a packed difference tells that it is more
 WORTH = 36  # by how much the square of a pixel's error must become less for it to be written
 
 
@@ -41,41 +42,40 @@ class Encoder:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        self._shown = np.zeros((height, width, 4), np.uint8)
-        self._last: Image | None = None
+        self._shown = np.zeros(height * width, np.uint32)
+        self._last: Packed | None = None
         self._palette = Palette(TRANSPARENT)
         self._code_of = np.zeros(1 << 24, np.uint8)  # of a packed colour; the system gives it memory where it is used
 
     def block(self, picture: Image, delay: int) -> bytes:
         """What changes from the last picture to this one; empty if nothing does. delay: hundredths of a second."""
-        wide, last = _wide(picture), self._last
-        if last is not None and np.array_equal(wide, last):
+        wanted, last = _packed(picture), self._last
+        if last is not None and np.array_equal(wanted, last):
             return b""
-        self._last = wide
-        codes = self._codes(wide, everything=last is None)
-        rows, columns = (np.flatnonzero(cv2.reduce(codes, axis, cv2.REDUCE_MIN) != TRANSPARENT) for axis in (1, 0))
-        if not len(rows):
+        self._last = wanted
+        codes = self._codes(wanted, everything=last is None).reshape(picture.shape[:2])
+        left, top, width, height = cv2.boundingRect(cv2.bitwise_not(codes))  # TRANSPARENT becomes 0
+        if not width:
             return b""
-        top, left = int(rows[0]), int(columns[0])
-        changed = codes[top : rows[-1] + 1, left : columns[-1] + 1]
+        changed = codes[top : top + height, left : left + width]
         return _coded(changed, self._palette.colors, (left, top), delay)
 
-    def _codes(self, picture: Image, *, everything: bool) -> Image:
-        """uint8 (height, width), TRANSPARENT where what is shown will do."""
-        codes = np.full(picture.shape[:2], TRANSPARENT, np.uint8)
-        alike = cv2.inRange(cv2.absdiff(picture, self._shown), (0,) * 4, (UNSEEN,) * 4)
-        places = np.arange(codes.size) if everything else np.flatnonzero(alike == 0)
+    def _codes(self, picture: Packed, *, everything: bool) -> npt.NDArray[np.uint8]:
+        """Of every pixel, TRANSPARENT where what is shown will do."""
+        codes = np.full(picture.shape, TRANSPARENT, np.uint8)
+        seen = _differences(picture, self._shown).view("<u4")[:, 0]
+        seen &= SEEN
+        places = np.flatnonzero(everything | (seen != 0))
         if not len(places):
             return codes
-        wanted, shown = _packed(picture)[places], _packed(self._shown)
+        wanted, shown = picture[places], self._shown[places]
         colors, counts = np.unique(wanted, return_counts=True)
         self._code_of[colors] = self._palette.fit(colors, counts)
         chosen = self._code_of[wanted]
-        offered = _packed(_wide(self._palette.colors.astype(np.uint8)[None]))[chosen]
-        better = everything | (_error(wanted, shown[places]) - _error(wanted, offered) >= WORTH)
-        places = places[better]
-        codes.reshape(-1)[places] = chosen[better]
-        shown[places] = offered[better]
+        offered = _packed(self._palette.colors.astype(np.uint8)[None])[chosen]
+        better = everything | (_error(wanted, shown) - _error(wanted, offered) >= WORTH)
+        codes[places] = np.where(better, chosen, TRANSPARENT)
+        self._shown[places] = np.where(better, offered, shown)
         return codes
 
 
@@ -89,17 +89,20 @@ def _coded(codes: Image, colors: npt.NDArray[np.floating | np.uint8], corner: tu
     return control + b"".join(GifImagePlugin.getdata(image, corner, include_color_table=True))
 
 
-def _wide(picture: Image) -> Image:
-    """(H, W, 3) -> (H, W, 4), the last one 0."""
-    return np.asarray(cv2.merge((*cv2.split(picture), np.zeros(picture.shape[:2], np.uint8))))
+def _packed(picture: Image) -> Packed:
+    """uint8 (H, W, 3) -> (H * W,)."""
+    colors = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA)).view("<u4").reshape(-1)
+    colors &= np.uint32(0xFFFFFF)
+    return colors
 
 
-def _packed(wide: Image) -> Packed:
-    """uint8 (H, W, 4) -> a number per pixel, (H * W), in the same memory."""
-    return wide.view("<u4").reshape(-1)
+def _differences(one: Packed, other: Packed) -> npt.NDArray[np.uint8]:
+    """Of each pixel, those in red, green and blue, and 0: (N, 4)."""
+    bytes_of = [pixels.view(np.uint8).reshape(-1, 4) for pixels in (one, other)]
+    return np.asarray(cv2.absdiff(*bytes_of))
 
 
 def _error(one: Packed, other: Packed) -> npt.NDArray[np.int32]:
     """Of each pixel, the square of the difference."""
-    difference = cv2.absdiff(one.view(np.uint8), other.view(np.uint8)).reshape(-1, 4).astype(np.int32)
-    return np.asarray(np.einsum("ij,ij->i", difference, difference))
+    squares = cv2.reduce(_differences(one, other), 1, cv2.REDUCE_SUM2, dtype=cv2.CV_32S)
+    return np.asarray(squares, np.int32).reshape(-1)

@@ -18,7 +18,10 @@ BEHIND = 50.0  # milliseconds that the network may be behind the picture without
 
 
 class Header:
-    """Word mark, model and view names stand still; the right half changes, but slowly enough to be read."""
+    """Word mark, model and view names stand still; the right half changes, but slowly enough to be read.
+
+    views: none where no key leads to another, as in a film; then there is no help either.
+    """
 
     def __init__(self, theme: Theme, model: str, views: Sequence[str], current: str) -> None:
         self.theme = theme
@@ -82,6 +85,8 @@ class Header:
         metrics, gap = self._metrics, self._metrics.px(18)
         room = self._right - self._limit
         facts = header_facts(status, self.theme)
+        if self._views:
+            facts.append(Fact("h  help", self.theme.muted, 4))
         while len(facts) > 1 and sum(text_width(fact.text, metrics.small) + gap for fact in facts) > room:
             facts.remove(min(facts, key=lambda fact: fact.weight))
         x = self._right
@@ -118,4 +123,4 @@ def header_facts(status: LoopStatus, theme: Theme) -> list[Fact]:
         facts.append(Fact(f"model {status.model_ms:.1f} ms", theme.muted, 2))
     if status.picture_age is not None:
         facts.append(Fact(f"{_ages(status.picture_age, status.model_age)} ms old", theme.muted, 1))
-    return [*facts, Fact("h  help", theme.muted, 4)]
+    return facts

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from livecnn._cv2 import one_thread
 from livecnn.album import Album, Pictures, spec_of
 from livecnn.choice import Choice
 from livecnn.device import pick
@@ -115,7 +116,7 @@ def run_replay(options: ReplayOptions) -> Replay:
     summary = None if patterns is None else _empty_summary(plan)
     album, device = Album(spec), pick(options.device)
     cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, plan.source), plan.layout.box.finder)
-    with album as pictures, plan.observer(device) as observer:
+    with one_thread(), album as pictures, plan.observer(device) as observer:
         _check_labels(pictures.labels(), options, plan.bundle.name, classes)
         scorer = Scorer(album, pictures, cropper, plan.bundle.module, device)
         places = choice.places(len(pictures))

@@ -113,7 +113,7 @@ class Scorer:
         with torch.no_grad():
             output = self._module(self._values(batch)).cpu()
         for read, row in zip(batch, output.split(1), strict=True):
-            scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row)
+            scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row).copy()  # without torch's part
             top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())
             yield Scored(read.index, read.name, read.label, scores, top)
 

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from livecnn._cv2 import cv2, one_thread
+
 SHOW = "import json, os; print(json.dumps(dict(os.environ)))"
 QT = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 
@@ -45,3 +47,11 @@ def test_probing_for_a_camera_is_silent() -> None:
     code = "from livecnn._cv2 import cv2; cv2.VideoCapture(63).read(); cv2.VideoCapture('nothing.mp4').read()"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout + run.stderr == ""
+
+
+def test_one_thread_for_as_long_as_it_is_wanted() -> None:
+    before = cv2.getNumThreads()
+    with pytest.raises(ValueError, match="oops"), one_thread():
+        assert cv2.getNumThreads() == 1
+        raise ValueError("oops")
+    assert cv2.getNumThreads() == before

@@ -63,7 +63,7 @@ def test_texts_never_overlap_nor_leave_the_figure(width: int, model: str, name: 
 
 def test_in_a_narrow_strip_the_source_is_the_last_to_go() -> None:
     status = LoopStatus(SourceStatus("live", "camera 0"), 25.0, 24.0, 3.1, 21.0)
-    shown = [set(texts(laid_out(width, status, views=()))) for width in range(1280, 300, -40)]
+    shown = [set(texts(laid_out(width, status, views=("only",)))) for width in range(1280, 300, -40)]
     for wider, narrower in itertools.pairwise(shown):
         assert narrower <= wider
     order = ["picture 21 ms old", "model 3.1 ms", "25 fps", "h  help"]
@@ -108,6 +108,11 @@ def test_tabs_lie_under_their_names_and_the_open_one_is_underlined() -> None:
 def test_a_single_view_needs_no_tabs() -> None:
     assert laid_out(1280, views=("only",)).tabs == []
     assert "only" not in texts(laid_out(1280, views=("only",)))
+
+
+def test_where_there_are_no_keys_there_is_no_help() -> None:
+    told = texts(laid_out(1280, views=()))
+    assert told == ["livecnn", "lenet-mnist", "● camera 0", "25 fps", "model 3.1 ms", "picture 21 ms old"]
 
 
 def test_numbers_stand_long_enough_to_be_read_but_freezing_is_told_at_once() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 import tqdm
+from matplotlib.backends.backend_agg import RendererAgg
 from PIL import Image as PillowImage
 from PIL import ImageSequence
 
@@ -21,6 +22,7 @@ from livecnn.config import load_layout
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.nets.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
+from livecnn.pixels import Label
 from livecnn.plan import box_share
 from livecnn.run import RunOptions, run
 from livecnn.sources import Source, SourceOptions, open_source
@@ -99,6 +101,20 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def headless(source: object, frames: int | None, **options: object) -> None:
     run(RunOptions(source=str(source), headless=True, frames=frames, overrides=SMALL, **options))  # type: ignore[arg-type]
+
+
+def test_a_film_tells_of_no_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    draw = Label.draw
+
+    def told(label: Label, renderer: RendererAgg) -> None:
+        written.append(label.text)
+        draw(label, renderer)
+
+    monkeypatch.setattr(Label, "draw", told)
+    run(RunOptions("lenet", source="demo", headless=True, frames=1, record=tmp_path / "x.gif"))
+    assert "livecnn" in written
+    assert not {"h  help", "generic", "sorted"} & set(written)
 
 
 def test_the_same_pictures_give_the_same_files(tmp_path: Path) -> None:
