@@ -17,8 +17,8 @@ help: ## list these targets
 demo: $(RUN) ## the main job: webcam or built-in demo, in a window or (no display) into recordings/
 	$(BIN)/livecnn
 
-test: $(DEV) ## every test, with branch coverage
-	$(BIN)/pytest -q --cov
+test: $(DEV) ## every test, with branch coverage, two at a time
+	$(BIN)/pytest -q --cov -n 2 --dist worksteal
 
 check: $(DEV) ## lint, format, types, direction of the imports
 	$(BIN)/ruff check

@@ -1,6 +1,6 @@
 """How fresh the picture in the real window is, also beside a slow network, and what a still one costs; one line of JSON.
 
-    python benchmarks/live_loop.py [--seconds 20] [--idle 10]
+    python benchmarks/live_loop.py [--seconds 20] [--idle 10] [--settle 3]
 
 fast, slow: `livecnn run` on a video of 640x480 at 30 pictures a second (made of the built-in demo), with LeNet and with a LeNet
 slowed to 300 ms a pass. display_fps, frame_age_ms (since the picture's time came), duplicates and dropped are those of `--stats`;
@@ -26,7 +26,6 @@ import numpy as np
 import psutil
 
 FPS = 30
-SETTLED = 3.0  # seconds after the first picture: the window has opened, caches are full
 SLOW = """
 import time
 from livecnn import bundles
@@ -48,19 +47,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20, help="of video, twice")
     parser.add_argument("--idle", type=float, default=10, help="seconds that the still picture is watched")
+    parser.add_argument("--settle", type=float, default=3, help="seconds before that: the window has opened, caches are full")
     options = parser.parse_args()
     from display import display
 
     with display() as environment, TemporaryDirectory() as place:
         folder = Path(place)
-        film(folder / "film.avi")
-        (folder / "slow.py").write_text(SLOW)
         ticks = max(2, round(options.seconds * FPS))
+        film(folder / "film.avi", min(4 * FPS, ticks))
+        (folder / "slow.py").write_text(SLOW)
         video = ["--source", f"video:{folder / 'film.avi'}", "--frames", str(ticks)]
         figures = {
             "fast": moving(folder, environment, *video),
             "slow": moving(folder, environment, *video, "--model", "slow:make", "--allow-code"),
-            "idle": {"cpu_percent": still(folder, environment, options.idle)},
+            "idle": {"cpu_percent": still(folder, environment, options.settle, options.idle)},
         }
     print(json.dumps(figures))
 
@@ -82,14 +82,14 @@ def be_window(words: list[str]) -> None:
     raise SystemExit(code)
 
 
-def film(path: Path) -> None:
+def film(path: Path, count: int) -> None:
     """A digit being written, as a video file."""
     from livecnn._cv2 import cv2
     from livecnn.sources import open_source
 
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), FPS, (640, 480))
     with open_source("demo") as source:
-        for _ in range(4 * FPS):
+        for _ in range(count):
             frame = source.read()
             assert frame is not None
             writer.write(cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR))
@@ -107,7 +107,7 @@ def moving(folder: Path, environment: Mapping[str, str], *words: str) -> dict[st
     return {**kept, "model_age_ms": json.loads(out.splitlines()[-1]), "model_fps": told["model_fps"]}
 
 
-def still(folder: Path, environment: Mapping[str, str], seconds: float) -> float:
+def still(folder: Path, environment: Mapping[str, str], settle: float, seconds: float) -> float:
     """Processor time of a window with one picture, in percent of the time that passed."""
     from livecnn._cv2 import cv2
 
@@ -117,7 +117,7 @@ def still(folder: Path, environment: Mapping[str, str], seconds: float) -> float
         try:
             assert process.stdout is not None
             process.stdout.readline()
-            time.sleep(SETTLED)
+            time.sleep(settle)
             before = psutil.Process(process.pid).cpu_times()
             time.sleep(seconds)
             after = psutil.Process(process.pid).cpu_times()

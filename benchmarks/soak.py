@@ -92,7 +92,7 @@ class Troublemaker(threading.Thread):
         self.report = Report()
         self._witness, self._server, self._layout, self._display = witness, server, layout, display
         self._random = np.random.default_rng(options.seed)
-        self._end = time.monotonic() + 60 * options.minutes
+        self._seconds = 60 * options.minutes
         self._memory: list[tuple[float, float]] = []
         self.screen: object = None  # the window's, once there is one
         self._text = layout.read_text()
@@ -101,8 +101,9 @@ class Troublemaker(threading.Thread):
         start = time.monotonic()
         try:
             self._until(lambda: self._witness.frames > 5, "the first pictures")
+            end = time.monotonic() + self._seconds
             kinds = [name.removeprefix("_do_") for name in dir(self) if name.startswith("_do_")]
-            while time.monotonic() < self._end:
+            while time.monotonic() < end:
                 self._rest(self._random.uniform(1, 5))
                 for kind in self._random.permutation(kinds)[:1]:
                     self._fault(str(kind))

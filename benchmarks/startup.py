@@ -1,11 +1,11 @@
 """How long it takes until the first picture is on screen, against merely importing torch, cv2 and pyplot; one line of JSON.
 
-    python benchmarks/startup.py [--rounds 7]
+    python benchmarks/startup.py [--rounds 7] [--warm-up 1]
 
-Both are timed from the start of a process, warm (a first round is not counted): imports_s until the three packages are imported,
-first_picture_s until `livecnn run --source demo` has its first whole picture on the window (painted, flushed, and the X server
-has answered). The two take turns; the figures are medians, ratio is that of the medians. The window opens on the display that
-there is, or else on an Xvfb that lives as long as the benchmark.
+Both are timed from the start of a process, warm (the warm-up is not counted): imports_s until the three packages are
+imported, first_picture_s until `livecnn run --source demo` has its first whole picture on the window (painted, flushed, and the X
+server has answered). The two take turns; the figures are medians, ratio is that of the medians. The window opens on the display
+that there is, or else on an Xvfb that lives as long as the benchmark.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ def main() -> None:
     """Measure both, in turns; or, as one of those runs, open the window."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7, help="times that each is counted")
+    parser.add_argument("--warm-up", type=int, default=1, help="rounds before them that are not counted")
     parser.add_argument("--window", action="store_true", help="be one run: print the monotonic time of the first picture")
     options = parser.parse_args()
-    print(open_window() if options.window else json.dumps(compare(options.rounds)))
+    print(open_window() if options.window else json.dumps(compare(options.rounds, options.warm_up)))
 
 
-def compare(rounds: int) -> dict[str, float]:
+def compare(rounds: int, warm_up: int) -> dict[str, float]:
     from display import display
 
     with display() as environment:
         imports, pictures = [], []
-        for _ in range(rounds + 1):
+        for _ in range(warm_up + rounds):
             imports.append(seconds(environment, "-c", IMPORTS))
             pictures.append(seconds(environment, __file__, "--window"))
-    imported, picture = statistics.median(imports[1:]), statistics.median(pictures[1:])
+    imported, picture = statistics.median(imports[warm_up:]), statistics.median(pictures[warm_up:])
     return {"imports_s": round(imported, 3), "first_picture_s": round(picture, 3), "ratio": round(picture / imported, 3)}
 
 

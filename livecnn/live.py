@@ -106,12 +106,13 @@ class Live:
         self.capture.slot.repeat()
 
     def ready(self) -> bool:
-        """Is there anything new to show? Raises what ended one of the loops."""
+        """Is there anything new to show? Raises what ended one of the loops, once all that came before it was shown."""
+        done = self._model.ticks.closed  # asked first: no tick comes after
         version, tick = self._model.ticks.get()
         if tick is not None and (version != self._tick_version or self._fares_otherwise()):
             return True
         for error in (self.capture.error, self._model.error):
-            if error is not None:
+            if done and error is not None:
                 raise error
         frame = self.capture.slot.get()[1]
         if frame is None and self.capture.slot.closed:

@@ -28,8 +28,9 @@ from livecnn.sources import Source, SourceOptions
 from livecnn.sources.pad import Pad
 from livecnn.stats import Stats, write_stats
 from livecnn.tick import Observer
+from livecnn.toolkits import backend, has_display
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus, Tick
-from livecnn.window import Window, backend, has_display
+from livecnn.window import Window
 
 RECORDINGS = Path("recordings")
 ENDLESS = ("auto", "demo", "camera", "http", "https", "rtsp")
@@ -82,11 +83,11 @@ class Sinks:
         """The screen's scene is on show now; raises Enough after the last tick that was asked for."""
         assert screen.scene is not None
         scene = screen.scene
-        self.stats.shown(scene, work, live=live)
+        now = self.stats.shown(scene, work, live=live)
         if self._recorder is not None:
-            self._recorder.add(screen.pixels(), time.monotonic() if live else scene.frame.time)
+            self._recorder.add(screen.pixels(), now if live else scene.frame.time)
         if self.film.since is not None:
-            self.film.add(screen.pixels(), time.monotonic())
+            self.film.add(screen.pixels(), now)
         if self.stats.ticks == self._frames:
             raise Enough
 

@@ -55,8 +55,11 @@ class Stats:
         self._model_age: float | None = None
         self._model_seconds: float | None = None
 
-    def shown(self, scene: Scene, work: float, *, live: bool = True) -> None:
-        """The scene is on screen now; `work` seconds went into its tick. live: its frame's time is on the monotonic clock."""
+    def shown(self, scene: Scene, work: float, *, live: bool = True) -> float:
+        """The scene is on screen; `work` seconds went into its tick. live: its frame's time is on the monotonic clock.
+
+        Returns when that was.
+        """
         now = time.monotonic()
         self._first = self._first or now
         self._last = now
@@ -75,6 +78,7 @@ class Stats:
         if scene.tick is not self._last_tick:
             self._last_tick = scene.tick
             self._model_age = now - scene.tick.frame.time if live else None
+        return now
 
     def passed(self, tick: Tick) -> None:
         """May be called from the model's thread."""

@@ -25,6 +25,10 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     assert not HEAVY & modules_after("import livecnn; livecnn.ConfigError; livecnn.__version__; dir(livecnn)")
 
 
+def test_a_window_can_be_tried_without_the_networks() -> None:
+    assert "torch" not in modules_after("import livecnn.trial, livecnn.toolkits")
+
+
 def test_what_is_asked_for_is_loaded() -> None:
     assert "torch" in modules_after("import livecnn; livecnn.Probe")
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from tests.scripted import Device, Scripted, ended, recorded, until
 
 # As in life, but a hundred times as fast.
 BRISK = Patience(stale=0.02, lost=0.05, frozen=0.05, delays=(0.01, 0.02), healthy=0.6, dead=0.1, opening=0.2)
+# Silence, which a busy machine can bring, is never a loss; what fails is connected again at once.
+PROMPT = Patience(stale=60, lost=60, frozen=60, delays=(0.01, 0.02), dead=120, opening=60)
 # Nothing happens by itself.
 CALM = Patience(stale=60, lost=60, frozen=60, delays=(0.01,), dead=120, opening=60)
 
@@ -27,7 +30,7 @@ def device() -> Iterator[Device]:
 
 
 def test_a_lost_device_is_connected_again_as_soon_as_it_is_back(device: Device) -> None:
-    capture, slot = recorded(device.source(), BRISK)
+    capture, slot = recorded(device.source(), PROMPT)
     with capture:
         capture.read()
         device.plugged = False
@@ -66,7 +69,7 @@ def test_a_read_that_hangs_is_left_and_never_heard_of_again(device: Device) -> N
         hung.again = device.source  # type: ignore[method-assign]
         hung.device = Device()  # only this source's driver hangs
         hung.device.reading.clear()
-        until(lambda: capture.status().reconnects == 1)
+        until(lambda: capture.status().reconnects >= 1)
         assert hung.closed == 0
         hung.device.size = (9, 9)
         hung.device.reading.set()
@@ -128,7 +131,7 @@ def test_a_stream_may_stand_still(device: Device) -> None:
 
 
 def test_an_opening_that_hangs_is_left_for_another_one(device: Device) -> None:
-    with Capture(device.source(), patience=BRISK) as capture:
+    with Capture(device.source(), patience=replace(PROMPT, opening=0.2)) as capture:
         capture.read()
         device.opening.clear()
         device.plugged = False
@@ -157,7 +160,7 @@ def test_an_opening_that_hangs_does_not_hang_stop(device: Device, monkeypatch: p
 
 def test_a_supervised_source_that_never_gives_a_picture_fails(device: Device) -> None:
     device.plugged = False
-    with Capture(device.source(), patience=BRISK) as capture:
+    with Capture(device.source(), patience=PROMPT) as capture:
         assert ended(capture)
         assert (capture.status().state, str(capture.error)) == ("failed", "camera 7: lost: is it still plugged in?")
     device.plugged = True
@@ -173,7 +176,7 @@ def test_a_defect_while_supervised_is_not_hidden(device: Device, where: str) -> 
     def fail() -> Source:
         raise ZeroDivisionError("oops")
 
-    with Capture(device.source(), patience=BRISK) as capture:
+    with Capture(device.source(), patience=PROMPT) as capture:
         capture.read()
         setattr(device.made[0], where, fail)
         device.plugged = where == "read"

@@ -98,9 +98,9 @@ def test_all_stops_together_take_the_time_of_one(device: Device, monkeypatch: py
     monkeypatch.setattr(capture_module, "PATIENCE", 0.5)
     device.reading.clear()
     capture = Capture(device.source(), patience=CALM).start()
-    for _ in range(3):  # hung readers of their own
+    for _ in range(40):  # hung readers of their own
         capture.switch(device.source())
     before = time.monotonic()
     capture.stop()
     capture.stop()
-    assert time.monotonic() - before < 2 * 0.5
+    assert time.monotonic() - before < 20 * 0.5

@@ -12,7 +12,7 @@ import matplotlib as mpl
 import pytest
 import torch
 
-from livecnn import __version__, doctor, paths, recorder, trial, window
+from livecnn import __version__, doctor, paths, recorder, toolkits, trial
 from livecnn.doctor import Finding, examine
 from livecnn.errors import UsageError
 from livecnn.sources import _devices, camera
@@ -213,7 +213,7 @@ def test_looking_at_a_camera(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
 
 def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window, "has_display", lambda: False)
+    monkeypatch.setattr(toolkits, "has_display", lambda: False)
     found = the(doctor.window())
     assert (found.status, found.found) == ("warning", "no display")
 
@@ -222,8 +222,8 @@ def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_window_that_opens(
     toolkit: str, status: str, word: str, interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(window, "has_display", lambda: True)
-    monkeypatch.setattr(window, "backend", lambda: toolkit)
+    monkeypatch.setattr(toolkits, "has_display", lambda: True)
+    monkeypatch.setattr(toolkits, "backend", lambda: toolkit)
     interpreter("exit 0")
     found = the(doctor.window())
     assert found.status == status
@@ -231,8 +231,8 @@ def test_a_window_that_opens(
 
 
 def test_a_window_that_does_not_open(interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(window, "has_display", lambda: True)
-    monkeypatch.setattr(window, "backend", lambda: "qtagg")
+    monkeypatch.setattr(toolkits, "has_display", lambda: True)
+    monkeypatch.setattr(toolkits, "backend", lambda: "qtagg")
     interpreter("echo 'no plugin xcb' >&2; echo 'core dumped' >&2; kill -ABRT $$")
     found = the(doctor.window())
     assert (found.status, found.found) == ("failed", "no plugin xcb")
@@ -241,7 +241,7 @@ def test_a_window_that_does_not_open(interpreter: Interpreter, monkeypatch: pyte
     def neither() -> str:
         raise UsageError("no window toolkit; install one")
 
-    monkeypatch.setattr(window, "backend", neither)
+    monkeypatch.setattr(toolkits, "backend", neither)
     assert the(doctor.window()) == Finding("window", "failed", "no window toolkit", "install one")
 
 
@@ -253,14 +253,14 @@ def test_opening_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
             self.destroyed = True
 
     manager = Manager()
-    monkeypatch.setattr(window, "new_manager", lambda *_: manager)
+    monkeypatch.setattr(toolkits, "new_manager", lambda *_: manager)
     trial.window("qtagg")
     assert manager.destroyed
 
     def refuse(*_: object) -> None:
         raise UsageError("no window on display :7")
 
-    monkeypatch.setattr(window, "new_manager", refuse)
+    monkeypatch.setattr(toolkits, "new_manager", refuse)
     with pytest.raises(SystemExit, match="no window on display :7"):
         trial.window("qtagg")
 
@@ -291,7 +291,7 @@ def test_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_folders_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, display: bool, status: str) -> None:
     (tmp_path / "recordings").touch()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(window, "has_display", lambda: display)
+    monkeypatch.setattr(toolkits, "has_display", lambda: display)
     monkeypatch.setenv("LIVECNN_MODELS", str(tmp_path / "recordings" / "models"))
     monkeypatch.setattr(mpl, "get_cachedir", lambda: str(Path(doctor.tempfile.gettempdir()) / "matplotlib-x7"))
     found = by_name(doctor.folders())

@@ -105,6 +105,18 @@ class Rig:
         scene = self.next()
         return scene.frame.seq, scene.tick.frame.seq
 
+    def rest(self) -> list[tuple[int, int]]:
+        """All that is shown until it is over."""
+        seqs = []
+
+        def over() -> bool:
+            if self.live.ready():
+                seqs.append(self.shown())
+            return self.live.over
+
+        until(over)
+        return seqs
+
     def captured(self, seq: int) -> None:
         def there() -> bool:
             frame = self.capture.slot.get()[1]
@@ -245,9 +257,7 @@ def test_mirrored_as_the_source_wants_it_until_told_otherwise(rig: Rig) -> None:
 def test_it_is_over_when_the_last_frame_was_shown(rig: Rig) -> None:
     rig.source.feed(0, 1)
     rig.source.end()
-    while not rig.live.over:
-        seqs = rig.shown()
-    assert seqs == (1, 1)
+    assert rig.rest()[-1] == (1, 1)
     assert rig.source.closed
     assert rig.capture.status().state == "ended"
 
@@ -267,12 +277,16 @@ def test_a_source_that_ends_without_a_picture_is_an_error() -> None:
 
 def test_a_source_that_fails_is_told_after_its_last_frame() -> None:
     rig = Rig()
+    rig.model.gate = threading.Semaphore(0)
     rig.source.feed(0)
     rig.source.end(SourceError("camera 0: lost"))
     with rig.live:
+        until(lambda: rig.capture.slot.closed and rig.model.seen == [0])
+        assert not rig.live.ready()  # the last frame is still on its way through the network
+        rig.model.gate.release()
         assert rig.shown() == (0, 0)
         with pytest.raises(SourceError, match="camera 0: lost"):
-            until(lambda: rig.live.over)
+            rig.rest()
         assert rig.capture.status().state == "lost"
 
 

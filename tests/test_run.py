@@ -183,8 +183,10 @@ def test_without_frames_it_runs_in_real_time(tmp_path: Path, clip: Path) -> None
     report = json.loads((tmp_path / "s.json").read_text())
     assert report["source_state"] == "ended"
     assert report["frame_age_ms"]["p50"] > 0
-    assert report["ticks"] - report["duplicates"] + report["dropped"] <= 10
-    assert rows_of(tmp_path / "c.csv")[-1][1] == "clip.avi #9"  # the last picture is shown on any machine
+    assert report["ticks"] - report["duplicates"] + report["dropped"] <= 2 * 10  # each may be seen before its pass and with it
+    names = [row[1] for row in rows_of(tmp_path / "c.csv")]
+    assert len(names) == len(set(names))  # none comes again
+    assert names[-1] == "clip.avi #9"  # the last picture is shown on any machine
     assert sum(durations_of(tmp_path / "x.gif")) / 1000 < report["seconds"] + 0.15
 
 

@@ -15,11 +15,11 @@ import pytest
 from matplotlib.backend_bases import CloseEvent, KeyEvent, MouseEvent, ResizeEvent, TimerBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from livecnn import window as window_module
 from livecnn.errors import SourceError, UsageError
 from livecnn.figure import Screen
+from livecnn.toolkits import backend, has_display, new_manager
 from livecnn.types import Scene
-from livecnn.window import NewestTimer, Window, backend, has_display
+from livecnn.window import NewestTimer, Window
 from tests import drawing
 
 
@@ -353,8 +353,17 @@ def test_which_toolkit(monkeypatch: pytest.MonkeyPatch, missing: tuple[str, ...]
         assert backend() == chosen
 
 
+def test_qt_without_its_system_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    monkeypatch.setattr("ctypes.util.find_library", lambda _: None)
+    monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_tkagg", None)
+    with pytest.raises(UsageError, match="Qt lacks the system library libxcb-cursor"):
+        backend()
+
+
 def test_a_display_that_does_not_answer(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":77")
     monkeypatch.setattr(Canvas, "new_manager", failing(RuntimeError("Invalid DISPLAY variable")))
     with pytest.raises(UsageError, match="no window on display :77: Invalid DISPLAY variable; --headless runs without one"):
-        window_module.new_manager(rig.screen.figure, "silent")
+        new_manager(rig.screen.figure, "silent")

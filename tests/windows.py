@@ -39,7 +39,7 @@ def until(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,9 @@ class Program:
         """The window's own pixels."""
         width, height = self.size()
         return self.display.shot()[:height, :width]
+
+    def wait_for_motion(self) -> None:
+        until(lambda: not self.steady(), "the picture moves")
 
     def steady(self) -> bool:
         """Does the picture stand still?"""

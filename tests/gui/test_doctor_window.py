@@ -7,14 +7,20 @@ import sys
 
 from tests.windows import Display
 
+CHECK = """
+import json
+from dataclasses import asdict
+from livecnn import doctor
+print(json.dumps([asdict(finding) for finding in doctor.window()]))
+"""
+
 
 def window(display_name: str) -> dict[str, str]:
     """What the doctor finds about the window."""
     environment = {**os.environ, "DISPLAY": display_name}
     environment.pop("WAYLAND_DISPLAY", None)
-    command = [sys.executable, "-m", "livecnn", "doctor", "--json"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)
-    (found,) = [entry for entry in json.loads(done.stdout) if entry["name"] == "window"]
+    done = subprocess.run([sys.executable, "-c", CHECK], env=environment, capture_output=True, text=True, check=True, timeout=100)
+    (found,) = json.loads(done.stdout)
     return dict(found)
 
 
