@@ -66,12 +66,20 @@ class Weights(_Section):
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class Check(_Section):
+    """What the network gave for a known picture of `sample`, [H, W] pixels: see `livecnn/checking.py`."""
+
+    sample: tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]]
+    scores: tuple[float, ...]
+
+
 class ModelCard(_Section):
     """model.yaml.
 
     architecture: a file name in livecnn/nets.  options: the arguments of its class.  input: `kind` of a pipeline in
     livecnn/inputs, and its fields.  classes: names in the order of the scores.  accuracy: by data set, 0..1.  training: how to
     get the same weights again.  precision: with which it may calculate on CUDA devices, if its scores stay within 0.01.
+    check: what `livecnn models check` compares with.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -85,6 +93,7 @@ class ModelCard(_Section):
     accuracy: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     training: dict[str, JsonValue] = {}
     precision: Precision = "float32"
+    check: Check | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +174,11 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
     return bundle
 
 
+def read_card(folder: Path) -> ModelCard:
+    """What a bundle's model.yaml says; nothing else is looked at. Raises ModelError."""
+    return _validated_card(yamlfile.load(folder / CARD, ModelError))
+
+
 def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path:
     """Write a network and its card as a bundle; returns the folder. An older bundle there is replaced at the very end.
 
@@ -228,7 +242,7 @@ def of_module(
 
 def _pipeline_of(name: str, module: nn.Module, chosen: Any) -> inputs.Pipeline:
     if chosen is None:
-        chosen = _usual_input(name, module)
+        chosen = usual_input(name, module)
     if callable(chosen):
         return Called.of(chosen)
     if not isinstance(chosen, Mapping):
@@ -241,7 +255,8 @@ def _declared(network: nn.Module, name: str) -> Any:
     return None if isinstance(value, nn.Module) else value  # a layer may well be called `input`
 
 
-def _usual_input(name: str, network: nn.Module) -> dict[str, Any]:
+def usual_input(name: str, network: nn.Module) -> dict[str, Any]:
+    """The fields of `input` that networks for photographs, or for MNIST, have; by channels. Raises ModelError."""
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     channels = first.in_channels if first else 0
     if channels not in _USUAL_INPUT:

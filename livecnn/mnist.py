@@ -5,20 +5,14 @@ Format and data: LeCun, Cortes, Burges, "The MNIST database of handwritten digit
 
 from __future__ import annotations
 
-import hashlib
-import http.client
-import os
-import tempfile
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
 
-from livecnn.errors import OutputError, SourceError
+from livecnn.errors import SourceError
+from livecnn.fetch import fetch as download
 from livecnn.idx import FILES, Split, find, read_idx
 from livecnn.types import Image
 
@@ -32,7 +26,7 @@ SHA256 = {
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
 CLASSES = tuple("0123456789")
-TIMEOUT = 30.0  # seconds without an answer before the next mirror is asked
+MOST_BYTES = 20_000_000  # of a file
 
 
 def load(folder: Path, split: Split, mirrors: Sequence[str] = MIRRORS) -> tuple[Image, Labels]:
@@ -53,44 +47,10 @@ def load(folder: Path, split: Split, mirrors: Sequence[str] = MIRRORS) -> tuple[
 
 def fetch(folder: Path, name: str, mirrors: Sequence[str] = MIRRORS) -> Path:
     """Download one of MNIST's files from the first mirror that has it; complete and checked, or not there at all."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-    except OSError as error:
-        raise OutputError(f"{folder}: MNIST cannot be downloaded into it: {error.strerror}") from error
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _first_good(name, mirrors, file)
-        os.chmod(part, 0o644)  # mkstemp makes it private
-        os.replace(part, folder / name)
-    finally:
-        Path(part).unlink(missing_ok=True)
-    return folder / name
-
-
-def _first_good(name: str, mirrors: Sequence[str], file: IO[bytes]) -> None:
     failures = []
     for mirror in mirrors:
-        file.seek(0)
-        file.truncate()
         try:
-            found = _download(mirror.rstrip("/") + "/" + name, file)
-        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: a malformed address
-            failures.append(f"{mirror}: {error}")
-            continue
-        if found == SHA256[name]:
-            return
-        failures.append(f"{mirror}: sha256 {found[:12]}…, expected {SHA256[name][:12]}…")
+            return download(f"{mirror.rstrip('/')}/{name}", folder / name, sha256=SHA256[name], most=MOST_BYTES)
+        except SourceError as error:  # noqa: PERF203  (one mirror after the other)
+            failures.append(str(error))
     raise SourceError(f"{name}: no mirror has it ({'; '.join(failures)}); put MNIST's idx files into the data folder")
-
-
-def _download(url: str, file: IO[bytes]) -> str:
-    """Copy to `file`; the sha256 of what came."""
-    digest = hashlib.sha256()
-    with urllib.request.urlopen(url, timeout=TIMEOUT) as answer:
-        size = int(answer.headers.get("Content-Length") or 0)
-        with tqdm.wrapattr(answer, "read", total=size, desc=url.rsplit("/", 1)[-1], leave=False, disable=None) as body:
-            while chunk := body.read(1 << 16):
-                digest.update(chunk)
-                file.write(chunk)
-    return digest.hexdigest()

@@ -19,6 +19,8 @@ FORMATS = (".safetensors", ".pt", ".pth")
 
 MOST_NAMED = 3  # tensors in a message
 
+_COUNTER = ".num_batches_tracked"  # of BatchNorm in training; older PyTorch did not save it, and puts in 0 if it is absent
+
 
 def sha256(path: Path) -> str:
     """Hex digest of a file's bytes, read piece by piece. Raises OSError."""
@@ -55,7 +57,7 @@ def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> 
         if name in tensors and not _fits(tensors[name], tensor)
     ]
     findings = {
-        "missing": [name for name in needed if name not in tensors],
+        "missing": [name for name in needed if name not in tensors and not name.endswith(_COUNTER)],
         "unexpected": [name for name in tensors if name not in needed],
         "wrong": wrong,
     }

@@ -133,6 +133,11 @@ def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     server.server_close()
 
 
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("livecnn.fetch.PAUSES", (0.0,))
+
+
 @pytest.fixture
 def published(mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[str, Bytes, Bytes]:
     """A small data set on the mirror, whose checksums are the known ones."""
@@ -164,36 +169,29 @@ def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, mirror: tuple[str, Path
     address, folder = mirror
     write_mnist(folder, np.zeros((1, 2, 2), np.uint8), np.zeros(1, np.uint8))
     data = tmp_path / "data"
-    with pytest.raises(SourceError, match=r"train-images-idx3-ubyte.gz: no mirror has it .*sha256 .* expected 440fcabf73cc"):
+    with pytest.raises(SourceError, match=r"train-images-idx3-ubyte.gz: no mirror has it .*sha256 is .* expected 440fcabf73cc"):
         mnist.load(data, "train", [address])
     assert list(data.iterdir()) == []
 
 
-def test_an_answer_that_breaks_off_leaves_nothing(
+def test_an_answer_that_breaks_off_is_kept_beside(
     tmp_path: Path, published: tuple[str, Bytes, Bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken_off(_handler: Quiet, source: IO[bytes], output: IO[bytes]) -> None:
         output.write(source.read(10))
 
-    monkeypatch.setattr(Quiet, "copyfile", broken_off)
     data = tmp_path / "data"
-    with pytest.raises(SourceError, match="no mirror has it"):
-        mnist.load(data, "train", [published[0]])
-    assert list(data.iterdir()) == []
-
-
-def test_ctrl_c_leaves_nothing(tmp_path: Path, published: tuple[str, Bytes, Bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("livecnn.mnist.hashlib.sha256", interrupted)
-    data = tmp_path / "data"
-    with pytest.raises(KeyboardInterrupt):
-        mnist.load(data, "train", [published[0]])
-    assert list(data.iterdir()) == []
+    with monkeypatch.context() as patch:
+        patch.setattr(Quiet, "copyfile", broken_off)
+        with pytest.raises(SourceError, match="no mirror has it"):
+            mnist.load(data, "train", [published[0]])
+    assert (data / "train-images-idx3-ubyte.gz.part").stat().st_size == 10
+    assert not (data / "train-images-idx3-ubyte.gz").exists()
+    np.testing.assert_array_equal(mnist.load(data, "train", [published[0]])[0], published[1])
+    assert sorted(path.name for path in data.iterdir()) == sorted(f"{name}.gz" for name in mnist.FILES["train"])
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="MNIST cannot be downloaded into it"):
+    with pytest.raises(OutputError, match=r"cannot be written: .* is not a folder"):
         mnist.load(tmp_path / "file" / "data", "train")

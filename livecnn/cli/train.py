@@ -29,7 +29,7 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
     _check_writable(out)
     import torch
 
-    from livecnn import bundles, mnist
+    from livecnn import bundles, checking, mnist
     from livecnn.inputs.ink import Ink
     from livecnn.training import loop
 
@@ -39,8 +39,9 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
     seen, found = loop.see(images, pipeline)
     network = loop.train(seen[found], labels[found], pipeline, recipe, seed)
     accuracy = loop.accuracy(network, *loop.see(tests, pipeline), answers, pipeline)
+    bundle = bundles.Bundle(out.resolve().name, network, mnist.CLASSES, pipeline)
     card = {
-        "name": out.resolve().name,
+        "name": bundle.name,
         "architecture": "lenet",
         "input": {"kind": "ink", **pipeline.model_dump()},
         "classes": list(mnist.CLASSES),
@@ -48,6 +49,7 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
         "source": "trained by `livecnn train lenet`",
         "accuracy": {"mnist_test": round(accuracy, 4)},
         "training": {"epochs": epochs, "seed": seed, "torch": str(torch.__version__), "threads": torch.get_num_threads()},
+        "check": checking.record(bundle),
     }
     folder = bundles.save(out, network, card)
     click.echo(f"{folder}: {accuracy:.2%} of MNIST's {len(answers):,} test pictures are right")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from livecnn import bundles, cli, mnist
+from livecnn import bundles, checking, cli, mnist
 from livecnn.training import loop
 from tests.tiny_mnist import typeset, write_mnist
 
@@ -35,6 +35,8 @@ def test_a_bundle_comes_out(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     images, labels = typeset(20, seed=1)
     accuracy = loop.accuracy(bundle.module, *loop.see(images, bundle.pipeline), labels, bundle.pipeline)  # type: ignore[arg-type]
     assert bundle.card.accuracy == {"mnist_test": accuracy}
+    assert bundle.card.check is not None
+    assert checking.difference(bundle) == ""
     printed = capsys.readouterr()
     assert "of MNIST's 20 test pictures are right" in printed.out
     assert printed.err == ""  # progress is for terminals
