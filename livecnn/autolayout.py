@@ -34,10 +34,10 @@ FLAT = 31 / 47  # height of a strip of neurons, where maps have 1
 STILL = ("camera", "patch", "scores")
 
 
-def layout_of(bundle: Bundle, layers: Sequence[str] | None = None) -> Layout:
+def layout_of(bundle: Bundle, layers: Sequence[str] | None = None, overrides: Sequence[str] = ()) -> Layout:
     """Camera, patch, prediction and a panel for each of the layers; None: those that `chosen` picks.
 
-    Raises ModelError for a layer that is unknown, or gives neither maps nor a vector of values.
+    overrides: as of `load_layout`. Raises ModelError for a layer that is unknown, or gives neither maps nor a vector of values.
     """
     if layers is None:
         layers = chosen(bundle.module, bundle.shapes())
@@ -48,7 +48,10 @@ def layout_of(bundle: Bundle, layers: Sequence[str] | None = None) -> Layout:
         panels[_panel_name(layer, panels)] = _panel(layer, shapes) | _title(layer, bundle.module)
     counts = {name: min(MOST_MAPS, shapes[panel["layer"]][1]) for name, panel in panels.items() if "layer" in panel}
     rectangles = _arranged(panels, counts, short=_short(bundle.classes))
-    return build(Document(_grid(rectangles) | {"panels": panels}, Path(bundle.name), {}))
+    document = Document(_grid(rectangles) | {"panels": panels}, Path(bundle.name), {})
+    for assignment in overrides:
+        document = document.with_override(assignment)
+    return build(document)
 
 
 def chosen(module: nn.Module, shapes: Shapes) -> list[str]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from livecnn import bundles
+from livecnn import bundles, paths
+from livecnn.autolayout import layout_of
 from livecnn.bundles import Bundle
 from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Context
@@ -44,16 +45,27 @@ class Plan:
     @classmethod
     def of(
         cls,
-        config: str,
+        config: str | None,
         overrides: Sequence[str] = (),
         *,
+        default: str = "lenet",
         model: str | None = None,
         source: str | None = None,
         source_options: SourceOptions | None = None,
         allow_code: bool = False,
     ) -> Plan:
-        """model, source: instead of the layout's. Raises LivecnnError; what a layout asks for in vain, with its file and line."""
-        layout = load_layout(config, overrides)
+        """model, source: instead of the layout's.
+
+        config: None is the default layout or, for a model, the first shipped one that was made for it, else one made up for it.
+        Raises LivecnnError; what a layout asks for in vain, with its file and line.
+        """
+        if config is None and model is not None:
+            config = next((name for name in paths.layouts() if load_layout(name).networks == {"": model}), None)
+            if config is None:
+                bundle = bundles.load(model, allow_code=allow_code)
+                layout = layout_of(bundle, overrides=overrides)
+                return cls.showing(bundle, layout, [layout], source=source, source_options=source_options)
+        layout = load_layout(config or default, overrides)
         views = load_views(layout, overrides)
         if model and layout.models:
             raise UsageError(f"--model: {layout.path} names several; allowed: --set models.{next(iter(layout.models))}={model}")

@@ -44,7 +44,7 @@ class ReplayOptions:
     """
 
     folder: str | Path
-    config: str = "replay"
+    config: str | None = None
     out: str | Path | None = None
     scores: str | Path | None = None
     summary: str | Path | None = None
@@ -89,17 +89,17 @@ class Replay:
         return ", ".join([*told, f"{self.seconds:.1f} s", *(f"{path} {_size(path)}" for path in self.paths)])
 
 
-def replay(folder: str | Path, config: str | Path = "replay", **options: Any) -> Replay:
+def replay(folder: str | Path, config: str | Path | None = None, **options: Any) -> Replay:
     """A folder of pictures (sub-folders are labels), a video or `idx:DIR?split=test` as a film, a table of scores, or both.
 
         livecnn.replay("digits", out="sevens.gif", only_class="7", min_score=0.99, limit=40)
 
-    config: a layout. The options are the fields of ReplayOptions and of Choice. Raises LivecnnError for a mistake,
-    KeyboardInterrupt for Ctrl-C; a film is then complete up to that picture. A program that uses `jobs` needs the usual
-    `if __name__ == "__main__":`.
+    config: a layout; `replay` by default, and for another `model` one that fits it. The options are the fields of ReplayOptions
+    and of Choice. Raises LivecnnError for a mistake, KeyboardInterrupt for Ctrl-C; a film is then complete up to that picture. A
+    program that uses `jobs` needs the usual `if __name__ == "__main__":`.
     """
     chosen = {name: options.pop(name) for name in Choice.__dataclass_fields__ if name in options}
-    return run_replay(ReplayOptions(folder, str(config), choice=Choice(**chosen), **options))
+    return run_replay(ReplayOptions(folder, None if config is None else str(config), choice=Choice(**chosen), **options))
 
 
 def run_replay(options: ReplayOptions) -> Replay:
@@ -109,7 +109,8 @@ def run_replay(options: ReplayOptions) -> Replay:
     spec = spec_of(options.folder)
     size = () if options.size is None else (f"figure.size={list(options.size)}",)
     plan = Plan.of(
-        options.config, (*options.overrides, *size), model=options.model, source=spec, allow_code=options.allow_code
+        options.config, (*options.overrides, *size), default="replay", model=options.model, source=spec,
+        allow_code=options.allow_code,
     )  # fmt: skip
     classes, choice = plan.bundle.classes, options.choice
     choice.check(classes)

@@ -46,7 +46,7 @@ class RunOptions:
     frames: end after so many ticks. once: end with the source instead of starting it over.
     """
 
-    config: str = "lenet"
+    config: str | None = None
     source: str | None = None
     model: str | None = None
     device: str = "auto"

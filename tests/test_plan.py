@@ -191,3 +191,18 @@ def test_one_model_cannot_stand_for_two(own: Path) -> None:
     own.write_text(CAMERA)
     with pytest.raises(ConfigError, match=r"models: found \{'theirs': 'lenet-mnist'\}; start livecnn again for another network"):
         plan.reread()
+
+
+def test_without_a_layout_there_is_one_for_every_model(own: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Plan.of(None).layout.path.stem == "lenet"
+    assert Plan.of(None, default="replay").layout.path.stem == "replay"
+    assert Plan.of(None, model="lenet-mnist").layout.path.stem == "lenet"  # the first that shows it
+    monkeypatch.syspath_prepend(str(other))
+    plan = Plan.of(None, ["figure.theme=light"], default="replay", model="tinynet:make", source="demo", allow_code=True)
+    assert plan.layout.figure.theme == "light"
+    assert {panel.kind for panel in plan.layout.panels.values()} == {"camera", "patch", "scores", "feature_maps"}
+    assert plan.context.classes == ("cat", "dog", "owl")
+    with pytest.raises(ModelError, match=r"^nix: neither"):
+        Plan.of(None, model="nix")
+    with pytest.raises(ConfigError, match="nose"):
+        Plan.of(None, ["nose=1"], model="tinynet:make", allow_code=True)

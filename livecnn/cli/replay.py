@@ -14,7 +14,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.argument("folder")
-@click.argument("config", default="replay")
+@click.argument("config", required=False)
 @click.option("--out", help="A .gif or .mp4 file, or a folder for PNG files: FOLDER/.")
 @click.option("--scores", type=FILE, help="Write a CSV row per picture shown; without --out no picture is drawn.")
 @click.option("--summary", type=FILE, help="Write patterns over all pictures shown: FILE.png, FILE.csv or FILE.json.")
@@ -39,10 +39,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--force", is_flag=True, help="Replace files that are there already.")
 @click.option("--allow-code", is_flag=True, help="Let --model package.module:factory run code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
-def command(folder: str, config: str, **options: object) -> None:
+def command(folder: str, config: str | None, **options: object) -> None:
     """Show the pictures of a folder one by one, as a film.
 
     FOLDER holds images (sub-folders by class are labels) or MNIST-style idx files, or is a video, or idx:DIR?split=train.
-    CONFIG is a layout: a file, or the name of one that ships (livecnn config list).
+    CONFIG is a layout: a file, or the name of one that ships (livecnn config list); replay by default, and for another --model
+    one that fits it.
     """
     click.echo(str(importlib.import_module("livecnn.replaying").replay(folder, config, **options)))

@@ -29,7 +29,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("config", default="lenet")
+@click.argument("config", required=False)
 @click.option("--source", help="auto, camera, camera:1, video:FILE, folder:DIR, demo, an http or rtsp address.")
 @click.option("--model", help="A bundle's name or folder; with --allow-code also package.module:factory.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
@@ -54,7 +54,8 @@ def command(
 ) -> None:
     """Show a network at work on a camera, video, folder or the demo.
 
-    CONFIG is a layout: a file, or the name of one that ships (livecnn config list).
+    CONFIG is a layout: a file, or the name of one that ships (livecnn config list); lenet by default, and for another --model
+    one that fits it.
     """
     # Imported here so that --help and a mistyped option answer at once.
     _import_program()
