@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -184,15 +183,17 @@ def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path
 
     card: the fields of ModelCard but `weights`. Raises ModelError (the card is wrong) or OutputError (cannot be written).
     """
-    from safetensors.torch import save as to_bytes
-
     folder = Path(folder)
-    content = to_bytes({name: tensor.detach().cpu().clone().contiguous() for name, tensor in module.state_dict().items()})
-    fields = {**card, "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(content).hexdigest()}}
+    fields = {**card, "weights": {"file": WEIGHTS, "sha256": "0" * 64}}
     _validated_card(Document(fields, folder / CARD, {}, error=ModelError))
+
+    def write_card(path: Path) -> None:
+        fields["weights"]["sha256"] = weights.sha256(path.with_name(_temporary(WEIGHTS)))
+        path.write_bytes(yamlfile.dump(fields).encode())
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _replace({folder / WEIGHTS: content, folder / CARD: yamlfile.dump(fields).encode()})
+        _replace({folder / WEIGHTS: lambda path: weights.write(module, path), folder / CARD: write_card})
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
     return folder
@@ -313,12 +314,16 @@ def _check_scores(bundle: Bundle) -> None:
         raise ModelError(f"{bundle.name}: the network gives scores of shape {found}; (1, {count}) is needed for {count} classes")
 
 
-def _replace(contents: Mapping[Path, bytes]) -> None:
+def _replace(writers: Mapping[Path, Callable[[Path], None]]) -> None:
     """Write files in full before any takes its place, the last one last: no reader meets half a file."""
     with ExitStack() as cleanup:
-        for path, content in contents.items():
-            temporary = path.with_name(f".{path.name}.{os.getpid()}")
+        for path, write in writers.items():
+            temporary = path.with_name(_temporary(path.name))
             cleanup.callback(temporary.unlink, missing_ok=True)
-            temporary.write_bytes(content)
-        for path in contents:
-            os.replace(path.with_name(f".{path.name}.{os.getpid()}"), path)
+            write(temporary)
+        for path in writers:
+            os.replace(path.with_name(_temporary(path.name)), path)
+
+
+def _temporary(name: str) -> str:
+    return f".{name}.{os.getpid()}"

@@ -48,6 +48,26 @@ def read(path: Path) -> dict[str, torch.Tensor]:
     return dict(tensors)
 
 
+def write(module: nn.Module, path: Path) -> None:
+    """A network's state as a safetensors file; copied is only what shares its memory or has gaps. Raises OSError."""
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    tensors: dict[str, torch.Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        apart = tensor.detach().cpu().contiguous()
+        memory = apart.untyped_storage()
+        alone = memory.nbytes() == apart.nbytes and memory.data_ptr() not in (t.data_ptr() for t in tensors.values())
+        tensors[name] = apart if alone else apart.clone()
+    path.touch()
+    mode = path.stat().st_mode
+    try:
+        save_file(tensors, path)
+    except SafetensorError as error:
+        raise OSError(_first_line(error)) from error
+    path.chmod(mode)  # safetensors lets nobody but the owner read it
+
+
 def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     """Copy tensors into a network. Raises ModelError naming what is missing, too many, or of another shape or type."""
     needed: dict[str, torch.Tensor] = module.state_dict()

@@ -98,3 +98,13 @@ def test_replay(shared: Path) -> None:
     ]  # fmt: skip
     assert told["vs_naive"] == pytest.approx(told["film_fps"] / told["naive_fps"], rel=0.05)
     assert told["growth_mb"] == pytest.approx(told["memory_all_mb"] - told["memory_few_mb"], abs=0.02)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("resource") is None, reason="this system does not tell the most memory")
+def test_caffe_import(tmp_path: Path) -> None:
+    text = 'input: "x" input_dim: [1, 3, 8, 8] layer { name: "fc" type: "InnerProduct" bottom: "x" top: "y" '
+    (tmp_path / "small.prototxt").write_text(text + "inner_product_param { num_output: 200000 } }")
+    told = figures("caffe_import.py", "--prototxt", tmp_path / "small.prototxt")
+    assert list(told) == ["file_mb", "seconds", "peak_mb", "ratio"]
+    assert told["file_mb"] == pytest.approx(200000 * 193 * 4 / 1e6, rel=0.01)
+    assert told["ratio"] == pytest.approx(told["peak_mb"] / told["file_mb"], rel=0.01)

@@ -118,7 +118,14 @@ def test_sizes_that_come_and_go_are_not_recorded() -> None:
 
 @pytest.mark.parametrize("side", [8, 20, 37, 64, 224, 300])
 @pytest.mark.parametrize(
-    "fields", [{}, {"channels": 1}, {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}, {"scale": 255, "mean": (110,)}]
+    "fields",
+    [
+        {},
+        {"channels": 1},
+        {"order": "BGR", "mean": (0.1, 0.2, 0.3)},
+        {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
+        {"scale": 255, "mean": (110,)},
+    ],
 )
 def test_on_the_device_a_picture_is_prepared_as_on_the_host(side: int, fields: dict[str, Any]) -> None:
     pipeline = Plain(size=(56, 56), **fields)

@@ -200,7 +200,7 @@ def test_without_a_layout_there_is_one_for_every_model(own: Path, other: Path, m
     monkeypatch.syspath_prepend(str(other))
     plan = Plan.of(None, ["figure.theme=light"], default="replay", model="tinynet:make", source="demo", allow_code=True)
     assert plan.layout.figure.theme == "light"
-    assert {panel.kind for panel in plan.layout.panels.values()} == {"camera", "patch", "scores", "feature_maps"}
+    assert {panel.kind for panel in plan.layout.panels.values()} == {"camera", "patch", "scores", "feature_maps", "neurons"}
     assert plan.context.classes == ("cat", "dog", "owl")
     with pytest.raises(ModelError, match=r"^nix: neither"):
         Plan.of(None, model="nix")

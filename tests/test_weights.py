@@ -45,6 +45,28 @@ def test_formats(tmp_path: Path, suffix: str) -> None:
     assert all(torch.equal(found[name], state[name]) for name in state)
 
 
+def test_a_state_is_written_as_it_is_read(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Linear(6, 2, bias=False), nn.Linear(6, 2, bias=False))
+    module[3].weight = module[2].weight  # tied
+    module[2].register_buffer("view", torch.arange(12.0).reshape(3, 4).T)
+    module[2].register_buffer("part", torch.arange(12.0)[3:5])
+    module[2].register_buffer("none", torch.zeros(0, 3))
+    module[2].register_buffer("again", torch.zeros(0, 3))
+    weights.write(module, tmp_path / "w.safetensors")
+    (tmp_path / "other").touch()
+    assert (tmp_path / "w.safetensors").stat().st_mode == (tmp_path / "other").stat().st_mode
+    found = weights.read(tmp_path / "w.safetensors")
+    state = module.state_dict()
+    assert found.keys() == state.keys()
+    assert all(torch.equal(found[name], state[name]) for name in state)
+
+
+@pytest.mark.parametrize("where", ["", "none/w.safetensors"])
+def test_where_nothing_can_be_written(tmp_path: Path, where: str) -> None:
+    with pytest.raises(OSError, match=r"."):
+        weights.write(nn.Linear(2, 2), tmp_path / where)
+
+
 @pytest.mark.parametrize("as_zip", [True, False])
 def test_a_pickle_that_would_run_code_is_refused_with_nothing_run(tmp_path: Path, as_zip: bool) -> None:
     mark, path = tmp_path / "mark", tmp_path / "w.pt"

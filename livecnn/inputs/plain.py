@@ -25,12 +25,13 @@ Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Plain(Pipeline):
     """Resized to `size`, whatever the shot's proportions -> float32 (1, channels, H, W), (value - mean) / std by channel.
 
-    size: [H, W]. channels: 3 is RGB, 1 luminance. mean, std: one number a channel, or one for all.
+    size: [H, W]. channels: 3 is colour, in this order, 1 luminance. mean, std: one number a channel, or one for all.
     scale: of the values that mean and std are meant for: 1 means 0..1, 255 means 0..255.
     """
 
     size: tuple[Side, Side]
     channels: Literal[1, 3] = 3
+    order: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[Mean, ...] = (0.0,)
     std: tuple[Deviation, ...] = (1.0,)
     scale: Literal[1, 255] = 1
@@ -54,6 +55,8 @@ class Plain(Pipeline):
 
         seen = self._seen(shot)
         values = torch.from_numpy(seen).reshape(*self.size, self.channels) * (self.scale / 255)
+        if self.order == "BGR":
+            values = values.flip(-1)
         normal = (values - torch.tensor(self.mean)) / torch.tensor(self.std)
         return Prepared(normal.permute(2, 0, 1)[None].contiguous(), seen)
 
@@ -69,7 +72,7 @@ class _PlainOnGpu(Plain):
     def _rest(self) -> Resize:
         from livecnn.resize import Resize
 
-        return Resize(self.size, self.channels, self.mean, self.std, self.scale)
+        return Resize(self.size, self.channels, self.mean, self.std, self.scale, reverse=self.order == "BGR")
 
     def __call__(self, shot: Image) -> Prepared:
         import torch

@@ -26,6 +26,13 @@ def test_mean_and_std_on_the_scale_0_to_255() -> None:
     torch.testing.assert_close(prepared.tensor.flatten(), torch.tensor([133 / 256, -117 / 256, -53 / 256]))
 
 
+def test_the_order_of_the_colours_is_that_of_mean_and_std() -> None:
+    shot = np.array([[[255, 0, 51]]], np.uint8)
+    prepared = Plain(size=(1, 1), order="BGR", mean=(1, 2, 3), std=(1, 1, 2), scale=255)(shot)
+    assert prepared.tensor.flatten().tolist() == [50, -2, 126]
+    assert (prepared.seen == shot).all()  # the eye wants RGB
+
+
 def test_one_channel_is_the_luminance_that_pillow_gives() -> None:
     shot = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
     prepared = Plain(size=(6, 8), channels=1)(shot)
@@ -72,6 +79,7 @@ def test_one_colour_stays_itself_at_any_size(height: int, width: int, value: int
         ({"size": [4, 4], "mean": ["nan"]}, "finite number"),
         ({"size": [4, 4], "channels": 2}, "Input should be 1 or 3"),
         ({"size": [4, 4], "scale": 100}, "Input should be 1 or 255"),
+        ({"size": [4, 4], "order": "GRB"}, "Input should be 'RGB' or 'BGR'"),
         ({"size": [4, 4], "colour": "bgr"}, "Extra inputs are not permitted"),
     ],
 )
