@@ -35,7 +35,14 @@ INPUT_HINT = (
 
 # By channels: what networks trained on ImageNet expect (https://docs.pytorch.org/vision/stable/models.html), and MNIST's size.
 _USUAL_INPUT: dict[int, dict[str, Any]] = {
-    3: {"kind": "plain", "size": [224, 224], "channels": 3, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
+    3: {
+        "kind": "plain",
+        "size": [224, 224],
+        "channels": 3,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "resize": "bilinear",
+    },
     1: {"kind": "plain", "size": [28, 28], "channels": 1, "mean": [0.0], "std": [1.0]},
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from livecnn.errors import UsageError, nearest
+from livecnn.types import Precision
 
 MEGABYTE = 1_000_000
 
@@ -39,7 +40,7 @@ class Entry:
     """What is fetched, and what a card says of it besides what the files tell.
 
     files: a `.txt` among them holds the class names, one a line.  written: files that livecnn writes itself, by name.
-    architecture, options: for files that hold nothing but weights.  accuracy: as published.
+    architecture, options: for files that hold nothing but weights.  accuracy: as published.  precision: see ModelCard.
     """
 
     what: str
@@ -51,6 +52,7 @@ class Entry:
     input: Mapping[str, Any] = field(default_factory=dict)
     classes: tuple[str, ...] | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    precision: Precision = "float32"
     written: Mapping[str, Callable[[], str]] = field(default_factory=dict)
 
     @property
@@ -109,6 +111,7 @@ def _imagenet(what: str, file: File, architecture: str, accuracy: float, **optio
         architecture=architecture,
         options=options,
         accuracy={"imagenet_val": accuracy},
+        precision="tf32",
     )
 
 
@@ -151,6 +154,7 @@ ENTRIES: Mapping[str, Entry] = {
             "scale": 255,
         },
         classes=tuple(map(str, range(101))),
+        precision="tf32",
         written={"dex_age.prototxt": lambda: vgg16_prototxt(101)},
     ),
     "alexnet": _imagenet("AlexNet", File(f"{_PYTORCH}/alexnet-owt-7be5be79.pth", 244.0, "7be5be79"), "alexnet", 0.56522),

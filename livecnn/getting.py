@@ -59,7 +59,7 @@ def _downloaded(file: File, folder: Path, name: str) -> Path:
 def _install(entry: Entry, files: Sequence[Path], name: str, force: bool) -> Path:
     labels = next((path for path in files if path.suffix.lower() == ".txt"), None)
     classes = entry.classes if labels is None else importing.read_labels(labels)
-    about = importing.About(entry.input, classes, entry.licence, entry.source, entry.accuracy)
+    about = importing.About(entry.input, classes, entry.licence, entry.source, entry.accuracy, entry.precision)
     with tempfile.TemporaryDirectory() as scratch:
         own = [Path(scratch, written) for written in entry.written]
         for path in own:

@@ -16,6 +16,7 @@ from livecnn.bundles import Bundle
 from livecnn.errors import ModelError, UsageError
 from livecnn.importers import Imported
 from livecnn.outputs import cannot_write
+from livecnn.types import Precision
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 LABELS_BYTES = 1 << 20
@@ -29,7 +30,7 @@ class About:
     """What is said about a network besides what its files tell.
 
     input: fields, as in model.yaml, that are put over those which the files tell, or which are usual for such a network.
-    classes: names in the order of the scores; None: those that the files tell, or else numbers.
+    classes: names in the order of the scores; None: those that the files tell, or else numbers. precision: see ModelCard.
     """
 
     input: Mapping[str, Any] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class About:
     licence: str = "unknown"
     source: str = ""
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    precision: Precision = "float32"
 
 
 def import_model(
@@ -137,6 +139,7 @@ def _write(folder: Path, imported: Imported, name: str, about: About, files: str
         "licence": about.licence,
         "source": about.source or files,
         "accuracy": dict(about.accuracy),
+        "precision": about.precision,
         "check": checking.record(bundle),
     }
     bundles.save(folder, bundle.module, card)

@@ -12,7 +12,7 @@ class Resize:
     """uint8 (h, w, 3) RGB on any device -> float32 (1, C, H, W), as the pipeline `plain` does it on the host.
 
     size: (H, W).  channels: 3, or 1 for luminance.  mean, std: a number a channel, or one for all.  scale: of the values that
-    they are meant for: 1 or 255.  reverse: BGR.
+    they are meant for: 1 or 255.  area: averages where it shrinks, else a triangle.  reverse: BGR.
     """
 
     def __init__(
@@ -23,9 +23,10 @@ class Resize:
         std: Sequence[float],
         scale: int,
         *,
+        area: bool = True,
         reverse: bool = False,
     ) -> None:
-        self.size, self.channels, self._reverse, self._gain = size, channels, reverse, scale / 255
+        self.size, self.channels, self._area, self._reverse, self._gain = size, channels, area, reverse, scale / 255
         self._mean, self._std = tuple(mean), tuple(std)
         self._constants = functools.lru_cache(maxsize=4)(self._constants_for)
 
@@ -41,9 +42,8 @@ class Resize:
 
     def _constants_for(self, shape: tuple[int, int], device: torch.device) -> tuple[torch.Tensor, ...]:
         shrinks = shape[0] > self.size[0] or shape[1] > self.size[1]
-        rows, columns = (
-            (_shares if shrinks else _neighbours)(length, wanted) for length, wanted in zip(shape, self.size, strict=True)
-        )
+        weigh = _shares if shrinks and self._area else _triangles
+        rows, columns = (weigh(length, wanted) for length, wanted in zip(shape, self.size, strict=True))
         mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (self._mean, self._std))
         luminance = torch.tensor((0.299, 0.587, 0.114)).view(3, 1, 1)  # ITU-R BT.601
         return tuple(tensor.to(device) for tensor in (rows, columns, mean, std, luminance))
@@ -57,7 +57,10 @@ def _shares(length: int, wanted: int) -> torch.Tensor:
     return (covered / covered.sum(1, keepdim=True)).float()
 
 
-def _neighbours(length: int, wanted: int) -> torch.Tensor:
-    """(wanted, length): linear interpolation between the centres of the two nearest old pixels; at the rim, the last one."""
-    at = ((torch.arange(wanted, dtype=torch.float64) + 0.5) * (length / wanted) - 0.5).clamp(0, length - 1)
-    return (1 - (at[:, None] - torch.arange(length, dtype=torch.float64)).abs()).clamp_min(0).float()
+def _triangles(length: int, wanted: int) -> torch.Tensor:
+    """(wanted, length): each row falls linearly from the new pixel's centre to 0 one step, and no less than a pixel, away."""
+    step = length / wanted
+    centres = (torch.arange(wanted, dtype=torch.float64) + 0.5) * step
+    off = (centres[:, None] - torch.arange(length, dtype=torch.float64) - 0.5).abs()
+    weights = (1 - off / max(1.0, step)).clamp_min(0)
+    return (weights / weights.sum(1, keepdim=True)).float()

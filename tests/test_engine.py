@@ -125,6 +125,7 @@ def test_sizes_that_come_and_go_are_not_recorded() -> None:
         {"order": "BGR", "mean": (0.1, 0.2, 0.3)},
         {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)},
         {"scale": 255, "mean": (110,)},
+        {"resize": "bilinear"},
     ],
 )
 def test_on_the_device_a_picture_is_prepared_as_on_the_host(side: int, fields: dict[str, Any]) -> None:
@@ -138,7 +139,7 @@ def test_on_the_device_a_picture_is_prepared_as_on_the_host(side: int, fields: d
     level = pipeline.scale / 255 / min(pipeline.std)
     difference = (staged.rest(staged.tensor) - host.tensor).abs()
     assert difference.max() <= 1.01 * level
-    assert difference.mean() <= 0.2 * level
+    assert difference.mean() <= 0.25 * level  # Pillow rounds twice
     assert pipeline.on(CPU) is pipeline
 
 

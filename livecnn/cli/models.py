@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
 from livecnn.errors import ModelError, UsageError
+from livecnn.types import Precision
 
 if TYPE_CHECKING:
     from livecnn.bundles import Bundle, ModelCard
@@ -90,6 +91,13 @@ def get(name: str, given: tuple[Path, ...], force: bool) -> None:
 @click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the architecture: --option depth=16.")
 @click.option("--licence", default="unknown", show_default=True, help="Under which the network may be used.")
 @click.option("--source", help="Where it comes from.  [the files' names]")
+@click.option(
+    "--precision",
+    type=click.Choice(get_args(Precision)),
+    default="float32",
+    show_default=True,
+    help="On CUDA; the other two are faster, if the scores stay within 0.01.",
+)
 @ALLOW_CODE
 @FORCE
 def import_(
@@ -100,6 +108,7 @@ def import_(
     options: tuple[str, ...],
     licence: str,
     source: str | None,
+    precision: Precision,
     **chosen: Any,
 ) -> None:
     """Make a network that another program saved one of your own models.
@@ -108,7 +117,7 @@ def import_(
     """
     from livecnn.importing import About, import_model
 
-    about = About(_pairs("--input", fields), _names(classes), licence, source or "")
+    about = About(_pairs("--input", fields), _names(classes), licence, source or "", precision=precision)
     _done(name, import_model(files, name, about, options=_pairs("--option", options), **chosen))
 
 

@@ -20,7 +20,15 @@ from livecnn.errors import ModelError
 from livecnn.importers import Imported, Importer
 from livecnn.nets.tiny_xception import TinyXception
 
-INPUT = {"kind": "plain", "size": [112, 112], "channels": 3, "mean": [122.782, 117.001, 104.298], "std": [256.0], "scale": 255}
+INPUT = {
+    "kind": "plain",
+    "size": [112, 112],
+    "channels": 3,
+    "mean": [122.782, 117.001, 104.298],
+    "std": [256.0],
+    "scale": 255,
+    "resize": "bilinear",
+}
 CLASSES = ("male", "female")  # as AgeGenderNet.predictAgeAndGender reads its two probabilities
 
 MOST_BYTES = 1 << 18  # of a manifest

@@ -27,6 +27,8 @@ class Plain(Pipeline):
 
     size: [H, W]. channels: 3 is colour, in this order, 1 luminance. mean, std: one number a channel, or one for all.
     scale: of the values that mean and std are meant for: 1 means 0..1, 255 means 0..255.
+    resize: "area" averages where it shrinks; "bilinear" weighs neighbours by a triangle that grows with the step, as Pillow and
+    torchvision do: for networks that were trained so. Where it grows both interpolate linearly.
     """
 
     size: tuple[Side, Side]
@@ -35,6 +37,7 @@ class Plain(Pipeline):
     mean: tuple[Mean, ...] = (0.0,)
     std: tuple[Deviation, ...] = (1.0,)
     scale: Literal[1, 255] = 1
+    resize: Literal["area", "bilinear"] = "area"
 
     @model_validator(mode="after")
     def _number_a_channel(self) -> Plain:
@@ -61,7 +64,7 @@ class Plain(Pipeline):
         return Prepared(normal.permute(2, 0, 1)[None].contiguous(), seen)
 
     def _seen(self, shot: Image) -> Image:
-        seen = _resized(shot, self.size)
+        seen = _resized(shot, self.size) if self.resize == "area" else _bilinear(shot, self.size)
         return seen if self.channels == 3 else np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
@@ -72,7 +75,8 @@ class _PlainOnGpu(Plain):
     def _rest(self) -> Resize:
         from livecnn.resize import Resize
 
-        return Resize(self.size, self.channels, self.mean, self.std, self.scale, reverse=self.order == "BGR")
+        area, reverse = self.resize == "area", self.order == "BGR"
+        return Resize(self.size, self.channels, self.mean, self.std, self.scale, area=area, reverse=reverse)
 
     def __call__(self, shot: Image) -> Prepared:
         import torch
@@ -86,3 +90,9 @@ def _resized(shot: Image, size: tuple[int, int]) -> Image:
     shrinks = shot.shape[0] > height or shot.shape[1] > width
     mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(np.ascontiguousarray(shot), (width, height), interpolation=mode), np.uint8)
+
+
+def _bilinear(shot: Image, size: tuple[int, int]) -> Image:
+    from PIL import Image as Pillow
+
+    return np.asarray(Pillow.fromarray(shot).resize((size[1], size[0]), Pillow.Resampling.BILINEAR), np.uint8).copy()
