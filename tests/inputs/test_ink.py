@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
@@ -102,7 +102,8 @@ def test_dark_on_light_and_light_on_dark_are_the_same(digit: str, ink: int, pape
 @settings(max_examples=25, deadline=None)
 def test_brightness_and_contrast_do_not_matter(digit: str, gain: float, offset: float) -> None:
     shot = written(digit)
-    other = np.clip(shot * gain + offset, 0, 255).astype(np.uint8)
+    assume(shot.max() * gain + offset < 256)  # a paper that glares swallows the rims of the strokes
+    other = (shot * gain + offset).astype(np.uint8)
     assert likeness(Ink()(other).seen, Ink()(shot).seen) > 0.98
 
 
