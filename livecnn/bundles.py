@@ -16,7 +16,7 @@ import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 from torch import nn
 
-from livecnn import inputs, paths, registry, usercode, weights, yamlfile
+from livecnn import catalogue, inputs, paths, registry, usercode, weights, yamlfile
 from livecnn.errors import ModelError, OutputError, UsageError, nearest
 from livecnn.inputs._called import Called
 from livecnn.probe import function_shapes, scores_of, survey
@@ -175,6 +175,8 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
         bundle = of_module(usercode.build(name).requires_grad_(False), name)
     else:
         allowed = [*known, "FOLDER", "package.module:factory"]
+        if name in catalogue.ENTRIES:
+            raise ModelError(f"{name}: not at hand; fetch it with: livecnn models get {name}")
         raise ModelError(f"{name}: neither a model that is at hand nor a bundle's folder; {nearest(name, allowed)}")
     _check_scores(bundle)
     return bundle

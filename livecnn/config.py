@@ -45,6 +45,7 @@ Share = Annotated[
     PlainValidator(_share),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": SMALLEST_BOX, "maximum": 1}]}),
 ]
+Margin = Annotated[float, Field(ge=0, le=2)]
 Width = Annotated[int, Field(ge=320, le=7680)]
 Height = Annotated[int, Field(ge=240, le=4320)]
 Ratio = Annotated[float, Field(gt=0, le=1000)]
@@ -64,7 +65,14 @@ class Box(_Section):
         description="Side of the box as a share of the frame's short side. "
         "auto: 0.55 for cameras and videos, 1.0 (the largest centred square) for folders.",
     )
-    finder: Literal["centre"] = Field("centre", description="What places the box. centre: in the middle of the frame.")
+    finder: Literal["centre", "face"] = Field(
+        "centre",
+        description="What places the box. centre: in the middle of the frame. face: around the largest face; "
+        "where there is none, in the middle.",
+    )
+    margin: Margin = Field(
+        0.1, description="What the box leaves free on each side of a face, as a share of the face's side; for finder face."
+    )
 
 
 class Figure(_Section):

@@ -149,8 +149,7 @@ class Controls:
         self._resize_box(-BOX_STEP)
 
     def _resize_box(self, step: float) -> None:
-        share = self._live.observer.cropper.resize(step)
-        self._screen.say(f"box: {100 * share:.0f} % of the picture's short side", 1.5)
+        self._screen.say(self._live.observer.cropper.resize(step), 1.5)
         self._live.refresh()
 
     def next_camera(self) -> None:
@@ -216,7 +215,8 @@ class Controls:
         self._screen.banner("")
         self._screen.views = tuple(view.name for view in plan.views)
         if plan.layout.box != before.box:
-            self._live.observer.cropper.share = box_share(plan.layout, self._live.capture.source)
+            box, share = plan.layout.box, box_share(plan.layout, self._live.capture.source)
+            self._live.observer.cropper.settle(share, box.finder, box.margin)
         if plan.layout.figure.size != before.figure.size:
             self._host.resize(*plan.layout.figure.size)
         here = next((view for view in plan.views if view.path == self._screen.layout.path), plan.layout)

@@ -59,7 +59,8 @@ class Desk:
             return ""
         if not isinstance(answer, Source):
             return str(answer)
-        self._live.observer.cropper.share = self._share(answer)
+        cropper = self._live.observer.cropper
+        cropper.share, cropper.calm = self._share(answer), answer.camera_like
         self._live.switch(answer)
         return answer.note or answer.name
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from livecnn.reduce import Reducer
 
 
+NOTHING = "nothing in the box"
+
+
 @dataclass(frozen=True)
 class Context:
     """What a panel has to know about the network when it is made.

@@ -38,8 +38,17 @@ def parse_scale(value: Any) -> ScaleValue:
         if value not in SCALES:
             raise ValueError(f"found {reprlib.repr(value)}; {nearest(value, [*SCALES, '[lo, hi]'])}")
         return value
+    return _pair(value, f"{', '.join(SCALES)}, or ")
+
+
+def parse_range(value: Any) -> tuple[float, float]:
+    """[lo, hi] as a tuple of finite floats, lo < hi. Raises ValueError."""
+    return _pair(value)
+
+
+def _pair(value: Any, others: str = "") -> tuple[float, float]:
     if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(_is_number(v) for v in value):
-        raise ValueError(f"found {reprlib.repr(value)}; allowed: {', '.join(SCALES)}, or two numbers [lo, hi]")
+        raise ValueError(f"found {reprlib.repr(value)}; allowed: {others}two numbers [lo, hi]")
     low, high = map(float, value)
     if not low < high:
         raise ValueError(f"found [{low:g}, {high:g}]; the first number has to be the lower one")
@@ -50,16 +59,11 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
+_PAIR = {"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}], "minItems": 2, "maxItems": 2}
+
 Scale = Annotated[
     ScaleValue,
     PlainValidator(parse_scale),
-    WithJsonSchema(
-        {
-            "examples": [*SCALES, [-1.0, 4.0]],
-            "anyOf": [
-                {"enum": list(SCALES)},
-                {"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}], "minItems": 2, "maxItems": 2},
-            ],
-        }
-    ),
+    WithJsonSchema({"examples": [*SCALES, [-1.0, 4.0]], "anyOf": [{"enum": list(SCALES)}, _PAIR]}),
 ]
+Range = Annotated[tuple[float, float], PlainValidator(parse_range), WithJsonSchema(_PAIR)]

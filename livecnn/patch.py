@@ -6,12 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from livecnn.faces import Follower
 from livecnn.inputs import Pipeline
 from livecnn.types import Box, Frame, Image, Patch
 
-Finder = Callable[[Image, float], Box]
-
 SMALLEST, LARGEST = 0.1, 1.0  # share of the frame's short side
+MARGIN = 0.1  # of a face's side, on each side of it
+WIDEST = 2.0
+FACE, NO_FACE = "the box follows the largest face", "no face: centre of the picture"
+
+# What is made for each run, as it may remember; None: the box stays in the middle.
+FINDERS: dict[str, Callable[[], Follower | None]] = {"centre": lambda: None, "face": Follower}
 
 
 def centre(image: Image, share: float) -> Box:
@@ -24,23 +29,53 @@ def centre(image: Image, share: float) -> Box:
     return Box((width - side) // 2, (height - side) // 2, side, side)
 
 
-FINDERS: dict[str, Finder] = {"centre": centre}
+def check_finder(finder: str) -> None:
+    """Raise SystemLibraryError if what the finder needs is missing."""
+    FINDERS[finder]()
 
 
 class Cropper:
-    """Frame -> Patch. `share` (0.1 .. 1.0 of the frame's short side) may be changed between two frames."""
+    """Frame -> Patch. What it is told may be changed between two frames.
 
-    def __init__(self, pipeline: Pipeline, share: float, finder: str = "centre") -> None:
+    share: side of the centred box, 0.1 .. 1.0 of the frame's short side.  margin: that the box around a face leaves free on each
+    side, 0 .. 2 of the face's side.  calm: frames follow one another, and the box follows a face; else each is seen on its own.
+    Raises SystemLibraryError if what the finder needs is missing.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, share: float, finder: str = "centre", margin: float = MARGIN, *, calm: bool = False
+    ) -> None:
         self.pipeline = pipeline
-        self.share = share
-        self._find = FINDERS[finder]
+        self.calm = calm
+        self._finder = ""
+        self.settle(share, finder, margin)
 
-    def resize(self, step: float) -> float:
-        """Grow (or shrink) the box by a share of the short side within its limits; returns the new share."""
-        self.share = round(min(LARGEST, max(SMALLEST, self.share + step)), 4)
-        return self.share
+    def settle(self, share: float, finder: str, margin: float) -> None:
+        """As a layout has it."""
+        self.share, self.margin = share, margin
+        if finder != self._finder:
+            self._follow, self._finder = FINDERS[finder](), finder
+
+    def resize(self, step: float) -> str:
+        """Grow (or shrink) the box by a share of the short side, or the margin around a face, within its limits.
+
+        Returns what to tell the user.
+        """
+        if self._follow is None:
+            self.share = round(min(LARGEST, max(SMALLEST, self.share + step)), 4)
+            return f"box: {100 * self.share:.0f} % of the picture's short side"
+        self.margin = round(min(WIDEST, max(0.0, self.margin + step)), 4)
+        return f"box: the face and {100 * self.margin:.0f} % of it on each side"
 
     def __call__(self, frame: Frame) -> Patch:
-        box = self._find(frame.image, self.share)
+        box, note, lost = self._place(frame)
         shot = np.ascontiguousarray(frame.image[box.top : box.top + box.height, box.left : box.left + box.width])
-        return Patch(shot, box, self.pipeline(shot))
+        return Patch(shot, box, self.pipeline(shot), note, lost)
+
+    def _place(self, frame: Frame) -> tuple[Box, str, bool]:
+        """The box, and of the patch its note and whether it is lost."""
+        follow = self._follow
+        face = None if follow is None else follow(frame, self.margin, calm=self.calm)
+        if face is not None:
+            return face, FACE, False
+        return centre(frame.image, self.share), "" if follow is None else NO_FACE, follow is not None

@@ -13,9 +13,9 @@ from livecnn.autolayout import layout_of
 from livecnn.bundles import Bundle
 from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Context
-from livecnn.errors import LivecnnError, ModelError, SourceError, UsageError
+from livecnn.errors import LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
 from livecnn.panels import FieldError, PanelSpec
-from livecnn.patch import Cropper
+from livecnn.patch import Cropper, check_finder
 from livecnn.probe import class_weights
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.theme import THEMES
@@ -98,12 +98,12 @@ class Plan:
             raise (error if source else layout.fault(("source",), str(error))) from error
         return cls(layout, views, bundle, context, opened, others)
 
-    def observer(self, device: torch.device, fall_back: Callable[[str], None] | None = None) -> Observer:
-        """What looks at frames, through all networks."""
-        share = box_share(self.layout, self.source)
+    def observer(self, device: torch.device, fall_back: Callable[[str], None] | None = None, *, calm: bool = False) -> Observer:
+        """What looks at frames, through all networks. calm: they follow one another in time, see Cropper."""
+        box, share = self.layout.box, box_share(self.layout, self.source)
 
         def looking(bundle: Bundle, beside: Mapping[str, Observer] = MappingProxyType({})) -> Observer:
-            cropper = Cropper(bundle.pipeline, share, self.layout.box.finder)
+            cropper = Cropper(bundle.pipeline, share, box.finder, box.margin, calm=calm)
             return Observer(bundle.module, cropper, device, bundle.precision, fall_back, beside)
 
         return looking(self.bundle, {name: looking(other) for name, other in self.others.items()})
@@ -161,6 +161,10 @@ def _unfit(layout: Layout, place: int, what: str) -> LivecnnError:
 
 def check_fit(layout: Layout, context: Context) -> None:
     """Raise ConfigError if a panel does not fit the network; nothing that is wrong may wait until the view is opened."""
+    try:
+        check_finder(layout.box.finder)
+    except SystemLibraryError as error:
+        raise layout.fault(("box", "finder"), str(error)) from error
     facts = {name: (context.of(name).shapes, context.of(name).classes) for name in layout.networks}
     check_layout(layout, context.shapes, context.classes, facts)
     for name, panel in layout.panels.items():

@@ -234,3 +234,19 @@ class NeuronsReducer(Reducer):
         cells, mean_codes = codes[:, :-1].copy(), codes[:, -1]
         cells.reshape(-1)[len(settings[0]) :] = EMPTY
         return Neurons(cells, means, mean_codes, int(np.count_nonzero(cells == NOT_FINITE)))
+
+
+class ValueReducer(Reducer):
+    """One of a layer's single values, (1, K) or (1, K, 1, 1) -> float."""
+
+    settings = None
+
+    def __init__(self, layer: str, index: int) -> None:
+        self.layer = layer
+        self._index = index
+
+    def reduce(self, activation: torch.Tensor, settings: None) -> tuple[torch.Tensor, ...]:  # noqa: ARG002
+        return (activation.float().flatten()[self._index],)
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: None) -> float:  # noqa: ARG002
+        return float(arrays[0])

@@ -116,7 +116,8 @@ def run_replay(options: ReplayOptions) -> Replay:
     choice.check(classes)
     summary = None if patterns is None else _empty_summary(plan)
     album, device = Album(spec), pick(options.device)
-    cropper = Cropper(plan.bundle.pipeline, box_share(plan.layout, plan.source), plan.layout.box.finder)
+    box, share = plan.layout.box, box_share(plan.layout, plan.source)
+    cropper = Cropper(plan.bundle.pipeline, share, box.finder, box.margin)
     with one_thread(), album as pictures, plan.observer(device) as observer:
         _check_labels(pictures.labels(), options, plan.bundle.name, classes)
         scorer = Scorer(album, pictures, cropper, plan.bundle.module, device)

@@ -134,7 +134,8 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
         stack.callback(_finish_film, sinks.film)
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
-        observer = plan.observer(device, partial(_fallen_back, stats) if options.device == "auto" else None)
+        fall_back = partial(_fallen_back, stats) if options.device == "auto" else None
+        observer = plan.observer(device, fall_back, calm=source.camera_like)
         observer.watch(screen.reducers)
         try:
             if capture is None:

@@ -58,6 +58,15 @@ THEMES = {
 }
 
 
+BAND = 0.2  # of a colour over the card, for what lies behind bars and lines
+
+
+def mixed(ground: Color, color: Color, share: float) -> Color:
+    """So much of a colour over the ground."""
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(ground, color, strict=True))
+    return red, green, blue
+
+
 @dataclass(frozen=True)
 class Metrics:
     """Sizes in device pixels for a figure of a given size; all grow together, so that the picture stays in proportion.

@@ -62,11 +62,16 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """The cropped shot, uint8 (h, w, 3) RGB, its box in the frame, and what the network gets of it."""
+    """The cropped shot, uint8 (h, w, 3) RGB, its box in the frame, and what the network gets of it.
+
+    note: what there is to say of the box's place.  lost: what it should be around is not there, so it is elsewhere.
+    """
 
     shot: Image
     box: Box
     prepared: Prepared
+    note: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from livecnn.drawer import Context
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.pixels import Group, Label
-from livecnn.theme import THEMES
+from livecnn.theme import THEMES, Metrics
 from livecnn.types import Box, Frame, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick
 
 DIGITS = tuple("0123456789")
@@ -96,6 +96,19 @@ def ink(artist: Any, size: tuple[int, int]) -> Rect | None:
 def packed(rgba: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint32]]:
     """A number for each pixel, quick to compare: uint8 (h, w, 4) -> (h, w)."""
     return np.ascontiguousarray(rgba).view(np.uint32)[:, :, 0]
+
+
+def assert_texts_apart(screen: Screen, panel: str) -> None:
+    """No text of a panel leaves its card, and no two overlap."""
+    width, height = (round(side) for side in screen.figure.bbox.size)
+    drawer, metrics = screen.drawers[panel], Metrics.of(width, height)
+    card = drawer.body.inset(-metrics.pad, -metrics.pad - metrics.px(22), -metrics.pad, -metrics.pad)
+    artists = [label for label in labels([*drawer.still, *drawer.live]) if label.text]
+    seen = [(label.text, place) for label in artists if (place := ink(label, (width, height))) is not None]
+    for i, (text, place) in enumerate(seen):
+        assert inside(place, card), text
+        for other, there in seen[:i]:
+            assert not overlap(place, there), (text, other)
 
 
 def inside(inner: Rect, outer: Rect) -> bool:

@@ -18,6 +18,7 @@ from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.keys import ACTIONS
+from livecnn.patch import NO_FACE
 from livecnn.plan import CAMERA_BOX, WHOLE_BOX, Plan
 from livecnn.recorder import Recorder
 from livecnn.sources import SourceOptions, open_source
@@ -283,13 +284,13 @@ def pad(rig: Controlled) -> Pad:
 
 def test_the_pad_comes_goes_and_remembers(rig: Controlled, pad: Pad) -> None:
     assert rig.said == pad.note
-    assert rig.observer.cropper.share == WHOLE_BOX
+    assert (rig.observer.cropper.share, rig.observer.cropper.calm) == (WHOLE_BOX, False)
     assert pad.open  # the loop owns it now
     pad.press(100, 100)
     rig.press("p")
     poll_until(rig, lambda: rig.live.capture.source is not pad, "the demo is back")
     assert isinstance(rig.live.capture.source, Demo)
-    assert rig.observer.cropper.share == CAMERA_BOX
+    assert (rig.observer.cropper.share, rig.observer.cropper.calm) == (CAMERA_BOX, True)
     pad.close()  # as the loop does
     rig.press("p")
     poll_until(rig, lambda: rig.live.capture.source is pad, "the pad is back")
@@ -470,8 +471,10 @@ def test_another_network_has_to_wait_for_the_next_start(own: Controlled) -> None
 
 
 def test_the_box_and_the_size_of_the_figure_follow_the_layout(own: Controlled) -> None:
-    edit(own, "name: mine", "box: {size: 0.3}\nfigure: {size: [800, 600]}")
-    assert own.observer.cropper.share == 0.3
+    edit(own, "name: mine", "box: {size: 0.3, finder: face, margin: 0.4}\nfigure: {size: [800, 600]}")
+    assert (own.observer.cropper.share, own.observer.cropper.margin) == (0.3, 0.4)
+    assert own.screen.scene is not None
+    assert own.screen.scene.tick.patch.note == NO_FACE
     assert "800x600" in own.host.calls
     edit(own, "layer: conv1", "layer: conv2")
     own.observer.cropper.share = 0.7

@@ -6,7 +6,7 @@ import matplotlib
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from livecnn.fields import COLORMAPS, Colormap, Scale, parse_scale
+from livecnn.fields import COLORMAPS, Colormap, Range, Scale, parse_range, parse_scale
 
 
 @pytest.mark.parametrize("name", COLORMAPS)
@@ -52,3 +52,14 @@ def test_scales(written: Any, scale: Any) -> None:
 def test_scales_that_are_refused(written: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_scale(written)
+
+
+def test_ranges() -> None:
+    assert parse_range([-1, 2.5]) == (-1.0, 2.5)
+    assert TypeAdapter(Range).validate_python([0, 100], strict=True) == (0.0, 100.0)
+
+
+@pytest.mark.parametrize("written", ["layer", [1, 0], [1], None, [0, float("nan")]])
+def test_ranges_that_are_refused(written: Any) -> None:
+    with pytest.raises(ValueError, match=r"found .*; (allowed: two numbers \[lo, hi\]|the first number has to be the lower one)"):
+        parse_range(written)

@@ -25,7 +25,7 @@ from livecnn.tick import Observer
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
 from tests.drawing import context, ink, inside, labels, layout, overlap, scene
 
-LAYOUTS = tuple(paths.layouts())
+LAYOUTS = tuple(name for name in paths.layouts() if load_layout(name).model == "lenet-mnist")  # the others: test_age.py
 VIEWS = load_layout("lenet").views  # of one another
 STATUS = LoopStatus(SourceStatus("live", "demo", "no camera answered: the built-in demo plays"), 25.0, 24.0, 3.1, 21.0, 40.0)
 A, B = (800, 600), (1000, 640)

@@ -49,10 +49,16 @@ def test_the_shot_is_what_the_frame_shows_in_the_box(height: int, width: int, sh
 
 def test_the_box_grows_and_shrinks_within_its_limits() -> None:
     cropper = Cropper(Plain(size=(4, 4)), 0.55)
-    assert cropper.resize(0.05) == pytest.approx(0.6)
-    assert cropper.resize(5) == cropper.share == LARGEST
-    assert cropper.resize(-5) == cropper.share == SMALLEST
-    steps = [cropper.resize(0.05) for _ in range(20)]
+    assert cropper.resize(0.05) == "box: 60 % of the picture's short side"
+    assert cropper.share == pytest.approx(0.6)
+    assert cropper.resize(5) == "box: 100 % of the picture's short side"
+    assert cropper.share == LARGEST
+    cropper.resize(-5)
+    assert cropper.share == SMALLEST
+    steps = []
+    for _ in range(20):
+        cropper.resize(0.05)
+        steps.append(cropper.share)
     assert steps[-1] == LARGEST
     assert steps[:3] == [0.15, 0.2, 0.25]  # no tail of digits
 

@@ -13,7 +13,17 @@ from hypothesis.extra import numpy as arrays
 from torch.nn import functional as F
 
 from livecnn.fields import ScaleValue
-from livecnn.reduce import EMPTY, NOT_FINITE, RUNNING_SHARE, MosaicReducer, NeuronsReducer, Ranger, average_down, encode
+from livecnn.reduce import (
+    EMPTY,
+    NOT_FINITE,
+    RUNNING_SHARE,
+    MosaicReducer,
+    NeuronsReducer,
+    Ranger,
+    ValueReducer,
+    average_down,
+    encode,
+)
 
 Array = npt.NDArray[Any]
 MIDDLE, LOWEST, HIGHEST = 129, 2, 255
@@ -209,3 +219,10 @@ def test_the_device_makes_no_difference() -> None:
             before = codes, neurons.codes
     assert near(codes, before[0])
     assert near(neurons.codes, before[1])
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (1, 5, 1, 1)], ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_single_value(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    value = ValueReducer("fc", 3)(torch.arange(5).reshape(shape).to(dtype))
+    assert (type(value), value) == (float, 3.0)

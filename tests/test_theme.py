@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from livecnn.theme import THEMES, Color, Metrics, Theme
+from livecnn.theme import BAND, THEMES, Color, Metrics, Theme, mixed
 
 themes = pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 
@@ -63,3 +63,12 @@ def test_sizes_grow_with_the_figure_but_letters_never_get_unreadable() -> None:
 def test_one_type_scale() -> None:
     metrics = Metrics(2.0)
     assert metrics.title > metrics.body > metrics.small
+
+
+@themes
+def test_bars_and_lines_can_be_seen_on_their_band(theme: Theme) -> None:
+    band = mixed(theme.card, theme.accent, BAND)
+    assert contrast(band, theme.card) > 1.1
+    assert contrast(theme.accent, band) >= 2.5
+    assert mixed(theme.card, theme.accent, 0) == theme.card
+    assert mixed(theme.card, theme.accent, 1) == theme.accent

@@ -31,7 +31,7 @@ def check(file: str, allow_code: bool) -> None:
 
     plan = Plan.of(file, allow_code=allow_code)
     count = len(plan.layout.panels)
-    click.echo(f"{file}: fine: {count} panel{'' if count == 1 else 's'}, model {plan.bundle.name}")
+    click.echo(f"{file}: fine: {count} panel{'' if count == 1 else 's'}, model {plan.context.model}")
 
 
 @command.command()

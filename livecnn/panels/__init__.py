@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from livecnn.errors import nearest
+
 if TYPE_CHECKING:
     from livecnn.drawer import Context, Drawer
 
@@ -21,6 +23,18 @@ class FieldError(ValueError):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
         self.key = key
+
+
+def check_value(layer: str, index: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise FieldError, of the fields `layer` and `index`, if the layer has no such single value."""
+    if layer not in shapes:
+        raise FieldError("layer", f"unknown layer {layer!r}; {nearest(layer, shapes)}")
+    shape = shapes[layer]
+    if len(shape) < 2 or any(extent != 1 for extent in shape[2:]):
+        told = " x ".join(map(str, shape[1:])) or "no"
+        raise FieldError("layer", f"{layer!r} gives {told} values; a layer that gives single values, 1 x K, is needed")
+    if index >= shape[1]:
+        raise FieldError("index", f"value {index}: {layer} has {shape[1]} (0-{shape[1] - 1})")
 
 
 class PanelSpec(BaseModel):

@@ -12,7 +12,7 @@ from livecnn.geometry import Rect
 from livecnn.panels import PanelSpec
 from livecnn.pixels import Label, Pixels, scaled, text_width
 from livecnn.theme import Color
-from livecnn.types import Frame, Image, Scene, SourceStatus
+from livecnn.types import Frame, Image, Patch, Scene, SourceStatus
 
 if TYPE_CHECKING:
     from livecnn.theme import Metrics
@@ -38,12 +38,17 @@ def _told(frame: Frame, source: str) -> str:
     return " · ".join([*words, f"this is “{frame.label}”"] if frame.label else words)
 
 
-def troubles(source: SourceStatus) -> list[str]:
-    """What the badge over the picture may say, from the longest to the shortest: a symbol and words. [] when all is well."""
+def troubles(source: SourceStatus, astray: str = "") -> list[str]:
+    """What the badge over the picture may say, from the longest to the shortest: a symbol and words. [] when all is well.
+
+    astray: why the box is not where it should be.
+    """
     if source.state == "lost":
         attempt = source.note.partition(":")[0]
         return [*(f"✕ camera lost: {words}" for words in (source.note, attempt, attempt.partition(" (")[0])), "✕ camera lost"]
-    return [f"● {source.note}"] if source.state in TROUBLES else []
+    if source.state in TROUBLES:
+        return [f"● {source.note}"]
+    return [f"○ {astray}", f"○ {astray.partition(':')[0]}"] if astray else []
 
 
 class CameraDrawer(Drawer):
@@ -69,30 +74,31 @@ class CameraDrawer(Drawer):
         source = scene.status.source
         told = source.name if "://" in source.name else source.name[:1].upper() + source.name[1:]
         self._name.text = self._title or told or "Camera"
-        hint = source.note or _told(scene.frame, source.name) or "hold it inside the box"
+        patch = scene.tick.patch
+        place_hint = "" if patch.lost else patch.note or "hold it inside the box"
+        hint = source.note or _told(scene.frame, source.name) or place_hint
         self._note.text = "" if source.state in TROUBLES else hint
-        self._note.width = max(0, self.body.w - self._name.advance() - self._note.size)
+        room = max(0, self.body.w - self._name.advance() - self._note.size)
+        self._note.width = room if 3 * room >= text_width(self._note.text, self._note.size) else 0  # "we…" tells nothing
         image = scene.frame.image
         place = self.body.fit(image.shape[1] / image.shape[0])
         picture = scaled(image, place.w, place.h)
-        self._draw_box(
-            picture, scene, place.w / image.shape[1], self.theme.muted if scene.tick.patch.prepared.empty else self.theme.accent
-        )
+        self._draw_box(picture, patch, place.w / image.shape[1])
         if scene.status.mirrored:
             picture = picture[:, ::-1]
         if source.state == "lost":
             picture = picture // DIMMED
         self._picture.put(place.x, place.y, picture)
         self._shown = place, (image.shape[1], image.shape[0]), scene.status.mirrored
-        self._write_badge(place, source)
+        self._write_badge(place, troubles(source, patch.note if patch.lost else ""), lost=source.state == "lost")
 
-    def _write_badge(self, picture: Rect, source: SourceStatus) -> None:
+    def _write_badge(self, picture: Rect, wordings: list[str], *, lost: bool) -> None:
         """At the top left inside the picture; one too small for it does without."""
         badge, margin = self._badge, self._margin + self._badge.size // 4
         room = max(0, picture.w - 2 * margin)
-        wordings = troubles(source) or [""]
-        badge.text = next((words for words in wordings if text_width(words, badge.size, badge.weight) <= room), wordings[-1])
-        badge.color = self.theme.bad if source.state == "lost" else self.theme.accent
+        fitting = (words for words in wordings if text_width(words, badge.size, badge.weight) <= room)
+        badge.text = next(fitting, wordings[-1] if wordings else "")
+        badge.color = self.theme.bad if lost else self.theme.accent
         badge.place(picture.x + margin, picture.y + margin + badge.size, badge.size, room)
         badge.set_visible(picture.h >= badge.size + 2 * margin)
 
@@ -107,8 +113,24 @@ class CameraDrawer(Drawer):
         column, row = (x - place.x + 0.5) * width / place.w - 0.5, (y - place.y + 0.5) * height / place.h - 0.5
         return width - 1 - column if mirrored else column, row
 
-    def _draw_box(self, picture: Image, scene: Scene, zoom: float, color: Color) -> None:
-        box = scene.tick.patch.box
+    def _draw_box(self, picture: Image, patch: Patch, zoom: float) -> None:
+        """Gray when there is nothing in it, and dashed when it is not where it should be."""
+        box = patch.box
         left, top = round(box.left * zoom), round(box.top * zoom)
         right, bottom = round((box.left + box.width) * zoom) - 1, round((box.top + box.height) * zoom) - 1
-        cv2.rectangle(picture, (left, top), (right, bottom), color, self._line)
+        color = self.theme.muted if patch.prepared.empty or patch.lost else self.theme.accent
+        if patch.lost:
+            _dash(picture, Rect(left, top, right - left, bottom - top), color, self._line)
+        else:
+            cv2.rectangle(picture, (left, top), (right, bottom), color, self._line)
+
+
+def _dash(picture: Image, box: Rect, color: Color, line: int) -> None:
+    """A rectangle in dashes, its corners at the rectangle's."""
+    right, bottom, dash = box.x + box.w, box.y + box.h, 5 * line
+    for x in range(box.x, right, 2 * dash):
+        for y in (box.y, bottom):
+            cv2.line(picture, (x, y), (min(x + dash, right), y), color, line)
+    for y in range(box.y, bottom, 2 * dash):
+        for x in (box.x, right):
+            cv2.line(picture, (x, y), (x, min(y + dash, bottom)), color, line)

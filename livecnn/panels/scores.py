@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawer import Context, Drawer
+from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.geometry import Rect
 from livecnn.panels import PanelSpec
 from livecnn.pixels import Fills, Label, text_width
@@ -15,8 +15,6 @@ from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:
     from livecnn.theme import Metrics
-
-NOTHING = "nothing in the box"
 
 
 class Scores(PanelSpec):

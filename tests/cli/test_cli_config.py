@@ -26,9 +26,12 @@ def test_list_names_every_shipped_layout_and_says_what_it_is(capsys: pytest.Capt
 
 @pytest.mark.parametrize("name", paths.layouts())
 def test_every_shipped_layout_is_fine(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = load_layout(name)
+    missing = [model for model in layout.networks.values() if model not in paths.bundles()]
+    if missing:
+        pytest.skip(f"the weights of {missing[0]} do not ship; tests/test_age.py and test_compare.py check with others")
     assert main(["config", "check", name]) == 0
-    count = len(load_layout(name).panels)
-    assert capsys.readouterr().out == f"{name}: fine: {count} panels, model lenet-mnist\n"
+    assert capsys.readouterr().out == f"{name}: fine: {len(layout.panels)} panels, model {layout.model}\n"
 
 
 @pytest.mark.parametrize(

@@ -193,3 +193,47 @@ def test_a_newer_frame_of_another_size_with_the_box_of_the_older_pass() -> None:
     screen.show(replace(older, frame=Frame(picture(40, 60), 1, 1.0)))
     screen.draw()
     assert photograph(screen).shape[1] == pytest.approx(1.5 * photograph(screen).shape[0], rel=0.05)
+
+
+WELL = SourceStatus(name="camera 0")
+
+
+def without_a_face(source: SourceStatus = WELL, grid: str = "it") -> Screen:
+    screen = in_trouble(source, grid=grid)
+    given = scene(screen, frame=WHITE, status=LoopStatus(source))
+    patch = replace(given.tick.patch, note="no face: centre of the picture", lost=True)
+    screen.show(replace(given, tick=replace(given.tick, patch=patch)))
+    screen.draw()
+    return screen
+
+
+def test_a_box_that_is_not_where_it_should_be_is_dashed_and_gray_and_says_so() -> None:
+    screen = without_a_face()
+    assert words(screen) == ["Camera 0", "", "○ no face: centre of the picture"]
+    image = photograph(screen)
+    assert not (image[60:] == ACCENT).all(axis=2).any()  # the badge is above
+    gray = (image == THEMES["dark"].muted).all(axis=2)
+    bottom = int(np.flatnonzero(gray.any(axis=1))[-1])
+    row = gray[bottom]
+    changes = np.flatnonzero(np.diff(row.astype(int)))
+    assert len(changes) > 20
+    assert 0.3 < row[changes[0] : changes[-1]].mean() < 0.8
+    screen.show(scene(screen, frame=WHITE))
+    assert words(screen)[2] == ""
+    assert (photograph(screen) == ACCENT).all(axis=2).any()
+
+
+def test_in_a_small_picture_it_says_less() -> None:
+    assert words(without_a_face(grid="it . . . ."))[2] == "○ no face"
+
+
+def test_a_lost_camera_matters_more() -> None:
+    assert words(without_a_face(LOST))[2].startswith("✕ camera lost")
+
+
+def test_a_box_that_is_placed_by_itself_says_how() -> None:
+    screen = shown()
+    given = scene(screen, frame=Frame(picture(), 0, 0.0), status=LoopStatus(SourceStatus()))
+    patch = replace(given.tick.patch, note="the box follows the largest face")
+    screen.show(replace(given, tick=replace(given.tick, patch=patch)))
+    assert words(screen) == ["Camera", "the box follows the largest face", ""]

@@ -48,7 +48,12 @@ def screen_of(kind: str, size: tuple[int, int] = (800, 600), about: Context | No
     """One panel at the top left, nothing in the other three quarters of the figure."""
     about = about or context()
     made = layout({"it": minimal(kind, about.shapes)}, "it .\n. .", size, theme)
-    check_layout(made, about.shapes, about.classes)
+    try:
+        check_layout(made, about.shapes, about.classes)
+    except ConfigError as error:
+        if about.classes == DIGITS or "the class" not in str(error):
+            raise
+        pytest.skip(f"{kind} shows classes of one sort only, and says so: {error}")
     return Screen(made, about)
 
 
