@@ -82,10 +82,10 @@ class Check(_Section):
 class ModelCard(_Section):
     """model.yaml.
 
-    architecture: a file name in livecnn/nets.  options: the arguments of its class.  input: `kind` of a pipeline in
-    livecnn/inputs, and its fields.  classes: names in the order of the scores.  accuracy: by data set, 0..1.  training: how to
-    get the same weights again.  precision: with which it may calculate on CUDA devices, if its scores stay within 0.01.
-    check: what `livecnn models check` compares with.
+    architecture: a file name in livecnn/nets, or `package.module:factory`.  options: the arguments of its class or factory.
+    input: `kind` of a pipeline in livecnn/inputs, and its fields.  classes: names in the order of the scores.  accuracy: by data
+    set, 0..1.  training: how to get the same weights again.  precision: with which it may calculate on CUDA devices, if its
+    scores stay within 0.01.  check: what `livecnn models check` compares with.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -160,18 +160,15 @@ class Bundle:
 def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
     """The bundle of that name (the user's own first, then what ships), in that folder, or from `package.module:factory`.
 
-    The last runs the user's code and needs `allow_code`. Raises ModelError: unknown, damaged, or not what its card says.
+    The last runs the user's code and needs `allow_code`, and so does a bundle whose architecture is such a factory.
+    Raises ModelError: unknown, damaged, or not what its card says.
     """
     name = str(spec)
     known = paths.bundles()
     path = known.get(name) or os.path.expanduser(name)  # os.path takes any text, pathlib raises
     if os.path.isdir(path):
-        bundle = _read(Path(path))
-    elif usercode.SPEC.fullmatch(name):
-        if not allow_code:
-            raise ModelError(
-                f"{name}: this would run Python code of yours or of others; allowed with --allow-code, if you trust it"
-            )
+        bundle = _read(Path(path), allow_code)
+    elif usercode.allowed(name, allow_code):
         bundle = of_module(usercode.build(name).requires_grad_(False), name)
     else:
         allowed = [*known, "FOLDER", "package.module:factory"]
@@ -208,18 +205,27 @@ def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path
     return folder
 
 
-def _read(folder: Path) -> Bundle:
+def architecture(name: str, options: Mapping[str, JsonValue], *, allow_code: bool = False) -> nn.Module:
+    """A network without its weights: a file name in livecnn/nets or, with `allow_code`, `package.module:factory`.
+
+    Raises ModelError, TypeError or ValueError (the options are wrong).
+    """
+    if usercode.allowed(name, allow_code):
+        return usercode.build(name, options)
+    network: nn.Module = registry.find("nets", name, ModelError)(**options)
+    return network
+
+
+def _read(folder: Path, allow_code: bool) -> Bundle:
     document = yamlfile.load(folder / CARD, ModelError)
     card = _validated_card(document)
     pipeline = _pipeline(document)
     try:
-        architecture = registry.find("nets", card.architecture, ModelError)
-    except ModelError as error:
-        raise report(document, [Problem(("architecture",), str(error))]) from error
-    try:
-        network: nn.Module = architecture(**card.options)
+        network = architecture(card.architecture, card.options, allow_code=allow_code)
     except (ModelError, TypeError, ValueError) as error:
-        raise report(document, [Problem(("options",), str(error))]) from error
+        of_code = usercode.SPEC.fullmatch(card.architecture) is not None
+        at = "architecture" if of_code or card.architecture not in registry.kinds("nets") else "options"
+        raise report(document, [Problem((at,), str(error))]) from error
     path = _weights_path(folder, card.weights)
     weights.fill(network, weights.read(path), path)
     return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card)

@@ -210,8 +210,12 @@ def check_layout(
     shapes: of the outputs (N, …) of all layers of the main one, by name; classes: names in the order of its scores. others: both,
     by the name of the network, of those that panels name.
     """
-    facts = {"": (shapes, classes), **(others or {})}
-    problems = [problem for name, panel in layout.panels.items() for problem in _misfits(name, panel, *facts[panel.model])]
+    facts = others or {}
+    problems = [
+        problem
+        for name, panel in layout.panels.items()
+        for problem in _misfits(name, panel, *facts.get(panel.model, (shapes, classes)))
+    ]
     if problems:
         raise layout._report(problems)
 

@@ -6,7 +6,7 @@ import inspect
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,18 +50,23 @@ def import_model(
     options: Mapping[str, Any] | None = None,
     allow_code: bool = False,
     force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Read files with the importer for their suffixes and write the bundle `name`; returns its folder.
 
     architecture, options: for files that hold weights alone, see ModelCard; or, with `allow_code`, `package.module:factory`.
-    force: replace a model of that name. The network is run once before it is written, and once as it was written. Raises
-    UsageError, ModelError, OutputError.
+    force: replace a model of that name. tell: gets what its owner should know, line by line. The network is run once before it
+    is written, and once as it was written. Raises UsageError, ModelError, OutputError.
     """
     folder = place(name, force)
     new = folder.with_name(f".{name}.new.{os.getpid()}")
     chosen = {"architecture": architecture, "options": options, "allow_code": allow_code}
     try:
-        _write(new, _read(files, chosen), name, about or About(), ", ".join(file.name for file in files))
+        imported = _read(files, chosen)
+        for note in imported.notes:
+            tell(note)
+        _write(new, imported, name, about or About(), ", ".join(file.name for file in files))
+        del imported  # reading it back takes as much memory again
         found = checking.difference(bundles.load(new, allow_code=allow_code))
         if found:
             raise ModelError(f"{name}: read back from its bundle the network is another one: {found}")

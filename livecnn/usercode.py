@@ -7,8 +7,10 @@ import importlib.machinery
 import importlib.util
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from livecnn.errors import LivecnnError, ModelError, nearest
 
@@ -18,8 +20,17 @@ if TYPE_CHECKING:
 SPEC = re.compile(r"((?:[^\W\d]\w*\.)*[^\W\d]\w*):([^\W\d]\w*)")
 
 
-def build(spec: str) -> nn.Module:
-    """What the factory returns. The path of the code is printed first, to the standard error output.
+def allowed(spec: str, allow_code: bool) -> bool:
+    """Whether that is `package.module:factory`. Raises ModelError if it is, and running code is not allowed."""
+    if SPEC.fullmatch(spec) is None:
+        return False
+    if not allow_code:
+        raise ModelError(f"{spec}: this would run Python code of yours or of others; allowed with --allow-code, if you trust it")
+    return True
+
+
+def build(spec: str, options: Mapping[str, Any] = MappingProxyType({})) -> nn.Module:
+    """What the factory returns for these arguments. The path of the code is printed first, to the standard error output.
 
     The current folder is searched last, as `python -m` searches it first. Raises ModelError: no such module or factory, the code
     fails, or it returns something else than an nn.Module.
@@ -32,7 +43,7 @@ def build(spec: str) -> nn.Module:
         sys.path.append(str(Path.cwd()))
     origin = _origin(module_name)
     print(f"livecnn: --allow-code: running {origin}", file=sys.stderr, flush=True)
-    return _call(module_name, factory_name, spec)
+    return _call(module_name, factory_name, spec, options)
 
 
 def _origin(module_name: str) -> str:
@@ -50,7 +61,7 @@ def _origin(module_name: str) -> str:
     return found.origin
 
 
-def _call(module_name: str, factory_name: str, spec: str) -> nn.Module:
+def _call(module_name: str, factory_name: str, spec: str, options: Mapping[str, Any]) -> nn.Module:
     from torch import nn
 
     try:
@@ -59,7 +70,7 @@ def _call(module_name: str, factory_name: str, spec: str) -> nn.Module:
         if not callable(factory):
             names = [name for name, value in vars(code).items() if callable(value) and not name.startswith("_")]
             raise ModelError(f"{spec}: {module_name} has no function {factory_name!r}; {nearest(factory_name, names)}")
-        network = factory()
+        network = factory(**options)
     except LivecnnError:
         raise
     except Exception as error:

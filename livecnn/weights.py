@@ -17,6 +17,7 @@ from livecnn.errors import ModelError
 
 FORMATS = (".safetensors", ".pt", ".pth")
 
+STATE_DICT = "allowed: a plain state dict, as torch.save(model.state_dict(), FILE) writes it"
 MOST_NAMED = 3  # tensors in a message
 
 _COUNTER = ".num_batches_tracked"  # of BatchNorm in training; older PyTorch did not save it, and puts in 0 if it is absent
@@ -36,10 +37,19 @@ def read(path: Path) -> dict[str, torch.Tensor]:
 
     Raises ModelError for a damaged file, for one that holds anything else, and for a pickle that would run code (none is run).
     """
+    return named(content(path), path)
+
+
+def content(path: Path) -> Any:
+    """What such a file holds, a state dict or what it lies in, such as a checkpoint. Raises ModelError; no code is run."""
     try:
-        tensors = _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def named(tensors: Any, path: Path) -> dict[str, torch.Tensor]:
+    """The state dict that was read from there. Raises ModelError if it is none."""
     if not isinstance(tensors, Mapping):
         raise ModelError(f"{path}: found a {type(tensors).__name__}; a state dict is needed (name -> tensor)")
     for name, tensor in tensors.items():
@@ -108,7 +118,7 @@ def _read_pickle(path: Path) -> Any:
             reason = (
                 f"would run code ({culprit[1]})" if culprit else f"is damaged or holds more than tensors: {_first_line(error)}"
             )
-            raise ModelError(f"{path}: refused, and nothing of it was run: it {reason}; allowed: a plain state dict") from error
+            raise ModelError(f"{path}: refused, and nothing of it was run: it {reason}; {STATE_DICT}") from error
         except Exception as error:  # on nonsense, the unpickler fails in any way there is
             raise ModelError(f"{path}: not a sound PyTorch file: {_first_line(error)}") from error
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn import bundles, faces, run
+from livecnn import bundles, faces, plan
 from livecnn._cv2 import cv2
 from livecnn.bundles import Bundle
 from livecnn.config import Layout, load_layout
@@ -133,7 +133,7 @@ def test_the_box_waits_for_a_face_only_where_frames_follow_one_another(
     for number in range(3):
         write_png(tmp_path / f"{number}.png", np.zeros((120, 120, 3), np.uint8))
     monkeypatch.setattr(faces, "Detector", SeenOnce)
-    monkeypatch.setattr(run, "Cropper", KeepsPatches)
+    monkeypatch.setattr(plan, "Cropper", KeepsPatches)
     monkeypatch.setattr(KeepsPatches, "patches", [])
     spec = f"folder:{tmp_path}" if source == "folder" else source
     run_plan(planned("age", spec), RunOptions(headless=True, frames=3, device="cpu"))

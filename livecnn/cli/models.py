@@ -118,7 +118,7 @@ def import_(
     from livecnn.importing import About, import_model
 
     about = About(_pairs("--input", fields), _names(classes), licence, source or "", precision=precision)
-    _done(name, import_model(files, name, about, options=_pairs("--option", options), **chosen))
+    _done(name, import_model(files, name, about, options=_pairs("--option", options), tell=_warn, **chosen))
 
 
 @command.command()
@@ -162,6 +162,10 @@ def _of_bundle(name: str, allow_code: bool) -> dict[str, Any]:
     return {**bundle.card.model_dump(mode="json"), **numbers, "folder": str(folder)}
 
 
+def _warn(line: str) -> None:
+    click.echo(f"livecnn: {line}", err=True)
+
+
 def _of_entry(name: str) -> dict[str, Any]:
     from livecnn import catalogue
 
@@ -200,6 +204,13 @@ def _accuracy(shares: dict[str, float] | Any) -> str:
     return ", ".join(f"{data} {share:.2%}" for data, share in shares.items())
 
 
+def _brief(value: Any) -> str:
+    """A long list, such as the layers of an imported network, by its length; what is nested deeper not at all."""
+    if isinstance(value, dict):
+        return "(…)"
+    return f"({len(value)} of them)" if isinstance(value, list) and len(value) > 4 else str(value)
+
+
 def _text(key: str, value: Any) -> str:
     """A value of a card in one line."""
     if key == "check" and value:
@@ -209,7 +220,7 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, dict):
-        return _cut(", ".join(f"{name} {inner}" for name, inner in value.items()))
+        return _cut(", ".join(f"{name} {_brief(inner)}" for name, inner in value.items()))
     if isinstance(value, list):
         return _cut(f"{len(value)}: {', '.join(map(str, value))}" if key == "classes" and value else " ".join(map(str, value)))
     return str(value or "")

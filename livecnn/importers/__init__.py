@@ -6,10 +6,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 from pydantic import JsonValue
 from torch import nn
+
+from livecnn.errors import ModelError
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +21,7 @@ class Imported:
 
     module: the network with its weights, in evaluation mode.  architecture, options: a file name in livecnn/nets and the
     arguments that make the same network again, without its weights.  input: as in model.yaml, or None if the files do not tell.
-    classes: names in the order of the scores, () if the files do not tell.
+    classes: names in the order of the scores, () if the files do not tell.  notes: what its owner should be told, a line each.
     """
 
     module: nn.Module
@@ -26,6 +29,7 @@ class Imported:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     input: Mapping[str, Any] | None = None
     classes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Importer(ABC):
@@ -34,5 +38,23 @@ class Importer(ABC):
     suffixes: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def __call__(self, files: Sequence[Path]) -> Imported:
-        """Raises ModelError, naming the file, and what in it is wrong or not supported."""
+    def __call__(
+        self,
+        files: Sequence[Path],
+        *,
+        architecture: str | None = None,
+        options: Mapping[str, JsonValue] = MappingProxyType({}),
+        allow_code: bool = False,
+    ) -> Imported:
+        """Raises ModelError, naming the file, and what in it is wrong or not supported.
+
+        architecture, options: for files that hold weights alone; a file name in livecnn/nets and its arguments or, with
+        `allow_code`, `package.module:factory` and its arguments.
+        """
+
+
+def single(files: Sequence[Path]) -> Path:
+    """The one file. Raises ModelError."""
+    if len(files) != 1:
+        raise ModelError(f"found {len(files)} files ({', '.join(map(str, files))}); allowed: 1")
+    return files[0]

@@ -35,7 +35,7 @@ class Caffe(Importer):
 
     suffixes: ClassVar[tuple[str, ...]] = tuple(suffix for role in ROLES.values() for suffix in role)
 
-    def __call__(self, files: Sequence[Path]) -> Imported:
+    def __call__(self, files: Sequence[Path], **_: object) -> Imported:
         found = _by_role(files)
         prototxt, caffemodel = found["prototxt"], found["caffemodel"]
         fields = _caffe_text.parse(_caffe_extras.text(prototxt), str(prototxt))

@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+import zipfile
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from livecnn import bundles
+from livecnn.errors import ModelError
+from livecnn.importers.torch import Torch
+from livecnn.nets.lenet import Lenet
+
+CARD: dict[str, Any] = {
+    "name": "mine",
+    "input": {"kind": "plain", "size": [28, 28], "channels": 1},
+    "classes": list("0123456789"),
+    "licence": "MIT",
+    "source": "random numbers",
+}
+CODE = """
+from pathlib import Path
+
+from torch import nn
+
+def net(width=4):
+    Path("ran").touch()
+    return nn.Sequential(nn.Conv2d(1, width, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 10))
+"""
+
+
+@pytest.fixture
+def lenet() -> Lenet:
+    torch.manual_seed(0)
+    return Lenet()
+
+
+def prefixed(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        lambda state: state,
+        lambda state: OrderedDict(prefixed(state, "module.")),
+        lambda state: prefixed(state, "_orig_mod."),
+        lambda state: prefixed(state, "_orig_mod.module."),
+        lambda state: {"state_dict": prefixed(state, "module."), "epoch": 7, "loss": 0.5},
+        lambda state: {"model": {"state_dict": state}, "optimizer": {"lr": 0.1}},
+        lambda state: {name: tensor.double() for name, tensor in state.items()},
+        lambda state: {name: nn.Parameter(tensor) for name, tensor in state.items()},
+    ],
+)
+def test_state_dicts_and_what_they_lie_in(lenet: Lenet, tmp_path: Path, wrapped: Callable[[Any], Any]) -> None:
+    torch.save(wrapped(lenet.state_dict()), tmp_path / "w.pt")
+    imported = Torch()([tmp_path / "w.pt"], architecture="lenet")
+    x = torch.rand(2, 1, 28, 28)
+    assert torch.equal(imported.module(x), lenet(x))
+    assert (imported.architecture, imported.options, imported.module.training) == ("lenet", {}, False)
+
+
+def test_safetensors(lenet: Lenet, tmp_path: Path) -> None:
+    save_file(prefixed(lenet.state_dict(), "module."), tmp_path / "w.safetensors")
+    imported = Torch()([tmp_path / "w.safetensors"], architecture="lenet")
+    assert torch.equal(imported.module.get_parameter("conv1.weight"), lenet.conv1.weight)
+
+
+def test_weights_of_a_gpu_come_to_the_cpu(lenet: Lenet, tmp_path: Path) -> None:
+    torch.save(lenet.state_dict(), tmp_path / "cpu.pth")
+    with zipfile.ZipFile(tmp_path / "cpu.pth") as here, zipfile.ZipFile(tmp_path / "cuda.pth", "w") as there:
+        for name in here.namelist():
+            content = here.read(name)
+            if name.endswith("data.pkl"):
+                assert b"\x03\x00\x00\x00cpu" in content
+                content = content.replace(b"\x03\x00\x00\x00cpu", b"\x06\x00\x00\x00cuda:7")
+            there.writestr(name, content)
+    weight = Torch()([tmp_path / "cuda.pth"], architecture="lenet").module.get_parameter("conv1.weight")
+    assert torch.equal(weight, lenet.conv1.weight)
+
+
+def test_without_an_architecture(lenet: Lenet, tmp_path: Path) -> None:
+    torch.save(lenet.state_dict(), tmp_path / "w.pt")
+    message = r"w\.pt: holds weights alone; give the --architecture that they are for: .*lenet.*, package\.module:factory$"
+    with pytest.raises(ModelError, match=message):
+        Torch()([tmp_path / "w.pt"])
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "architecture", "message"),
+    [
+        (
+            {"a": torch.zeros(1)},
+            {},
+            "lenet",
+            r"w\.pt: the tensors are not those of Lenet: missing: conv1\.weight, .*; unexpected: a",
+        ),
+        ({"state_dict": {"epoch": 3}}, {}, "lenet", r"w\.pt: found a int under 'epoch'; a state dict is needed"),
+        ([1], {}, "lenet", r"w\.pt: found a list; a state dict is needed"),
+        ({}, {}, "lenet", r"w\.pt: the tensors are not those of Lenet: missing"),
+        ({"a": torch.zeros(1)}, {"depth": 3}, "lenet", r"^lenet: its options do not fit: .*'depth'"),
+        ({"a": torch.zeros(1)}, {}, "lenett", r"unknown kind 'lenett' in nets; did you mean 'lenet'\?"),
+        (
+            {"a": torch.zeros(1)},
+            {},
+            "my:net",
+            r"^my:net: this would run Python code of yours or of others; allowed with --allow-code",
+        ),
+    ],
+)
+def test_mistakes(tmp_path: Path, content: Any, options: dict[str, Any], architecture: str, message: str) -> None:
+    torch.save(content, tmp_path / "w.pt")
+    with pytest.raises(ModelError, match=message):
+        Torch()([tmp_path / "w.pt"], architecture=architecture, options=options)
+
+
+def test_one_file(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"found 2 files \(a\.pt, b\.pt\); allowed: 1"):
+        Torch()([Path("a.pt"), Path("b.pt")], architecture="lenet")
+    with pytest.raises(ModelError, match=r"w\.pt: cannot be read: No such file"):
+        Torch()([tmp_path / "w.pt"], architecture="lenet")
+
+
+class Payload:
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return os.mkdir, (str(self.mark),)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pth"])
+def test_code_in_a_checkpoint_is_refused_with_nothing_run(tmp_path: Path, suffix: str) -> None:
+    torch.save({"state_dict": {"a": torch.zeros(1)}, "hook": Payload(tmp_path / "mark")}, tmp_path / f"w{suffix}")
+    with pytest.raises(ModelError, match=r"refused, and nothing of it was run: it would run code \(\w+\.mkdir\)"):
+        Torch()([tmp_path / f"w{suffix}"], architecture="lenet")
+    assert not (tmp_path / "mark").exists()
+
+
+def test_a_whole_pickled_network_is_told_what_to_do(lenet: Lenet, tmp_path: Path) -> None:
+    torch.save(lenet, tmp_path / "w.pt")
+    message = (
+        r"it would run code \(livecnn\.nets\.lenet\.Lenet\); allowed: a plain state dict, as torch\.save\(model\.state_dict\(\)"
+    )
+    with pytest.raises(ModelError, match=message):
+        Torch()([tmp_path / "w.pt"], architecture="lenet")
+
+
+def test_programs_are_told_what_to_do(lenet: Lenet, tmp_path: Path) -> None:
+    x = torch.zeros(1, 1, 28, 28)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(lenet, x), tmp_path / "script.pt")  # type: ignore[no-untyped-call]
+        torch.export.save(torch.export.export(lenet, (x,)), tmp_path / "program.pt2")
+    with pytest.raises(
+        ModelError, match=r"script\.pt: is a TorchScript program, whose layers cannot be watched; allowed: the state"
+    ):
+        Torch()([tmp_path / "script.pt"], architecture="lenet")
+    with pytest.raises(ModelError, match=r"program\.pt2: is a program of torch\.export, and reading it may run code; allowed: "):
+        Torch()([tmp_path / "program.pt2"])
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A factory of the user's own, in the current folder; the file `ran` tells that it ran."""
+    (tmp_path / "factory_of_mine.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "factory_of_mine", raising=False)
+    return tmp_path
+
+
+def test_a_network_of_the_users_own_code(code: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spec = "factory_of_mine:net"
+    net = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
+    torch.save(net.state_dict(), code / "w.pt")
+    with pytest.raises(ModelError, match=r"would run Python code of yours or of others; allowed with --allow-code"):
+        Torch()([code / "w.pt"], architecture=spec, options={"width": 6})
+    assert not (code / "ran").exists()
+
+    imported = Torch()([code / "w.pt"], architecture=spec, options={"width": 6}, allow_code=True)
+    assert f"running {code / 'factory_of_mine.py'}" in capsys.readouterr().err
+    bundles.save(code / "mine", imported.module, {**CARD, "architecture": spec, "options": dict(imported.options)})
+    (code / "ran").unlink()
+    with pytest.raises(ModelError, match=r"model\.yaml:\d+: architecture: factory_of_mine:net: this would run Python code"):
+        bundles.load(code / "mine")
+    assert not (code / "ran").exists()
+    x = torch.rand(1, 1, 28, 28)
+    assert torch.equal(bundles.load(code / "mine", allow_code=True).module(x), net(x))
+    assert f"running {code / 'factory_of_mine.py'}" in capsys.readouterr().err
+
+
+def test_options_that_a_factory_does_not_know(code: Path) -> None:
+    torch.save({}, code / "w.pt")
+    with pytest.raises(ModelError, match=r"factory_of_mine:net: the code failed: TypeError: .*'depth'"):
+        Torch()([code / "w.pt"], architecture="factory_of_mine:net", options={"depth": 6}, allow_code=True)
+
+
+@pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning")  # torch's own
+def test_a_program_of_torch_export_through_a_function(code: Path) -> None:
+    net = nn.Sequential(OrderedDict(conv=nn.Conv2d(1, 6, 3), relu=nn.ReLU(), flat=nn.Flatten(), fc=nn.Linear(4056, 10)))
+    torch.export.save(torch.export.export(net, (torch.zeros(1, 1, 28, 28),)), code / "net.pt2")
+    (code / "exported_net.py").write_text(
+        "import torch\n\n"
+        "def net():\n"
+        "    network = torch.export.unflatten(torch.export.load('net.pt2'))\n"
+        "    network.input = {'kind': 'plain', 'size': [28, 28], 'channels': 1}\n"
+        "    return network\n"
+    )
+    bundle = bundles.load("exported_net:net", allow_code=True)
+    shapes = bundle.shapes()
+    assert {name: shapes[name] for name in ("conv", "fc")} == {"conv": (1, 6, 26, 26), "fc": (1, 10)}
