@@ -60,11 +60,11 @@ def chosen(module: nn.Module, shapes: Shapes) -> list[str]:
     Of a network without maps: fully connected layers from all depths. shapes: of its layers, in the order of a pass.
     """
     kinds = dict(module.named_modules())
-    convolutions = [name for name, shape in shapes.items() if _is_convolution(kinds.get(name)) and is_maps(shape)]
+    convolutions = [name for name, shape in shapes.items() if name in kinds and _is_convolution(kinds[name]) and is_maps(shape)]
     vectors = [name for name, shape in shapes.items() if name in kinds and is_vector(shape)]
-    last = next((name for name in reversed(vectors) if isinstance(kinds[name], nn.Linear)), None)
+    last = next((name for name in reversed(vectors) if _is_linear(kinds[name])), None)
     hidden = vectors[: vectors.index(last)] if last else []
-    linear = [name for name in hidden if isinstance(kinds[name], nn.Linear)] or hidden[-1:]
+    linear = [name for name in hidden if _is_linear(kinds[name])] or hidden[-1:]
     if not convolutions:
         return spread(linear, MOST_NEURON_PANELS)
     last_of_each = {shapes[name]: name for name in convolutions}
@@ -87,8 +87,17 @@ def is_vector(shape: Sequence[int]) -> bool:
     return all(extent == 1 for extent in shape[2:])
 
 
-def _is_convolution(module: nn.Module | None) -> bool:
-    return isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+def _is_convolution(module: nn.Module) -> bool:
+    return isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) or "Conv" in _foreign(module)
+
+
+def _is_linear(module: nn.Module) -> bool:
+    return isinstance(module, nn.Linear) or _foreign(module) == "Dense"
+
+
+def _foreign(module: nn.Module) -> str:
+    """The kind of an imported layer, as its program calls it; "" of PyTorch's own."""
+    return str(getattr(module, "kind", ""))
 
 
 def _panel_name(layer: str, taken: Mapping[str, Any]) -> str:

@@ -244,5 +244,6 @@ def _shapes(place: Place, output: object) -> dict[str, tuple[int, ...]]:
 
 def class_weights(module: nn.Module, units: int, classes: int) -> torch.Tensor | None:
     """Weights (classes, units) from the units of the last hidden layer to the classes; None if no such layer feeds them."""
-    shapes = [m for m in module.modules() if isinstance(m, nn.Linear) and m.weight.shape == (classes, units)]
-    return shapes[-1].weight.detach() if shapes else None
+    weights = [getattr(inner, "weight", None) for inner in module.modules()]
+    fitting = [weight for weight in weights if isinstance(weight, torch.Tensor) and weight.shape == (classes, units)]
+    return fitting[-1].detach() if fitting else None

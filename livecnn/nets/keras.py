@@ -170,10 +170,14 @@ class Keras(Graph):
 
 
 class Layer(nn.Module):
-    """A layer of Keras without its activation; maps go in and come out as (N, C, H, W)."""
+    """A layer of Keras without its activation; maps go in and come out as (N, C, H, W).
 
-    def __init__(self, layer: Any, merges: bool, channels_first: bool) -> None:
+    kind: its class, as Keras calls it; "" inside an Activated, which has it.
+    """
+
+    def __init__(self, kind: str, layer: Any, merges: bool, channels_first: bool) -> None:
         super().__init__()
+        self.kind = kind
         self._layer = (layer,)  # not as a module, which would name the parameters its own way
         self._merges = merges
         self._turns = not channels_first
@@ -185,11 +189,24 @@ class Layer(nn.Module):
             self.register_parameter(variable.name, variable.value)
         return symbol
 
+    @property
+    def weight(self) -> torch.Tensor | None:
+        """Of a Dense layer (outputs, inputs), as nn.Linear has it."""
+        return self.get_parameter("kernel").T if type(self._layer[0]).__name__ == "Dense" else None
+
     def forward(self, *maps: torch.Tensor) -> torch.Tensor:
         given = [x.permute(0, 2, 3, 1) if self._turns and x.ndim == 4 else x for x in maps]
         # Not __call__, which would copy to Keras' own device, and takes its time.
         output: torch.Tensor = self._layer[0].call(given if self._merges else given[0], **self._modes)
         return output.permute(0, 3, 1, 2) if self._turns and output.ndim == 4 else output
+
+
+class Activated(nn.Sequential):
+    """A layer of Keras, `linear`, and its activation under the name of that."""
+
+    def __init__(self, layer: Layer, name: str, activation: nn.Module) -> None:
+        super().__init__(OrderedDict({"linear": layer, name: activation}))
+        self.kind, layer.kind = layer.kind, ""
 
 
 def _made(kind: str, config: Mapping[str, Any], symbol: Symbol, channels_first: bool) -> nn.Module:
@@ -206,8 +223,8 @@ def _made(kind: str, config: Mapping[str, Any], symbol: Symbol, channels_first: 
     activation = ACTIVATIONS[name](axis)
     if kind == "Activation":
         return activation
-    layer = Layer(_layer(kind, config), kind in MERGING, channels_first)
-    return layer if name == "linear" else nn.Sequential(OrderedDict({"linear": layer, name: activation}))
+    layer = Layer(kind, _layer(kind, config), kind in MERGING, channels_first)
+    return layer if name == "linear" else Activated(layer, name, activation)
 
 
 def _layer(kind: str, config: Mapping[str, Any]) -> Any:
