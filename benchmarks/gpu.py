@@ -22,9 +22,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from livecnn.nets.vgg import Vgg
 
 from livecnn.engine import Engine, placed
+from livecnn.nets.vgg import Vgg
 from livecnn.reduce import MosaicReducer
 from livecnn.resize import Resize
 
@@ -49,9 +49,10 @@ def main() -> None:
     with engine, torch.inference_mode():
         bare = _bare(placed(network, device, engine.precision), device, engine.precision)
         times: tuple[list[float], list[float]] = [], []
+        passes = max(1, min(BLOCK, options.passes))
         for block in range(-WARM_UP, max(1, options.passes // BLOCK)):
             for kept, work in zip(times, (bare, lambda: engine(shot, resize)), strict=True):
-                seconds = _timed(work, device)
+                seconds = _timed(work, device, passes)
                 kept.extend(seconds if block >= 0 else [])
         scores, views = engine(shot, resize)
     bare_ms, tick_ms = (1000 * statistics.median(kept) for kept in times)
@@ -93,10 +94,10 @@ def _bare(network: torch.nn.Module, device: torch.device, precision: str) -> Cal
     return graph.replay
 
 
-def _timed(work: Callable[[], object], device: torch.device) -> list[float]:
+def _timed(work: Callable[[], object], device: torch.device, passes: int) -> list[float]:
     """Seconds of each pass of a block, each to its end."""
     seconds = []
-    for _ in range(BLOCK):
+    for _ in range(passes):
         start = time.perf_counter()
         work()
         if device.type == "cuda":

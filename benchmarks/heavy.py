@@ -55,12 +55,13 @@ def main() -> None:
         return
     with display() as environment, TemporaryDirectory() as place:
         folder = Path(place)
-        film(folder / "film.avi")
+        ticks = max(2, round(options.seconds * FPS))
+        film(folder / "film.avi", ticks)
         (folder / "heavy_network.py").write_text(NETWORK)
         (folder / "heavy.yaml").write_text(LAYOUT)
         rates = [alone(options.seconds / 3)]
         words = ["heavy.yaml", "--source", f"video:{folder / 'film.avi'}", "--model", "heavy_network:make", "--allow-code"]
-        figures = moving(folder, environment, *words, "--frames", str(max(2, round(options.seconds * FPS))))
+        figures = moving(folder, environment, *words, "--frames", str(ticks))
         rates.append(alone(options.seconds / 3))
     figures["bare_fps"] = round(max(rates), 2)
     figures["of_bare"] = round(figures["model_fps"] / max(rates), 3)

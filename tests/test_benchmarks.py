@@ -91,6 +91,33 @@ def test_gif(tmp_path: Path) -> None:
 
 
 @needs_xvfb
+def test_gpu_needs_torch_and_numpy_only() -> None:
+    """On this machine's fastest device, without the packages that a bare GPU machine lacks."""
+    absent = ("cv2", "PIL", "click", "matplotlib", "pydantic", "platformdirs", "psutil", "safetensors", "tqdm", "yaml")
+    code = "import runpy, sys; sys.modules.update(dict.fromkeys(sys.argv[1].split()))\n"
+    code += "sys.argv = ['gpu.py', '--passes', '1']; runpy.run_path('benchmarks/gpu.py', run_name='__main__')"
+    command = [sys.executable, "-c", code, " ".join(absent)]
+    told = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=100).stdout)
+    assert list(told) == ["device", "precision", "bare_ms", "tick_ms", "ratio", "ticks_per_s", "host_bytes"]
+    assert 101 * 4 < told["host_bytes"] < 4 * 20 * 26 * 28 * 28
+    assert told["ratio"] == pytest.approx(told["tick_ms"] / told["bare_ms"], rel=0.01)
+
+
+@needs_xvfb
+def test_heavy() -> None:
+    told = figures("heavy.py", "--seconds", 0.3)
+    assert list(told) == [
+        "display_fps",
+        "frame_age_ms",
+        "duplicates",
+        "dropped",
+        "model_age_ms",
+        "model_fps",
+        "bare_fps",
+        "of_bare",
+    ]
+
+
 def test_replay(shared: Path) -> None:
     told = figures("replay.py", "--data", shared / "mnist", "--pictures", 2, "--scored", 20, "--few", 10)
     assert list(told) == [

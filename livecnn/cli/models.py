@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -247,6 +248,6 @@ def _names(text: str | None) -> list[str] | None:
 
     if text is None:
         return None
-    if "," in text and not Path(text).is_file():
+    if "," in text and not os.path.isfile(text):  # which takes any text, pathlib raises
         return [name.strip() for name in text.split(",")]
     return read_labels(Path(text))
