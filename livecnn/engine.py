@@ -23,6 +23,7 @@ from livecnn.types import Precision
 # Seconds. Threads that share a shorter pass mostly wait for each other: LeNet takes 0.2 ms on one thread and, on two threads
 # of a busy machine, 60 ms.
 WORTH_THREADS = 0.005
+WORTH_TURNING = 1_000_000  # parameters: below that a CPU does not gain from channels-last order
 WARM_UP = 3  # passes; in the first ones libraries choose their kernels and allocate
 
 Rest = Callable[[torch.Tensor], torch.Tensor]  # of the input pipeline, on the device
@@ -61,6 +62,7 @@ class Engine:
         self._wanted: Mapping[str, Reducer] = {}
         self._reducers: Mapping[str, Reducer] = {}
         self._settings: dict[str, Any] = {}
+        self._before: list[tuple[torch.Tensor, torch.Tensor]] = []  # weights as they were before they were turned
         self._found: dict[str, tuple[torch.Tensor, ...]] = {}
         self._tap = Tap(self.module, (), self._reduce)
 
@@ -76,13 +78,14 @@ class Engine:
             if self.device.type == "cuda":
                 _allow(tf32=self.precision != "float32", choose_kernels=True)
             self._tap.__enter__()
-            self._choose_threads()
+            self._turn()
             undo.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._tap.__exit__(kind, value, trace)
         self._played = None
+        self._turn_back()
         torch.set_num_threads(self._threads)
         if self.device.type == "cuda":
             torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = self._fast
@@ -117,7 +120,7 @@ class Engine:
 
     def _work(self, x: torch.Tensor, rest: Rest | None) -> list[torch.Tensor]:
         with torch.inference_mode():
-            x = (x if rest is None else rest(x)).to(self._dtype)
+            x = self._ordered((x if rest is None else rest(x)).to(self._dtype))
         self._found = {}
         output = self._tap(x)
         self._counts = {name: len(tensors) for name, tensors in self._found.items()}
@@ -141,6 +144,29 @@ class Engine:
                 if reducer.layer == layer:
                     self._found[name] = reducer.reduce(output, self._settings[name])
 
+    def _turn(self) -> None:
+        """Convolutions in channels-last order, which is faster, unless the network takes its tensors' order for granted."""
+        if self.device.type == "cuda" or sum(tensor.numel() for tensor in self.module.parameters()) > WORTH_TURNING:
+            convolutions = [inner for inner in self.module.modules() if isinstance(inner, (nn.Conv2d, nn.ConvTranspose2d))]
+            self._before = [(inner.weight, inner.weight.data) for inner in convolutions]
+            for weight, data in self._before:
+                weight.data = data.contiguous(memory_format=torch.channels_last)
+        try:
+            self._choose_threads()
+        except RuntimeError:
+            if not self._before:
+                raise
+            self._turn_back()
+            self._choose_threads()
+
+    def _turn_back(self) -> None:
+        for weight, data in self._before:
+            weight.data = data
+        self._before = []
+
+    def _ordered(self, x: torch.Tensor) -> torch.Tensor:
+        return x.contiguous(memory_format=torch.channels_last) if self._before and x.ndim == 4 else x
+
     def _choose_threads(self) -> None:
         torch.set_num_threads(1)
         self._worth = 1 if self._pass_seconds() <= WORTH_THREADS else self._threads
@@ -148,7 +174,7 @@ class Engine:
 
     def _pass_seconds(self) -> float:
         """The shortest of three passes; they warm the network up as well."""
-        blank = torch.zeros(1, *self._shape, device=self.device, dtype=self._dtype)
+        blank = self._ordered(torch.zeros(1, *self._shape, device=self.device, dtype=self._dtype))
         seconds = []
         for _ in range(WARM_UP):
             start = time.perf_counter()
@@ -189,9 +215,6 @@ def placed(module: nn.Module, device: torch.device, precision: Precision = "floa
     if here == device and precision != "bfloat16":
         return module
     copied = copy.deepcopy(module).to(device)
-    for tensor in copied.parameters():
-        if tensor.ndim == 4:
-            tensor.data = tensor.data.contiguous(memory_format=torch.channels_last)
     return copied.bfloat16() if precision == "bfloat16" else copied
 
 

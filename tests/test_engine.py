@@ -155,6 +155,46 @@ def test_nothing_of_the_network_is_changed() -> None:
     assert not any(inner._forward_hooks for inner in net.modules())
 
 
+class Views(nn.Module):
+    """Takes its tensors' order for granted, as much code does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 6, 3)
+        self.fc = nn.Linear(216, 5000)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.conv(x).view(len(x), -1))[:, :5]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("flatten", [False, True])
+def test_a_large_network_is_turned_if_it_can_be(flatten: bool) -> None:
+    net = Views().eval()
+    turnable = nn.Sequential(net.conv, nn.Flatten(), net.fc)
+    module = turnable if flatten else net
+    weight, x = net.conv.weight, torch.rand(1, 3, 8, 8)
+    kept = weight.data
+    wanted = module(x)[:, :5].detach()
+    with Engine(module, CPU, (3, 8, 8)) as engine:
+        engine.watch({"maps": MosaicReducer("0" if flatten else "conv", range(6), 6, "map")})
+        scores, views = engine(x)
+        assert weight.is_contiguous(memory_format=torch.channels_last) is flatten
+    assert weight.data_ptr() == kept.data_ptr()
+    assert torch.allclose(scores[:, :5], wanted, atol=1e-5)
+    maps = net.conv(x).detach()
+    reducer = MosaicReducer("0", range(6), 6, "map")
+    assert np.abs(views["maps"].codes.astype(int) - reducer(maps).codes).max() <= 1
+
+
+def test_what_fails_in_any_order_fails() -> None:
+    net = nn.Sequential(nn.Conv2d(1, 6, 3), nn.Flatten(), nn.Linear(1, 1_000_001))
+    engine = Engine(net, CPU, (1, 8, 8))
+    weight = net[0].weight.data_ptr()
+    with pytest.raises(RuntimeError, match="shapes"), engine:
+        pass
+    assert net[0].weight.data_ptr() == weight
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no CUDA device")
 @pytest.mark.parametrize(("precision", "most"), [("float32", 1e-4), ("tf32", 1e-2), ("bfloat16", 1e-2)])
 def test_a_cuda_device_makes_no_difference(precision: Any, most: float) -> None:

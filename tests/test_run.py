@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -295,3 +296,20 @@ def test_how_large_the_box_is(source: str, share: float) -> None:
 def test_code_is_run_only_if_allowed() -> None:
     with pytest.raises(ModelError, match="--allow-code"):
         headless("demo", 1, model="livecnn.nets.lenet:Lenet")
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_device_that_fails_while_it_runs(
+    device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`meta` stands in for a GPU: every pass on it fails."""
+    monkeypatch.setattr("livecnn.run.pick", lambda spec: torch.device("meta"))
+    words = {"source": "demo", "headless": True, "frames": 3, "device": device, "stats": tmp_path / "s.json"}
+    if device == "auto":
+        run(RunOptions("lenet", overrides=SMALL, **words))  # type: ignore[arg-type]
+        told = json.loads((tmp_path / "s.json").read_text())
+        assert (told["device"], told["ticks"]) == ("cpu", 3)
+        assert re.search(r"^livecnn: meta: .*; going on on the CPU$", capsys.readouterr().err, re.MULTILINE)
+    else:
+        with pytest.raises(ModelError, match=r"^meta: .*; allowed: --device cpu, or auto"):
+            run(RunOptions("lenet", overrides=SMALL, **words))  # type: ignore[arg-type]
