@@ -55,11 +55,15 @@ class Tap:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         """One forward pass without gradients: the network's scores, see `scores_of`."""
-        self._ran.clear()
-        self._calls.clear()
         # In inference mode tensors would not count what is written to them.
         with torch.inference_mode(False), torch.no_grad():
-            output = self.module(x) if self._trace is None or not self._inside else self._step_by_step(self._trace, x)
+            return self.run(x)
+
+    def run(self, x: torch.Tensor) -> torch.Tensor:
+        """The same, with gradients where they are recorded."""
+        self._ran.clear()
+        self._calls.clear()
+        output = self.module(x) if self._trace is None or not self._inside else self._step_by_step(self._trace, x)
         for layer in self.layers:
             if layer not in self._ran:
                 raise self._did_not_run(layer)

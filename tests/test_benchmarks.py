@@ -43,6 +43,14 @@ def test_probe() -> None:
         assert measured["ratio"] == pytest.approx(measured["tick_ms"] / measured["bare_ms"], rel=0.01)
 
 
+@pytest.mark.skipif(importlib.util.find_spec("captum") is None, reason="captum is not installed (extra dev)")
+def test_explain() -> None:
+    told = figures("explain.py", "--rounds", 1, "--units", 2)
+    assert list(told) == ["ours_ms", "captum_ms", "vs_captum", "difference", "alexnet_s", "alexnet_mb"]
+    assert told["vs_captum"] == pytest.approx(told["captum_ms"] / told["ours_ms"], rel=0.01)
+    assert told["difference"] < 1e-5
+
+
 @needs_xvfb
 def test_startup() -> None:
     told = figures("startup.py", "--rounds", 1, "--warm-up", 0)

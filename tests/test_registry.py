@@ -12,7 +12,12 @@ from livecnn.errors import ConfigError, ModelError
 from livecnn.panels import PanelSpec
 from livecnn.panels.feature_maps import FeatureMaps
 
-ROOMS = {"panels": {"camera", "feature_maps", "neurons", "patch", "scores", "status"}, "sources": {"demo"}, "inputs": {"ink"}}
+ROOMS = {
+    "panels": {"camera", "feature_maps", "neurons", "patch", "scores", "status"},
+    "sources": {"demo"},
+    "inputs": {"ink"},
+    "explain": {"grad_cam"},
+}
 
 
 @pytest.mark.parametrize("room", ROOMS)
@@ -23,7 +28,7 @@ def test_kinds_are_the_files_of_a_room(room: str) -> None:
     assert set(files) >= ROOMS[room]
 
 
-@pytest.mark.parametrize("room", ["panels", "sources", "inputs", "nets"])
+@pytest.mark.parametrize("room", ["panels", "sources", "inputs", "nets", "explain"])
 def test_every_kind_can_be_found(room: str) -> None:
     for kind in registry.kinds(room):
         assert registry.find(room, kind, ConfigError).__name__.lower() == kind.replace("_", "")

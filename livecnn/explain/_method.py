@@ -1,0 +1,81 @@
+"""What all methods have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
+from functools import cached_property
+
+import torch
+from torch import nn
+
+from livecnn.errors import UsageError
+from livecnn.explain._objective import At, Objective, of_class, of_units
+from livecnn.explain._passing import Passing, Seen
+
+
+@dataclass(frozen=True, eq=False)
+class Method(ABC):
+    """An explanation of a network's units, or of its classes.
+
+    layer: a name as a Probe takes it; not needed to explain a class (but by GradCam).
+
+    Hooks and patches live during a call only, and are gone after an exception too. Mode, parameters and their gradients stay as
+    they are. While it explains, no other thread may run the same network. Raises ModelError where a network cannot be explained
+    by the method, and why.
+    """
+
+    module: nn.Module
+    layer: str | None = None
+
+    @abstractmethod
+    def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
+        """A picture a unit of the layer, or, for the class `target`, one. Raises UsageError, ModelError.
+
+        x: (1, C, H, W), the network's input.  Returns (U, C, H, W), or (U, 1, H, W) where a method does not tell channels apart.
+        """
+
+    @property
+    def kind(self) -> str:
+        """The name of its file."""
+        return type(self).__module__.rpartition(".")[2]
+
+    @cached_property
+    def _forward(self) -> Passing:
+        return Passing(self.module, self.layer)
+
+
+@dataclass(frozen=True, eq=False)
+class Objectived(Method):
+    """A method that explains one value: that of a unit, or of a class.
+
+    at: which value of a unit's map: "max", its strongest position, "sum", over all positions, or a position (row, column).
+    Of one position, only its receptive field can be explained.
+    """
+
+    _: KW_ONLY
+    at: At = "max"
+
+    def _objective(self, seen: Seen, units: Sequence[int], target: int | None) -> Objective:
+        if target is not None and not units:
+            return of_class(seen, target)
+        if target is not None or not units:
+            found = "both" if units else "neither"
+            raise UsageError(f"units of a layer, or a class, are needed; found {found}")
+        return of_units(seen, units, self.at, self.layer)
+
+
+def picture(x: torch.Tensor) -> torch.Tensor:
+    """A copy of (1, C, H, W), without a history. Raises UsageError."""
+    if x.ndim != 4 or x.shape[0] != 1:
+        raise UsageError(f"x: found the shape {tuple(x.shape)}; one picture (1, C, H, W) is needed")
+    return x.detach().clone()
+
+
+@contextmanager
+def gradients_recorded(recorded: bool = True) -> Iterator[None]:
+    """Whether gradients are recorded, wherever this is called."""
+    with torch.inference_mode(False), torch.set_grad_enabled(recorded):
+        yield

@@ -1,0 +1,28 @@
+"""The activation itself, laid over the input."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from livecnn.errors import UsageError
+from livecnn.explain._maps import maps_of, resized
+from livecnn.explain._method import Method, gradients_recorded, picture
+from livecnn.explain._objective import activation_of
+
+
+@dataclass(frozen=True, eq=False)
+class Activation(Method):
+    """A unit's map, resized to the input (bilinear). For fields see Method."""
+
+    def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
+        """Returns (U, 1, H, W). Raises UsageError for a class, ModelError for a layer without maps."""
+        if target is not None or not units:
+            raise UsageError("activation shows units of a layer; allowed: units, and no class")
+        with gradients_recorded(False):
+            seen = self._forward(picture(x))
+            activation_of(seen, units, self.layer)
+            maps = maps_of(seen, self.kind, self.layer)
+            return resized(maps[0, list(units), None], x)

@@ -1,0 +1,20 @@
+"""The deconvolutional network: Zeiler, Fergus 2013, https://arxiv.org/abs/1311.2901."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from livecnn.explain._backprop import Backprop
+from livecnn.explain._rules import DECONVOLVED, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class Deconvnet(Backprop):
+    """Back through transposed filters; every ReLU lets back only what is positive, wherever its input was: R = [R' > 0] R'.
+
+    Maximum poolings send a value to where the maximum was (the switches); where windows overlap, to the sum. It starts with 1,
+    not with the activation. ReLUs have to be modules. For fields see Method and Objectived.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (DECONVOLVED,)

@@ -1,0 +1,20 @@
+"""The deconvolutional network without switches, as in Springenberg et al. 2014, https://arxiv.org/abs/1412.6806, section 3.4."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from livecnn.explain._backprop import Backprop
+from livecnn.explain._rules import DECONVOLVED, SPREAD, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class DeconvnetUnpooled(Backprop):
+    """As Deconvnet, but a maximum pooling spreads a value evenly over its window: of n pixels (padding aside) each gets 1/n.
+
+    So nothing of the picture leads the way back but the position it starts from (`at`). ReLUs and maximum poolings have to be
+    modules. For fields see Method and Objectived.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (DECONVOLVED, SPREAD)

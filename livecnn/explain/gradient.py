@@ -1,0 +1,12 @@
+"""Saliency by the gradient: Simonyan, Vedaldi, Zisserman 2014, https://arxiv.org/abs/1312.6034."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from livecnn.explain._backprop import Backprop
+
+
+@dataclass(frozen=True, eq=False)
+class Gradient(Backprop):
+    """d a / d x: how much the value a would change with each pixel. For fields see Method and Objectived."""

@@ -1,0 +1,20 @@
+"""Guided backpropagation: Springenberg, Dosovitskiy, Brox, Riedmiller 2014, https://arxiv.org/abs/1412.6806."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from livecnn.explain._backprop import Backprop
+from livecnn.explain._rules import GUIDED, Rule
+
+
+@dataclass(frozen=True, eq=False)
+class GuidedBackprop(Backprop):
+    """The gradient, of which every ReLU lets back only what is positive, and only where its input was: R = [x > 0] [R' > 0] R'.
+
+    ReLUs have to be modules (nn.ReLU, in place or not, used once or often). Other activations keep their gradient.
+    For fields see Method and Objectived.
+    """
+
+    rules: ClassVar[tuple[Rule, ...]] = (GUIDED,)

@@ -1,0 +1,54 @@
+"""Integrated gradients: Sundararajan, Taly, Yan 2017, https://arxiv.org/abs/1703.01365."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import reduce
+
+import numpy as np
+import torch
+
+from livecnn.errors import UsageError
+from livecnn.explain._backprop import gradients, way_back
+from livecnn.explain._method import Objectived, gradients_recorded, picture
+from livecnn.explain._objective import Objective
+
+
+@dataclass(frozen=True, eq=False)
+class IntegratedGradients(Objectived):
+    """(x - b) times the mean of d a / d x on the straight way from a baseline b to x: the pictures sum up to a(x) - a(b).
+
+    baseline: the value of all its pixels, in the network's units.  steps: of the way, by Gauss-Legendre.
+    A position "max" is that of x on the whole way. For other fields see Method and Objectived.
+    """
+
+    _: KW_ONLY
+    baseline: float = 0.0
+    steps: int = 50
+
+    def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
+        """Returns (U, C, H, W), or for a class (1, C, H, W); negative values too."""
+        if self.steps < 1:
+            raise UsageError(f"steps: found {self.steps}; allowed: 1 or more")
+        with gradients_recorded(False):
+            whole = picture(x)
+            way = whole - self.baseline
+            objective = self._objective(self._forward(whole.clone()), units, target)
+            slopes = (share * self._slopes(self.baseline + place * way, objective) for place, share in _legendre(self.steps))
+            return way * reduce(torch.add, slopes)
+
+    def _slopes(self, x: torch.Tensor, objective: Objective) -> torch.Tensor:
+        """The gradients of all values, (U, C, H, W), at one place of the way."""
+        with gradients_recorded():
+            leaf = x.requires_grad_()
+            seen = self._forward(leaf.clone())
+            values = objective(seen)[0]
+            way_back(values, leaf, self.kind)
+            return gradients(values, leaf, seen.largest)[:, 0]
+
+
+def _legendre(steps: int) -> list[tuple[float, float]]:
+    """Places between 0 and 1, each with its share; these sum up to 1."""
+    places, shares = np.polynomial.legendre.leggauss(steps)
+    return list(zip(((1 + places) / 2).tolist(), (shares / 2).tolist(), strict=True))

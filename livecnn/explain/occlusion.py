@@ -1,0 +1,102 @@
+"""Occlusion: Zeiler, Fergus 2013, https://arxiv.org/abs/1311.2901, section 4.2."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+
+import torch
+from torch.nn import functional
+
+from livecnn.errors import UsageError
+from livecnn.explain._method import Objectived, gradients_recorded, picture
+from livecnn.explain._objective import Objective
+
+COARSEST = 8  # strides between the patches of the first, coarse result
+MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB
+
+
+@dataclass(frozen=True, eq=False)
+class Occlusion(Objectived):
+    """How much a value falls when a patch of the input is covered; a pixel gets the mean over all patches that cover it.
+
+    patch: side of the square, in pixels; by default a seventh of the input's shorter side.  stride: from patch to patch; by
+    default half a patch. The last ones are cut off at the border.  fill: what the patch is covered with, in the network's units.
+    A position "max" is that of the whole input. The network has to take several pictures at once.
+    For other fields see Method and Objectived.
+    """
+
+    _: KW_ONLY
+    patch: int | None = None
+    stride: int | None = None
+    fill: float = 0.0
+
+    def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
+        """Returns (U, 1, H, W), or for a class (1, 1, H, W): positive where what is covered speaks for the value."""
+        *_, finest = self.refine(x, units, target)
+        return finest
+
+    def refine(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> Iterator[torch.Tensor]:
+        """The same from coarse to fine: patches 8 strides apart, then 4, 2 and 1; where none was yet, its neighbour counts.
+
+        The last is what `explain` returns. Between two results nothing of the network is changed.
+        """
+        whole = picture(x)
+        grid = _Grid(whole, self.patch, self.stride, self.fill)
+        with gradients_recorded(False):
+            seen = self._forward(whole.clone())
+            objective = self._objective(seen, units, target)
+            values = objective(seen)[0]
+        drops = values.new_zeros(len(values), *grid.size)
+        known = torch.zeros(grid.size, dtype=torch.bool)
+        apart = COARSEST
+        while apart:
+            wanted = torch.zeros_like(known)
+            wanted[::apart, ::apart] = True
+            for places in (wanted & ~known).nonzero().split(max(1, MOST_VALUES // seen.largest)):
+                rows, columns = places.T
+                drops[:, rows, columns] = values[:, None] - self._values(grid.covered(places), objective).T
+            known |= wanted
+            yield grid.spread(drops, apart)
+            apart //= 2
+
+    def _values(self, pictures: torch.Tensor, objective: Objective) -> torch.Tensor:
+        with gradients_recorded(False):
+            return objective(self._forward(pictures))
+
+
+class _Grid:
+    """Where patches lie: each at (row, column) times the stride, cut off at the border."""
+
+    def __init__(self, x: torch.Tensor, patch: int | None, stride: int | None, fill: float) -> None:
+        height, width = x.shape[2:]
+        side = max(1, min(height, width) // 7) if patch is None else patch
+        self._stride = max(1, side // 2) if stride is None else stride
+        if side < 1 or not 1 <= self._stride <= side:
+            found = f"found patch {side} and stride {self._stride}"
+            raise UsageError(f"{found}; allowed: a patch of 1 or more, a stride from 1 to the patch")
+        self._x, self._fill = x, fill
+        self._sides = min(side, height), min(side, width)
+        self.size = tuple(
+            math.ceil((extent - side) / self._stride) + 1 for extent, side in zip((height, width), self._sides, strict=True)
+        )
+
+    def covered(self, places: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W): a picture for each of N places (row, column), with the patch there covered."""
+        pictures = self._x.repeat(len(places), 1, 1, 1)
+        height, width = self._sides
+        for cover, (top, left) in zip(pictures, (places * self._stride).tolist(), strict=True):
+            cover[:, top : top + height, left : left + width] = self._fill
+        return pictures
+
+    def spread(self, drops: torch.Tensor, apart: int) -> torch.Tensor:
+        """Drops (U, rows, columns), of which every `apart`-th is known -> (U, 1, H, W): the mean over all patches on a pixel."""
+        rows, columns = (torch.arange(count) // apart * apart for count in self.size)
+        filled = drops[:, rows[:, None], columns][:, None]
+        return self._sums(filled) / self._sums(torch.ones_like(filled[:1]))
+
+    def _sums(self, values: torch.Tensor) -> torch.Tensor:
+        patch = values.new_ones(1, 1, *self._sides)
+        sums = functional.conv_transpose2d(values, patch, stride=self._stride)
+        return sums[..., : self._x.shape[2], : self._x.shape[3]]
