@@ -29,6 +29,7 @@ from livecnn.errors import (
 )
 
 if TYPE_CHECKING:
+    from livecnn.architecture import Architecture
     from livecnn.bundles import load
     from livecnn.probe import Probe, layers_of
     from livecnn.replaying import replay
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Architecture",
     "ConfigError",
     "ImageError",
     "LivecnnError",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Architecture": "livecnn.architecture",
     "Probe": "livecnn.probe",
     "layers_of": "livecnn.probe",
     "load": "livecnn.bundles",

@@ -37,7 +37,9 @@ class Wiring(BaseModel):
 
 
 class Caffe(nn.Module):
-    """(N, …) -> what the last layer gives, (N, C) if that is maps of one pixel. Every layer is a module by its name.
+    """(N, …) -> what the last layer gives, (N, C) if that is maps of one pixel.
+
+    Every layer is a module by its name; its `kind` is its type in Caffe.
 
     layers: in the order in which they run: name, type, bottom, top, and the parameters that are not Caffe's defaults, by their
     names in caffe.proto.  inputs: the input blob and its shape (1, …), such as {"data": [1, 3, 227, 227]}.
@@ -90,6 +92,7 @@ class Caffe(nn.Module):
                 tops = _tops(layer, module(*bottoms))
             except Exception as error:  # whatever a module raises when its input does not suit it
                 raise ModelError(f"{where(layer.name, layer.type)}: {str(error).partition(chr(10))[0]}") from error
+            module.kind = layer.type  # type: ignore[assignment]  # a word, where torch expects a tensor
             self.add_module(layer.name, module)
             blobs.update(tops)
         scores = blobs[self._output]

@@ -190,6 +190,11 @@ class Layer(nn.Module):
         return symbol
 
     @property
+    def config(self) -> dict[str, Any]:
+        """Its arguments, as Keras tells them, and its class as `kind`."""
+        return {**self._layer[0].get_config(), "kind": type(self._layer[0]).__name__}
+
+    @property
     def weight(self) -> torch.Tensor | None:
         """Of a Dense layer (outputs, inputs), as nn.Linear has it."""
         return self.get_parameter("kernel").T if type(self._layer[0]).__name__ == "Dense" else None

@@ -1,0 +1,88 @@
+"""`livecnn layers`: the architecture of a network, as a table and as data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from livecnn.architecture import Architecture, Node
+
+HEAD = ("layer", "type", "output", "parameters", "kernel", "stride", "padding", "dilation", "groups", "sees", "every", "from")
+NUMBERS = ("parameters",)  # to the right
+
+
+@click.command()
+@click.argument("model")
+@click.option("--json", "file", metavar="FILE", help="Write it as data; - writes to the standard output instead of the table.")
+@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
+def command(model: str, file: str | None, allow_code: bool) -> None:
+    """What a network is made of: a row a layer, with what it sees of the picture.
+
+    MODEL is the name of a network at hand, a bundle's folder, or package.module:factory.
+
+    "sees" is the receptive field in pixels of the input (height x width), "every" the distance between the fields of neighbours,
+    "from" what feeds a layer if that is not the row above.
+    """
+    import json
+
+    import torch
+
+    from livecnn import bundles
+    from livecnn.architecture import Architecture
+    from livecnn.outputs import check_writable, write_atomically
+
+    if file not in (None, "-"):
+        check_writable(Path(str(file)))
+    bundle = bundles.load(model, allow_code=allow_code)
+    architecture = Architecture.of(bundle.module, torch.zeros(1, *bundle.pipeline.shape), bundle.name)
+    text = json.dumps(architecture.data(), indent=2, ensure_ascii=False)
+    if file == "-":
+        click.echo(text)
+        return
+    if file is not None:
+        write_atomically(Path(file), f"{text}\n".encode())
+    for line in _table(architecture):
+        click.echo(line)
+
+
+def _table(architecture: Architecture) -> Iterator[str]:
+    """Lines; what is empty in every row has no column."""
+    above = ["", *(node.name for node in architecture.nodes)]
+    rows = [HEAD, *(_cells(node, before) for node, before in zip(architecture.nodes, above, strict=False))]
+    columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(*columns, strict=True):
+        aligned = (
+            f"{cell:>{width}}" if column[0] in NUMBERS else f"{cell:{width}}"
+            for cell, width, column in zip(row, widths, columns, strict=True)
+        )
+        yield "  ".join(aligned).rstrip()
+    size = _by(architecture.input)
+    yield f"{architecture.name}: {architecture.layers:,} layers, {architecture.parameters:,} parameters, input {size}"
+
+
+def _cells(node: Node, above: str) -> tuple[str, ...]:
+    window, field = node.window, node.field
+    moves = ("",) * 5
+    if window is not None:
+        dilation = _short(window.dilation) if max(window.dilation) > 1 else ""
+        groups = f"{window.groups}" if window.groups > 1 else ""
+        moves = (_by(window.kernel), _short(window.stride), _short(window.padding), dilation, groups)
+    sees = "?" if field is None else _by(field.size)
+    every = _short(field.stride) if field and field.stride else ""
+    inputs = "" if node.inputs == (above,) else ", ".join(name or "(input)" for name in node.inputs)
+    parameters = f"{node.parameters:,}" if node.parameters else ""
+    return node.name, node.type, _by(node.output), parameters, *moves, sees, every, inputs
+
+
+def _by(sizes: tuple[int, ...]) -> str:
+    return "x".join(map(str, sizes))
+
+
+def _short(pair: tuple[int, int]) -> str:
+    """One number for both if they are the same."""
+    return str(pair[0]) if pair[0] == pair[1] else _by(pair)
