@@ -5,8 +5,8 @@
 The tick is livecnn's own (hooks, scaling and tiling of the maps, copies to the host, scores), for the panels of a layout; only
 the patch is ready beforehand. The bare pass is the same network as it was loaded, without hooks, on as many threads as livecnn
 takes for it. Bare passes and ticks take turns; the figures are medians, the ratio is tick to bare. livecnn turns the weights of
-large networks into channels-last order, in which convolutions are faster: turned_ms is a bare pass in that order, own_ratio tick to
-that, which leaves the cost of hooks, scaling, tiling and copies alone.
+large networks into channels-last order, in which convolutions are faster: turned_ms is a bare pass in that order, own_ratio the
+tick to that, which leaves the cost of hooks, scaling, tiling and copies alone.
 
 lenet: the shipped LeNet with its shipped layout (20 + 50 maps, 500 neurons). vgg16: VGG-16 with random weights at 224x224, the
 last convolutions of four blocks (960 maps), fc7 (4,096 neurons) and 1,000 scores.

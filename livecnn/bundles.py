@@ -50,7 +50,7 @@ _USUAL_INPUT: dict[int, dict[str, Any]] = {
 def _inside(file: str) -> str:
     """A bundle must not reach out of its folder, whatever the platform's idea of a path is."""
     windows = PureWindowsPath(file)
-    if file.startswith("/") or windows.drive or windows.root or ".." in windows.parts:
+    if "\0" in file or file.startswith("/") or windows.drive or windows.root or ".." in windows.parts:
         raise Misfit(f"found {file!r}; allowed: a file inside the bundle's folder")
     if PurePosixPath(file).suffix not in weights.FORMATS:
         raise Misfit(f"found {file!r}; allowed: a file that ends in {', '.join(weights.FORMATS)}")
@@ -208,7 +208,7 @@ def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path
 def architecture(name: str, options: Mapping[str, JsonValue], *, allow_code: bool = False) -> nn.Module:
     """A network without its weights: a file name in livecnn/nets or, with `allow_code`, `package.module:factory`.
 
-    Raises ModelError, TypeError or ValueError (the options are wrong).
+    Raises ModelError, TypeError, ValueError or RuntimeError (the options are wrong).
     """
     if usercode.allowed(name, allow_code):
         return usercode.build(name, options)
@@ -222,10 +222,10 @@ def _read(folder: Path, allow_code: bool) -> Bundle:
     pipeline = _pipeline(document)
     try:
         network = architecture(card.architecture, card.options, allow_code=allow_code)
-    except (ModelError, TypeError, ValueError) as error:
+    except (ModelError, TypeError, ValueError, RuntimeError) as error:  # the last from PyTorch: a size below 0, or too large
         of_code = usercode.SPEC.fullmatch(card.architecture) is not None
         at = "architecture" if of_code or card.architecture not in registry.kinds("nets") else "options"
-        raise report(document, [Problem((at,), str(error))]) from error
+        raise report(document, [Problem((at,), weights.first_line(error))]) from error
     path = _weights_path(folder, card.weights)
     weights.fill(network, weights.read(path), path)
     return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card)

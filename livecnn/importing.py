@@ -81,6 +81,8 @@ def place(name: str, force: bool = False) -> Path:
     if not NAME.fullmatch(name):
         raise UsageError(f"found the name {name!r}; allowed: up to 64 letters, digits, - and _, a letter or digit first")
     folder = paths.user_models() / name
+    if folder.exists() and not (folder / bundles.CARD).is_file():
+        raise UsageError(f"{folder}: there is something else than a model; allowed: another name")
     taken = folder if folder.exists() else paths.bundles().get(name)
     if taken is not None and not force:
         raise UsageError(f"{name}: there is a model of that name already, in {taken}; allowed: another name, or --force")

@@ -93,8 +93,9 @@ class Patterns:
     @property
     def connected(self) -> str | None:
         """The last hidden fully connected layer: its units are not maps, and it is not the one with a unit per class."""
-        vectors = [layer for layer in self.layers if not self.maps.get(layer, True)]
-        hidden = [layer for layer in vectors if self.by_class(layer).count.shape[1] != len(self.classes)]
+        units = {layer: self.by_class(layer).count.shape[1] for layer in self.layers if not self.maps.get(layer, True)}
+        vectors = [layer for layer, count in units.items() if count > 1]  # one number points the same way for every class
+        hidden = [layer for layer in vectors if units[layer] != len(self.classes)]
         return next(reversed(hidden or vectors), None)
 
     def similarity(self) -> Doubles | None:

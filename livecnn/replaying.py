@@ -23,7 +23,7 @@ from livecnn.figure import Screen
 from livecnn.outputs import ScoresTable, check_writable, unfinished
 from livecnn.patch import Cropper
 from livecnn.plan import Plan, box_share
-from livecnn.recorder import InBackground, open_recorder
+from livecnn.recorder import NUMBERED, InBackground, open_recorder
 from livecnn.scoring import Scored, Scorer
 from livecnn.summary import Summary, check_suffix
 from livecnn.tick import Observer
@@ -148,7 +148,7 @@ def run_replay(options: ReplayOptions) -> Replay:
 
 def _check(options: ReplayOptions) -> tuple[Path | None, Path | None, Path | None]:
     """Film, table and summary, as paths that can be written to. Raises UsageError or OutputError."""
-    out, table, summary = (None if path is None else Path(path) for path in (options.out, options.scores, options.summary))
+    out, table, summary = (Path(path) if path else None for path in (options.out, options.scores, options.summary))
     named = {"--out": out, "--scores": table, "--summary": summary}
     wanted = {option: path for option, path in named.items() if path is not None}
     if not wanted:
@@ -157,11 +157,13 @@ def _check(options: ReplayOptions) -> tuple[Path | None, Path | None, Path | Non
         )
     _check_numbers(options)
     for option, path in wanted.items():
-        twin = next(other for other in wanted if wanted[other] == path)
+        twin = next(other for other in wanted if wanted[other].resolve() == path.resolve())
         if twin != option:
             raise OutputError(f"{path}: named twice; {twin} and {option} need a file each")
         if not options.force and _is_taken(path):
             raise OutputError(f"{path}: is there already; allowed: another name, or --force to replace it")
+        if path.resolve() == _place(options.folder):
+            raise OutputError(f"{path}: holds the pictures that are to be shown; allowed for {option}: another name")
     if table is not None:
         check_writable(table)
     if summary is not None:
@@ -182,6 +184,11 @@ def _check_numbers(options: ReplayOptions) -> None:
     for option, found, least in (("--loop", options.loop, 0), ("--jobs", options.jobs, 1)):
         if not least <= found <= 65_535:
             raise UsageError(f"{option}: found {found}; allowed: {least} to 65535")
+
+
+def _place(folder: str | Path) -> Path:
+    """Where the pictures lie, without the kind that may stand before it."""
+    return Path(spec_of(folder).partition(":")[2].partition("?")[0]).expanduser().resolve()
 
 
 def _wants_folder(out: str | Path | None) -> bool:
@@ -272,7 +279,7 @@ def _film(
 def _clear(folder: Path) -> None:
     """Take away the numbered pictures of an earlier replay: they would go on after the end of a shorter one."""
     for path in folder.glob("*.png"):
-        if path.stem.isdecimal():
+        if NUMBERED.fullmatch(path.name):
             path.unlink()
 
 

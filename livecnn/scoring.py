@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,7 +106,12 @@ class Scorer:
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(jobs, context, _Worker.begin, (self._spec, self._cropper))
         stack.callback(pool.shutdown, cancel_futures=True)
-        return _in_order(lambda batch: pool.submit(_Worker.read, batch), batches, AHEAD * jobs)
+
+        def submit(batch: Sequence[int]) -> Future[list[_Read]]:
+            with _interrupts_held():
+                return pool.submit(_Worker.read, batch)
+
+        return _in_order(submit, batches, AHEAD * jobs)
 
     def _values(self, batch: list[_Read]) -> torch.Tensor:
         return torch.from_numpy(np.stack([read.values for read in batch if read.values is not None])).to(self._device)
@@ -140,6 +147,7 @@ class _Worker:
     @classmethod
     def begin(cls, spec: str, cropper: Cropper) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one ends the others
+        threading.Thread(target=_end_with_parent, daemon=True).start()
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
         cls.pictures, cls.cropper = Album(spec).__enter__(), cropper
@@ -147,6 +155,27 @@ class _Worker:
     @classmethod
     def read(cls, places: Sequence[int]) -> list[_Read]:
         return _read(cls.pictures, cls.cropper, places)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Processes that start in here never see Ctrl-C, not even while they import; in this one it comes afterwards."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end_with_parent() -> None:
+    """A pool's processes would wait for work for ever if the one that gives it was killed."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _in_order(

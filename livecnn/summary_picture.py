@@ -120,7 +120,7 @@ def _layer(sheet: Sheet, at: Rect, patterns: Patterns, layer: str, shown: Sequen
     classes = [patterns.classes[i] for i in shown]
     order = Order.of(moments.specificity()[shown], dead)
     kind, value = ("feature maps", "mean of the map") if patterns.maps[layer] else ("units", "mean activation")
-    count = f"{len(order.units)} {kind}"
+    count = f"{len(order.units)} {kind if len(order.units) > 1 else kind.removesuffix('s')}"
     sheet.card(at, short(layer, 40), f"{count} · a column each, sorted by the class that each speaks for most")
     means = moments.means[shown][:, list(order.units)]
     low, high = span(means)

@@ -72,7 +72,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], data: Any) -> Proble
         keys = _keys(model, location[:-1])
         return Problem(location, f"unknown key; {nearest(str(location[-1]), keys)}" if keys else "unknown key")
     if details["type"] == "literal_error":
-        options = re.findall(r"'([^']*)'", context["expected"])
+        options = re.findall(r"'([^']*)'", context["expected"]) or re.findall(r"\d+", context["expected"])
         return Problem(location, f"found {reprlib.repr(found)}; {nearest(str(found), options)}")
     return Problem(location, f"found {reprlib.repr(found)}; {_allowed(details)}")
 

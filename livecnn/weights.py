@@ -74,7 +74,7 @@ def write(module: nn.Module, path: Path) -> None:
     try:
         save_file(tensors, path)
     except SafetensorError as error:
-        raise OSError(_first_line(error)) from error
+        raise OSError(first_line(error)) from error
     path.chmod(mode)  # safetensors lets nobody but the owner read it
 
 
@@ -104,7 +104,7 @@ def _read_safetensors(path: Path) -> Any:
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise ModelError(f"{path}: not a sound safetensors file: {_first_line(error)}") from error
+        raise ModelError(f"{path}: not a sound safetensors file: {first_line(error)}") from error
 
 
 def _read_pickle(path: Path) -> Any:
@@ -115,12 +115,11 @@ def _read_pickle(path: Path) -> Any:
                 return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             culprit = re.search(r"GLOBAL (\S+)", str(error))
-            reason = (
-                f"would run code ({culprit[1]})" if culprit else f"is damaged or holds more than tensors: {_first_line(error)}"
-            )
+            # Without PyTorch's own words: they advise to read it with leave to run code.
+            reason = f"would run code ({culprit[1]})" if culprit else "is damaged or holds more than tensors"
             raise ModelError(f"{path}: refused, and nothing of it was run: it {reason}; {STATE_DICT}") from error
         except Exception as error:  # on nonsense, the unpickler fails in any way there is
-            raise ModelError(f"{path}: not a sound PyTorch file: {_first_line(error)}") from error
+            raise ModelError(f"{path}: not a sound PyTorch file: {first_line(error)}") from error
 
 
 def _fits(tensor: torch.Tensor, needed: torch.Tensor) -> bool:
@@ -135,5 +134,5 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f", … ({len(names)} in all)" if len(names) > MOST_NAMED else "")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -39,7 +39,7 @@ def test_probe() -> None:
     told = figures("probe.py", "--ticks", 1)
     assert list(told) == ["lenet", "vgg16"]
     for measured in told.values():
-        assert list(measured) == ["bare_ms", "tick_ms", "ratio"]
+        assert list(measured) == ["bare_ms", "turned_ms", "tick_ms", "ratio", "own_ratio"]
         assert measured["ratio"] == pytest.approx(measured["tick_ms"] / measured["bare_ms"], rel=0.01)
 
 

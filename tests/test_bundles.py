@@ -152,6 +152,9 @@ def test_classes_may_be_written_as_numbers(folder: Path) -> None:
         ({"input": {**PLAIN, "sise": 3}}, r"input\.sise: unknown key; did you mean 'size'\?"),
         ({"input": {**PLAIN, "size": [0, 28]}}, r"input\.size\.0: found 0; allowed: greater than or equal to 1"),
         ({"input": "plain"}, r"input: found 'plain'; allowed: a mapping"),
+        ({"architecture": "vgg", "options": {"classes": -3}}, r"options: .*negative dimension"),
+        ({"input": {**PLAIN, "channels": 7}}, r"input\.channels: found 7; allowed: 1, 3$"),
+        ({"input": {**PLAIN, "mean": [1, 2]}}, r"input: mean has 2 numbers; allowed: 1$"),
         ({"weights": "w.pt"}, r"weights: found 'w\.pt'; allowed: a mapping"),
         ({"weights": {"file": "w.pt"}}, r"weights\.sha256: nothing found; it is needed"),
         ({"weights": {"file": "w.pt", "sha256": "0"}}, r"weights\.sha256: found '0'; "),
@@ -165,7 +168,8 @@ def test_a_card_that_is_wrong(folder: Path, changes: dict[str, Any], message: st
 
 
 @pytest.mark.parametrize(
-    "file", ["../other/w.pt", "a/../../w.pt", "/etc/w.pt", "C:\\w.pt", "C:w.pt", "..\\w.pt", "\\\\host\\share\\w.pt", "\\w.pt"]
+    "file",
+    ["../other/w.pt", "a/../../w.pt", "/etc/w.pt", "C:\\w.pt", "C:w.pt", "..\\w.pt", "\\\\host\\share\\w.pt", "\\w.pt", "\0.pt"],
 )
 def test_weights_stay_inside_the_bundle(folder: Path, file: str) -> None:
     rewrite(folder, weights={"file": file, "sha256": "0" * 64})

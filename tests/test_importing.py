@@ -102,6 +102,16 @@ def test_a_name_that_is_taken(file: Path) -> None:
     assert [path.name for path in first.parent.iterdir()] == ["mine"]
 
 
+@pytest.mark.parametrize("other", ["a file", "a folder"])
+def test_force_replaces_models_only(file: Path, other: str) -> None:
+    precious = paths.user_models() / "mine" if other == "a file" else paths.user_models() / "mine" / "photo.png"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("precious")
+    with pytest.raises(UsageError, match=r"mine: there is something else than a model; allowed: another name"):
+        import_model([file], "mine", force=True)
+    assert precious.read_text() == "precious"
+
+
 @pytest.mark.parametrize(
     ("said", "about", "message"),
     [

@@ -217,6 +217,7 @@ def odd(tmp_path: Path) -> Iterator[Path]:
         ("plain", {"out": "plain"}, OutputError, "is there already"),
         ("plain", {"scores": "there.gif"}, OutputError, "is there already"),
         ("plain", {"out": "x.gif", "scores": "x.gif"}, OutputError, "named twice"),
+        ("plain", {"out": None, "scores": "x.csv", "summary": "plain/../x.csv"}, OutputError, "named twice"),
         ("plain", {"out": "there.gif/x/"}, OutputError, "there.gif is not a folder"),
         ("plain", {"out": None}, UsageError, "nothing to make: give --out"),
     ],
@@ -250,6 +251,25 @@ def test_numbered_pictures_in_a_folder(digits: Path, tmp_path: Path) -> None:
         replay(digits, out=out, limit=2)
     assert replay(digits, out=out, limit=2, force=True).paths == (out,)
     assert sorted(path.name for path in out.iterdir()) == ["0000.png", "0001.png", "notes.txt"]
+
+
+@pytest.mark.parametrize("out", ["pictures", "pictures/", "other/../pictures"])
+def test_force_does_not_replace_the_pictures_themselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    picture = tmp_path / "pictures" / "0001.png"
+    picture.parent.mkdir()
+    PillowImage.fromarray(typeset(1)[0][0]).save(picture)
+    with pytest.raises(OutputError, match=r"holds the pictures that are to be shown; allowed for --out: another name"):
+        replay("pictures", out=out, force=True)
+    assert picture.is_file()
+
+
+def test_force_takes_away_pictures_of_a_film_only(digits: Path, tmp_path: Path) -> None:
+    for name in ("0007.png", "7.png"):
+        (tmp_path / name).write_text("old")
+    replay(digits, out=tmp_path, limit=1, force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0000.png", "7.png"]
 
 
 @pytest.fixture(scope="module")

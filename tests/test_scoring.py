@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -87,3 +89,61 @@ def test_whoever_stops_asking_saves_the_rest(tmp_path: Path, monkeypatch: pytest
         scored.close()
     assert asked == list(range(8))
     assert np.isfinite(bundle.module(torch.zeros(1, 1, 28, 28)).numpy()).all()
+
+
+KILLED = """
+import os
+import sys
+
+import torch
+
+from livecnn import bundles, scoring
+from livecnn.album import Album
+from livecnn.patch import Cropper
+
+if __name__ == "__main__":
+    scoring.BATCH = 2
+    bundle = bundles.load("lenet-mnist")
+    with Album(f"folder:{sys.argv[1]}") as pictures:
+        album = Album(f"folder:{sys.argv[1]}")
+        scorer = scoring.Scorer(album, pictures, Cropper(bundle.pipeline, 1.0), bundle.module, torch.device("cpu"))
+        for _ in scorer(range(9), 2):
+            os._exit(3)
+"""
+
+
+def test_processes_end_with_the_one_that_was_killed(pictures: Path, tmp_path: Path) -> None:
+    program = tmp_path / "killed.py"
+    program.write_text(KILLED)
+    # They hold its output: reading that ends when the last of them has ended.
+    ended = subprocess.run([sys.executable, program, pictures], stdout=subprocess.PIPE, timeout=60, check=False)
+    assert ended.returncode == 3
+
+
+INTERRUPTED = """
+import contextlib
+import os
+import signal
+import sys
+
+if __name__ == "__mp_main__":  # a new process that is being loaded
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(sys.argv[2] + ".once")
+        os.killpg(0, signal.SIGINT)  # as a terminal does
+
+from livecnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["replay", sys.argv[1], "--scores", sys.argv[2], "--jobs", "2"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX's")
+def test_an_interrupt_while_processes_start_is_quiet(tmp_path: Path) -> None:
+    write_mnist(tmp_path, *typeset(80), "test")
+    program = tmp_path / "interrupted.py"
+    program.write_text(INTERRUPTED)
+    command = [sys.executable, program, tmp_path, tmp_path / "scores.csv"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, start_new_session=True)
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (130, "", "")
+    assert not (tmp_path / "scores.csv").exists()

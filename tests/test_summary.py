@@ -247,3 +247,13 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not one image"):
         Summary(("fc",), CLASSES).write(tmp_path / "patterns.json")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_layer_of_one_unit_says_nothing_of_likeness() -> None:
+    summary = Summary(("fc", "age"), CLASSES)
+    activations, labels, predicted = batch(20)
+    summary.add({"fc": activations["fc"], "age": torch.rand(20, 1)}, labels, predicted)
+    assert summary.connected == "fc"
+    alone = Summary(("age",), CLASSES)
+    alone.add({"age": torch.rand(20, 1)}, labels, predicted)
+    assert alone.similarity() is None

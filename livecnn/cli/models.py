@@ -248,6 +248,11 @@ def _names(text: str | None) -> list[str] | None:
 
     if text is None:
         return None
-    if "," in text and not os.path.isfile(text):  # which takes any text, pathlib raises
-        return [name.strip() for name in text.split(",")]
+    if not text or ("," in text and not os.path.isfile(text)):  # which takes any text, pathlib raises
+        names = [name.strip() for name in text.split(",")]
+        if not all(names):
+            raise UsageError(
+                f"--classes: found an empty name in {text!r}; allowed: names between commas, or a file with one a line"
+            )
+        return names
     return read_labels(Path(text))

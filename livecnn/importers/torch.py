@@ -48,8 +48,8 @@ class Torch(Importer):
             raise ModelError(f"{path}: holds weights alone; give the --architecture that they are for: {', '.join(kinds)}")
         try:
             module = bundles.architecture(architecture, options, allow_code=allow_code)
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"{architecture}: its options do not fit: {error}") from error
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{architecture}: its options do not fit: {weights.first_line(error)}") from error
         weights.fill(module, tensors, path)
         return Imported(module.eval(), architecture, dict(options))
 

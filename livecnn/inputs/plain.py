@@ -43,7 +43,8 @@ class Plain(Pipeline):
     def _number_a_channel(self) -> Plain:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.channels):
-                raise ValueError(f"{name} has {len(values)} numbers; allowed: 1 or {self.channels}, one a channel")
+                allowed = "1" if self.channels == 1 else f"1 or {self.channels}, one a channel"
+                raise ValueError(f"{name} has {len(values)} numbers; allowed: {allowed}")
         return self
 
     @property

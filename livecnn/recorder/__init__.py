@@ -13,11 +13,12 @@ from livecnn.errors import OutputError
 from livecnn.outputs import check_writable
 from livecnn.recorder._background import InBackground
 from livecnn.recorder._base import Recorder, fitted
-from livecnn.recorder._folder import FolderRecorder, check_unnumbered
+from livecnn.recorder._folder import NUMBERED, FolderRecorder, check_unnumbered
 from livecnn.recorder._gif import GifRecorder
 from livecnn.recorder._mp4 import Mp4Recorder, find_ffmpeg
 
 __all__ = [
+    "NUMBERED",
     "FolderRecorder",
     "GifRecorder",
     "InBackground",

@@ -10,6 +10,8 @@ from livecnn.outputs import write_png
 from livecnn.recorder._base import Recorder
 from livecnn.types import Image
 
+NUMBERED = re.compile(r"\d{4,}\.png", re.ASCII)
+
 
 class FolderRecorder(Recorder):
     """Numbered PNG files, 0000.png and on, each there as soon as it is whole. How long a picture lasts is not told."""
@@ -35,6 +37,6 @@ class FolderRecorder(Recorder):
 
 def check_unnumbered(folder: Path) -> None:
     """Pictures of two films must not mix. Raises OutputError if there are numbered ones already."""
-    names = sorted(path.name for path in folder.glob("*.png") if re.fullmatch(r"\d{4,}\.png", path.name))
+    names = sorted(path.name for path in folder.glob("*.png") if NUMBERED.fullmatch(path.name))
     if names:
         raise OutputError(f"{folder}: holds {names[0]} already; name an empty folder or a new one")

@@ -100,6 +100,12 @@ def test_show_a_folder_and_code(file: Path, tmp_path: Path, capsys: Output, monk
     assert "shownet:make: code, not a bundle" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("names", ["", "a,,c", ","])
+def test_classes_without_a_name(names: str, file: Path, capsys: Output) -> None:
+    assert main(["models", "import", str(file), "--name", "mine", "--classes", names]) == 2
+    assert "--classes: found an empty name in" in capsys.readouterr().err
+
+
 def test_import_says_what_to_do_next(file: Path, capsys: Output) -> None:
     words = ["--input", "mean=[0.5]", "--input", "std=[0.25]", "--classes", "a, b,c,d,e,f,g,h,i,j", "--licence", "MIT"]
     assert main(["models", "import", str(file), "--name", "mine", *words]) == 0
