@@ -27,6 +27,7 @@ from torch import nn
 
 from livecnn.bundles import Bundle, load
 from livecnn.config import Layout, load_layout
+from livecnn.engine import WORTH_TURNING
 from livecnn.figure import Screen
 from livecnn.inputs.plain import Plain
 from livecnn.panels.feature_maps import FeatureMaps
@@ -57,7 +58,9 @@ def compare(bundle: Bundle, layout: Layout, ticks: int) -> dict[str, float]:
     """Medians in milliseconds of the bare passes and of the tick, and their ratios."""
     frame = demo_frame()
     cropper = Ready(bundle, frame)
-    bare, turned = copy.deepcopy(bundle.module), without_hooks(bundle.module)
+    turned = without_hooks(bundle.module)
+    large = sum(tensor.numel() for tensor in bundle.module.parameters()) > WORTH_TURNING
+    bare = copy.deepcopy(bundle.module) if large else turned  # two copies would chase a small network out of the cache
     observer = Observer(bundle.module, cast(Cropper, cropper), torch.device("cpu"))
     observer.watch(Screen(layout, context_of(bundle)).reducers)
     x = cropper.patch.prepared.tensor
