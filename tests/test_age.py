@@ -163,7 +163,7 @@ def test_a_replay_sees_each_picture_on_its_own_whatever_the_number_of_jobs(
 
 def test_without_its_cascade_the_layout_is_refused_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "data", SimpleNamespace(haarcascades=str(tmp_path)))
-    with pytest.raises(SystemLibraryError):
+    with pytest.raises(SystemLibraryError, match="the cascade that finds faces is missing"):
         Cropper(bundles.of_module(standins.age()).pipeline, 0.5, "face")
     with pytest.raises(LivecnnError, match=r"age\.yaml:\d+: box\.finder: .*the cascade that finds faces is missing"):
         planned("age")

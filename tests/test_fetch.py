@@ -128,7 +128,7 @@ def test_another_file_by_now_is_downloaded_anew(server: FileServer, path: Path) 
 
     server.files["/model.pth"] = bytes(len(CONTENT))
     server.faults = [cut(1000), hang_up, hang_up, hang_up]
-    with pytest.raises(SourceError):
+    with pytest.raises(SourceError, match="what came is kept"):
         get(server, path)
     server.files["/model.pth"] = CONTENT
     server.faults = [replaced]
@@ -295,7 +295,7 @@ def test_a_length_that_is_not_told(server: FileServer, path: Path) -> None:
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "model.pth", "", "http://[", "http://a b/c"])
 def test_what_is_no_address(tmp_path: Path, url: str) -> None:
-    with pytest.raises(SourceError):
+    with pytest.raises(SourceError, match=r"no address; allowed: http|cannot be downloaded: URL can't contain"):
         fetch(url, tmp_path / "x", most=MOST)
     assert list(tmp_path.iterdir()) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from livecnn.figure import Screen
 from livecnn.replaying import Replay
 from livecnn.sources.folder import Folder
 from livecnn.types import Frame
+from tests.faults import Trouble, after
 from tests.tiny_mnist import typeset, write_mnist
 
 SIZE = (320, 240)
@@ -121,22 +122,6 @@ def test_a_data_set_and_a_video(tmp_path: Path) -> None:
     assert set(done.scores["top_class"]) == {""}
     assert (done.right, done.wrong, done.frames) == (0, 0, 4)
     assert str(done).startswith("4 frames, ")
-
-
-class Trouble(Exception):
-    pass
-
-
-def after(calls: int, error: BaseException, function: Callable[..., object]) -> Callable[..., object]:
-    """The function, which raises after so many calls."""
-    done = iter(range(calls))
-
-    def wrapped(*args: object, **kwargs: object) -> object:
-        if next(done, None) is None:
-            raise error
-        return function(*args, **kwargs)
-
-    return wrapped
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Trouble("oops")], ids=["ctrl-c", "crash"])

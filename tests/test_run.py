@@ -6,7 +6,7 @@ import csv
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +29,7 @@ from livecnn.run import RunOptions, run
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.sources.demo import Demo
 from livecnn.types import Image
+from tests.faults import Trouble, after
 
 SLOW = SourceOptions(fps=5)  # of the demo: two seconds of it are ten pictures
 SMALL = ("figure.size=[320, 240]",)
@@ -205,22 +206,6 @@ def test_files_are_tried_before_the_source_is_opened(tmp_path: Path) -> None:
     for option in ("record", "stats", "scores"):
         with pytest.raises(OutputError, match="file is not a folder"):
             headless("folder:nowhere", 3, **{option: tmp_path / "file" / "x.gif"})
-
-
-class Trouble(Exception):
-    pass
-
-
-def after(calls: int, error: BaseException, function: Callable[..., object]) -> Callable[..., object]:
-    """The function, which raises after so many calls."""
-    done = iter(range(calls))
-
-    def wrapped(*args: object, **kwargs: object) -> object:
-        if next(done, None) is None:
-            raise error
-        return function(*args, **kwargs)
-
-    return wrapped
 
 
 PLACES = {"source": (Demo, "read"), "model": (Lenet, "forward"), "panel": (ScoresDrawer, "show")}

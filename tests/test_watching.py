@@ -122,19 +122,19 @@ def test_after_control_c_as_well(net: Net) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "error"),
+    ("wrong", "error", "told"),
     [
-        ({"source": "nowhere"}, SourceError),
-        ({"layers": ["nose"]}, ModelError),
-        ({"classes": ["one"]}, ModelError),
-        ({"device": "tpu"}, ModelError),
-        ({"layout": "nowhere.yaml"}, LivecnnError),
-        ({"record": "x.avi"}, LivecnnError),
+        ({"source": "nowhere"}, SourceError, "source 'nowhere'"),
+        ({"layers": ["nose"]}, ModelError, "unknown layer 'nose'"),
+        ({"classes": ["one"]}, ModelError, "is needed for 1 classes"),
+        ({"device": "tpu"}, ModelError, "unknown device 'tpu'"),
+        ({"layout": "nowhere.yaml"}, LivecnnError, r"nowhere\.yaml: neither a file nor a layout"),
+        ({"record": "x.avi"}, LivecnnError, r"x\.avi: unknown suffix"),
     ],
 )
-def test_a_mistake_changes_nothing(net: Net, wrong: dict[str, Any], error: type[Exception]) -> None:
+def test_a_mistake_changes_nothing(net: Net, wrong: dict[str, Any], error: type[Exception], told: str) -> None:
     before = state_of(net)
-    with pytest.raises(error):
+    with pytest.raises(error, match=told):
         watch(net, headless=True, frames=1, **({"source": "demo"} | wrong))
     assert changed(net, before) == []
 
