@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from matplotlib.artist import Artist
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.transforms import IdentityTransform
 
+from livecnn.architecture import Architecture
+from livecnn.focus import Focus, Target, Tip
 from livecnn.geometry import Rect
 from livecnn.pixels import Label, text_width
+from livecnn.session import Session
 from livecnn.theme import Color, Metrics, Theme
-from livecnn.types import Scene
+from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:
     import torch
@@ -23,12 +26,20 @@ if TYPE_CHECKING:
 
 NOTHING = "nothing in the box"
 
+Ask = Literal["unit", "grid", "contributions", "preferred"]  # see Findings
+
+
+def _unknown() -> Architecture:
+    return Architecture("", (), (), 0, 0)
+
 
 @dataclass(frozen=True)
 class Context:
     """What a panel has to know about the network when it is made.
 
     shapes: layer -> shape (N, ...) of its output. class_weights(units): weights (classes, units) from the last hidden layer.
+    architecture(): the network as data; found when it is first asked for.  weight_norms(layer): float32 (units,), the L2 norm of
+    the weights that lead to each unit; None of a layer without.  session: what is remembered whichever view is open.
     others: the same of further networks on the same picture, by the names that panels use.
     """
 
@@ -37,6 +48,9 @@ class Context:
     shapes: Mapping[str, tuple[int, ...]]
     class_weights: Callable[[int], torch.Tensor | None]
     theme: Theme
+    architecture: Callable[[], Architecture] = _unknown
+    weight_norms: Callable[[str], Floats | None] = lambda _: None
+    session: Session = field(default_factory=Session)
     others: Mapping[str, Context] = field(default_factory=dict)
 
     def of(self, model: str) -> Context:
@@ -54,16 +68,18 @@ class Drawer:
 
     `live` artists are drawn at every tick, in order; `still` ones only when the figure is laid out anew.
     reducer: what the panel wants of the network, run on the model thread; its result comes back as `scene.tick.views[name]`.
+    asks: what it wants of the explanations, which come as `scene.findings`.
     """
 
     titles: Sequence[str] = ("",)  # wordings of the heading, from the longest to the shortest
     reducer: Reducer | None = None
+    asks: Collection[Ask] = ()
 
     def __init__(self, name: str, context: Context) -> None:
         self.name = name
         self.context = context
         self.theme = context.theme
-        self.body = Rect(0, 0, 1, 1)
+        self.card = self.body = Rect(0, 0, 1, 1)
         self.heading = Label(self.theme.text, "bold")
         self.caption = Label(self.theme.muted, align="right")
         self.still: list[Artist] = [self.heading, self.caption]
@@ -75,7 +91,7 @@ class Drawer:
 
     def lay_out(self, card: Rect, metrics: Metrics) -> None:
         """Place everything inside the card; called when the figure is made and after every change of its size or texts."""
-        pad = metrics.pad
+        self.card, pad = card, metrics.pad
         baseline = card.y + pad + metrics.px(10)
         width = card.w - 2 * pad
         fitting = (text for text in self.titles if text_width(text, metrics.title, "bold") <= width)
@@ -91,8 +107,32 @@ class Drawer:
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         """Place the panel's own artists in what the heading leaves of the card."""
 
+    @property
+    def reducers(self) -> Mapping[str, Reducer]:
+        """By the names under which their results come back; a panel that has several names them f"{self.name}/…"."""
+        return {} if self.reducer is None else {self.name: self.reducer}
+
     def show(self, scene: Scene) -> None:
         """Take the newest data; the live artists are drawn right afterwards."""
+
+    def attend(self, focus: Focus) -> None:
+        """The user looks at something else: only live artists and reducers may change. Also called when the panel opens."""
+
+    def target_at(self, x: float, y: float) -> Target | None:
+        """What lies at a device pixel, from the top left of the figure; asked only inside the card."""
+
+    def tip(self, target: Target) -> Tip | None:
+        """What there is to say of one of its targets while the mouse is there."""
+
+    def step(self, unit: int, across: int, down: int) -> int | None:
+        """The unit so many places to the right and down of one; None if the panel does not arrange units."""
+
+    def turn_page(self, pages: int) -> int | None:
+        """The page so many further on, kept inside what there is; None if the panel has no pages."""
+
+    def scroll(self, x: float, y: float, steps: float) -> bool:  # noqa: ARG002
+        """The wheel turns over the panel, away from the user where steps > 0; False if that means nothing here."""
+        return False
 
 
 def card_patch(card: Rect, height: int, theme: Theme, metrics: Metrics, dpi: float) -> FancyBboxPatch:

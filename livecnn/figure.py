@@ -16,7 +16,8 @@ from matplotlib.layout_engine import LayoutEngine
 
 from livecnn._cv2 import cv2
 from livecnn.config import Layout
-from livecnn.drawer import Context, Drawer, card_patch, hexed
+from livecnn.drawer import Ask, Context, Drawer, card_patch, hexed
+from livecnn.focus import Focus, Target
 from livecnn.geometry import Rect
 from livecnn.header import Header
 from livecnn.overlay import Banner, Help, RecMark, Toast
@@ -24,6 +25,7 @@ from livecnn.panels.neurons import NeuronsDrawer
 from livecnn.pixels import Group, buffer_of
 from livecnn.reduce import Reducer
 from livecnn.theme import THEMES, Metrics
+from livecnn.tooltip import Tooltip
 from livecnn.types import Image, Scene
 
 DPI = 128  # a power of two: pixels / DPI * DPI is exact, and no figure is a pixel short
@@ -72,7 +74,7 @@ class Screen:
         self.context = context
         self.views = tuple(views)
         self.scene: Scene | None = None
-        self.toast, self.help = Toast(), Help()
+        self.toast, self.help, self.tooltip = Toast(), Help(), Tooltip()
         self._banner, self._mark = Banner(), RecMark()
         self._colormap: str | None = None
         self.failed: Callable[[BaseException], None] | None = None  # where there is a window
@@ -85,6 +87,7 @@ class Screen:
         self.stage.set_animated(True)
         axes.add_artist(self._still)
         axes.add_artist(self.stage)
+        self.focus = Focus()
         self.open(layout)
         self.figure.set_layout_engine(_WhenDrawn(self))
         self.figure.canvas.mpl_connect("draw_event", self._complete)
@@ -97,8 +100,8 @@ class Screen:
         self.drawers: dict[str, Drawer] = {
             name: spec.drawer(name, self.context.of(spec.model)) for name, spec in layout.panels.items()
         }
-        for name, reducer in self.reducers.items():
-            reducer.model = layout.panels[name].model
+        self._pointed: tuple[Drawer, Target] | None = None
+        self.attend(self.focus)
         self.header = Header(theme, self.context.model, self.views, layout.name)
         self.figure.set_facecolor(hexed(theme.background))
         self.colormap = self._colormap
@@ -111,8 +114,32 @@ class Screen:
 
     @property
     def reducers(self) -> Mapping[str, Reducer]:
-        """What the panels want of the network, by panel name."""
-        return {name: drawer.reducer for name, drawer in self.drawers.items() if drawer.reducer is not None}
+        """What the panels want of the network, by the names under which it comes back."""
+        return {key: reducer for drawer in self.drawers.values() for key, reducer in drawer.reducers.items()}
+
+    @property
+    def asks(self) -> frozenset[Ask]:
+        """What the panels want of explanations."""
+        return frozenset(ask for drawer in self.drawers.values() for ask in drawer.asks)
+
+    def attend(self, focus: Focus) -> None:
+        """The user looks at something else; reducers may be others afterwards. It takes no full draw."""
+        self.focus = focus
+        for name, drawer in self.drawers.items():
+            drawer.attend(focus)
+            for reducer in drawer.reducers.values():
+                reducer.model = self.layout.panels[name].model
+
+    def point(self, x: float, y: float) -> Target | None:
+        """What is at a device pixel, from the top left; it is told of in words until something else is pointed at."""
+        drawer = next((drawer for drawer in self.drawers.values() if drawer.card.contains(x, y)), None)
+        target = None if drawer is None else drawer.target_at(x, y)
+        self._pointed = None if drawer is None or target is None else (drawer, target)
+        self._tell()
+        return target
+
+    def _tell(self) -> None:
+        self.tooltip.tip = None if self._pointed is None else self._pointed[0].tip(self._pointed[1])
 
     def lay_out(self) -> None:
         """Place everything for the figure's present size in device pixels."""
@@ -129,7 +156,13 @@ class Screen:
             self._still.members += [card_patch(card, height, self.context.theme, metrics, self.figure.dpi), *drawer.still]
             self.stage.members += drawer.live
         whole = Rect(0, 0, width, height)
-        for overlay, place in ((self._banner, area), (self.toast, whole), (self.help, whole), (self._mark, area)):
+        for overlay, place in (
+            (self.tooltip, whole),
+            (self._banner, area),
+            (self.toast, whole),
+            (self.help, whole),
+            (self._mark, area),
+        ):
             overlay.lay_out(place, metrics, self.context.theme)
             self.stage.members.append(overlay)
         self._ground.above.members = self.stage.members[1:]
@@ -139,9 +172,11 @@ class Screen:
     def show(self, scene: Scene) -> None:
         """Hand the newest data to every panel; nothing is drawn yet."""
         self.scene = scene
+        self.context.session.take(scene)
         self.header.show(scene)
         for name, drawer in self.drawers.items():
             drawer.show(scene.of(self.layout.panels[name].model))
+        self._tell()
 
     def draw(self) -> None:
         """Draw the scene on a canvas without a window; in a window the animation does this."""
@@ -202,7 +237,7 @@ class Screen:
     @property
     def overlay_text(self) -> str:
         """What is written over the panels: when it changes, the picture has to be drawn again."""
-        return "\n".join((self.toast.text, self._banner.text, self._mark.text))
+        return "\n".join((self.toast.text, self._banner.text, self._mark.text, self.tooltip.text))
 
     def pixels(self) -> Image:
         """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB, but for the mark of a recording."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from livecnn.focus import Focus, Unit
+
 if TYPE_CHECKING:
     import torch
 
@@ -108,6 +110,41 @@ class Tick:
     others: Mapping[str, Tick] = field(default_factory=lambda: MappingProxyType({}))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Preferred:
+    """What a unit likes best, as far as gradient ascent has come. picture: uint8 (H, W) or (H, W, 3); value: the unit's there."""
+
+    unit: Unit
+    picture: Image
+    value: float
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Findings:
+    """What explanations told of one tick; they may be some ticks behind.
+
+    seq: of the frame.  focus: what was asked for.  maps: by method, float32 (C, H, W) or (1, H, W) over the network's input, of
+    `focus.shown` or, for methods of classes, of `target`.  refused: by method, why there is none.  progress: of methods that
+    refine, 0..1.  units: of which `grid` has a picture each, float32 (U, C, H, W), by the method `focus.grid`.
+    contributions: float32 (units of the layer,), what each adds to the score of `target` before the softmax, to first order:
+    activation times gradient.  logit: that score.
+    """
+
+    seq: int
+    focus: Focus
+    target: int
+    maps: Mapping[str, Floats] = field(default_factory=lambda: MappingProxyType({}))
+    refused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    progress: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    units: tuple[int, ...] = ()
+    grid: Floats | None = None
+    contributions: Floats | None = None
+    logit: float | None = None
+    preferred: Preferred | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class LoopStatus:
     """How the loop fares, for the header and the status panel.
@@ -129,11 +166,15 @@ class LoopStatus:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """What the figure is given to show: the newest frame, the newest pass through the network (maybe of an older frame)."""
+    """What the figure is given to show: the newest frame, the newest pass through the network (maybe of an older frame).
+
+    findings: the newest explanations, if a panel asks for any.
+    """
 
     frame: Frame
     tick: Tick
     status: LoopStatus = field(default_factory=LoopStatus)
+    findings: Findings | None = None
 
     def of(self, model: str) -> Scene:
         """As a panel sees it that names this network; "" is the main one."""

@@ -1,0 +1,100 @@
+"""What the user looks at in the explorer, and what can lie under the mouse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias, get_args
+
+from livecnn.geometry import Rect
+
+INPUT, OUTPUT = "", "(output)"  # the two ends of a network, as if they were layers
+
+Order = Literal["number", "mean", "max", "contribution", "weight"]
+ORDERS: tuple[Order, ...] = get_args(Order)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A map or a neuron of a layer, and, where the mouse is on its map, the position (row, column) there."""
+
+    layer: str
+    index: int
+    position: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """What the user looks at.
+
+    layer: a node's name, INPUT or OUTPUT.  unit: the selected one of that layer.  hover: the unit under the mouse, of that layer.
+    target: the chosen class; None: the one that the network predicts.  methods: kinds in livecnn/explain, of the unit, side by
+    side.  grid: the kind that the layer's grid shows, "activation" or one that explains units.  order: of the grid, the
+    important units first.  page: of the grid.  muted: units that are switched off.  marking: clicks annotate.
+    """
+
+    layer: str = OUTPUT
+    unit: int = 0
+    hover: Unit | None = None
+    target: int | None = None
+    methods: tuple[str, ...] = ("activation", "guided_backprop", "occlusion")
+    grid: str = "activation"
+    order: Order = "number"
+    page: int = 0
+    muted: frozenset[tuple[str, int]] = frozenset()
+    marking: bool = False
+
+    @property
+    def shown(self) -> Unit:
+        """The unit under the mouse, else the selected one."""
+        return self.hover or Unit(self.layer, self.unit)
+
+    def at_layer(self, layer: str) -> Focus:
+        """The same for another layer, its first unit and page."""
+        return self if layer == self.layer else replace(self, layer=layer, unit=0, page=0, hover=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A node of the architecture."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Layers that are folded into one node, or can be."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """One of the network's classes."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time in the past, on the clock of the frames' times."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A word that does what a key does. action: as in keys.py; argument: what it is told, e.g. the kind of a method."""
+
+    action: str
+    argument: str = ""
+
+
+Target: TypeAlias = Unit | Layer | Group | Class | Moment | Button
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """What there is to say of a target, and where it lies: the words must not cover it."""
+
+    lines: tuple[str, ...]
+    about: Rect

@@ -1,0 +1,37 @@
+"""What is remembered from tick to tick while the program runs, whichever view is open. The display's thread alone touches it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from livecnn.types import Image, Scene
+
+EXAMPLE_SCORE = 0.5  # a class's example is a shot that the network was at least so sure of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A shot, uint8 (h, w, 3), and the score, 0..1, that it had."""
+
+    shot: Image
+    score: float
+
+
+@dataclass(eq=False)
+class Session:
+    """examples: by class, the shot that the network was surest of.  annotations: None where nothing can be annotated."""
+
+    examples: dict[int, Example] = field(default_factory=dict)
+    annotations: Any = None
+
+    def take(self, scene: Scene) -> None:
+        """The newest scene; the same tick again changes nothing."""
+        tick = scene.tick
+        if tick.patch.prepared.empty or not tick.scores.size:
+            return
+        top = int(tick.scores.argmax())
+        score = float(tick.scores[top])
+        known = self.examples.get(top)
+        if score >= EXAMPLE_SCORE and (known is None or score > known.score):
+            self.examples[top] = Example(tick.patch.shot, score)
