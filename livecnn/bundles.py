@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, TypeVar
 
@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from torch import nn
 
 from livecnn import catalogue, inputs, paths, registry, usercode, weights, yamlfile
+from livecnn.architecture import Architecture
 from livecnn.errors import ModelError, OutputError, UsageError, nearest
 from livecnn.inputs._called import Called
 from livecnn.probe import function_shapes, scores_of, survey
@@ -135,6 +136,11 @@ class Bundle:
         """
         modules = self._survey[1]
         return modules if all(layer in modules for layer in wanted) else {**modules, **self._functions}
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The network as data, by a pass of zeros. Raises ModelError."""
+        return self._with_blank(partial(Architecture.of, name=self.name))
 
     @cached_property
     def _survey(self) -> tuple[Any, dict[str, tuple[int, ...]]]:

@@ -23,6 +23,7 @@ from pydantic import (
 
 from livecnn import mosaic, paths, registry, yamlfile
 from livecnn.errors import ConfigError, LivecnnError, nearest
+from livecnn.gaze import Gaze
 from livecnn.panels import FieldError, PanelSpec
 from livecnn.validation import Misfit, Problem, explain, report
 from livecnn.yamlfile import Document, Location
@@ -102,6 +103,7 @@ class Layout(_Section):
     )
     source: str = Field("auto", min_length=1, description="Where the pictures come from, unless `--source` says otherwise.")
     box: Box = Field(Box(), description="The part of the frame that the network gets.")
+    focus: Gaze = Field(Gaze(), description="What panels that follow the user show first.")
     figure: Figure = Field(Figure(), description="Size and look of the picture.")
     layout: mosaic.Mosaic = Field(
         description="The grid: a row of panel names a line, separated by blanks; a panel fills the rectangle of cells "
@@ -142,6 +144,11 @@ class Layout(_Section):
     def networks(self) -> dict[str, str]:
         """What to load, by the name that panels use, the main one first; under "" where there is one only."""
         return self.models or {"": self.model}
+
+    @property
+    def explores(self) -> bool:
+        """Does any panel follow what the user looks at?"""
+        return any(panel.explores for panel in self.panels.values())
 
     @property
     def from_file(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Protocol
 from livecnn.config import Layout
 from livecnn.desk import Desk
 from livecnn.errors import LivecnnError
+from livecnn.explorer import Explorer
 from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.film import Film
@@ -40,17 +41,22 @@ class Controls:
         self._plan = plan
         self._desk = Desk(live, lambda source: box_share(self._plan.layout, source))
         self._watch = Watch(plan.files)
+        self.explorer = Explorer(live, screen)
+        self.explorer.follow()
         self._sorted_by: int | None = None
         self._note = ""
 
     def press(self, key: str | None) -> None:
-        """key: matplotlib's name for it; keys without a meaning do nothing."""
+        """key: matplotlib's name for it; keys without a meaning do nothing. While a note is written all go into it."""
+        if self.explorer.typed is not None:
+            self.explorer.type(key or "")
+            return
         key = (key or "").lower() if len(key or "") == 1 else key or ""  # with caps lock on, too
         action = ACTIONS.get(key)
         if action == "sort":
             self.sort(int(key))
         elif action is not None:
-            getattr(self, action)()
+            getattr(self if hasattr(self, action) else self.explorer, action)()
 
     def poll(self) -> None:
         """What has happened meanwhile: a layout was saved, another source has opened, a film is finished. Asked often."""
@@ -65,21 +71,27 @@ class Controls:
         """Give back what was opened here."""
         self._desk.close()
 
-    def point(self, x: float, y: float, *, right: bool = False) -> None:
-        """A button goes down at device pixels from the top left: on a view's name it opens the view, on the pad it draws.
+    def point(
+        self, x: float, y: float, *, right: bool = False, ctrl: bool = False, shift: bool = False, double: bool = False
+    ) -> None:
+        """A button goes down at device pixels from the top left: what is there is opened or chosen, on the pad it draws.
 
-        right: it is the right one, which erases.
+        right: it is the right one, which erases. ctrl, shift: these keys are down. double: the second of a double click.
         """
         for place, name in self._screen.header.tabs:
             if place.contains(x, y):
                 self.show_view(next(view for view in self._plan.views if view.name == name))
                 return
         place_in_frame = self._screen.frame_at(x, y)
-        if self._desk.pad is not None and place_in_frame is not None:
+        target = None if right else self._screen.point(x, y)
+        if target is not None:
+            self.explorer.click(target, ctrl=ctrl, shift=shift, double=double)
+        elif self._desk.pad is not None and place_in_frame is not None:
             self._desk.pad.press(*place_in_frame, erase=right)
 
     def drag(self, x: float, y: float) -> None:
         """The mouse moves, whether or not a button is down."""
+        self.explorer.hover(self._screen.point(x, y))
         if self._desk.pad is not None:
             place = self._screen.frame_at(x, y)
             if place is None:
@@ -92,9 +104,13 @@ class Controls:
         if self._desk.pad is not None:
             self._desk.pad.release()
 
-    def turn(self, steps: float) -> None:
-        """The wheel turns, away from the user where steps > 0."""
-        if self._desk.pad is not None:
+    def turn(self, x: float, y: float, steps: float) -> None:
+        """The wheel turns at device pixels from the top left, away from the user where steps > 0."""
+        if self._screen.scroll(x, y, steps):
+            self._live.refresh()
+        elif self._screen.pages_at(x, y):
+            self.explorer.turn_page(-1 if steps > 0 else 1)
+        elif self._desk.pad is not None:
             self._screen.say(f"pen: {self._desk.pad.thicker(1 if steps > 0 else -1)} pixels", 1.5)
 
     def freeze(self) -> None:
@@ -102,14 +118,18 @@ class Controls:
         self._live.refresh()
 
     def sort(self, index: int) -> None:
-        wanted = None if index == self._screen.sorted_by else index
         classes = self._screen.context.classes
         if index >= len(classes):
             self._screen.say(f"no class {index}: there are {len(classes)}")
-        elif self._screen.sort_by(wanted):
+            return
+        explores = self._screen.explores
+        wanted = None if index == (self.explorer.focus.target if explores else self._screen.sorted_by) else index
+        if explores:
+            self.explorer.choose_class(wanted)
+        if self._screen.sort_by(wanted):
             self._sorted_by = wanted
             self._changed()
-        else:
+        elif not explores:
             self._screen.say("nothing to sort: this view shows no neurons with weights to the classes")
 
     def next_view(self) -> None:
@@ -123,6 +143,7 @@ class Controls:
 
     def show_view(self, layout: Layout) -> None:
         self._screen.open(layout)
+        self._screen.prompt, self.explorer.typed = "", None
         if self._sorted_by is not None:
             self._screen.sort_by(self._sorted_by)
         self._changed()
@@ -217,6 +238,8 @@ class Controls:
         if plan.layout.box != before.box:
             box, share = plan.layout.box, box_share(plan.layout, self._live.capture.source)
             self._live.observer.cropper.settle(share, box.finder, box.margin)
+        if plan.layout.focus != before.focus:
+            self.explorer.attend(plan.focus)
         if plan.layout.figure.size != before.figure.size:
             self._host.resize(*plan.layout.figure.size)
         here = next((view for view in plan.views if view.path == self._screen.layout.path), plan.layout)
@@ -226,5 +249,4 @@ class Controls:
     def _changed(self) -> None:
         """The panels want something else of the network, and the still picture is another."""
         self._host.redraw()
-        self._live.observer.watch(self._screen.reducers)
-        self._live.refresh()
+        self.explorer.follow()

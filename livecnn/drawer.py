@@ -74,6 +74,7 @@ class Drawer:
     titles: Sequence[str] = ("",)  # wordings of the heading, from the longest to the shortest
     reducer: Reducer | None = None
     asks: Collection[Ask] = ()
+    units_asked: Sequence[int] = ()  # units that the method of the grid is wanted for
 
     def __init__(self, name: str, context: Context) -> None:
         self.name = name
@@ -129,6 +130,9 @@ class Drawer:
 
     def turn_page(self, pages: int) -> int | None:
         """The page so many further on, kept inside what there is; None if the panel has no pages."""
+
+    def fold(self, name: str) -> None:
+        """Fold or unfold the group of layers of that name, or the one that holds the layer of that name."""
 
     def scroll(self, x: float, y: float, steps: float) -> bool:  # noqa: ARG002
         """The wheel turns over the panel, away from the user where steps > 0; False if that means nothing here."""

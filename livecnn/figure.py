@@ -20,7 +20,8 @@ from livecnn.drawer import Ask, Context, Drawer, card_patch, hexed
 from livecnn.focus import Focus, Target
 from livecnn.geometry import Rect
 from livecnn.header import Header
-from livecnn.overlay import Banner, Help, RecMark, Toast
+from livecnn.help import Help
+from livecnn.overlay import Banner, Prompt, RecMark, Toast
 from livecnn.panels.neurons import NeuronsDrawer
 from livecnn.pixels import Group, buffer_of
 from livecnn.reduce import Reducer
@@ -70,12 +71,12 @@ class Screen:
     panels there are. A full draw ends with the stage, so no picture without panels ever reaches the screen.
     """
 
-    def __init__(self, layout: Layout, context: Context, views: Sequence[str] = ()) -> None:
+    def __init__(self, layout: Layout, context: Context, views: Sequence[str] = (), focus: Focus | None = None) -> None:
         self.context = context
         self.views = tuple(views)
         self.scene: Scene | None = None
         self.toast, self.help, self.tooltip = Toast(), Help(), Tooltip()
-        self._banner, self._mark = Banner(), RecMark()
+        self._banner, self._prompt, self._mark = Banner(), Prompt(), RecMark()
         self._colormap: str | None = None
         self.failed: Callable[[BaseException], None] | None = None  # where there is a window
         width, height = layout.figure.size
@@ -87,7 +88,7 @@ class Screen:
         self.stage.set_animated(True)
         axes.add_artist(self._still)
         axes.add_artist(self.stage)
-        self.focus = Focus()
+        self.focus, self._attended = focus or Focus(), 0
         self.open(layout)
         self.figure.set_layout_engine(_WhenDrawn(self))
         self.figure.canvas.mpl_connect("draw_event", self._complete)
@@ -118,6 +119,16 @@ class Screen:
         return {key: reducer for drawer in self.drawers.values() for key, reducer in drawer.reducers.items()}
 
     @property
+    def explores(self) -> bool:
+        """Does any panel follow what the user looks at?"""
+        return self.layout.explores
+
+    @property
+    def units_asked(self) -> tuple[int, ...]:
+        """Units that the method of the grid is wanted for."""
+        return tuple(unit for drawer in self.drawers.values() for unit in drawer.units_asked)
+
+    @property
     def asks(self) -> frozenset[Ask]:
         """What the panels want of explanations."""
         return frozenset(ask for drawer in self.drawers.values() for ask in drawer.asks)
@@ -125,6 +136,7 @@ class Screen:
     def attend(self, focus: Focus) -> None:
         """The user looks at something else; reducers may be others afterwards. It takes no full draw."""
         self.focus = focus
+        self._attended += 1
         for name, drawer in self.drawers.items():
             drawer.attend(focus)
             for reducer in drawer.reducers.values():
@@ -132,11 +144,24 @@ class Screen:
 
     def point(self, x: float, y: float) -> Target | None:
         """What is at a device pixel, from the top left; it is told of in words until something else is pointed at."""
-        drawer = next((drawer for drawer in self.drawers.values() if drawer.card.contains(x, y)), None)
+        drawer = self._at(x, y)
         target = None if drawer is None else drawer.target_at(x, y)
         self._pointed = None if drawer is None or target is None else (drawer, target)
         self._tell()
         return target
+
+    def _at(self, x: float, y: float) -> Drawer | None:
+        return next((drawer for drawer in self.drawers.values() if drawer.card.contains(x, y)), None)
+
+    def scroll(self, x: float, y: float, steps: float) -> bool:
+        """The wheel turns over a panel; False if that means nothing to it."""
+        drawer = self._at(x, y)
+        return drawer is not None and drawer.scroll(x, y, steps)
+
+    def pages_at(self, x: float, y: float) -> bool:
+        """Does the panel at a device pixel have pages to turn?"""
+        drawer = self._at(x, y)
+        return drawer is not None and drawer.turn_page(0) is not None
 
     def _tell(self) -> None:
         self.tooltip.tip = None if self._pointed is None else self._pointed[0].tip(self._pointed[1])
@@ -226,6 +251,16 @@ class Screen:
         self._banner.text = words
 
     @property
+    def prompt(self) -> str:
+        """What is being written, on a line near the bottom; "" if nothing is."""
+        return self._prompt.text
+
+    @prompt.setter
+    def prompt(self, words: str) -> None:
+        self._prompt.text = words
+        self._prompt.arrange()
+
+    @property
     def recording(self) -> float | None:
         """When the recording that is told by a mark began, on the clock of `time.monotonic()`; None: no mark."""
         return self._mark.since
@@ -236,8 +271,9 @@ class Screen:
 
     @property
     def overlay_text(self) -> str:
-        """What is written over the panels: when it changes, the picture has to be drawn again."""
-        return "\n".join((self.toast.text, self._banner.text, self._mark.text, self.tooltip.text))
+        """What lies over the panels and what the user looks at: when it changes, the picture has to be drawn again."""
+        overlays = (self.toast, self._banner, self._prompt, self._mark, self.tooltip)
+        return "\n".join((str(self._attended), *(overlay.text for overlay in overlays)))
 
     def pixels(self) -> Image:
         """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB, but for the mark of a recording."""

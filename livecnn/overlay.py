@@ -6,7 +6,6 @@ import time
 from typing import TYPE_CHECKING
 
 from livecnn.geometry import Rect
-from livecnn.keys import KEYS
 from livecnn.pixels import Fills, Label, LiveArtist, Spot, buffer_of, spot_of, text_width
 from livecnn.theme import THEMES, Metrics, Theme
 from livecnn.types import Image
@@ -96,6 +95,28 @@ class Banner(Overlay):
             self._label.draw(renderer)
 
 
+class Prompt(Overlay):
+    """What is being written, as a line near the bottom."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+        self._label = Label(self._theme.text)
+
+    def arrange(self) -> None:
+        area, metrics = self._area, self._metrics
+        size, pad = metrics.px(17), metrics.px(14)
+        box = Rect(area.x + pad, area.y + area.h - metrics.px(64), max(1, area.w - 2 * pad), metrics.px(40))
+        self._ground.rectangles = framed(box, self._theme, metrics.px(1.5))
+        self._label.color, self._label.text = self._theme.text, self.text
+        self._label.place(box.x + pad, middle(box, size), size, box.w - 2 * pad)
+
+    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
+        if self.text:
+            self._ground.draw(renderer)
+            self._label.draw(renderer)
+
+
 class RecMark(Overlay):
     """A red disc and for how long has been recorded, at the right of the same strip.
 
@@ -154,41 +175,3 @@ def strip_of(area: Rect, metrics: Metrics) -> Rect:
 def middle(box: Rect, size: int) -> int:
     """Baseline of a line of text in the middle of a box."""
     return box.y + box.h // 2 + round(size * 0.36)
-
-
-class Help(Overlay):
-    """The keys and what they do, in the middle of the figure."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.set_visible(False)
-        self._title = Label(self._theme.text, "bold")
-        self._title.text = "Keys"
-        self._rows = [(Label(self._theme.accent, "bold"), Label(self._theme.text)) for _ in KEYS]
-        for (name, meaning), key in zip(self._rows, KEYS, strict=True):
-            name.text, meaning.text = key.shown, key.meaning
-
-    def arrange(self) -> None:
-        area, metrics, theme = self._area, self._metrics, self._theme
-        pad = metrics.px(26)
-        line = min(metrics.px(30), (area.h - 2 * pad) // (len(self._rows) + 1))
-        size = min(metrics.px(16), line - 2)
-        column = max(text_width(name.text, size, "bold") for name, _ in self._rows) + metrics.px(22)
-        width = min(area.w, column + max(text_width(meaning.text, size) for _, meaning in self._rows) + 2 * pad)
-        height = min(area.h, line * (len(self._rows) + 1) + 2 * pad)
-        box = Rect(area.x + (area.w - width) // 2, area.y + (area.h - height) // 2, width, height)
-        self._ground.rectangles = framed(box, theme, metrics.px(1.5))
-        self._title.color = theme.text
-        self._title.place(box.x + pad, box.y + pad + size, metrics.px(19))
-        for i, (name, meaning) in enumerate(self._rows):
-            baseline = box.y + pad + size + (i + 1) * line
-            name.color, meaning.color = theme.accent, theme.text
-            name.place(box.x + pad, baseline, size)
-            meaning.place(box.x + pad + column, baseline, size, box.w - column - 2 * pad)
-
-    def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
-        if not self.get_visible():
-            return
-        self._ground.draw(renderer)
-        for label in (self._title, *(label for row in self._rows for label in row)):
-            label.draw(renderer)

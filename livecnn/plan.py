@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -14,9 +15,10 @@ from livecnn.bundles import Bundle
 from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Context
 from livecnn.errors import LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
+from livecnn.focus import Focus
 from livecnn.panels import FieldError, PanelSpec
 from livecnn.patch import Cropper, check_finder
-from livecnn.probe import class_weights
+from livecnn.probe import class_weights, weight_norms
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.theme import THEMES
 from livecnn.tick import Observer
@@ -96,7 +98,18 @@ class Plan:
             opened = open_source(source or layout.source, source_options)
         except SourceError as error:
             raise (error if source else layout.fault(("source",), str(error))) from error
-        return cls(layout, views, bundle, context, opened, others)
+        plan = cls(layout, views, bundle, context, opened, others)
+        if any(view.explores for view in views):
+            _ = plan.focus  # raises
+        return plan
+
+    @cached_property
+    def focus(self) -> Focus:
+        """Where the layout looks first. Raises ConfigError."""
+        try:
+            return self.layout.focus.focus(self.context.architecture(), self.context.classes)
+        except FieldError as error:
+            raise self.layout.fault(("focus", error.key), str(error)) from error
 
     def observer(self, device: torch.device, fall_back: Callable[[str], None] | None = None, *, calm: bool = False) -> Observer:
         """What looks at frames, through all networks. calm: they follow one another in time, see Cropper."""
@@ -197,6 +210,8 @@ def context_of(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[str
             shapes=known.shapes([layer for panel in wanted for layer in panel.layers()]),
             class_weights=lambda units: class_weights(known.module, units, len(classes)),
             theme=THEMES["dark"],
+            architecture=lambda: known.architecture,
+            weight_norms=partial(weight_norms, known.module),
         )
 
     beside = {name: facts(other, (panel for panel in panels if panel.model == name)) for name, other in others.items()}

@@ -14,6 +14,7 @@ from torch import fx, nn
 
 from livecnn.errors import ModelError, nearest
 from livecnn.tracing import Place, Trace, key_of, locate, modes, parts, pick
+from livecnn.types import Floats
 
 Wanted = list[tuple[str, str]]  # of one step's output: the layer as it was asked for, the part
 
@@ -251,3 +252,21 @@ def class_weights(module: nn.Module, units: int, classes: int) -> torch.Tensor |
     weights = [getattr(inner, "weight", None) for inner in module.modules()]
     fitting = [weight for weight in weights if isinstance(weight, torch.Tensor) and weight.shape == (classes, units)]
     return fitting[-1].detach() if fitting else None
+
+
+def weight_norms(module: nn.Module, layer: str) -> Floats | None:
+    """float32 (units,): the L2 norm of the weights that lead to each unit of a layer; None of a layer without weights."""
+    inner = dict(module.named_modules()).get(layer)
+    found = None if inner is None else next((found for each in inner.modules() if (found := _by_unit(each)) is not None), None)
+    if found is None:
+        return None
+    norms: Floats = found.detach().float().flatten(1).norm(dim=1).cpu().numpy()
+    return norms
+
+
+def _by_unit(inner: nn.Module) -> torch.Tensor | None:
+    """A layer's weights with the axis of its units first; Keras has it last."""
+    weight, kernel = getattr(inner, "weight", None), dict(inner.named_parameters(recurse=False)).get("kernel")
+    if isinstance(weight, torch.Tensor) and weight.ndim >= 2:
+        return weight.movedim(1, 0) if isinstance(inner, nn.ConvTranspose2d) else weight
+    return None if kernel is None or kernel.ndim < 2 else kernel.movedim(-1, 0)

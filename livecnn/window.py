@@ -178,7 +178,9 @@ class Window:
 
     def _press(self, event: MouseEvent) -> None:
         if self.controls is not None:
-            self.controls.point(*self._place(event), right=event.button == MouseButton.RIGHT)
+            right, keys = event.button == MouseButton.RIGHT, event.modifiers
+            double = bool(event.dblclick)
+            self.controls.point(*self._place(event), right=right, ctrl="ctrl" in keys, shift="shift" in keys, double=double)
 
     def _move(self, event: MouseEvent) -> None:
         if self.controls is not None:
@@ -190,7 +192,7 @@ class Window:
 
     def _scroll(self, event: MouseEvent) -> None:
         if self.controls is not None:
-            self.controls.turn(event.step)
+            self.controls.turn(*self._place(event), event.step)
 
     def _place(self, event: MouseEvent) -> tuple[float, float]:
         """Device pixels from the top left."""

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 import time
 from typing import TypeVar
 
@@ -9,8 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import RendererAgg
 
 from livecnn.geometry import Rect
-from livecnn.keys import KEYS
-from livecnn.overlay import Banner, Help, Overlay, RecMark, Toast, framed
+from livecnn.help import Help
+from livecnn.overlay import Banner, Overlay, Prompt, RecMark, Toast, framed
 from livecnn.pixels import buffer_of
 from livecnn.theme import THEMES, Metrics, Theme
 from livecnn.types import Image
@@ -171,7 +170,7 @@ def test_the_mark_can_be_taken_off(clock: list[float]) -> None:
     assert (mark.taken_off(plain) == 50).all()
 
 
-@pytest.mark.parametrize("made", [Toast, Banner, RecMark, Help])
+@pytest.mark.parametrize("made", [Toast, Banner, Prompt, RecMark, Help])
 def test_what_lies_over_the_panels_takes_another_theme(made: type[Overlay], clock: list[float]) -> None:
     size = (800, 600)
 
@@ -199,25 +198,13 @@ def test_a_frame_is_a_box_in_a_box() -> None:
     assert inner == (Rect(2, 2, 6, 4), DARK.card)
 
 
-def test_help_is_hidden_until_it_is_asked_for() -> None:
-    overlay = Help()
-    overlay.lay_out(Rect(0, 0, 800, 600), Metrics(0.8), DARK)
-    assert ink(overlay, (800, 600)) is None
-    overlay.set_visible(True)
-    assert ink(overlay, (800, 600)) is not None
-
-
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_help_lists_every_key_inside_its_box(size: tuple[int, int]) -> None:
-    overlay = Help()
-    overlay.set_visible(True)
-    overlay.lay_out(Rect(0, 0, *size), Metrics.of(*size), DARK)
-    box = ink(overlay._ground, size)
-    whole = ink(overlay, size)
-    assert box is not None
-    assert whole == box  # no letter outside of it
-    assert inside(box, Rect(0, 0, *size))
-    rows = [ink(name, size) for name, _ in overlay._rows]
-    assert len(rows) == len(KEYS)
-    assert all(row is not None for row in rows)
-    assert all(b.y >= a.y + a.h for a, b in itertools.pairwise(rows) if a and b)
+@pytest.mark.parametrize("words", ["note to conv2 31: ", "note to conv2 31: many words " * 30])
+def test_what_is_being_written_stands_near_the_bottom(size: tuple[int, int], words: str) -> None:
+    prompt = laid_out(Prompt(), size)
+    assert ink(prompt, size) is None
+    prompt.text = words
+    prompt.arrange()
+    place = ink(prompt, size)
+    assert place is not None
+    assert inside(place, Rect(0, size[1] // 2, size[0], size[1] - size[1] // 2))

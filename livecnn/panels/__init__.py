@@ -7,7 +7,7 @@ The drawer, which the spec makes for one figure, owns the artists.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,6 +45,8 @@ class PanelSpec(BaseModel):
     kind: str = Field(description="Which panel: the name of a file in livecnn/panels.")
     title: str | None = Field(None, description="Heading of the panel; by default its own name for what it shows.")
     model: str = Field("", description="Where the layout has several `models`: which one the panel shows; by default the first.")
+
+    explores: ClassVar[bool] = False  # does it follow what the user looks at?
 
     def layers(self) -> tuple[str, ...]:
         """Names of the layers whose activations the panel shows."""

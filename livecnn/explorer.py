@@ -1,0 +1,308 @@
+"""What keys and mouse do in the explorer: what the user looks at, which units are muted, marks and notes, moments of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from livecnn import registry
+from livecnn.annotations import Annotations, Verdict
+from livecnn.errors import LivecnnError
+from livecnn.figure import Screen
+from livecnn.focus import INPUT, ORDERS, OUTPUT, Button, Class, Focus, Group, Layer, Moment, Target, Unit
+from livecnn.live import Live
+from livecnn.reduce import Reducer
+
+T = TypeVar("T")
+
+NO_EXPLORER = "nothing of the network can be chosen in this view; the explorer can (key v)"
+MOST_METHODS = 3  # side by side
+BRIEF = 1.5  # seconds that a message stays
+
+
+class Explorer:
+    """One method per action of the explorer's keys, and `click` and `hover` for the mouse."""
+
+    def __init__(self, live: Live, screen: Screen) -> None:
+        self._live, self._screen = live, screen
+        self._session = screen.context.session
+        self._watched: Mapping[str, Reducer] = {}
+        self.typed: str | None = None  # of a note that is being written
+
+    @property
+    def focus(self) -> Focus:
+        return self._screen.focus
+
+    def attend(self, focus: Focus) -> None:
+        """Look at something else."""
+        before = self.focus
+        if focus == before:
+            return
+        self._screen.attend(focus)
+        if focus.muted != before.muted:
+            self._live.observer.mute(focus.muted)
+        self.follow()
+
+    def follow(self) -> None:
+        """The loops do what the panels want now."""
+        reducers = self._screen.reducers
+        if not _same(reducers, self._watched):
+            self._watched = reducers
+            self._live.observer.watch(reducers)
+        self._live.explain(self.focus, self._screen.asks, self._screen.units_asked)
+        self._live.refresh()
+
+    def hover(self, target: Target | None) -> None:
+        """The mouse is over something else now."""
+        self.attend(replace(self.focus, hover=target if isinstance(target, Unit) and target.layer == self.focus.layer else None))
+
+    def click(self, target: Target, *, ctrl: bool, shift: bool, double: bool) -> None:
+        match target:
+            case Unit(layer, index):
+                self._click_unit(layer, index, ctrl=ctrl, shift=shift, double=double)
+            case Layer(name):
+                self.attend(self.focus.at_layer(name))
+            case Group(name):
+                self._fold(name)
+            case Class(index):
+                self.choose_class(None if index == self.focus.target else index)
+            case Moment(time):
+                self._look_back(time)
+            case Button(action, ""):
+                getattr(self, action)()
+            case Button(action, argument):
+                getattr(self, action)(argument)
+
+    def _click_unit(self, layer: str, index: int, *, ctrl: bool, shift: bool, double: bool) -> None:
+        if ctrl:
+            self._toggle_mute(layer, index)
+            return
+        self.attend(replace(self.focus.at_layer(layer), unit=index))
+        if self.focus.marking:
+            self._mark(None if shift else "bad" if double else "good")
+
+    def next_layer(self) -> None:
+        self._change_layer(1)
+
+    def previous_layer(self) -> None:
+        self._change_layer(-1)
+
+    def _change_layer(self, by: int) -> None:
+        if self._explores():
+            names = [INPUT, *(node.name for node in self._screen.context.architecture().nodes), OUTPUT]
+            here = names.index(self.focus.layer)
+            self.attend(self.focus.at_layer(names[min(max(here + by, 0), len(names) - 1)]))
+
+    def right(self) -> None:
+        self._step(1, 0)
+
+    def left(self) -> None:
+        self._step(-1, 0)
+
+    def down(self) -> None:
+        self._step(0, 1)
+
+    def up(self) -> None:
+        self._step(0, -1)
+
+    def _step(self, across: int, down: int) -> None:
+        stepped = (drawer.step(self.focus.unit, across, down) for drawer in self._screen.drawers.values())
+        unit = next((unit for unit in stepped if unit is not None), None)
+        if unit is None:
+            self._screen.say("there are no units here to choose from" if self._explores() else NO_EXPLORER, BRIEF)
+        else:
+            self.attend(replace(self.focus, unit=unit, hover=None))
+
+    def next_page(self) -> None:
+        self.turn_page(1)
+
+    def previous_page(self) -> None:
+        self.turn_page(-1)
+
+    def turn_page(self, by: int) -> None:
+        pages = (drawer.turn_page(by) for drawer in self._screen.drawers.values())
+        page = next((page for page in pages if page is not None), None)
+        if page is not None:
+            self.attend(replace(self.focus, page=page, hover=None))
+        elif self._explores():
+            self._screen.say("all of this layer is on show", BRIEF)
+
+    def next_order(self) -> None:
+        if self._explores():
+            order = _after(ORDERS, self.focus.order)
+            self.attend(replace(self.focus, order=order, page=0))
+            self._screen.say(f"units by {order}", BRIEF)
+
+    def grid_method(self) -> None:
+        if self._explores():
+            kinds = [kind for kind in registry.kinds("explain") if kind not in ("grad_cam", "occlusion", "integrated_gradients")]
+            self.attend(replace(self.focus, grid=_after(kinds, self.focus.grid)))
+            self._screen.say(f"the grid: {self.focus.grid.replace('_', ' ')}", BRIEF)
+
+    def next_method(self) -> None:
+        """Another one in the last place."""
+        if self._explores():
+            *kept, last = self.focus.methods
+            self.attend(replace(self.focus, methods=(*kept, _after(self._methods_beside(kept), last))))
+
+    def more_methods(self) -> None:
+        """One more beside those on show; after the third, one again."""
+        if self._explores():
+            shown = self.focus.methods
+            more = (*shown, self._methods_beside(shown)[0]) if len(shown) < MOST_METHODS else shown[:1]
+            self.attend(replace(self.focus, methods=more))
+
+    def choose_method(self, kind: str) -> None:
+        """The next one in the place of this."""
+        shown = self.focus.methods
+        others = self._methods_beside([each for each in shown if each != kind])
+        self.attend(replace(self.focus, methods=tuple(_after(others, kind) if each == kind else each for each in shown)))
+
+    def toggle_method(self, kind: str) -> None:
+        """Show it or not; one always stays, and of four the first goes."""
+        shown = self.focus.methods
+        if kind not in shown:
+            self.attend(replace(self.focus, methods=(*shown, kind)[-MOST_METHODS:]))
+        elif len(shown) > 1:
+            self.attend(replace(self.focus, methods=tuple(each for each in shown if each != kind)))
+
+    def _methods_beside(self, taken: Iterable[str]) -> list[str]:
+        return [kind for kind in registry.kinds("explain") if kind not in set(taken)]
+
+    def choose_class(self, index: int | None) -> None:
+        """None: the one that the network predicts."""
+        self.attend(replace(self.focus, target=index))
+        if self._screen.explores:
+            self._screen.say("class: as predicted" if index is None else f"class: {self._screen.context.classes[index]}", BRIEF)
+
+    def pin_class(self) -> None:
+        if self._explores():
+            scene = self._screen.scene
+            pinned = self.focus.target is not None or scene is None or scene.tick.patch.prepared.empty
+            self.choose_class(None if pinned or scene is None else int(scene.tick.scores.argmax()))
+
+    def mute(self) -> None:
+        if self._explores():
+            self._toggle_mute(self.focus.layer, self.focus.unit)
+
+    def _toggle_mute(self, layer: str, index: int) -> None:
+        """The network itself may have to refuse."""
+        try:
+            self.attend(replace(self.focus, muted=self.focus.muted ^ {(layer, index)}))
+        except LivecnnError as error:
+            self._screen.attend(replace(self.focus, muted=self.focus.muted - {(layer, index)}))
+            self._screen.say(str(error))
+
+    def restore(self) -> None:
+        count = len(self.focus.muted)
+        self.attend(replace(self.focus, muted=frozenset()))
+        self._screen.say(f"{count} units work again" if count else "no unit is muted", BRIEF)
+
+    def fold(self) -> None:
+        if self._explores():
+            self._fold(self.focus.layer)
+
+    def _fold(self, name: str) -> None:
+        for drawer in self._screen.drawers.values():
+            drawer.fold(name)
+        self.follow()
+
+    def mark_mode(self) -> None:
+        if self._annotations() is not None:
+            marking = not self.focus.marking
+            self.attend(replace(self.focus, marking=marking))
+            words = "annotating: click is good, double click bad, Shift + click neither; key a ends it"
+            self._screen.say(words if marking else "clicks choose units again")
+
+    def mark_good(self) -> None:
+        self._mark("good")
+
+    def mark_bad(self) -> None:
+        self._mark("bad")
+
+    def unmark(self) -> None:
+        self._mark(None)
+
+    def _mark(self, verdict: Verdict | None) -> None:
+        annotations = self._annotations()
+        if annotations is not None:
+            self._kept(lambda: annotations.mark(self.focus.layer, self.focus.unit, verdict), verdict or "neither")
+
+    def write_note(self) -> None:
+        annotations = self._annotations()
+        if annotations is not None:
+            self.typed = annotations.of(self.focus.layer, self.focus.unit).note
+            self._ask()
+
+    def type(self, key: str) -> None:
+        """A key while a note is being written: Enter keeps it, Esc leaves the old one."""
+        annotations = self._annotations()
+        if annotations is None or self.typed is None:
+            return
+        text, self.typed = self.typed, None
+        if key == "enter":
+            self._kept(lambda: annotations.note(self.focus.layer, self.focus.unit, text.strip()), "note kept")
+        elif key != "escape":
+            self.typed = text[:-1] if key == "backspace" else text + key if len(key) == 1 else text
+        self._ask()
+
+    def _ask(self) -> None:
+        where = f"{self.focus.layer} {self.focus.unit}"
+        self._screen.prompt = "" if self.typed is None else f"note to {where}: {self.typed}▏   Enter keeps it, Esc leaves it"
+        self._live.refresh()
+
+    def _kept(self, write: Callable[[], None], told: str) -> None:
+        try:
+            write()
+            self._screen.say(f"{self.focus.layer} {self.focus.unit}: {told}", BRIEF)
+        except LivecnnError as error:
+            self._screen.say(str(error))
+        self._live.refresh()
+
+    def _annotations(self) -> Annotations | None:
+        if not self._explores():
+            return None
+        if self.focus.layer in (INPUT, OUTPUT):
+            self._screen.say("units of layers can be annotated; choose one", BRIEF)
+            return None
+        return self._session.annotations
+
+    def earlier(self) -> None:
+        self._step_in_time(-1)
+
+    def later(self) -> None:
+        self._step_in_time(1)
+
+    def _step_in_time(self, by: int) -> None:
+        scene, past = self._screen.scene, self._session.past
+        if scene is None or not self._live.frozen:
+            self._screen.say("freeze the picture first (space), then look back", BRIEF)
+            return
+        now = scene.tick.frame.time
+        frame = past.before(now) if by < 0 else past.after(now)
+        if frame is None:
+            self._screen.say("nothing before that is kept" if by < 0 else "that is the newest picture", BRIEF)
+        else:
+            self._live.look_back(frame)
+
+    def _look_back(self, time: float) -> None:
+        frame = self._session.past.at(time)
+        if not self._live.frozen:
+            self._live.freeze(True)
+        if frame is not None:
+            self._live.look_back(frame)
+
+    def _explores(self) -> bool:
+        if not self._screen.explores:
+            self._screen.say(NO_EXPLORER, BRIEF)
+        return self._screen.explores
+
+
+def _after(choices: Sequence[T], present: T) -> T:
+    """The next of them, after the last one the first."""
+    return choices[(choices.index(present) + 1) % len(choices)] if present in choices else choices[0]
+
+
+def _same(ours: Mapping[str, Reducer], theirs: Mapping[str, Reducer]) -> bool:
+    return ours.keys() == theirs.keys() and all(ours[name] is theirs[name] for name in ours)
