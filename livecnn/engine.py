@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from livecnn.muting import Muting, Units
 from livecnn.probe import Tap
 from livecnn.reduce import Reducer
 from livecnn.types import Precision
@@ -38,7 +39,7 @@ class Player(Protocol):
 
 
 class Engine:
-    """Use it in a `with`, from one thread. `watch` may be called from any; the new set is taken up between two passes.
+    """Use it in a `with`, from one thread. `watch` and `mute` may be called from any; the new is taken up between two passes.
 
     precision: on CUDA; "tf32" and "bfloat16" calculate faster, scores then differ by less than 0.01 for usual networks. On other
     devices everything is float32. record: what records passes, on CUDA a CUDA graph; None: they are gone through step by step.
@@ -65,10 +66,17 @@ class Engine:
         self._before: list[tuple[torch.Tensor, torch.Tensor]] = []  # weights as they were before they were turned
         self._found: dict[str, tuple[torch.Tensor, ...]] = {}
         self._tap = Tap(self.module, (), self._reduce)
+        self._muting = Muting(self.module)
+        self._wanted_muted: frozenset[tuple[str, int]] = frozenset()
+        self._muted = self._wanted_muted
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
         """By a name: what is wanted of a layer."""
         self._wanted = dict(reducers)
+
+    def mute(self, units: Units) -> None:
+        """These units give 0, and no others; see Muting, whose errors the next pass raises."""
+        self._wanted_muted = frozenset(units)
 
     def __enter__(self) -> Engine:
         with ExitStack() as undo:
@@ -77,6 +85,7 @@ class Engine:
             self._fast = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
             if self.device.type == "cuda":
                 _allow(tf32=self.precision != "float32", choose_kernels=True)
+            self._muting.__enter__()
             self._tap.__enter__()
             self._turn()
             undo.pop_all()
@@ -84,6 +93,7 @@ class Engine:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._tap.__exit__(kind, value, trace)
+        self._muting.__exit__(kind, value, trace)
         self._played = None
         self._turn_back()
         torch.set_num_threads(self._threads)
@@ -96,6 +106,8 @@ class Engine:
         """
         if self._wanted is not self._reducers:
             self._rehook()
+        if self._wanted_muted != self._muted:
+            self._remute()
         if torch.get_num_threads() != self._worth:  # another network has had its turn
             torch.set_num_threads(self._worth)
         self._settings = {name: reducer.settings for name, reducer in self._reducers.items()}
@@ -136,6 +148,12 @@ class Engine:
         self._reducers = self._wanted
         layers = (reducer.layer for reducer in self._reducers.values())
         self._tap = Tap(self.module, layers, self._reduce).__enter__()
+
+    def _remute(self) -> None:
+        wanted = self._wanted_muted
+        self._played = self._key = None  # not recorded at once: more may follow
+        self._muting.set(wanted)
+        self._muted = wanted
 
     def _reduce(self, layer: str, output: torch.Tensor) -> None:
         """Reduced at once, an output need not be copied although the next layer may write over it."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from livecnn.engine import Engine
 from livecnn.errors import ModelError
+from livecnn.muting import Muting, Units
 from livecnn.patch import Cropper
 from livecnn.reduce import Reducer
 from livecnn.types import Floats, Frame, Patch, Precision, Tick
@@ -44,6 +45,7 @@ class Observer:
         self._module, self._precision, self._fall_back = module, precision, fall_back
         self._pipeline = cropper.pipeline
         self._reducers: Mapping[str, Reducer] = {}
+        self._muted: Units = ()
         self._engine: Engine | None = None
         self.device = device
 
@@ -54,10 +56,22 @@ class Observer:
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
         """reducers: panel name -> what the panel wants of its layer. From any thread; taken up between two frames."""
         self._reducers = {name: reducer for name, reducer in reducers.items() if reducer.model not in self._beside}
-        if self._engine is not None:
-            self._engine.watch(self._reducers)
+        engine = self._engine  # which may go meanwhile
+        if engine is not None:
+            engine.watch(self._reducers)
         for model, other in self._beside.items():
             other.watch({name: reducer for name, reducer in reducers.items() if reducer.model == model})
+
+    def mute(self, units: Units) -> None:
+        """units: (layer, index) of this network, not of those beside, that give 0. See Engine. From any thread, as `watch`.
+
+        Raises ModelError, and changes nothing, where the network has no such layer, or it is a function.
+        """
+        Muting(self._module).set(units)
+        self._muted = frozenset(units)
+        engine = self._engine
+        if engine is not None:
+            engine.mute(self._muted)
 
     def __enter__(self) -> Observer:
         with ExitStack() as undo:
@@ -94,8 +108,9 @@ class Observer:
     def _start(self) -> None:
         self.cropper.pipeline = self._pipeline.on(self.device)
         engine = Engine(self._module, self.device, self._pipeline.shape, self._precision)
-        engine.watch(self._reducers)
         self._engine = engine.__enter__()
+        engine.watch(self._reducers)  # only now: so nothing is missed that another thread asks for meanwhile
+        engine.mute(self._muted)
 
     def _stop(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         engine, self._engine = self._engine, None

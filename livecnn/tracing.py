@@ -64,9 +64,24 @@ def pick(output: Any, part: str, kind: type[T]) -> T | None:
     return found.get(part) if part else next(iter(found.values()), None)
 
 
-def modes(module: nn.Module) -> list[bool]:
-    """Training or evaluation, of every module; a traced pass is that of one mode."""
-    return [inner.training for inner in module.modules()]
+class Change:
+    """A forward hook that replaces what a module gives; in a traced pass as well, which goes through the module step by step."""
+
+    def __init__(self, change: Callable[[Any], Any]) -> None:
+        self._change = change
+
+    def __call__(self, _module: nn.Module | None, _inputs: object, output: Any) -> Any:
+        if isinstance(output, fx.Proxy):  # the pass is being traced: a step that does it later
+            return output.tracer.create_proxy("call_function", self, (None, (), output), {}, name="change")
+        return self._change(output)
+
+
+def modes(module: nn.Module) -> list[tuple[bool, list[Change]]]:
+    """Of every module: training or evaluation, and what changes its output; a traced pass is that of one mode."""
+    return [
+        (inner.training, [hook for hook in inner._forward_hooks.values() if isinstance(hook, Change)])
+        for inner in module.modules()
+    ]
 
 
 class Trace(fx.Tracer):
@@ -89,7 +104,8 @@ class Trace(fx.Tracer):
             raise ModelError(f"torch.fx cannot trace the functions in it: {type(error).__name__}: {reason}") from error
         modules = dict(module.named_modules())
         steps = [node for node in self.graph.nodes if node.op in ("call_function", "call_method")]
-        self.functions: dict[str, fx.Node] = {node.name: node for node in steps if node.name not in modules}
+        steps = [node for node in steps if node.name not in modules and not isinstance(node.target, Change)]
+        self.functions: dict[str, fx.Node] = {node.name: node for node in steps}
 
     @property
     def offered(self) -> list[str]:
@@ -127,7 +143,8 @@ class Trace(fx.Tracer):
     def run(self, x: torch.Tensor, take: Mapping[fx.Node, Callable[[Any], None]]) -> Any:
         """One pass; `take` is told what its nodes give. Returns what the network returns."""
         assert isinstance(self.root, nn.Module)
-        return _Steps(self.root, self.graph, take).run(x)
+        self.root.forward = _Steps(self.root, self.graph, take).run
+        return self.root(x)  # with the network's own hooks
 
 
 class _Steps(fx.Interpreter):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from livecnn.engine import Engine, Work
+from livecnn.errors import ModelError
 from livecnn.inputs.plain import Plain
 from livecnn.reduce import MosaicReducer, NeuronsReducer
 from livecnn.resize import Resize
@@ -155,6 +157,91 @@ def test_nothing_of_the_network_is_changed() -> None:
     assert not any(inner._forward_hooks for inner in net.modules())
 
 
+def hooks(net: nn.Module) -> int:
+    return sum(len(inner._forward_hooks) + len(inner._forward_pre_hooks) for inner in net.modules())
+
+
+def without(net: nn.Sequential, *units: int) -> nn.Sequential:
+    """These filters of the first layer give 0."""
+    with torch.no_grad():
+        for parameter in net[0].parameters():
+            parameter[list(units)] = 0
+    return net
+
+
+@pytest.mark.parametrize("record", [None, Replayed])
+def test_muted_units_give_0_from_the_next_pass_on(record: Callable[..., Replayed] | None) -> None:
+    net = network()
+    xs = inputs()
+    with Engine(net, CPU, (1, 8, 8), record=record) as engine:
+        engine.watch(reducers())
+        for units in [(), (2, 5), (1,), ()]:
+            engine.mute([("0", unit) for unit in units])
+            with Engine(without(network(), *units), CPU, (1, 8, 8)) as plain:
+                plain.watch(reducers())
+                assert all(same(engine(x), plain(x)) for x in xs)
+        engine.mute({("0", 3)})
+        engine(xs[0])
+    assert hooks(net) == 0
+
+
+def test_muting_drops_what_was_recorded() -> None:
+    x = inputs()[0]
+    with Engine(network(), CPU, (1, 8, 8), record=Replayed) as engine:
+        for unit in (0, 1, 2, 3):  # one after the other: nothing to record yet
+            engine.mute({("0", unit)})
+            engine(x)
+        assert recordings == []
+        engine(x)
+        assert len(recordings) == 1
+        engine.mute([("0", 3), ("0", 3)])  # the same
+        engine(x)
+        assert len(recordings) == 1
+        engine.mute(())
+        engine(x)
+        engine(x)
+        assert len(recordings) == 2
+
+
+def test_units_are_muted_from_another_thread() -> None:
+    x = inputs()[0]
+    with Engine(network(), CPU, (1, 8, 8)) as engine, Engine(without(network(), 4), CPU, (1, 8, 8)) as plain:
+        thread = Thread(target=engine.mute, args=([("0", 4)],))
+        thread.start()
+        thread.join()
+        assert torch.equal(engine(x)[0], plain(x)[0])
+
+
+@pytest.mark.parametrize(
+    ("unit", "message"),
+    [(("nose", 0), "^unknown layer 'nose'"), (("0", 6), r"^unit 6: layer '0' has 6 \(0-5\)$")],
+)
+def test_what_cannot_be_muted_is_told_at_every_pass(unit: tuple[str, int], message: str) -> None:
+    net, x = network(), inputs()[0]
+    with Engine(net, CPU, (1, 8, 8)) as engine:
+        before = engine(x)[0]
+        engine.mute({unit})
+        for _ in range(2):
+            with pytest.raises(ModelError, match=message):
+                engine(x)
+        engine.mute(())
+        assert torch.equal(engine(x)[0], before)
+    assert hooks(net) == 0
+
+
+def test_an_engine_that_is_used_again_mutes_again() -> None:
+    net, x = network(), inputs()[0]
+    engine = Engine(net, CPU, (1, 8, 8))
+    engine.mute({("0", 4)})
+    scores = []
+    for _ in range(2):
+        with engine:
+            scores.append(engine(x)[0])
+        assert hooks(net) == 0
+    assert torch.equal(*scores)
+    assert not torch.equal(scores[0], net(x))
+
+
 class Views(nn.Module):
     """Takes its tensors' order for granted, as much code does."""
 
@@ -206,3 +293,7 @@ def test_a_cuda_device_makes_no_difference(precision: Any, most: float) -> None:
             (scores, views), (wanted, wanted_views) = device(x), host(x)
             assert np.allclose(scores.softmax(1), wanted.softmax(1), atol=most)
             assert np.abs(views["maps"].codes.astype(int) - wanted_views["maps"].codes).max() <= (1 if most < 1e-3 else 16)
+        for engine in (host, device):
+            engine.mute({("0", 4), ("1", 2)})
+        for x in inputs():
+            assert np.allclose(device(x)[0].softmax(1), host(x)[0].softmax(1), atol=most)

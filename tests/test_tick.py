@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from livecnn import bundles
 from livecnn.errors import ModelError
 from livecnn.inputs.plain import Plain
 from livecnn.patch import Cropper
-from livecnn.reduce import MosaicReducer, NeuronsReducer
+from livecnn.reduce import MosaicReducer, NeuronsReducer, ValueReducer
 from livecnn.tick import Observer, probabilities
 from livecnn.types import Frame, Image
 from tests.drawing import picture
@@ -103,6 +104,50 @@ def test_watch_swaps_the_hooks_between_two_frames() -> None:
         assert hooks(net) == 0
 
 
+def silent(observe: Observer, layer: str) -> list[int]:
+    """Which of a layer's first units give 0."""
+    observe.watch({str(unit): ValueReducer(layer, unit) for unit in range(3)})
+    return [int(unit) for unit, value in observe(frame()).views.items() if value == 0]
+
+
+def test_units_are_muted_between_two_frames_from_any_thread() -> None:
+    net = network()
+    observe = observer(net)
+    observe.mute({("2", 1)})
+    with observe:
+        assert silent(observe, "2") == [1]
+        thread = Thread(target=observe.mute, args=({("2", 0), ("2", 2)},))
+        thread.start()
+        thread.join()
+        assert silent(observe, "2") == [0, 2]
+        observe.mute(())
+        assert silent(observe, "2") == []
+        assert hooks(net) == 1
+        observe.mute({("2", 2)})
+        assert silent(observe, "2") == [2]
+    assert hooks(net) == 0
+
+
+def test_what_is_asked_for_while_it_starts_is_not_missed() -> None:
+    net = network()
+    observe = observer(net)
+    first_pass = net.register_forward_pre_hook(lambda *_: observe.mute({("2", 1)}))  # as from another thread
+    with observe:
+        first_pass.remove()
+        assert silent(observe, "2") == [1]
+
+
+def test_only_the_main_network_is_muted() -> None:
+    main, other = network(), network()
+    beside = observer(other)
+    with Observer(main, Cropper(PLAIN, 1.0), CPU, beside={"other": beside}) as observe:
+        before = observe(frame())
+        observe.mute({("0", 0), ("0", 1)})
+        after = observe(frame())
+    assert (after.scores != before.scores).any()
+    assert (after.others["other"].scores == before.scores).all()
+
+
 def test_an_observer_can_be_used_again() -> None:
     net = network()
     observe = observer(net)
@@ -181,7 +226,7 @@ class Fails(nn.Module):
         self.passes -= 1
         if self.passes < 0 and x.device.type == "meta":
             raise self.error
-        return self.layer(torch.zeros(x.shape))[:, :3]  # type: ignore[no-any-return]
+        return self.layer(torch.ones(x.shape))[:, :3]  # type: ignore[no-any-return]
 
 
 FAILURES = [
@@ -202,6 +247,24 @@ def test_the_cpu_takes_over_from_a_device_that_fails(error: Exception, passes: i
     assert observe.note.startswith(f"meta: {type(error).__name__}: {str(error).splitlines()[0]}; going on on the CPU")
     assert all(set(tick.views) == {"a"} for tick in ticks)
     assert observe.device == CPU
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+@pytest.mark.parametrize(("error", "passes"), FAILURES)
+def test_what_is_muted_is_muted_on_the_cpu_too(error: Exception, passes: int, meanwhile: bool) -> None:
+    net = Fails(error, passes)
+
+    def fall_back(_: str) -> None:
+        if meanwhile:  # as from another thread
+            observe.mute({("layer", 1), ("layer", 2)})
+
+    observe = Observer(net, Cropper(PLAIN, 1.0), torch.device("meta"), fall_back=fall_back)
+    observe.mute({("layer", 0)})
+    with observe:
+        found = [silent(observe, "layer") for _ in range(2)]
+        assert found[-1] == ([1, 2] if meanwhile else [0])
+        assert observe.device == CPU
+    assert hooks(net) == 0
 
 
 @pytest.mark.parametrize(("error", "passes"), FAILURES)
