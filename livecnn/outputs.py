@@ -54,11 +54,14 @@ def free_path(folder: Path, suffix: str, taken: Collection[Path] = ()) -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """The whole file or none. Raises OutputError."""
+    """The whole file or none, even if the power fails. Raises OutputError."""
     part = unfinished(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
+        with part.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Where layouts and bundles lie: what ships with livecnn, and the user's own data folder."""
+"""Where layouts, bundles and annotations lie: what ships with livecnn, and the user's own data folder."""
 
 from __future__ import annotations
 
@@ -18,8 +18,17 @@ def shipped(room: str) -> Path:
 
 def user_models() -> Path:
     """The user's own bundles: $LIVECNN_MODELS, else `models` in the user data folder of the platform. It may not exist."""
-    chosen = os.environ.get("LIVECNN_MODELS")
-    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("livecnn", appauthor=False) / "models"
+    return _users("LIVECNN_MODELS", "models")
+
+
+def user_annotations() -> Path:
+    """Annotations without a place of their own: $LIVECNN_ANNOTATIONS, else `annotations` beside `models`. It may not exist."""
+    return _users("LIVECNN_ANNOTATIONS", "annotations")
+
+
+def _users(variable: str, room: str) -> Path:
+    chosen = os.environ.get(variable)
+    return Path(chosen).expanduser() if chosen else platformdirs.user_data_path("livecnn", appauthor=False) / room
 
 
 def layouts() -> dict[str, Path]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
+from livecnn.annotations import Annotations
 from livecnn.types import Image, Scene
 
 EXAMPLE_SCORE = 0.5  # a class's example is a shot that the network was at least so sure of
@@ -23,7 +23,7 @@ class Session:
     """examples: by class, the shot that the network was surest of.  annotations: None where nothing can be annotated."""
 
     examples: dict[int, Example] = field(default_factory=dict)
-    annotations: Any = None
+    annotations: Annotations | None = None
 
     def take(self, scene: Scene) -> None:
         """The newest scene; the same tick again changes nothing."""

@@ -1,0 +1,163 @@
+"""What annotations come to: counts by layer, agreement of two annotators, and what the units marked do over images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from tqdm import tqdm
+
+from livecnn._cv2 import one_thread
+from livecnn.album import Album, spec_of
+from livecnn.annotations import Annotations, Mark, Verdict, tally
+from livecnn.bundles import Bundle
+from livecnn.config import Layout
+from livecnn.device import pick
+from livecnn.errors import OutputError, UsageError, nearest
+from livecnn.patch import Cropper
+from livecnn.patterns import Patterns
+from livecnn.plan import box_share
+from livecnn.scoring import Scorer
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of two annotators, over the units that both called good or bad.
+
+    good, bad: how many both called that.  first, second: how many only the one or the other called good.
+    """
+
+    good: int = 0
+    bad: int = 0
+    first: int = 0
+    second: int = 0
+
+    @classmethod
+    def of(cls, first: Mapping[int, Mark], second: Mapping[int, Mark]) -> Agreement:
+        pairs = [(first[unit].verdict, second[unit].verdict) for unit in first.keys() & second.keys()]
+        return cls(*(pairs.count(pair) for pair in (("good", "good"), ("bad", "bad"), ("good", "bad"), ("bad", "good"))))
+
+    @property
+    def both(self) -> int:
+        """How many units both marked."""
+        return self.good + self.bad + self.first + self.second
+
+    @property
+    def share(self) -> float | None:
+        """Of these, the fraction marked alike, 0..1; None if there are none."""
+        return (self.good + self.bad) / self.both if self.both else None
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa, (p_o - p_e) / (1 - p_e), -1..1; None where both gave one and the same verdict to all.
+
+        p_o: share marked alike.  p_e: the share expected by chance, the sum over the verdicts of the product of both annotators'
+        own shares. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological Measurement 20, 1960.
+        Here both are multiplied by the square of the number of units, which keeps the case of 0 / 0 exact.
+        """
+        chance = (self.good + self.first) * (self.good + self.second) + (self.bad + self.first) * (self.bad + self.second)
+        every = self.both**2
+        return (self.both * (self.good + self.bad) - chance) / (every - chance) if every > chance else None
+
+    def __add__(self, other: Agreement) -> Agreement:
+        return Agreement(self.good + other.good, self.bad + other.bad, self.first + other.first, self.second + other.second)
+
+    def data(self) -> dict[str, float | None]:
+        """Ready for JSON."""
+        return {"both": self.both, "agreed": self.share, "kappa": self.kappa}
+
+
+def sizes(bundle: Bundle, files: Sequence[Annotations]) -> dict[str, int]:
+    """How many units the layers with marks have. Raises OutputError for a layer or unit that the network has not."""
+    wanted = [layer for each in files for layer in each.units]
+    shapes = bundle.shapes(wanted)
+    for each in files:
+        for layer, marks in each.units.items():
+            at = f"{each.path}: units.{layer}"
+            if layer not in shapes:
+                raise OutputError(f"{at}: unknown layer of {bundle.name}; {nearest(layer, shapes)}")
+            count = shapes[layer][1]
+            if max(marks) >= count:
+                raise OutputError(f"{at}.{max(marks)}: {layer} has {count} units; allowed: 0 to {count - 1}")
+    return {layer: shapes[layer][1] for layer in dict.fromkeys(wanted)}
+
+
+def responses(bundle: Bundle, layers: Sequence[str], images: str | Path, layout: Layout, tell: Callable[[str], None]) -> Patterns:
+    """What all units of these layers do over all images, see `livecnn replay --summary`; cropped as the layout says.
+
+    images: a folder, a data set or a video, as `livecnn.replay` takes them.  tell: gets a line if some cannot be read. Raises
+    LivecnnError.
+    """
+    album, box = Album(spec_of(images)), layout.box
+    cropper = Cropper(bundle.pipeline, box_share(layout, album.source), box.finder, box.margin)
+    patterns = Patterns(layers, bundle.classes, bundle.name)
+    with one_thread(), album as pictures:
+        scorer, count = Scorer(album, pictures, cropper, bundle.module, pick("auto")), len(pictures)
+        bar = tqdm(desc="images", total=count, unit="picture", disable=None, leave=False)
+        with closing(scorer.activations(layers, range(count))) as batches, bar:
+            for places, activations in batches:
+                patterns.add(activations, [None] * len(places), np.full(len(places), -1))
+                bar.update(len(places))
+    if not patterns.images:
+        raise UsageError(f"{images}: none of {count} pictures can be read; first: {scorer.skipped[0]}")
+    if scorer.skipped:
+        tell(f"{len(scorer.skipped)} of {count} pictures cannot be read; first: {scorer.skipped[0]}")
+    return patterns
+
+
+def report(files: Sequence[Annotations], sizes: Mapping[str, int], patterns: Patterns | None = None) -> dict[str, Any]:
+    """Counts of each file, and the agreement of every two, by layer and in all; ready for JSON.
+
+    sizes: units by layer; "unmarked" is told where they are known.  patterns: from `responses`; "mean of good" and "mean of bad"
+    are the units' mean activations over the images, averaged over the units with that verdict. None: there is no such number.
+    """
+    return {
+        "model": files[0].model,
+        "images": None if patterns is None else patterns.images,
+        "files": [_about(annotations, sizes, patterns) for annotations in files],
+        "agreement": [_agreement(one, other) for one, other in combinations(files, 2)],
+    }
+
+
+def _about(annotations: Annotations, sizes: Mapping[str, int], patterns: Patterns | None) -> dict[str, Any]:
+    counts = {layer: _counts(marks, sizes.get(layer)) for layer, marks in annotations.units.items()}
+    means = {layer: _means(patterns, layer, marks) for layer, marks in annotations.units.items()}
+    keys = dict.fromkeys(key for each in (tally(()), *counts.values()) for key in each)
+    return {
+        "file": str(annotations.path),
+        "annotator": annotations.annotator,
+        "layers": {layer: {**counts[layer], **means[layer]} for layer in counts},
+        "in all": {key: sum(each[key] for each in counts.values()) for key in keys},
+    }
+
+
+def _counts(marks: Mapping[int, Mark], size: int | None) -> dict[str, int]:
+    found = tally(marks.values())
+    return found if size is None else {**found, "unmarked": size - found["good"] - found["bad"]}
+
+
+def _means(patterns: Patterns | None, layer: str, marks: Mapping[int, Mark]) -> dict[str, float | None]:
+    """Units without any finite value are left out."""
+    if patterns is None:
+        return {}
+    means, found = patterns.overall(layer).means[0], {}
+    for verdict in get_args(Verdict):
+        values = means[[unit for unit, mark in marks.items() if mark.verdict == verdict]]
+        known = values[np.isfinite(values)]
+        found[f"mean of {verdict}"] = float(known.mean()) if known.size else None
+    return found
+
+
+def _agreement(one: Annotations, other: Annotations) -> dict[str, Any]:
+    layers = {layer: Agreement.of(marks, other.units.get(layer, {})) for layer, marks in one.units.items()}
+    return {
+        "files": [str(one.path), str(other.path)],
+        "annotators": [one.annotator, other.annotator],
+        "layers": {layer: about.data() for layer, about in layers.items() if about.both},
+        "in all": sum(layers.values(), Agreement()).data(),
+    }
