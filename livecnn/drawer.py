@@ -122,6 +122,9 @@ class Drawer:
     def target_at(self, x: float, y: float) -> Target | None:
         """What lies at a device pixel, from the top left of the figure; asked only inside the card."""
 
+    def hover(self, target: Target | None) -> None:
+        """The mouse is over one of its targets now; None: over none of them any more."""
+
     def tip(self, target: Target) -> Tip | None:
         """What there is to say of one of its targets while the mouse is there."""
 

@@ -146,7 +146,12 @@ class Screen:
         """What is at a device pixel, from the top left; it is told of in words until something else is pointed at."""
         drawer = self._at(x, y)
         target = None if drawer is None else drawer.target_at(x, y)
-        self._pointed = None if drawer is None or target is None else (drawer, target)
+        before, self._pointed = self._pointed, None if drawer is None or target is None else (drawer, target)
+        if self._pointed != before:
+            for left, _ in filter(None, (before,)):
+                left.hover(None)
+            if drawer is not None:
+                drawer.hover(target)
         self._tell()
         return target
 

@@ -223,6 +223,12 @@ def _blend(target: Image, x: int, y: int, mask: npt.NDArray[np.int32], color: Co
     part[:] = under + (((np.array(color, dtype=np.int32) - under) * mask) >> 8)
 
 
+def write(picture: Image, text: str, x: int, y: int, size: int, color: Color, weight: Weight = "normal") -> None:
+    """Put one line on a picture, uint8 (h, w, 3 or 4): centred at x, the baseline at y."""
+    mask, left, top = _mask(text, size, weight)
+    _blend(picture, x + left - round(text_width(text, size, weight) / 2), y + top, mask, color)
+
+
 class Group(LiveArtist):
     """Draws its members in order: what a figure hands to the animation as one artist."""
 

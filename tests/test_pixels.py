@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import RendererAgg
 
 from livecnn.geometry import Rect
-from livecnn.pixels import Align, Fills, Group, Label, Pixels, buffer_of, shorten, text_width
+from livecnn.pixels import Align, Fills, Group, Label, Pixels, buffer_of, shorten, text_width, write
 from tests.drawing import ink, inside
 
 W, H = 24, 16
@@ -169,3 +169,14 @@ def test_a_group_draws_its_members_in_order() -> None:
     under.rectangles, over.rectangles = [(Rect(0, 0, 9, 9), (1, 1, 1))], [(Rect(0, 0, 5, 5), (2, 2, 2))]
     group.members = [under, over]
     assert drawn(group)[4:6, 4:6, 0].tolist() == [[2, 1], [1, 1]]
+
+
+def test_text_written_on_a_picture_is_centred_on_the_baseline() -> None:
+    image = np.zeros((40, 100, 3), np.uint8)
+    write(image, "HHH", 50, 30, 16, (255, 255, 255), "bold")
+    rows, columns = np.flatnonzero(image.any(axis=(1, 2))), np.flatnonzero(image.any(axis=(0, 2)))
+    assert rows[-1] == 29
+    assert abs((columns[0] + columns[-1]) / 2 - 50) <= 1
+    assert columns[-1] - columns[0] < text_width("HHH", 16, "bold")
+    write(image, "HHH", -200, 30, 16, (255, 0, 0))
+    assert (image[..., 0] == image[..., 1]).all()

@@ -1,0 +1,78 @@
+"""Anti-aliased shapes on a picture that is drawn once and kept: rounded plates, lines, arrow heads, edges that fade."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from livecnn._cv2 import cv2
+from livecnn.theme import Color
+from livecnn.types import Image
+
+SHIFT = 4  # OpenCV takes places in sixteenths of a pixel
+Point = tuple[float, float]
+
+
+@lru_cache(maxsize=256)
+def plate(width: int, height: int, radius: float, line: float, fill: Color, edge: Color, ground: Color) -> Image:
+    """A rectangle with round corners and an edge so many pixels wide, on the ground: uint8 (height, width, 3)."""
+    away = _distance(width, height, radius)
+    picture = np.empty((height, width, 3))
+    picture[:] = ground
+    for color, rim in ((edge, 0.0), (fill, line)):
+        cover = np.clip(0.5 - away - rim, 0, 1)[:, :, None]
+        picture += (np.array(color) - picture) * cover
+    result = np.round(picture).astype(np.uint8)
+    result.setflags(write=False)  # it is shared
+    return result
+
+
+def _distance(width: int, height: int, radius: float) -> npt.NDArray[np.float64]:
+    """Of every pixel's centre to the edge, below 0 inside; https://iquilezles.org/articles/distfunctions2d (rounded box)."""
+    radius = min(radius, width / 2, height / 2)
+    x = np.abs(np.arange(width) + 0.5 - width / 2) - (width / 2 - radius)
+    y = np.abs(np.arange(height) + 0.5 - height / 2)[:, None] - (height / 2 - radius)
+    outside = np.hypot(np.maximum(x, 0), np.maximum(y, 0))
+    away: npt.NDArray[np.float64] = outside + np.minimum(np.maximum(x, y), 0) - radius
+    return away
+
+
+def paste(picture: Image, x: int, y: int, image: Image) -> None:
+    """Lay an image on a picture, its top left at (x, y); what lies outside is cut off."""
+    image = image[max(0, -y) :, max(0, -x) :]
+    part = picture[max(0, y) :, max(0, x) :][: image.shape[0], : image.shape[1]]
+    part[:] = image[: part.shape[0], : part.shape[1]]
+
+
+def trace(picture: Image, points: Sequence[Point], color: Color, thickness: int) -> None:
+    """A line through these points."""
+    cv2.polylines(picture, [_fixed(points)], False, color, thickness, cv2.LINE_AA, SHIFT)
+
+
+def head(picture: Image, x: float, y: float, size: float, color: Color) -> None:
+    """An arrow head that points to the right, its tip at (x, y)."""
+    corners = ((x, y), (x - size, y - 0.6 * size), (x - size, y + 0.6 * size))
+    cv2.fillConvexPoly(picture, _fixed(corners), color, cv2.LINE_AA, SHIFT)
+
+
+def swing(start: Point, end: Point, steps: int = 12) -> list[Point]:
+    """From level to level: it leaves and arrives horizontally."""
+    (x, y), (to_x, to_y) = start, end
+    if y == to_y:
+        return [start, end]
+    shares = (i / steps for i in range(steps + 1))
+    return [(x + share * (to_x - x), y + share * share * (3 - 2 * share) * (to_y - y)) for share in shares]
+
+
+def fade(picture: Image, width: int, ground: Color) -> None:
+    """The left edge sinks into the ground; of a mirrored view of a picture the right one."""
+    part = picture[:, :width]
+    shares = np.linspace(0, 1, part.shape[1])[None, :, None]
+    part[:] = np.round(np.array(ground) + (part - np.array(ground, float)) * shares)
+
+
+def _fixed(points: Sequence[Point]) -> npt.NDArray[np.int32]:
+    return np.round(np.array(points, float) * (1 << SHIFT)).astype(np.int32)
