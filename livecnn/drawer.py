@@ -40,6 +40,7 @@ class Context:
     shapes: layer -> shape (N, ...) of its output. class_weights(units): weights (classes, units) from the last hidden layer.
     architecture(): the network as data; found when it is first asked for.  weight_norms(layer): float32 (units,), the L2 norm of
     the weights that lead to each unit; None of a layer without.  session: what is remembered whichever view is open.
+    channels: of the network's input, RGB or BGR.
     others: the same of further networks on the same picture, by the names that panels use.
     """
 
@@ -51,6 +52,7 @@ class Context:
     architecture: Callable[[], Architecture] = _unknown
     weight_norms: Callable[[str], Floats | None] = lambda _: None
     session: Session = field(default_factory=Session)
+    channels: str = "RGB"
     others: Mapping[str, Context] = field(default_factory=dict)
 
     def of(self, model: str) -> Context:

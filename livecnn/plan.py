@@ -212,6 +212,7 @@ def context_of(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[str
             theme=THEMES["dark"],
             architecture=lambda: known.architecture,
             weight_norms=partial(weight_norms, known.module),
+            channels=getattr(known.pipeline, "order", "RGB"),
         )
 
     beside = {name: facts(other, (panel for panel in panels if panel.model == name)) for name, other in others.items()}

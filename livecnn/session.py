@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from livecnn.annotations import Annotations
+from livecnn.strongest import Strongest
 from livecnn.types import Image, Scene
 
 EXAMPLE_SCORE = 0.5  # a class's example is a shot that the network was at least so sure of
@@ -20,10 +21,14 @@ class Example:
 
 @dataclass(eq=False)
 class Session:
-    """examples: by class, the shot that the network was surest of.  annotations: None where nothing can be annotated."""
+    """examples: by class, the shot that the network was surest of.  annotations: None where nothing can be annotated.
+
+    strongest: the shots that each unit answered to most.
+    """
 
     examples: dict[int, Example] = field(default_factory=dict)
     annotations: Annotations | None = None
+    strongest: Strongest = field(default_factory=Strongest)
 
     def take(self, scene: Scene) -> None:
         """The newest scene; the same tick again changes nothing."""

@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from livecnn import paths
+from livecnn.bundles import Bundle
 from livecnn.config import load_layout
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, UsageError
 from livecnn.figure import Screen
-from livecnn.plan import Plan, load_views
+from livecnn.inputs.plain import Plain
+from livecnn.plan import Plan, context_of, load_views
 from livecnn.sources.demo import Demo
 from livecnn.types import Scene
 
@@ -206,3 +208,9 @@ def test_without_a_layout_there_is_one_for_every_model(own: Path, other: Path, m
         Plan.of(None, model="nix")
     with pytest.raises(ConfigError, match="nose"):
         Plan.of(None, ["nose=1"], model="tinynet:make", allow_code=True)
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR"])
+def test_panels_know_the_order_of_the_channels(order: str) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2)).eval()
+    assert context_of(Bundle("net", net, ("a", "b"), Plain(size=(4, 4), order=order))).channels == order

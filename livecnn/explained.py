@@ -1,0 +1,117 @@
+"""How explanations look, and what they are called.
+
+Red speaks for the value, blue against it, each picture by its own scale. What is as coarse as a region lies over what the network
+sees. Guided backpropagation and deconvolution of a network for colour pictures are pictures in colour around a middle gray, as in
+Zeiler and Fergus 2013 and Springenberg et al. 2014 (docs/explain.md).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from livecnn import registry
+from livecnn._cv2 import cv2
+from livecnn.colors import cells, enlarge, table
+from livecnn.pixels import scaled
+from livecnn.reduce import encode
+from livecnn.theme import Theme
+from livecnn.types import Floats, Image
+
+# By kind, from the longest wording to the shortest.
+NAMES = {
+    "activation": ("activation",),
+    "gradient": ("gradient",),
+    "guided_backprop": ("guided backprop", "guided"),
+    "deconvnet": ("deconvnet",),
+    "deconvnet_unpooled": ("deconvnet, no switches", "no switches"),
+    "grad_cam": ("Grad-CAM",),
+    "occlusion": ("occlusion",),
+    "integrated_gradients": ("integrated gradients", "integrated"),
+}
+MEANINGS = {
+    "activation": "where the unit is active",
+    "gradient": "which pixels would change the value, if changed a little",
+    "guided_backprop": "strokes and edges that the value rests on",
+    "deconvnet": "the pattern that the unit looks for, placed as in this picture",
+    "deconvnet_unpooled": "the pattern that the unit looks for in any picture",
+    "grad_cam": "which region of this layer speaks for the class",
+    "occlusion": "what the value really needs: it drops where this is covered",
+    "integrated_gradients": "what each pixel adds to the value",
+}
+OVERLAID = frozenset(("grad_cam", "occlusion"))
+COLORED = frozenset(("guided_backprop", "deconvnet", "deconvnet_unpooled"))
+DIVERGING = "RdBu_r"
+FOR, AGAINST = (255, 62, 48), (64, 140, 255)  # over a picture
+COVER = 0.8  # of the picture, where an overlay is strongest
+
+
+@lru_cache(maxsize=1)
+def methods() -> tuple[str, ...]:
+    """Kinds of explanations, the well known first."""
+    known = registry.kinds("explain")
+    return (*(kind for kind in NAMES if kind in known), *(kind for kind in known if kind not in NAMES))
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """What a method is called, from the longest wording to the shortest."""
+    return NAMES.get(kind, (kind.replace("_", " "),))
+
+
+def squares(values: Floats, low: float, high: float, size: tuple[int, int], colors: npt.NDArray[np.uint32]) -> Image:
+    """float (h, w) -> uint8 (height, width, 4) in the colours from low to high, each value a square; size: (width, height)."""
+    values = _shrunk(values, size)
+    codes = encode(torch.from_numpy(values), torch.tensor(low), torch.tensor(high)).numpy()
+    return enlarge(codes, colors, cells(1, codes.shape[0], size[1], 0), cells(1, codes.shape[1], size[0], 0))
+
+
+def picture(kind: str, values: Floats, seen: Image, size: tuple[int, int], theme: Theme, channels: str = "RGB") -> Image:
+    """What a method told of an input, as uint8 (height, width, 3 or 4); size: (width, height).
+
+    values: float32 (C, H, W).  seen: the input for the eye, uint8 (H, W, 3).  channels: their order in the input, RGB or BGR.
+    """
+    if kind in COLORED and len(values) == 3:
+        return _in_color(values if channels == "RGB" else values[::-1], size)
+    total = np.ascontiguousarray(values.sum(axis=0))
+    if kind in OVERLAID:
+        return overlaid(total, seen, size)
+    most = strength(total)
+    return squares(total, -most, most, size, table(DIVERGING, theme))
+
+
+def overlaid(values: Floats, seen: Image, size: tuple[int, int]) -> Image:
+    """float (H, W) over a picture, uint8 (H, W, 3): red where it is positive, blue where it is negative, stronger is denser."""
+    values = _shrunk(values, size)
+    h, w = values.shape
+    ground = scaled(seen, w, h, sharp=True).astype(np.float32)
+    share = np.nan_to_num(values / strength(values), posinf=1, neginf=-1)[:, :, None]
+    color = np.where(share > 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
+    mixed = ground + (color - ground) * (COVER * np.abs(share))
+    return scaled(mixed.astype(np.uint8), *size, sharp=True)
+
+
+def strength(values: Floats) -> float:
+    """The largest finite absolute value; 1 if there is none above 0."""
+    most = float(np.abs(values[np.isfinite(values)]).max(initial=0))
+    return most or 1.0
+
+
+def as_rgb(image: Image) -> Image:
+    """uint8 (H, W) or (H, W, 3) -> (H, W, 3)."""
+    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
+
+
+def _in_color(values: Floats, size: tuple[int, int]) -> Image:
+    share = np.nan_to_num(values / strength(values), posinf=1, neginf=-1)
+    return scaled(np.ascontiguousarray((127.5 + 127.5 * share).astype(np.uint8).transpose(1, 2, 0)), *size, sharp=True)
+
+
+def _shrunk(values: Floats, size: tuple[int, int]) -> Floats:
+    """Averaged down to the pixels that there are; a sum of contrary neighbours stays faint, as from afar."""
+    h, w = values.shape
+    if w <= size[0] and h <= size[1]:
+        return np.ascontiguousarray(values)
+    return np.asarray(cv2.resize(values, (min(w, size[0]), min(h, size[1])), interpolation=cv2.INTER_AREA), np.float32)

@@ -1,0 +1,282 @@
+"""The unit under the mouse, else the selected one: its map and, by several methods side by side, what in the input it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from livecnn.architecture import Architecture, Node
+from livecnn.buttons import Buttons, Word, row_width
+from livecnn.colors import table
+from livecnn.drawer import Ask, Context, Drawer
+from livecnn.exhibit import Exhibit, hung
+from livecnn.explained import OVERLAID, as_rgb, methods, names, picture
+from livecnn.fields import Colormap
+from livecnn.focus import Button, Focus, Target, Tip
+from livecnn.focus import Unit as FocusedUnit
+from livecnn.geometry import Rect
+from livecnn.panels import PanelSpec
+from livecnn.paragraph import Paragraph, fitting
+from livecnn.pixels import Label
+from livecnn.theme import Metrics
+from livecnn.types import Findings, Image, Scene
+from livecnn.unit_pictures import Position, map_picture, reach, seen_picture
+from livecnn.unit_reducer import UnitReducer, UnitView
+from livecnn.unit_words import called, captions, meaning, noted, number
+
+if TYPE_CHECKING:
+    from livecnn.reduce import Reducer
+
+ACTIVATION = "activation"
+SEEN = ("what the net sees", "the net sees", "seen")
+MARKING = ("click: good · double click: bad · Shift: clear", "click good · double bad", "")
+NO_UNIT = "a click on a map or a neuron selects it; while the mouse is over one, that one is shown here"
+
+
+class Unit(PanelSpec):
+    """The unit under the mouse, or the selected one, beside what the network sees: its map and explanations side by side."""
+
+    explores: ClassVar[bool] = True
+
+    kind: Literal["unit"] = Field("unit", description="A unit's map, and what in the input it answers to.")
+    colormap: Colormap = Field("gray", description="Colours of the unit's map, from low to high values.")
+
+    def drawer(self, name: str, context: Context) -> Drawer:
+        return UnitDrawer(self, name, context)
+
+
+class UnitDrawer(Drawer):
+    asks: tuple[Ask, ...] = ("unit",)
+
+    def __init__(self, spec: Unit, name: str, context: Context) -> None:
+        super().__init__(name, context)
+        self.colormap, self._title = spec.colormap, spec.title
+        self._focus, self._metrics = Focus(), Metrics(1.0)
+        self._unit: FocusedUnit | None = None
+        self._reducer: UnitReducer | None = None
+        self._view: UnitView | None = None
+        self._seen = Exhibit(self.theme)
+        self._exhibits = {kind: Exhibit(self.theme) for kind in methods()}
+        self._methods, self._keys = Buttons(len(self._exhibits)), Buttons(3)
+        self._hint, self._note = Paragraph(self.theme.muted), Label(self.theme.muted, align="right")
+        self._rows = 0  # of words below the pictures
+        self._room = self.body
+        # All of it goes with the focus, which changes without a full draw.
+        self.still = []
+        self.live = [self.heading, self.caption, self._seen, *self._exhibits.values(), self._hint]
+        self.live += [self._methods, self._keys, self._note]
+
+    @cached_property
+    def _architecture(self) -> Architecture:
+        return self.context.architecture()
+
+    @cached_property
+    def _nodes(self) -> Mapping[str, Node]:
+        return {node.name: node for node in self._architecture.nodes}
+
+    @property
+    def reducers(self) -> Mapping[str, Reducer]:
+        return {} if self._reducer is None else {self.name: self._reducer}
+
+    @property
+    def titles(self) -> Sequence[str]:  # type: ignore[override]
+        if self._title is not None or self._unit is None:
+            return (self._title or "Unit",)
+        layer, index = self._unit.layer, self._unit.index
+        return f"unit {index} of {layer}", f"{layer} {index}"
+
+    def attend(self, focus: Focus) -> None:
+        before = self._shown()
+        self._focus, self._unit = focus, self._known(focus.shown)
+        if self._unit is None:
+            self._reducer = None
+        elif self._reducer is None or self._reducer.layer != self._unit.layer:
+            self._reducer = UnitReducer(self._unit.layer, self._unit.index)
+        else:
+            self._reducer.index = self._unit.index
+        if self._shown() != before:
+            self._hang()
+        self._write()
+
+    def _known(self, unit: FocusedUnit) -> FocusedUnit | None:
+        """The unit if there is one."""
+        node = self._nodes.get(unit.layer)
+        return unit if node is not None and node.output and 0 <= unit.index < node.output[0] else None
+
+    def _shown(self) -> tuple[str, ...]:
+        """The methods side by side."""
+        wanted = () if self._unit is None else self._focus.methods
+        return tuple(kind for kind in dict.fromkeys(wanted) if kind in self._exhibits)
+
+    @property
+    def _muted(self) -> bool:
+        return self._unit is not None and (self._unit.layer, self._unit.index) in self._focus.muted
+
+    def arrange(self, body: Rect, metrics: Metrics) -> None:
+        self._metrics, line = metrics, metrics.px(20)
+        self._rows = 0 if body.w < metrics.px(160) else min(2, max(0, (body.h - metrics.px(80)) // line))
+        self._room = body.inset(0, 0, 0, self._rows * line)
+        self._hang()
+        self._write()
+
+    def _hang(self) -> None:
+        """Every exhibit gets its place, as many as there is room for."""
+        room, metrics = self._room, self._metrics
+        if self._unit is None:  # the picture, and beside it what to do
+            room = Rect(room.x, room.y, min(room.w, room.h), room.h)
+        line = metrics.px(20) if room.h >= metrics.px(76) else 0
+        exhibits = [self._seen, *(self._exhibits[kind] for kind in self._shown())]
+        for exhibit in (self._seen, *self._exhibits.values()):
+            exhibit.place(None, metrics)
+        for exhibit, place in zip(exhibits, hung(room, len(exhibits), line, metrics.gap, metrics.px(36)), strict=False):
+            exhibit.place(place, metrics, named=line > 0)
+        left = room.x + room.w + metrics.gap
+        beside = Rect(left, room.y, max(1, self._room.x + self._room.w - left), room.h)
+        self._hint.put(NO_UNIT if self._unit is None and beside.w >= metrics.px(90) else "", beside, metrics.small)
+
+    def _write(self) -> None:
+        """The words that tell of the focus."""
+        body, metrics = self.body, self._metrics
+        size, gap, line = metrics.small, metrics.px(14), metrics.px(20)
+        self.heading.text = fitting(self.titles, self.card.w - 2 * metrics.pad, metrics.title, "bold")
+        rows = self._rows if self._unit is not None else 0
+        full, brief = ([names(kind)[place] for kind in self._exhibits] for place in (0, -1))
+        named = full if row_width(full, size, gap) <= body.w else brief
+        words = [self._word(kind, text) for kind, text in zip(self._exhibits, named, strict=True)]
+        baseline = body.y + body.h - metrics.px(4)
+        self._methods.put(words if rows else (), body.x, baseline - (rows - 1) * line, size, gap, body.w)
+        taken = self._keys.put(self._key_words() if rows > 1 else (), body.x, baseline, size, gap, body.w)
+        self._note.place(body.x + body.w, baseline, size, max(0, body.w - taken - gap) if rows > 1 else 0)
+
+    def _word(self, kind: str, text: str) -> Word:
+        on = kind in self._focus.methods
+        return Word(text, self.theme.accent if on else self.theme.muted, Button("toggle_method", kind))
+
+    def _key_words(self) -> list[Word]:
+        theme, muted = self.theme, self._muted
+        return [
+            Word("x restore" if muted else "x mute", theme.bad if muted else theme.muted, Button("mute")),
+            Word("a annotate", theme.accent if self._focus.marking else theme.muted, Button("mark_mode")),
+            Word("n note", theme.muted, Button("write_note")),
+        ]
+
+    def show(self, scene: Scene) -> None:
+        view, unit = scene.tick.views.get(self.name), self._unit
+        fresh = isinstance(view, UnitView) and unit is not None and (view.layer, view.index) == (unit.layer, unit.index)
+        self._view = view if fresh else None
+        self._tell()
+        prepared = scene.tick.patch.prepared
+        seen = as_rgb(prepared.seen)
+        self._show_seen(seen)
+        for kind in self._shown():
+            if self._exhibits[kind].box is None:
+                break  # no room for this one and all after it
+            if kind == ACTIVATION:
+                self._show_map(self._exhibits[kind], empty=prepared.empty)
+            else:
+                self._show_method(kind, self._exhibits[kind], scene.findings, seen)
+
+    def _tell(self) -> None:
+        """The numbers of the unit, and what the user noted of it or, while units are marked, how that is done."""
+        view, mark, small = self._view, self._mark(), self._metrics.small
+        room = max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
+        told = () if view is None else captions(view, self._nodes[view.layer].field)
+        self.caption.text, self.caption.width = fitting((*told, ""), room, small), room
+        if self._focus.marking:
+            self._note.text, self._note.color = fitting(MARKING, self._note.width or 0, small), self.theme.accent
+        else:
+            self._note.text, colors = noted(mark), {"good": self.theme.good, "bad": self.theme.bad}
+            self._note.color = self.theme.muted if mark is None else colors.get(mark.verdict, self.theme.text)
+        self._note.set_visible(self._unit is not None and self._rows > 1)
+
+    def _mark(self) -> Any:
+        annotations, unit = self.context.session.annotations, self._unit
+        return None if annotations is None or unit is None else annotations.of(unit.layer, unit.index)
+
+    def _position(self) -> Position | None:
+        """On the unit's map: where the mouse is, else its strongest place; None of a map without finite values."""
+        view, unit = self._view, self._unit
+        if view is None or unit is None or not np.isfinite(view.max):
+            return None
+        row, column = unit.position or view.peak
+        return (row, column) if row < view.map.shape[0] and column < view.map.shape[1] else view.peak
+
+    def _show_seen(self, seen: Image) -> None:
+        assert self._seen.box is not None
+        place, position = self._seen.box.fit(seen.shape[1] / seen.shape[0]), self._position()
+        field = None if self._view is None else self._nodes[self._view.layer].field
+        height, width = self._architecture.input[-2:] or seen.shape[:2]
+        edges = None if position is None or field is None else reach(field, position, (height, width))
+        self._seen.call(SEEN)
+        self._seen.show(seen_picture(seen, (place.w, place.h), edges, self.theme.accent, self._metrics.px(2)))
+
+    def _show_map(self, exhibit: Exhibit, *, empty: bool) -> None:
+        view, theme = self._view, self.theme
+        assert exhibit.box is not None
+        exhibit.call(names(ACTIVATION))
+        if view is None:
+            exhibit.wait()
+        elif view.map.size == 1:
+            exhibit.say("muted" if self._muted else number(view.max), theme.bad if self._muted else theme.text)
+        else:
+            place = exhibit.box.fit(view.map.shape[1] / view.map.shape[0])
+            colors, pen = table(self.colormap, theme, faint=empty), self._metrics.px(2)
+            at, color = (None, theme.bad) if self._muted else (self._position(), theme.accent)
+            exhibit.show(map_picture(view, (place.w, place.h), colors, at, color, pen), "muted" if self._muted else "", theme.bad)
+
+    def _show_method(self, kind: str, exhibit: Exhibit, findings: Findings | None, seen: Image) -> None:
+        current = findings if findings is not None and self._is_of(findings) else None
+        exhibit.call(called(kind, current, self.context.classes))
+        exhibit.progress(1.0 if current is None else current.progress.get(kind, 1.0))
+        self._show_finding(kind, exhibit, current, seen)
+
+    def _show_finding(self, kind: str, exhibit: Exhibit, findings: Findings | None, seen: Image) -> None:
+        assert exhibit.box is not None
+        if findings is None:
+            exhibit.wait()
+        elif kind in findings.refused:
+            exhibit.explain(findings.refused[kind])
+        elif kind not in findings.maps:
+            exhibit.wait()
+        elif not exhibit.shows(values := findings.maps[kind], seen if kind in OVERLAID else None):
+            place = exhibit.box.fit(values.shape[2] / values.shape[1])
+            exhibit.show(picture(kind, values, seen, (place.w, place.h), self.theme, self.context.channels))
+
+    def _is_of(self, findings: Findings) -> bool:
+        """Whether these explanations are of the unit that is on show."""
+        of, unit = findings.focus.shown, self._unit
+        return unit is not None and (of.layer, of.index) == (unit.layer, unit.index)
+
+    def target_at(self, x: float, y: float) -> Target | None:
+        labels = (kind for kind in self._shown() if self._exhibits[kind].label.contains(x, y))
+        chosen = next((Button("choose_method", kind) for kind in labels), None)
+        return chosen or self._unit_at(x, y) or self._methods.at(x, y) or self._keys.at(x, y)
+
+    def _unit_at(self, x: float, y: float) -> FocusedUnit | None:
+        """A position on the unit's map."""
+        share, view = self._exhibits[ACTIVATION].place_in(x, y), self._view
+        if share is None or view is None:
+            return None
+        h, w = view.map.shape
+        return FocusedUnit(view.layer, view.index, (int(share[0] * h), int(share[1] * w)))
+
+    def tip(self, target: Target) -> Tip | None:
+        if isinstance(target, FocusedUnit):
+            return self._tip_of(target)
+        if not isinstance(target, Button) or target.argument not in self._exhibits:
+            return None
+        if target.action == "choose_method":
+            return Tip((*meaning(target.argument), "click: another method here"), self._exhibits[target.argument].label)
+        place = self._methods.place_of(target)
+        return None if place is None else Tip(meaning(target.argument), place)
+
+    def _tip_of(self, unit: FocusedUnit) -> Tip | None:
+        view, at, about = self._view, unit.position, self._exhibits[ACTIVATION].box
+        if view is None or at is None or about is None or (view.layer, view.index) != (unit.layer, unit.index):
+            return None
+        lines = f"row {at[0]}, column {at[1]}: {number(float(view.map[at]))}", noted(self._mark())
+        return Tip(tuple(filter(None, lines)), about)

@@ -1,0 +1,63 @@
+"""What there is to say of a unit and of the methods that explain it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from livecnn.explained import MEANINGS, names
+from livecnn.receptive import Field
+from livecnn.types import Findings
+from livecnn.unit_reducer import UnitView
+
+VERDICTS = {"good": "✓ good", "bad": "✗ bad"}
+OF_CLASSES = "grad_cam"  # a method that explains the class, whichever unit is on show
+
+
+def number(value: float) -> str:
+    """About three digits of it, as many decimals as its neighbours in size have, so that it hardly moves while it changes."""
+    size = abs(value)
+    if not math.isfinite(value):
+        return "not finite"
+    if size == 0:
+        return "0"
+    if not 1e-3 <= size < 1e5:
+        return f"{value:.1e}".replace("-", "−")
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 4
+    return f"{value:.{decimals}f}".replace("-", "−")
+
+
+def captions(view: UnitView, field: Field | None) -> Sequence[str]:
+    """The numbers of a unit, from the longest wording to the shortest."""
+    if view.map.size == 1:
+        numbers: tuple[str, ...] = (f"value {number(view.max)}", number(view.max))
+    else:
+        low, high, mean = (number(value) for value in (view.min, view.max, view.mean))
+        numbers = (f"min {low}  max {high}  mean {mean}", f"{low} … {high}")
+    if field is None:
+        return numbers
+    reach = f"{field.size[1]}×{field.size[0]}"
+    return (f"{numbers[0]} · receptive field {reach}", f"{numbers[0]} · field {reach}", *numbers)
+
+
+def called(kind: str, findings: Findings | None, classes: Sequence[str]) -> Sequence[str]:
+    """What stands under a method's picture: also how far it has come, or of which class it is."""
+    wordings = names(kind)
+    if findings is None:
+        return wordings
+    if kind == OF_CLASSES:
+        name = classes[findings.target]
+        return f"{wordings[0]} for {name}", f"CAM for {name}", *wordings
+    done = findings.progress.get(kind, 1.0)
+    return wordings if done >= 1 else (f"{wordings[0]} {100 * done:.0f} %", *wordings)
+
+
+def noted(mark: Any) -> str:
+    """The verdict and the note of an annotation; "" without one."""
+    return "" if mark is None else " · ".join(filter(None, (VERDICTS.get(mark.verdict, ""), mark.note)))
+
+
+def meaning(kind: str) -> tuple[str, ...]:
+    """A method's name, and what it shows."""
+    return (names(kind)[0], *filter(None, (MEANINGS.get(kind, ""),)))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from livecnn.focus import Focus
+from livecnn.receptive import Field
+from livecnn.types import Findings
+from livecnn.unit_reducer import UnitView
+from livecnn.unit_words import called, captions, meaning, noted, number
+
+MAP = UnitView.of("conv2", 31, np.array([[-1.84, 6.02]], np.float32))
+NEURON = UnitView.of("ip1", 4, np.array([[0.5]], np.float32))
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.0, "0"),
+        (-1.844, "−1.84"),
+        (0.0708, "0.0708"),
+        (12.34, "12.3"),
+        (-1234.5, "−1234"),
+        (1e6, "1.0e+06"),
+        (-2e-5, "−2.0e−05"),
+        (math.nan, "not finite"),
+        (-math.inf, "not finite"),
+    ],
+)
+def test_numbers_in_about_three_digits(value: float, told: str) -> None:
+    assert number(value) == told
+
+
+def test_captions_from_the_longest_to_the_shortest() -> None:
+    told = captions(MAP, Field((14, 12), (2, 2), (6.5, 6.5)))
+    assert told[0] == "min −1.84  max 6.02  mean 2.09 · receptive field 12×14"
+    assert told[-1] == "−1.84 … 6.02"
+    assert sorted(told, key=len, reverse=True) == list(told)
+    assert captions(MAP, None)[0] == "min −1.84  max 6.02  mean 2.09"
+    assert captions(NEURON, None) == ("value 0.50", "0.50")
+
+
+def test_what_stands_under_a_picture() -> None:
+    findings = Findings(0, Focus(), 1, progress={"occlusion": 0.404})
+    assert called("occlusion", findings, ("cat", "dog"))[0] == "occlusion 40 %"
+    assert called("occlusion", Findings(0, Focus(), 1, progress={"occlusion": 1.0}), ("cat", "dog")) == ("occlusion",)
+    assert called("grad_cam", findings, ("cat", "dog"))[0] == "Grad-CAM for dog"
+    assert called("grad_cam", None, ("cat", "dog")) == ("Grad-CAM",)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "note", "told"),
+    [("good", "loops", "✓ good · loops"), ("bad", "", "✗ bad"), (None, "loops", "loops"), (None, "", "")],
+)
+def test_what_was_noted(verdict: str | None, note: str, told: str) -> None:
+    assert noted(SimpleNamespace(verdict=verdict, note=note)) == told
+    assert noted(None) == ""
+
+
+def test_what_a_method_means() -> None:
+    assert meaning("gradient") == ("gradient", "which pixels would change the value, if changed a little")
+    assert meaning("score_cam") == ("score cam",)
