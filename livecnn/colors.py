@@ -23,6 +23,7 @@ STRONG = {
 }
 WEAK = {"gray": "black", "viridis": "purple", "inferno": "black", "magma": "black", "plasma": "dark blue", "cividis": "dark blue"}
 
+NEGATIVE, POSITIVE = (74, 158, 255), (255, 82, 72)  # the ends of a scale around zero
 FAINT = 0.25  # share of its own colour that a faint map keeps
 
 
@@ -71,3 +72,16 @@ def cells(count: int, each: int, pixels: int, gap: int) -> npt.NDArray[np.intp]:
 def squeeze(index: npt.NDArray[np.intp], pixels: int) -> npt.NDArray[np.intp]:
     """As many entries, evenly spaced, of an index that is longer than there are pixels: thousands of maps in a small panel."""
     return index if len(index) <= pixels else index[np.arange(pixels) * len(index) // pixels]
+
+
+@lru_cache(maxsize=8)
+def signed(theme: Theme) -> npt.NDArray[np.uint32]:
+    """As `table`, for values around zero: blue below, red above, between them the ground that a figure stands on."""
+    share = np.linspace(-1, 1, LEVELS + 1)[:, None]
+    strength = np.abs(share) ** 0.7  # on a dark ground weak colours are hard to see
+    ground = np.array(theme.background)
+    rgba = np.full((256, 4), 255, np.uint8)
+    rgba[LOWEST:, :3] = ground + strength * (np.where(share < 0, NEGATIVE, POSITIVE) - ground)
+    rgba[EMPTY] = (*theme.card, 255)
+    rgba[NOT_FINITE] = (*theme.not_finite, 255)
+    return rgba.view(np.uint32)[:, 0]

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
 
-from livecnn.colors import cells, enlarge, squeeze, strong_word, table
+from livecnn.colors import cells, enlarge, signed, squeeze, strong_word, table
 from livecnn.fields import COLORMAPS
-from livecnn.reduce import EMPTY, NOT_FINITE
+from livecnn.reduce import EMPTY, LOWEST, NOT_FINITE
 from livecnn.theme import THEMES, Theme
 
 DARK = THEMES["dark"]
@@ -74,3 +74,15 @@ def test_enlarged_codes_have_their_colours_and_the_gap_is_card() -> None:
     nan = (*DARK.not_finite, 255)
     rows = [[black, card, card, white]] * 2 + [[card] * 4] + [[nan, card, card, card]] * 2
     assert [[tuple(pixel) for pixel in row] for row in picture] == rows
+
+
+@pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
+def test_a_scale_around_zero_is_blue_below_red_above_and_the_ground_between(theme: Theme) -> None:
+    rgba = signed(theme).view(np.uint8).reshape(256, 4).astype(int)
+    assert (rgba[:, 3] == 255).all()
+    assert tuple(rgba[EMPTY, :3]) == theme.card
+    assert tuple(rgba[NOT_FINITE, :3]) == theme.not_finite
+    (low, high), middle = rgba[[LOWEST, 255], :3], rgba[[128, 129], :3]
+    assert low[2] > 2 * low[0]
+    assert high[0] > 2 * high[2]
+    assert np.abs(middle - theme.background).max() <= 6

@@ -1,0 +1,243 @@
+"""A layer's units in a grid: sorted, in pages, marked; what maps and single values have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from livecnn.architecture import Node
+from livecnn.colors import enlarge, signed, table
+from livecnn.details import Detail, Word, quoted
+from livecnn.details.cells import Cells
+from livecnn.details.marks import Marks
+from livecnn.details.ranking import Ranking
+from livecnn.drawer import Ask, Context
+from livecnn.fields import ScaleValue
+from livecnn.focus import Button, Focus, Order, Target, Tip, Unit
+from livecnn.geometry import Rect
+from livecnn.maps_reducer import Maps, MapsReducer
+from livecnn.pixels import Pixels
+from livecnn.reduce import EMPTY, LEVELS, LOWEST, average_down
+from livecnn.theme import Metrics
+from livecnn.types import Findings, Floats, Image, Scene
+
+ACTIVATION = "activation"
+BY = {
+    "number": "by number",
+    "mean": "by mean",
+    "max": "by maximum",
+    "contribution": "by contribution",
+    "weight": "by weight norm",
+}
+PICTURE = 44.0  # least side of a picture in pixels at 1280x720
+NUMBERED = 64  # from which on it has its number below
+ANY = 1 << 16  # as large as there is room for
+
+
+class Grid(Detail):
+    """wanted: units of the page, in order.  units: the same as soon as their maps are there, until then those before."""
+
+    noun, by, aspect = "unit", BY, 1.0
+    least, most = PICTURE, ANY  # side of a cell of activations in pixels at 1280x720; below `least` there are pages
+    reducer: MapsReducer
+
+    def __init__(self, node: Node, context: Context, scale: ScaleValue) -> None:
+        super().__init__(node, context)
+        self.count = node.output[0]
+        self.reducer = MapsReducer(node.name, scale)
+        self._focus = Focus(node.name)
+        self._ranking = Ranking(self.count)
+        self._norms: Floats | None = None
+        self._maps: Maps | None = None
+        self._findings: Findings | None = None
+        self._explained: tuple[Findings, tuple[int, int], Image] | None = None
+        self._picture, self._marks = Pixels(), Marks(node.name, self.theme)
+        self.live = [self._picture, self._marks.fills, self._marks.words]
+        self._cells = Cells(self.body, (1, 1), (1, 1))
+        self._page, self._pages = 0, 1
+        self.wanted: list[int] = []
+        self.units: list[int] = []
+
+    def attend(self, focus: Focus) -> None:
+        other = focus.grid != self._focus.grid
+        self._focus = focus
+        if focus.order == "weight" and self._norms is None:
+            self._norms = self.context.weight_norms(self.node.name)
+        wanted: dict[Ask, bool] = {"grid": self._explains, "contributions": focus.order == "contribution"}
+        self.asks = [ask for ask, is_wanted in wanted.items() if is_wanted]
+        if other:
+            self.arrange(self.body, self.metrics)
+        self._turn()
+
+    @property
+    def _explains(self) -> bool:
+        return self._focus.grid != ACTIVATION
+
+    def arrange(self, body: Rect, metrics: Metrics) -> None:
+        super().arrange(body, metrics)
+        aspect, least, most = self.aspect, self.least, self.most
+        if self._explains:  # pictures of the network's input
+            _, height, width = self.context.architecture().input or (1, 1, 1)
+            aspect, least, most = width / height, PICTURE, ANY
+        self._cells = Cells.fit(body, self.count, aspect, metrics.px(least), metrics.px(3), metrics.px(most))
+        if min(self._cells.size) >= metrics.px(NUMBERED):
+            self._cells = self._cells.lettered(aspect, metrics.px(13))
+        self._pages = -(-self.count // self._cells.count)
+        self.reducer.room = self._cells.size
+        self._turn()
+        self.units = self.wanted
+
+    def _turn(self) -> None:
+        """To the page and order that are wanted."""
+        each = self._cells.count
+        self._page = min(max(0, self._focus.page), self._pages - 1)
+        page = self._ranking.order[self._page * each : (self._page + 1) * each]
+        self.wanted = page.tolist()
+        units = tuple(np.sort(page).tolist())
+        if units != self.reducer.units:
+            self.reducer.units = units
+
+    def show(self, scene: Scene, maps: Maps | None) -> None:
+        findings = scene.findings
+        self._findings = findings if findings is not None and findings.focus.layer == self.node.name else None
+        self._maps = maps or self._maps
+        self._rank(self._focus.order, scene.tick.frame.time)
+        if self.units is not self.wanted and self._maps is not None and set(self.wanted) <= set(self._maps.units):
+            self.units = self.wanted
+        explained = self._explanations()
+        if explained is not None:
+            self._put(*explained, signed(self.theme))
+        elif self._maps is not None:
+            faint = scene.tick.patch.prepared.empty or self._explains
+            self._put(self._maps.units, self._maps.codes, table(self.colormap, self.theme, faint=faint))
+        self._marks.show(self.units, self._cells, self._focus, self.context.session.annotations, self.metrics)
+        self._warn()
+
+    def _rank(self, order: Order, time: float) -> None:
+        before = self._ranking.order
+        self._ranking.take(order, self._values(order), time)
+        if before is not self._ranking.order:
+            self._turn()
+
+    def _values(self, order: Order) -> Floats | None:
+        if order == "weight":
+            return self._norms
+        if order == "contribution":
+            return self.contributions
+        if self._maps is None:
+            return None
+        return self._maps.high if order == "max" else self._maps.mean
+
+    @property
+    def contributions(self) -> Floats | None:
+        found = None if self._findings is None else self._findings.contributions
+        return found if found is not None and len(found) == self.count else None
+
+    def _explanations(self) -> tuple[Sequence[int], Image] | None:
+        """Of the method that is wanted: for these units, codes (units, h, w)."""
+        found = self._findings
+        if not self._explains or found is None or found.grid is None or found.focus.grid != self._focus.grid:
+            return None
+        if self._explained is None or self._explained[:2] != (found, self._cells.size):
+            self._explained = found, self._cells.size, signed_codes(found.grid, self._cells.size)
+        return found.units, self._explained[2]
+
+    def _put(self, units: Sequence[int], codes: Image, colors: npt.NDArray[np.uint32]) -> None:
+        """codes (len(units), h, w): those on the page, in its order."""
+        at = np.full(self.count, -1)
+        at[list(units)] = np.arange(len(units))
+        at = at[self.units]
+        (rows, columns), (_, h, w) = self._cells.grid, codes.shape
+        tiles = np.full((rows * columns, h, w), EMPTY, np.uint8)
+        places = np.flatnonzero(at >= 0)
+        tiles[places] = codes[at[places]]
+        mosaic = tiles.reshape(rows, columns, h, w).transpose(0, 2, 1, 3).reshape(rows * h, columns * w)
+        self._picture.put(*self._cells.origin, enlarge(mosaic, colors, *self._cells.indices(h, w)))
+
+    def _warn(self) -> None:
+        text = self._warning()
+        if text:
+            x, y = self.body.x + self.body.w // 2, self.body.y + self.body.h - self.metrics.px(6)
+            self._marks.words.write(
+                text, (x, y), self.metrics.small, self.theme.bad, width=self.body.w, align="center", ground=self.theme.card
+            )
+
+    def _warning(self) -> str:
+        refused = {} if self._findings is None else self._findings.refused
+        if self._focus.grid in refused:
+            return refused[self._focus.grid]
+        broken = 0 if self._maps is None else int(np.count_nonzero(~np.isfinite(self._maps.mean)))
+        return f"{broken} of {self.count} {self.noun}s hold NaN or infinite values" if broken else ""
+
+    def words(self) -> Sequence[Word]:
+        focus = self._focus
+        order = self.by[focus.order]
+        if focus.order == "weight" and self._norms is None:
+            order = "by number (it has no weights)"
+        if focus.order == "contribution" and self._findings is not None:
+            order = f"by contribution to {quoted(self.context, self._findings.target)}"
+        paging = [
+            Word("‹", Button("previous_page")),
+            Word(f"page {self._page + 1} of {self._pages}"),
+            Word("›", Button("next_page")),
+        ]
+        method = focus.grid.replace("_", " ")
+        shown = Word(method, Button("grid_method"))
+        return Word(self.told), shown, Word(order, Button("next_order")), *(paging if self._pages > 1 else [])
+
+    @property
+    def told(self) -> str:
+        """How many, and of what size."""
+        return f"{self.count:,} {self.noun}s"
+
+    def target_at(self, x: float, y: float) -> Target | None:
+        found = self._cells.at(x, y)
+        if found is None or found[0] >= len(self.units):
+            return None
+        place, down, along = found
+        return Unit(self.node.name, self.units[place], self._position(down, along))
+
+    def _position(self, down: float, along: float) -> tuple[int, int] | None:  # noqa: ARG002
+        """On the unit's map, from shares of its height and width."""
+        return None
+
+    def tip(self, target: Target) -> Tip | None:
+        if not isinstance(target, Unit) or target.layer != self.node.name or target.index not in self.units:
+            return None
+        return Tip(tuple(self._tell(target.index)), self._cells.rect(self.units.index(target.index)))
+
+    def _tell(self, unit: int) -> Iterator[str]:
+        yield f"{self.noun} {unit} of {self.node.name}"
+        if self._maps is not None:
+            yield self.figures(self._maps, unit)
+        if self.contributions is not None and self._findings is not None:
+            yield f"adds {self.contributions[unit]:+.2f} to {quoted(self.context, self._findings.target)}"
+        if (self.node.name, unit) in self._focus.muted:
+            yield "muted"
+        annotations = self.context.session.annotations
+        mark = None if annotations is None else annotations.of(self.node.name, unit)
+        if mark is not None and (mark.verdict or mark.note):
+            yield ": ".join(part for part in (mark.verdict, mark.note) if part)
+
+    def figures(self, maps: Maps, unit: int) -> str:
+        raise NotImplementedError
+
+    def step(self, unit: int, across: int, down: int) -> int | None:
+        """Inside the page; from elsewhere to its first unit."""
+        if unit not in self.units:
+            return self.units[0]
+        place = self.units.index(unit) + across + down * self._cells.grid[1]
+        return self.units[place] if 0 <= place < len(self.units) else unit
+
+    def turn_page(self, pages: int) -> int | None:
+        return min(max(0, self._page + pages), self._pages - 1)
+
+
+def signed_codes(pictures: Floats, room: tuple[int, int]) -> Image:
+    """Signed values (U, C, H, W) -> codes (U, h, w) around the middle one, channels summed, each unit by its own largest size."""
+    maps: Floats = average_down(torch.from_numpy(np.nan_to_num(pictures.sum(1))), room).numpy()
+    peaks = np.maximum(np.abs(maps).max((1, 2), keepdims=True), np.finfo(np.float32).tiny)
+    return np.asarray(LOWEST + 0.5 + LEVELS * (0.5 + 0.5 * maps / peaks), np.uint8)

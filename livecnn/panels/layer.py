@@ -1,0 +1,181 @@
+"""The selected layer in detail, by its type."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from livecnn.architecture import Node
+from livecnn.details import Detail, Exchanged, Word, Words
+from livecnn.details.contributions import Contributions, feeds_classes
+from livecnn.details.input import Input
+from livecnn.details.maps import MapGrid
+from livecnn.details.output import Output
+from livecnn.details.softmax import Softmax
+from livecnn.details.text import Facts, Text
+from livecnn.details.units import UnitGrid
+from livecnn.details.window import WindowStrip
+from livecnn.drawer import Context, Drawer
+from livecnn.fields import Colormap, Scale
+from livecnn.focus import INPUT, OUTPUT, Focus, Target, Tip
+from livecnn.geometry import Rect
+from livecnn.maps_reducer import Maps
+from livecnn.panels import PanelSpec
+from livecnn.pixels import text_width
+from livecnn.types import Scene
+
+if TYPE_CHECKING:
+    from livecnn.reduce import Reducer
+    from livecnn.theme import Metrics
+
+
+class Layer(PanelSpec):
+    """The layer that is selected in the explorer: maps or neurons in a grid, a softmax as bars, the output with examples."""
+
+    explores: ClassVar[bool] = True
+
+    kind: Literal["layer"] = Field("layer", description="Details of the selected layer, by its type.")
+    colormap: Colormap | None = Field(
+        None, description="Colours from low to high values; by default gray for maps, viridis for neurons."
+    )
+    scale: Scale = Field(
+        "map", description="Range of values that the colours span: each map's own, the layer's, a slow-moving one, or given."
+    )
+    threshold: float = Field(0.1, ge=0, le=1, description="Share from which on a softmax shows a class.")
+
+    def drawer(self, name: str, context: Context) -> Drawer:
+        return LayerDrawer(self, name, context)
+
+
+class LayerDrawer(Drawer):
+    def __init__(self, spec: Layer, name: str, context: Context) -> None:
+        super().__init__(name, context)
+        self._spec = spec
+        self.colormap = spec.colormap
+        self._layer: str | None = None
+        self._parts: list[Detail] = []
+        self._shown: list[Detail] = []  # those that there is room for
+        self._metrics: Metrics | None = None
+        self._stage, self._bar = Exchanged(), Words()
+        self._said: tuple[Sequence[Word], int] = (), 0
+        self._buttons: list[tuple[Rect, Word]] = []
+        self.still = []
+        self.live = [self._stage, self.heading, self._bar]
+
+    @property
+    def _main(self) -> Detail:
+        return self._parts[0]
+
+    @property
+    def reducers(self) -> Mapping[str, Reducer]:
+        reducer = self._main.reducer if self._parts else None
+        return {} if reducer is None else {self.name: reducer}
+
+    def attend(self, focus: Focus) -> None:
+        if focus.layer != self._layer:
+            self._open(focus)
+        for part in self._parts:
+            part.attend(focus)
+        self.asks = {ask for part in self._parts for ask in part.asks}
+        self.units_asked = tuple(self._main.wanted)
+
+    def _open(self, focus: Focus) -> None:
+        self._layer = focus.layer
+        node = node_of(focus.layer, self.context)
+        self._parts = details_of(node, self._spec, self.context)
+        title = {INPUT: "input", OUTPUT: "output"}.get(node.name, node.name)
+        kind = f"{title} · {node.type}" if node.type not in ("", node.name) else title
+        self.titles = (self._spec.title,) if self._spec.title else (kind, title)
+        if self._metrics is not None:
+            self.lay_out(self.card, self._metrics)
+
+    def arrange(self, body: Rect, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._shown, rest = [self._main], body
+        for part in reversed(self._parts[1:]):
+            height = part.height(body, metrics)
+            if height:
+                part.arrange(Rect(body.x, rest.y + rest.h - height, body.w, height), metrics)
+                rest = rest._replace(h=max(1, rest.h - height - metrics.px(8)))
+                self._shown.append(part)
+        self._main.arrange(rest, metrics)
+        self._stage.replace([artist for part in self._shown for artist in part.live])
+        self._said = (), 0
+
+    def show(self, scene: Scene) -> None:
+        view = scene.tick.views.get(self.name)
+        maps = view if isinstance(view, Maps) and view.layer == self._layer else None
+        for part in self._shown:
+            part.colormap = self.colormap or part.colormap
+            part.show(scene, maps)
+        self.units_asked = tuple(self._main.wanted)
+        self._say(self._main.words())
+
+    def _say(self, words: Sequence[Word]) -> None:
+        """At the right of the heading, from the right; what does not fit is left out, plain words first."""
+        metrics = self._metrics
+        assert metrics is not None
+        room = self.card.w - 3 * metrics.pad - self.heading.advance()
+        if (words, room) == self._said:
+            return
+        self._said = words, room
+        gap, size = metrics.px(10), metrics.small
+        fitting = list(words)
+        while fitting and sum(text_width(word.text, size) + gap for word in fitting) - gap > room:
+            fitting.remove(next((word for word in fitting if word.button is None), fitting[0]))
+        self._bar.clear()
+        self._buttons = []
+        right = self.card.x + self.card.w - metrics.pad
+        for word in reversed(fitting):
+            width = text_width(word.text, size)
+            color = self.theme.muted if word.button is None else self.theme.text
+            self._bar.write(word.text, (right, self.heading.y), size, color, align="right")
+            if word.button is not None:
+                reach = Rect(right - width - gap // 2, self.heading.y - 2 * size, width + gap, 3 * size)
+                self._buttons.append((reach, word))
+            right -= width + gap
+
+    def target_at(self, x: float, y: float) -> Target | None:
+        button = next((word.button for place, word in self._buttons if place.contains(x, y)), None)
+        found = (part.target_at(x, y) for part in self._shown)
+        return button or next((target for target in found if target is not None), None)
+
+    def tip(self, target: Target) -> Tip | None:
+        return next((tip for part in self._shown if (tip := part.tip(target)) is not None), None)
+
+    def step(self, unit: int, across: int, down: int) -> int | None:
+        return self._main.step(unit, across, down)
+
+    def turn_page(self, pages: int) -> int | None:
+        return self._main.turn_page(pages)
+
+
+def node_of(layer: str, context: Context) -> Node:
+    """The node of that name; the two ends of the network as if they were layers."""
+    architecture = context.architecture()
+    if layer == INPUT:
+        return Node(INPUT, "", (), architecture.input, 0, None, None)
+    if layer == OUTPUT:
+        return Node(OUTPUT, "", (), (len(context.classes),), 0, None, None)
+    return next((node for node in architecture.nodes if node.name == layer), Node(layer, "", (), (), 0, None, None))
+
+
+def details_of(node: Node, spec: Layer, context: Context) -> list[Detail]:
+    """The one that gets most of the room first; the others lie below it."""
+    single = len(node.output) == 1 or (len(node.output) == 3 and math.prod(node.output[1:]) == 1)
+    strip = Facts(node, context) if node.window is None else WindowStrip(node, context)
+    if node.name == INPUT:
+        return [Input(node, context)]
+    if node.name == OUTPUT:
+        return [Output(node, context)]
+    if single and "softmax" in node.type.lower():
+        return [Softmax(node, context, spec.threshold), strip]
+    if single:
+        below: list[Detail] = [Contributions(node, context)] if feeds_classes(node, context) else []
+        return [UnitGrid(node, context, spec.scale), *below, strip]
+    if len(node.output) == 3:
+        return [MapGrid(node, context, spec.scale), strip]
+    return [Text(node, context)]
