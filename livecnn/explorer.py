@@ -276,7 +276,7 @@ class Explorer:
 
     def _step_in_time(self, by: int) -> None:
         scene, past = self._screen.scene, self._session.past
-        if scene is None or not self._live.frozen:
+        if scene is None or past is None or not self._live.frozen:
             self._screen.say("freeze the picture first (space), then look back", BRIEF)
             return
         now = scene.tick.frame.time
@@ -287,10 +287,9 @@ class Explorer:
             self._live.look_back(frame)
 
     def _look_back(self, time: float) -> None:
-        frame = self._session.past.at(time)
-        if not self._live.frozen:
-            self._live.freeze(True)
+        frame = None if self._session.past is None else self._session.past.at(time)
         if frame is not None:
+            self._live.freeze(True)
             self._live.look_back(frame)
 
     def _explores(self) -> bool:

@@ -11,6 +11,11 @@ PAUSE = 0.1  # of these seconds, but at least
 LEAST_PAUSE = 2.0  # seconds: after a longer silence the line begins anew
 
 
+def silent(pause: float, seconds: float) -> bool:
+    """Is a pause between two samples, of a history that reaches back so many seconds, a gap?"""
+    return pause > max(PAUSE * seconds, LEAST_PAUSE)
+
+
 @dataclass
 class Bin:
     """The samples of a stretch of time; count 0: a gap. low, high: the ends of their bands."""
@@ -38,7 +43,7 @@ class History:
         """time in seconds; a value that is not finite is a gap. spread: half the height of the band around the value."""
         if time < self.now:
             self._bins.clear()
-        if not math.isfinite(value) or time - self.now > max(PAUSE * self.seconds, LEAST_PAUSE):
+        if not math.isfinite(value) or silent(time - self.now, self.seconds):
             self._interrupt(time)
         self.now = time
         if math.isfinite(value):

@@ -75,7 +75,8 @@ class Live:
         self.mirrored = capture.source.mirrored
         self._model = ModelLoop(observer, capture.slot, passed)
         self._tick_version = 0
-        self._shown_seq = -1
+        self._shown_seq = self._newest_seq = -1
+        self._present: Frame | None = None  # what was held when the user began to look back
         self._shown_status: SourceStatus | None = None
 
     def __enter__(self) -> Live:
@@ -93,7 +94,16 @@ class Live:
 
     def freeze(self, frozen: bool) -> None:
         """Keep the picture, or go on; the source is drained either way, so that going on shows the present."""
+        if not frozen and self._present is not None:
+            self.capture.slot.put(self._present)
+            self._present = None
         self.capture.held = frozen
+
+    def look_back(self, frame: Frame) -> None:
+        """While frozen: pass this earlier frame through the network and show it instead."""
+        if self.frozen:
+            self._present = self._present or self.capture.slot.get()[1]
+            self.capture.slot.put(frame)
 
     def switch(self, source: Source) -> None:
         """Go over to another source, already open; the present one is closed."""
@@ -141,8 +151,10 @@ class Live:
         assert newest is not None
         frame = newest if _waited(newest) or tick.frame.seq < self._shown_seq else tick.frame
         self._shown_seq = frame.seq
+        self._newest_seq = max(self._newest_seq, tick.frame.seq)
+        frozen = self.frozen or tick.frame.seq < self._newest_seq  # until the present has come back
         self._shown_status = self.capture.status()
-        return Scene(frame, tick, self.stats.status(self._shown_status, frozen=self.frozen, mirrored=self.mirrored))
+        return Scene(frame, tick, self.stats.status(self._shown_status, frozen=frozen, mirrored=self.mirrored))
 
 
 def _waited(frame: Frame) -> bool:

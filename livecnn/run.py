@@ -22,6 +22,7 @@ from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.live import Live
 from livecnn.outputs import ScoresTable, check_writable, free_path
+from livecnn.past import Past
 from livecnn.plan import Plan
 from livecnn.recorder import InBackground, open_recorder
 from livecnn.sources import Source, SourceOptions
@@ -72,12 +73,14 @@ class Sinks:
     def __init__(self, stats: Stats, table: ScoresTable | None, recorder: InBackground | None, frames: int | None) -> None:
         self.stats, self.film = stats, Film(RECORDINGS)
         self._table, self._recorder, self._frames = table, recorder, frames
+        self._newest_seq = -1  # of the frames that passed
 
     def passed(self, tick: Tick) -> None:
-        """A pass through the network is done; may be called from the model's thread."""
+        """A pass through the network is done; may be called from the model's thread. Looking back leaves no scores."""
         self.stats.passed(tick)
-        if self._table is not None:
+        if self._table is not None and tick.frame.seq >= self._newest_seq:
             self._table.add(tick)
+        self._newest_seq = max(self._newest_seq, tick.frame.seq)
 
     def take(self, screen: Screen, work: float, *, live: bool) -> None:
         """The screen's scene is on show now; raises Enough after the last tick that was asked for."""
@@ -230,6 +233,7 @@ def _run_live(plan: Plan, options: RunOptions, capture: Capture, observer: Obser
             if toolkit == "agg":
                 _show_unseen(live, screen, sinks)
             else:
+                screen.context.session.past = Past()
                 window = Window(screen, live, toolkit, lambda work: sinks.take(screen, work, live=True))
                 window.controls = Controls(live, screen, window, plan, sinks.film)
                 window.run(fullscreen=options.fullscreen)

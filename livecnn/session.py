@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from livecnn.annotations import Annotations
+from livecnn.past import Past
 from livecnn.strongest import Strongest
 from livecnn.types import Image, Scene
 
@@ -23,16 +24,19 @@ class Example:
 class Session:
     """examples: by class, the shot that the network was surest of.  annotations: None where nothing can be annotated.
 
-    strongest: the shots that each unit answered to most.
+    strongest: the shots that each unit answered to most.  past: the last seconds; None where nobody can look back.
     """
 
     examples: dict[int, Example] = field(default_factory=dict)
     annotations: Annotations | None = None
     strongest: Strongest = field(default_factory=Strongest)
+    past: Past | None = None
 
     def take(self, scene: Scene) -> None:
         """The newest scene; the same tick again changes nothing."""
         tick = scene.tick
+        if self.past is not None and not scene.status.frozen:
+            self.past.add(tick.frame, scene.status.source.name)
         if tick.patch.prepared.empty or not tick.scores.size:
             return
         top = int(tick.scores.argmax())

@@ -48,6 +48,7 @@ class Stats:
         self._first_seq: int | None = None
         self._last_seq = -1
         self._last_tick: object = None
+        self._last_pass_seq = -1  # of the newest frame whose tick was shown
         self._frames = self._passes = self._duplicates = 0
         self._display, self._model = Rate(), Rate()
         self._work: deque[float] = deque(maxlen=KEPT)
@@ -77,6 +78,8 @@ class Stats:
             self._duplicates += 1
         if scene.tick is not self._last_tick:
             self._last_tick = scene.tick
+        if scene.tick.frame.seq > self._last_pass_seq:  # what is passed once more, or looked back at, has no age
+            self._last_pass_seq = scene.tick.frame.seq
             self._model_age = now - scene.tick.frame.time if live else None
         return now
 
@@ -90,14 +93,14 @@ class Stats:
         self._model_seconds = tick.timings.get("model")
 
     def status(self, source: SourceStatus, *, frozen: bool = False, mirrored: bool = False) -> LoopStatus:
-        """For the header and the status panel."""
+        """For the header and the status panel; a frozen picture has no age."""
         return LoopStatus(
             source=source,
             display_fps=self._display.value(),
             model_fps=self._model.value(),
             model_ms=_ms(self._model_seconds),
-            picture_age=_ms(self._ages[-1]) if self._ages else None,
-            model_age=_ms(self._model_age),
+            picture_age=_ms(self._ages[-1]) if self._ages and not frozen else None,
+            model_age=None if frozen else _ms(self._model_age),
             frozen=frozen,
             mirrored=mirrored,
         )

@@ -58,6 +58,24 @@ THEMES = {
 }
 
 
+# Of classes beside one another. All are light enough for black letters and dark enough for a white card, none is like the dark
+# accent, and no two are alike, red-green blindness included.
+CLASSES = (
+    _rgb("#4678cc"),
+    _rgb("#23c79d"),
+    _rgb("#da6d5d"),
+    _rgb("#c3bbfb"),
+    _rgb("#b9d162"),
+    _rgb("#299fcd"),
+    _rgb("#a0719f"),
+    _rgb("#9fcfcb"),
+    _rgb("#9f7100"),
+    _rgb("#7eabf6"),
+    _rgb("#e3a6b5"),
+    _rgb("#789c88"),
+)
+INK = _rgb("#0c1017")  # letters on these
+
 BAND = 0.2  # of a colour over the card, for what lies behind bars and lines
 
 

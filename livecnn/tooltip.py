@@ -38,7 +38,7 @@ class Tooltip(Overlay):
         metrics, theme = self._metrics, self._theme
         size, pad, line = metrics.small, metrics.px(9), metrics.px(19)
         most = self._area.w - 2 * pad
-        width = min(most, max(text_width(words, size) for words in tip.lines)) + 2 * pad
+        width = min(most, max(text_width(words, size, "bold") for words in tip.lines)) + 2 * pad
         height = line * len(tip.lines) + 2 * pad - (line - size)
         box = beside(tip.about, width, height, self._area, metrics.px(6))
         self._ground.rectangles = framed(box, theme, metrics.px(1.5))

@@ -13,10 +13,11 @@ import torch
 from livecnn.capture import Capture
 from livecnn.errors import ModelError, SourceError
 from livecnn.live import Live
+from livecnn.plan import Plan
 from livecnn.slot import Slot
 from livecnn.sources import Source, SourceOptions
 from livecnn.stats import Stats
-from livecnn.types import Box, Frame, Patch, Prepared, Scene, Tick
+from livecnn.types import Box, Frame, Image, Patch, Prepared, Scene, Tick
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
 PATCH = Patch(PICTURE, Box(0, 0, 2, 2), Prepared(torch.zeros(1, 1, 2, 2), PICTURE))
@@ -41,9 +42,9 @@ class Fed(Source):
         self.closed = False
         self._items: queue.Queue[Frame | Exception | None] = queue.Queue()
 
-    def feed(self, *seqs: int, dated: float = OLD) -> None:
+    def feed(self, *seqs: int, dated: float = OLD, image: Image = PICTURE) -> None:
         for seq in seqs:
-            self._items.put(Frame(PICTURE, seq, time.monotonic() + dated))
+            self._items.put(Frame(image, seq, time.monotonic() + dated))
 
     def end(self, error: Exception | None = None) -> None:
         self._items.put(error)
@@ -104,6 +105,13 @@ class Rig:
         """Sequence numbers of the frame on show and of the frame that the network's panels show."""
         scene = self.next()
         return scene.frame.seq, scene.tick.frame.seq
+
+    def show(self, seq: int) -> Scene:
+        """The first scene from now on in which all is of that frame."""
+        scene = self.next()
+        while (scene.frame.seq, scene.tick.frame.seq) != (seq, seq):
+            scene = self.next()
+        return scene
 
     def rest(self) -> list[tuple[int, int]]:
         """All that is shown until it is over."""
@@ -223,6 +231,85 @@ def test_a_frozen_picture_stays_and_the_present_follows(rig: Rig) -> None:
         scene = rig.next()
     assert scene.frame.seq == 4
     assert not scene.status.frozen
+
+
+def test_looking_back_shows_a_moment_once_more_and_going_on_the_present(rig: Rig) -> None:
+    frames = []
+    for seq in range(4):
+        rig.source.feed(seq)
+        frames.append(rig.show(seq).frame)
+    rig.live.look_back(frames[1])  # not while it goes on
+    assert rig.capture.slot.get()[1] is frames[3]
+    rig.live.freeze(True)
+    for seq in (1, 2, 0, 3, 1):
+        rig.live.look_back(frames[seq])
+        assert rig.show(seq).status.frozen
+    rig.source.feed(4, 5)
+    rig.live.refresh()  # something that the panels ask for has changed: of the same moment
+    assert rig.show(1).frame is frames[1]
+    until(rig.source._items.empty)
+    rig.live.freeze(False)
+    assert rig.show(3).frame is frames[3]
+    rig.source.feed(6)
+    assert not rig.show(6).status.frozen
+
+
+def test_until_the_present_is_back_the_picture_counts_as_frozen(rig: Rig) -> None:
+    rig.source.feed(0)
+    past = rig.show(0).frame
+    rig.source.feed(1)
+    rig.show(1)
+    rig.model.gate = threading.Semaphore(0)
+    rig.live.freeze(True)
+    rig.live.look_back(past)
+    until(lambda: rig.model.seen == [0, 1, 0])
+    rig.live.freeze(False)
+    rig.model.gate.release()
+    scene = rig.next()
+    while scene.tick.frame is not past:
+        scene = rig.next()
+    assert scene.status.frozen
+    assert not rig.live.frozen
+    rig.model.gate.release()
+    assert not rig.show(1).status.frozen
+
+
+def test_another_source_ends_looking_back(rig: Rig) -> None:
+    before = rig.source
+    before.feed(0)
+    past = rig.show(0).frame
+    before.feed(1)
+    rig.show(1)
+    rig.live.freeze(True)
+    rig.live.look_back(past)
+    rig.show(0)
+    rig.source = Fed()
+    rig.live.switch(rig.source)
+    before.end()
+    assert not rig.live.frozen
+    rig.show(1)
+    rig.source.feed(0)
+    assert not rig.show(2).status.frozen  # the count goes on
+
+
+def test_the_scores_of_a_moment_are_those_of_then() -> None:
+    plan = Plan.of(None, (), source="demo")
+    rig = Rig(plan.observer(torch.device("cpu")))  # type: ignore[arg-type]
+    with plan.source as demo, rig.live:
+        pictures = [frame.image for frame, _ in zip(iter(demo.read, None), range(80), strict=False)]
+        ticks = []
+        for seq, image in enumerate(pictures[30::8]):
+            rig.source.feed(seq, image=image)
+            ticks.append(rig.show(seq).tick)
+        rig.live.freeze(True)
+        for tick in reversed(ticks):
+            rig.live.look_back(tick.frame)
+            again = rig.show(tick.frame.seq).tick
+            assert again is not tick
+            assert (again.scores == tick.scores).all()
+            assert (again.patch.shot == tick.patch.shot).all()
+        rig.source.end()
+    assert len({int(tick.scores.argmax()) for tick in ticks if tick.scores.any()}) > 1
 
 
 def test_refresh_passes_the_frame_through_the_network_again(rig: Rig) -> None:

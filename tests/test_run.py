@@ -22,13 +22,15 @@ from livecnn._cv2 import cv2
 from livecnn.config import load_layout
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.nets.lenet import Lenet
+from livecnn.outputs import ScoresTable
 from livecnn.panels.scores import ScoresDrawer
 from livecnn.pixels import Label
 from livecnn.plan import box_share
-from livecnn.run import RunOptions, run
+from livecnn.run import RunOptions, Sinks, run
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.sources.demo import Demo
-from livecnn.types import Image
+from livecnn.stats import Stats
+from livecnn.types import Box, Frame, Image, Patch, Prepared, Tick
 from tests.faults import Trouble, after
 
 SLOW = SourceOptions(fps=5)  # of the demo: two seconds of it are ten pictures
@@ -56,6 +58,9 @@ def frames_of(path: Path) -> list[Image]:
 def durations_of(path: Path) -> list[int]:
     with PillowImage.open(path) as gif:
         return [frame.info["duration"] for frame in ImageSequence.Iterator(gif)]
+
+
+PIXEL = np.zeros((1, 1, 3), np.uint8)
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +148,16 @@ def test_every_picture_of_a_folder_once_in_natural_order(tmp_path: Path, picture
         assert scores.sum() == pytest.approx(1, abs=1e-5)
         assert row[3] == CLASSES[int(scores.argmax())]
         assert float(row[4]) == scores.max()
+
+
+def test_looking_back_leaves_no_scores(tmp_path: Path) -> None:
+    stats = Stats("agg", "cpu")
+    patch = Patch(PIXEL, Box(0, 0, 1, 1), Prepared(torch.zeros(1, 1, 1, 1), PIXEL))
+    with ScoresTable(tmp_path / "scores.csv", ("a", "b")) as table:
+        sinks = Sinks(stats, table, None, None)
+        for seq in (0, 1, 4, 1, 0, 4, 7):
+            sinks.passed(Tick(Frame(PIXEL, seq, 0.1 * seq, f"picture {seq}"), patch, np.array([0.25, 0.75], np.float32)))
+    assert [row[1] for row in rows_of(tmp_path / "scores.csv")[1:]] == [f"picture {seq}" for seq in (0, 1, 4, 4, 7)]
 
 
 def test_a_folder_goes_round_until_there_were_frames_enough(tmp_path: Path, pictures: Path) -> None:

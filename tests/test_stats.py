@@ -131,14 +131,34 @@ def test_status_for_the_screen(clock: Clock) -> None:
         stats.passed(scene.tick)
         stats.shown(scene, 0.01)
     source = SourceStatus("live", "camera 0")
-    status = stats.status(source, frozen=True, mirrored=True)
+    status = stats.status(source, mirrored=True)
     assert status.source is source
-    assert (status.frozen, status.mirrored) == (True, True)
+    assert (status.frozen, status.mirrored) == (False, True)
     assert status.display_fps == pytest.approx(4.0)
     assert status.model_fps == pytest.approx(4.0)
     assert status.model_ms == pytest.approx(2.0)
     assert status.picture_age == pytest.approx(30.0)
     assert status.model_age == pytest.approx(30.0)
+
+
+def test_what_is_frozen_or_looked_back_at_has_no_age(clock: Clock) -> None:
+    stats = Stats("agg", "cpu")
+
+    def ages(*, frozen: bool) -> tuple[float | None, float | None]:
+        status = stats.status(SourceStatus(), frozen=frozen)
+        return status.picture_age, status.model_age
+
+    clock.now = 80.0
+    stats.shown(scene_of(9, taken=79.97), 0.01)
+    assert ages(frozen=True) == (None, None)
+    for clock.now, seq, taken in ((90.0, 4, 70.0), (91.0, 5, 71.0), (92.0, 9, 79.97)):  # the last one passes once more
+        stats.shown(scene_of(seq, taken), 0.01)
+    assert ages(frozen=True) == (None, None)
+    assert ages(frozen=False) == (pytest.approx(30.0), pytest.approx(30.0))
+    assert stats.report()["frame_age_ms"]["p95"] == pytest.approx(30.0)
+    clock.now = 93.0
+    stats.shown(scene_of(10, taken=92.96), 0.01)
+    assert ages(frozen=False) == (pytest.approx(40.0), pytest.approx(40.0))
 
 
 def test_memory_is_bounded() -> None:

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from livecnn.theme import BAND, THEMES, Color, Metrics, Theme, mixed
+from livecnn.theme import BAND, CLASSES, INK, THEMES, Color, Metrics, Theme, mixed
 
 themes = pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 
@@ -40,6 +40,13 @@ def test_bars_and_broken_values_can_be_seen(theme: Theme) -> None:
     for color in (theme.accent, theme.not_finite):
         assert contrast(color, theme.card) >= 3  # WCAG 1.4.11, graphical objects
     assert contrast(theme.accent, theme.quiet) >= 1.5
+
+
+def test_classes_can_be_told_apart_and_named() -> None:
+    for i, color in enumerate(CLASSES):
+        assert contrast(color, INK) >= 4
+        for other in (*CLASSES[:i], THEMES["dark"].accent):
+            assert sum(abs(a - b) for a, b in zip(color, other, strict=True)) >= 60
 
 
 @themes

@@ -7,30 +7,26 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from livecnn._cv2 import cv2
 from livecnn.axis import around, figure, short, ticks
 from livecnn.drawer import Context, Drawer
 from livecnn.errors import nearest
 from livecnn.expectation import expected, numbers
 from livecnn.fields import Range
 from livecnn.geometry import Rect
-from livecnn.history import Bin, History
+from livecnn.history import History
 from livecnn.panels import FieldError, PanelSpec, check_value
 from livecnn.pixels import Label, Pixels, text_width
 from livecnn.reduce import ValueReducer
-from livecnn.theme import BAND, mixed
-from livecnn.types import Scene, Tick
+from livecnn.timescale import Numbers, TimeScale, draw_line
+from livecnn.types import Image, Scene, Tick
 
 if TYPE_CHECKING:
     from livecnn.theme import Metrics
 
 EXPECTED = "expected"
 LEVELS = 6  # lines across, at most
-MOMENTS = 8  # along
-FRACTION = 4  # bits behind the point, of positions in the picture
 
 
 class Trace(PanelSpec):
@@ -86,10 +82,9 @@ class TraceDrawer(Drawer):
         self._history = History(spec.seconds)
         self._picture, self._now = Pixels(), Label(self.theme.accent, "bold", "right")
         self._levels = [Label(self.theme.muted, align="right") for _ in range(LEVELS)]
-        self._moments = [Label(self.theme.muted, align="center") for _ in range(MOMENTS)]
+        self._scale = TimeScale(spec.seconds, self.theme)
         self._plot, self._pen, self._small = self.body, 2, 12
-        self._lines: list[int] = []  # columns, of the seconds
-        self.still += self._moments
+        self.still += self._scale.labels
         self.live = [self._picture, *self._levels, self._now]
 
     def _choose(self) -> tuple[str, tuple[float, float] | None]:
@@ -114,44 +109,33 @@ class TraceDrawer(Drawer):
         self._now.place(body.x + body.w, self.heading.y, metrics.body, max(0, body.w - self.heading.advance() - metrics.gap))
         for label in self._levels:
             label.set_visible(left > 0)
-        self._name_moments(body.y + body.h - metrics.px(4), lettered=lettered)
+        self._scale.place(self._plot, body.y + body.h - metrics.px(4), self._small, lettered=lettered)
 
     def _margin(self, metrics: Metrics) -> int:
         """Room for the numbers at the scale."""
         texts = [short(end) for end in self._range] if self._range else ["-0.8888"]
         return max(text_width(text, metrics.small) for text in texts) + metrics.px(8)
 
-    def _name_moments(self, baseline: int, *, lettered: bool) -> None:
-        plot, seconds = self._plot, self._spec.seconds
-        room = 1.4 * text_width(f"-{short(seconds)} s", self._small)
-        moments = ticks(0, seconds, min(MOMENTS, max(2, int(plot.w / room))))
-        self._lines = [plot.w - 1 - round(moment / seconds * (plot.w - 1)) for moment in moments]
-        for label in self._moments:
-            label.text = ""
-        for label, column, moment in zip(self._moments, self._lines, moments, strict=False):
-            label.text = f"-{short(moment)} s" if moment else "now"
-            half = label.advance() // 2
-            label.place(plot.x + min(max(column, half), plot.w - half), baseline, self._small)
-            label.set_visible(lettered)
-
     def show(self, scene: Scene) -> None:
-        self._take(scene.tick)  # once more with a newer frame, or after a resize: at the same moment, so nothing changes
-        plot, (low, high) = self._plot, self._scale()
+        self._take(scene.tick, frozen=scene.status.frozen)
+        plot, (low, high) = self._plot, self._ends()
         levels = ticks(low, high, max(2, min(LEVELS, plot.h // (2 * self._small))))
-        rows = [self._row(level, low, high) for level in levels]
+        rows = [round(row) for row in self._rows(np.array(levels), low, high)]
         for label in self._levels:
             label.text = ""
         for label, level, row in zip(self._levels, levels, rows, strict=False):
             label.text = short(level)
             room = plot.x - self.body.x - self._small // 2
-            label.place(plot.x - self._small // 2, plot.y + round(row) + round(0.36 * self._small), self._small, room)
+            label.place(plot.x - self._small // 2, plot.y + row + round(0.36 * self._small), self._small, room)
         self._picture.put(plot.x, plot.y, self._drawn(low, high, rows))
 
-    def _take(self, tick: Tick) -> None:
+    def _take(self, tick: Tick, *, frozen: bool) -> None:
+        """Once more with a newer frame, or after a resize: it is at the same moment, so nothing changes."""
         value, spread = self._sample(tick)
         if tick.patch.prepared.empty or tick.patch.lost:
             value = math.nan
-        self._history.add(tick.frame.time, value, spread)
+        if not frozen:  # else it may be a moment of long ago
+            self._history.add(tick.frame.time, value, spread)
         self._now.text = f"{figure(value)} {self._unit}".rstrip() if math.isfinite(value) else "–"
 
     def _sample(self, tick: Tick) -> tuple[float, float]:
@@ -163,33 +147,17 @@ class TraceDrawer(Drawer):
             return 100 * float(tick.scores[self._class]), 0.0
         return expected(tick.scores, self._values)
 
-    def _scale(self) -> tuple[float, float]:
+    def _ends(self) -> tuple[float, float]:
         return self._range or around(*(self._history.ends() or (0.0, 1.0)))
 
-    def _row(self, value: float, low: float, high: float) -> float:
+    def _rows(self, values: Numbers, low: float, high: float) -> Numbers:
         """Of the picture, from the top; what is off the scale lies at its end."""
-        share = min(1.0, max(0.0, (value - low) / (high - low)))
-        return (1 - share) * (self._plot.h - 1)
+        return np.clip((high - values) / (high - low), 0, 1) * (self._plot.h - 1)
 
-    def _drawn(self, low: float, high: float, rows: Sequence[float]) -> npt.NDArray[np.uint8]:
-        """uint8 (h, w, 3)."""
+    def _drawn(self, low: float, high: float, lines: Sequence[int]) -> Image:
+        """uint8 (h, w, 3). lines: rows of the levels."""
         picture = np.full((self._plot.h, self._plot.w, 3), self.theme.card, np.uint8)
-        for row in rows:
-            picture[round(row)] = self.theme.edge
-        picture[:, self._lines] = self.theme.edge
-        for run in self._history.stretches():
-            columns = [self._column(each) for each in run]
-            upper = [self._row(each.high, low, high) for each in run]
-            lower = [self._row(each.low, low, high) for each in run]
-            band = _points([*columns, *reversed(columns)], [*upper, *reversed(lower)])
-            cv2.fillPoly(picture, [band], mixed(self.theme.card, self.theme.accent, BAND), shift=FRACTION)
-            line = _points(columns, [self._row(each.mean, low, high) for each in run])
-            cv2.polylines(picture, [line], False, self.theme.accent, self._pen, cv2.LINE_AA, FRACTION)
+        picture[lines] = self.theme.edge
+        picture[:, self._scale.lines] = self.theme.edge
+        draw_line(picture, self._history, self._scale, lambda values: self._rows(values, low, high), self.theme, self._pen)
         return picture
-
-    def _column(self, each: Bin) -> float:
-        return (1 - self._history.ago(each) / self._history.seconds) * (self._plot.w - 1)
-
-
-def _points(columns: Sequence[float], rows: Sequence[float]) -> npt.NDArray[np.int32]:
-    return np.asarray(np.round(np.array([columns, rows]).T * (1 << FRACTION)), np.int32)

@@ -130,6 +130,17 @@ def test_a_tick_that_is_shown_again_changes_nothing() -> None:
     assert line(screen).any()
 
 
+def test_while_frozen_nothing_is_added_and_the_number_is_that_of_the_moment() -> None:
+    screen = feed(screen_of(layer="fc", seconds=10, range=[0, 100]), [50.0] * 60)
+    before = line(screen)
+    frozen = scene(screen, {"fc": torch.full((1, 30), 90.0)}, frame=Frame(picture(), 20, 2.0))
+    screen.show(replace(frozen, status=replace(frozen.status, frozen=True)))
+    assert (line(screen) == before).all()
+    assert now(screen) == "90.0"
+    feed(screen, [50.0] * 10, 60)
+    assert np.flatnonzero(np.isfinite(rows(screen)))[0] < 0.4 * line(screen).shape[1]
+
+
 def test_the_same_ticks_give_the_same_picture() -> None:
     one, other = (feed(screen_of(layer="fc", seconds=5), np.sin(np.arange(200))) for _ in range(2))
     assert (one.pixels() == other.pixels()).all()
