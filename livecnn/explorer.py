@@ -50,7 +50,6 @@ class Explorer:
         if not _same(reducers, self._watched):
             self._watched = reducers
             self._live.observer.watch(reducers)
-        self._live.explain(self.focus, self._screen.asks, self._screen.units_asked)
         self._live.refresh()
 
     def hover(self, target: Target | None) -> None:

@@ -123,7 +123,8 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
     check_files(options)
     device, toolkit = pick(options.device), "agg" if options.headless else backend()
     stats = Stats(toolkit, str(device))
-    screen = Screen(plan.layout, plan.context, () if options.headless else [view.name for view in plan.views])
+    names = () if options.headless else [view.name for view in plan.views]
+    screen = Screen(plan.layout, plan.context, names, plan.focus if plan.layout.explores else None)
     source = plan.source
     if options.headless and isinstance(source, Pad):
         raise UsageError("source 'pad': there is no window to draw in; allowed here: any other source")

@@ -36,6 +36,10 @@ class Live:
     def freeze(self, frozen: bool) -> None:
         self.frozen = frozen
 
+    def look_back(self, frame: Frame) -> None:
+        self.frame = frame
+        self.refresh()
+
     def switch(self, source: Source) -> None:
         self.capture.source, self.source_name = source, source.name
 
@@ -73,6 +77,10 @@ class Controlled:
         self.controls = Controls(self.live, screen, self.host, plan, self.film)  # type: ignore[arg-type]
         self.live.refresh()
 
+    def click(self, x: float, y: float, *, ctrl: bool = False, shift: bool = False, double: bool = False) -> None:
+        self.controls.point(x, y, ctrl=ctrl, shift=shift, double=double)
+        self.controls.lift()
+
     def press(self, *keys: str) -> Image:
         """The picture afterwards."""
         for key in keys:
@@ -98,7 +106,8 @@ class Controlled:
 @contextmanager
 def controlled(plan: Plan, frame: Frame, folder: Path, *, box: float) -> Iterator[Controlled]:
     """folder: where snapshots and films go."""
-    screen = Screen(plan.layout, plan.context, [view.name for view in plan.views])
+    focus = plan.focus if plan.layout.explores else None
+    screen = Screen(plan.layout, plan.context, [view.name for view in plan.views], focus)
     observer = Observer(plan.bundle.module, Cropper(plan.bundle.pipeline, box), torch.device("cpu"))
     observer.watch(screen.reducers)
     with observer:
