@@ -9,6 +9,8 @@
 
     livecnn.replay("digits", out="digits.gif")  # a folder, a video or MNIST's files as a film
 
+    livecnn.dream("lenet-mnist", "conv2", "0-8")  # what these units like best, as pictures
+
 Importing the package is cheap: what needs torch is imported when it is first asked for.
 """
 
@@ -31,6 +33,7 @@ from livecnn.errors import (
 if TYPE_CHECKING:
     from livecnn.architecture import Architecture
     from livecnn.bundles import load
+    from livecnn.dreaming import dream
     from livecnn.probe import Probe, layers_of
     from livecnn.replaying import replay
     from livecnn.watching import watch
@@ -49,6 +52,7 @@ __all__ = [
     "SystemLibraryError",
     "UsageError",
     "__version__",
+    "dream",
     "layers_of",
     "load",
     "replay",
@@ -58,6 +62,7 @@ __all__ = [
 _HOMES = {
     "Architecture": "livecnn.architecture",
     "Probe": "livecnn.probe",
+    "dream": "livecnn.dreaming",
     "layers_of": "livecnn.probe",
     "load": "livecnn.bundles",
     "replay": "livecnn.replaying",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from livecnn import registry
@@ -32,6 +33,18 @@ class Pipeline(BaseModel):
     @abstractmethod
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of the tensor, without the batch axis."""
+
+    @property
+    @abstractmethod
+    def limits(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the darkest and the brightest pixels give, each float32 (C, 1, 1)."""
+
+    def picture(self, tensor: torch.Tensor) -> Image:
+        """What the network gets, (C, H, W), for the eye: uint8 (H, W), of three channels (H, W, 3) RGB."""
+        low, high = self.limits
+        levels = ((tensor.detach().float().cpu() - low) / (high - low)).nan_to_num(0).clamp(0, 1)
+        levels = levels.permute(1, 2, 0) if len(levels) == 3 else levels.mean(0)
+        return np.asarray((levels * 255).round(), np.uint8)
 
 
 def make(spec: dict[str, Any]) -> Pipeline:

@@ -37,6 +37,13 @@ class Called(Pipeline):
     def shape(self) -> tuple[int, ...]:
         return self.gives
 
+    @property
+    def limits(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """As a black and a white picture show it."""
+        ends = torch.stack([self(np.full(TRIAL, level, np.uint8)).tensor[0].detach().float().cpu() for level in (0, 255)])
+        low, high = (values.flatten(1).amin(1) for values in (ends.amin(0), -ends.amax(0)))
+        return low[:, None, None], torch.maximum(-high, low + 1e-6)[:, None, None]
+
     def __call__(self, shot: Image) -> Prepared:
         tensor = self.function(shot)
         if tuple(tensor.shape[1:]) != self.gives:

@@ -9,12 +9,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from pydantic import Field, model_validator
 
 from livecnn._cv2 import cv2
 from livecnn.inputs import Pipeline, _light, _strokes
 from livecnn.types import Floats, Image, Prepared
+
+if TYPE_CHECKING:
+    import torch
 
 THINNEST = 2.0  # pixels of the result: thinner strokes are widened, MNIST's are 2 to 4 wide
 
@@ -40,6 +45,12 @@ class Ink(Pipeline):
     @property
     def shape(self) -> tuple[int, int, int]:
         return (1, self.size, self.size)
+
+    @property
+    def limits(self) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        return torch.full((1, 1, 1), -self.mean / self.std), torch.full((1, 1, 1), (1 - self.mean) / self.std)
 
     def __call__(self, shot: Image) -> Prepared:
         import torch

@@ -51,6 +51,17 @@ class Plain(Pipeline):
     def shape(self) -> tuple[int, int, int]:
         return (self.channels, *self.size)
 
+    @property
+    def limits(self) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        mean, std = (torch.tensor(values)[:, None, None].expand(self.channels, 1, 1) for values in (self.mean, self.std))
+        return -mean / std, (self.scale - mean) / std
+
+    def picture(self, tensor: torch.Tensor) -> Image:
+        seen = super().picture(tensor)
+        return seen[..., ::-1].copy() if self.order == "BGR" and self.channels == 3 else seen
+
     def on(self, device: torch.device) -> Pipeline:
         return _PlainOnGpu(**dict(self)) if device.type == "cuda" else self
 

@@ -8,6 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from livecnn.drawer import NOTHING, Context, Drawer
+from livecnn.focus import Class, Target, Tip
 from livecnn.geometry import Rect
 from livecnn.panels import PanelSpec
 from livecnn.pixels import Fills, Label, text_width
@@ -39,6 +40,8 @@ class ScoresDrawer(Drawer):
         self._percent = Label(self.theme.text, align="center")
         self._lines = Fills()
         self._bars = Fills()
+        self._places: dict[int, Rect] = {}  # by class, its column or row
+        self._scores: Floats | None = None
         self._names = [Label(self.theme.text) for _ in range(most)]
         self._values = [Label(self.theme.muted) for _ in range(most)]
         self.still.append(self._lines)
@@ -73,6 +76,7 @@ class ScoresDrawer(Drawer):
         self._message = Rect(room.x, self._plot.y, room.w, round(self._plot.h * 0.75))
         step = self._plot.w / len(self.classes)
         bottom = self._plot.y + self._plot.h
+        self._places = {i: Rect(round(self._plot.x + i * step), plot.y, round(step), plot.h) for i in range(len(self.classes))}
         for i, name in enumerate(self._names):
             name.place(round(self._plot.x + (i + 0.5) * step), bottom + metrics.px(16), metrics.body, round(step))
         levels = (0.25, 0.5, 0.75, 1.0) if self._plot.h > metrics.px(120) else (1.0,)
@@ -82,6 +86,7 @@ class ScoresDrawer(Drawer):
         ]
 
     def _arrange_rows(self, plot: Rect, metrics: Metrics) -> None:
+        self._places = {}
         self._message = self.body
         self.shown = max(1, min(self._top, len(self.classes), plot.h // metrics.px(15)))
         line = min(metrics.px(30), plot.h // self.shown)
@@ -93,8 +98,18 @@ class ScoresDrawer(Drawer):
             name.place(plot.x, baseline, size, width - metrics.px(6))
             value.place(plot.x + plot.w, baseline, size)
 
+    def target_at(self, x: float, y: float) -> Target | None:
+        return next((Class(index) for index, place in self._places.items() if place.contains(x, y)), None)
+
+    def tip(self, target: Target) -> Tip | None:
+        if not isinstance(target, Class) or target.index not in self._places or self._scores is None:
+            return None
+        score = 100 * self._scores[target.index]
+        return Tip((f"{self.classes[target.index]}: {score:.1f} %",), self._places[target.index])
+
     def show(self, scene: Scene) -> None:
         scores = scene.tick.scores
+        self._scores = None if scene.tick.patch.prepared.empty else scores
         if scene.tick.patch.prepared.empty:
             self._show_message(NOTHING)
         elif not np.isfinite(scores).all():
@@ -165,6 +180,7 @@ class ScoresDrawer(Drawer):
         left = plot.x + round(plot.w * 0.42)
         room = round(plot.w * 0.58) - text_width("100.0", self._values[0].size) - self._metrics.px(8)
         order = np.argsort(-scores, kind="stable")[: self.shown]
+        self._places = {int(index): Rect(plot.x, plot.y + i * line, plot.w, line) for i, index in enumerate(order)}
         self._bars.rectangles = []
         for i, index in enumerate(order):
             color = self.theme.accent if index == top else self.theme.quiet

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from livecnn.figure import Screen
+from livecnn.focus import Class
 from livecnn.geometry import Rect
 from livecnn.panels.scores import NOTHING, Scores
 from livecnn.pixels import Label
@@ -120,3 +121,21 @@ def test_a_prediction_comes_back_after_a_message() -> None:
         screen.show(scene(screen, scores=scores, empty=empty))
         screen.draw()
     assert (screen.pixels() == before).all()
+
+
+def test_columns_and_rows_are_the_classes() -> None:
+    scores = [0.02, 0.9, 0.08, 0, 0, 0, 0, 0, 0, 0]
+    drawer = shown(scores).drawers["it"]
+    for index, (bar, _) in enumerate(bars(shown(scores))):
+        target = drawer.target_at(bar.x + bar.w // 2, bar.y)
+        assert target == Class(index)
+        tip = drawer.tip(Class(index))
+        assert tip is not None
+        assert tip.lines == (f"{index}: {100 * scores[index]:.1f} %",)
+    many = np.zeros(len(NAMES))
+    many[[70, 5]] = 0.5, 0.3
+    rows = shown(many, classes=NAMES, top=3)
+    found = [rows.drawers["it"].target_at(bar.x, bar.y + bar.h // 2) for bar, _ in bars(rows)]
+    assert found[:2] == [Class(70), Class(5)]
+    assert rows.drawers["it"].target_at(0, 0) is None
+    assert rows.drawers["it"].tip(Class(100)) is None

@@ -1,0 +1,198 @@
+"""`livecnn.dream`: what units of a layer, or classes, like best, as pictures."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+from torch import nn
+
+from livecnn import bundles, ranges
+from livecnn.bundles import Bundle
+from livecnn.device import pick
+from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
+from livecnn.dreams.regularisers import Regularisers
+from livecnn.dreams.transforms import Moves
+from livecnn.errors import UsageError, nearest
+from livecnn.types import Floats, Image
+
+Wanted = str | int | Sequence[str | int]  # units as `livecnn.ranges` takes them
+
+SHORT = 1 << 20  # values of the largest tensor of a pass
+OWN = ("over", "parameters", "ground", "rate")  # fields of a Dream
+OPTIONS = (*OWN, *(field.name for kind in (Moves, Regularisers) for field in fields(kind)))
+
+
+@dataclass(frozen=True, eq=False)
+class Dreams:
+    """Images that units like best.
+
+    images: uint8 (U, H, W), of colour (U, H, W, 3) RGB, for the eye.  values: float32 (U,), what each unit gives for its image.
+    names: of the units, or classes.  step: how many were taken.  settings: all that decides on the images, ready for JSON.
+    state: to go on from here.
+    """
+
+    images: Image
+    values: Floats
+    names: tuple[str, ...]
+    step: int
+    settings: dict[str, Any]
+    state: State
+
+    def picture(self) -> Image:
+        """All side by side, uint8 (H, W, 3)."""
+        from livecnn import dream_picture
+
+        layer, over = self.settings["layer"], self.settings["over"]
+        title = f"What units of {layer} like best" if layer is not None else "What classes look like to the network"
+        value = {"centre": "in its middle", "max": "the largest", "mean": "the mean"}[over]
+        number = "score before the softmax" if layer is None else f"activation; of a map, {value}"
+        told = f"{self.settings['model']} · step {self.step} · {number}"
+        return dream_picture.picture(title, told, self.names, self.images, self.values)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        PillowImage.fromarray(self.picture()).save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+class Dreamer:
+    """Dreams of one network. For the arguments see `dream`; everything that can be wrong with them is found here."""
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | nn.Module,
+        layer: str | None = None,
+        units: Wanted | None = None,
+        *,
+        classes: Wanted | None = None,
+        seed: int = 0,
+        device: str | None = None,
+        allow_code: bool = False,
+        **options: Any,
+    ) -> None:
+        unknown = next((name for name in options if name not in OPTIONS), None)
+        if unknown is not None:
+            raise UsageError(f"unknown option {unknown!r}; {nearest(unknown, OPTIONS, most=len(OPTIONS))}")
+        _check({"seed": seed, **options})
+        self._bundle, self._seed = _bundle(model, device, allow_code), seed
+        if (layer is None) == (classes is None) or (layer is None) != (units is None):
+            raise UsageError("a layer and units of it, or classes, are needed, and not both")
+        self._dream = Dream.of(self._bundle, layer, **options)
+        self.units = _units(self._bundle, layer, units) if classes is None else _classes(self._bundle, classes)
+        self.names = tuple(str(unit) if classes is None else self._bundle.classes[unit] for unit in self.units)
+        card = self._bundle.card
+        weights = card.weights.sha256 if card is not None else None
+        self.settings = {"model": self._bundle.name, "weights": weights, "seed": seed, **self._dream.settings}
+        together, _ = self._dream.check(self.units)
+        self._short = MOST_VALUES * len(self.units) < SHORT * together
+
+    @contextmanager
+    def threads(self) -> Iterator[None]:
+        """Inside, a short pass goes on one thread: those that share it mostly wait for each other."""
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(1 if self._short else before)
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def __call__(self, steps: int = STEPS, state: State | None = None, every: int = 1) -> Iterator[Dreams]:
+        """After every so many steps, and at the end; see Dream.ascend."""
+        show = self._bundle.pipeline.picture
+        for ascent in self._dream.ascend(self.units, steps, self._seed, state=state, every=every):
+            images = np.stack([show(image) for image in ascent.images])
+            yield Dreams(images, ascent.values.cpu().numpy(), self.names, ascent.step, self.settings, ascent.state)
+
+
+def dream(
+    model: str | Path | Bundle | nn.Module,
+    layer: str | None = None,
+    units: Wanted | None = None,
+    *,
+    classes: Wanted | None = None,
+    steps: int = STEPS,
+    seed: int = 0,
+    **options: Any,
+) -> Dreams:
+    """What units of a network's layer, or classes of it, like best, found by gradient ascent.
+
+        livecnn.dream("lenet-mnist", "conv2", "0-8")
+        livecnn.dream("lenet-mnist", classes=[3])
+
+    model: a name or folder as `livecnn.load` takes it, what that gives, or a module of your own, which is left as it is; its
+    attribute `input` tells what it takes, as in model.yaml.  layer: a name as a Probe takes it.  units: `5`, `"0-19"`,
+    `[0, 3, "10-19"]` or `"all"`.  classes: the same, or names.  options: `device`, `allow_code`, and the fields of
+    `livecnn.dreams.Moves`, `Regularisers` and, of `Dream`: over, parameters, ground, rate.
+    Raises UsageError, ModelError.
+    """
+    if steps < 1:
+        raise UsageError(f"steps: found {steps}; allowed: 1 or more")
+    dreamer = Dreamer(model, layer, units, classes=classes, seed=seed, **options)
+    with dreamer.threads():
+        *_, last = dreamer(steps, every=steps)
+    return last
+
+
+def _check(options: dict[str, Any]) -> None:
+    """Raise UsageError for a number that makes no sense."""
+    for name, value in options.items():
+        least, most = (0, 1) if name in ("ground", "decay", "norm", "contribution", "jitter") else (0, math.inf)
+        if name == "blur_every":
+            least = 1
+        if name == "scaling":
+            most = 0.9
+        if isinstance(value, (int, float)) and not least <= value <= most:
+            raise UsageError(f"{name}: found {value:g}; allowed: {least} {'or more' if most == math.inf else f'to {most:g}'}")
+
+
+def _bundle(model: str | Path | Bundle | nn.Module, device: str | None, allow_code: bool) -> Bundle:
+    """With a network of its own, in evaluation mode: over the same weights, or on the device that is given."""
+    if isinstance(model, (str, Path)):
+        bundle = bundles.load(model, allow_code=allow_code)
+    else:
+        module = model.module if isinstance(model, Bundle) else model
+        shared = [*module.parameters(), *module.buffers()] if device is None else []
+        apart = copy.deepcopy(module, {id(tensor): tensor for tensor in shared}).eval()
+        if isinstance(model, Bundle):
+            bundle = Bundle(model.name, apart, model.classes, model.pipeline, model.card)
+        else:
+            bundle = bundles.of_module(apart, type(model).__name__)
+    if device is not None:
+        bundle.module.to(pick(device))
+    return bundle
+
+
+def _units(bundle: Bundle, layer: str | None, units: Wanted | None) -> tuple[int, ...]:
+    try:
+        parsed = ranges.parse(units)
+    except ValueError as error:
+        raise UsageError(f"units: {error}") from error
+    if parsed != "all":
+        return parsed
+    shape = bundle.shapes([str(layer)]).get(str(layer), (1, 1))  # of an unknown layer the network itself will tell
+    return tuple(range(shape[1]))
+
+
+def _classes(bundle: Bundle, classes: Wanted) -> tuple[int, ...]:
+    """Names, else numbers."""
+    items = classes.split(",") if isinstance(classes, str) else [classes] if isinstance(classes, int) else list(classes)
+    if all(isinstance(item, str) and item.strip() in bundle.classes for item in items):
+        items = [bundle.classes.index(str(item).strip()) for item in items]
+    try:
+        parsed = ranges.parse("all" if items == ["all"] else items)
+    except ValueError:
+        raise UsageError(f"unknown class {str(classes)!r}; {nearest(str(classes), bundle.classes)}") from None
+    try:
+        return ranges.resolve(parsed, len(bundle.classes), "class", bundle.name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

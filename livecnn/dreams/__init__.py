@@ -1,0 +1,20 @@
+"""Dreams: inputs that units of a layer, or classes, like best, found by gradient ascent.
+
+    bundle = livecnn.load("lenet-mnist")
+    for ascent in Dream.of(bundle, "conv2").ascend(units=[0, 1, 2], steps=128, seed=0):
+        ascent.images  # (3, 1, 28, 28), in the network's units
+
+An ascent climbs an objective (`objectives.py`) of pictures that are written as parameters (`parameters.py`), seen through random
+moves (`transforms.py`) and kept natural by regularisers (`regularisers.py`).
+
+Olah, Mordvintsev, Schubert, "Feature visualization", 2017, https://distill.pub/2017/feature-visualization; Yosinski et al.,
+"Understanding neural networks through deep visualization", 2015, https://arxiv.org/abs/1506.06579.
+"""
+
+from __future__ import annotations
+
+from livecnn.dreams.ascent import Ascent, Dream, State
+from livecnn.dreams.regularisers import Regularisers
+from livecnn.dreams.transforms import Moves
+
+__all__ = ["Ascent", "Dream", "Moves", "Regularisers", "State"]

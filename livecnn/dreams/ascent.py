@@ -1,0 +1,229 @@
+"""Gradient ascent, step by step: whoever takes the steps may stop, wait and go on at will."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+
+from livecnn.dreams import objectives
+from livecnn.dreams.objectives import Objective, Over, Redirected
+from livecnn.dreams.parameters import PARAMETERS, Parameters
+from livecnn.dreams.regularisers import Regularisers
+from livecnn.dreams.transforms import Moves
+from livecnn.errors import UsageError, nearest
+from livecnn.explain._backprop import way_back
+from livecnn.explain._method import gradients_recorded
+from livecnn.explain._passing import Passing
+
+if TYPE_CHECKING:
+    from livecnn.bundles import Bundle
+
+STEPS = 128
+MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB
+FIRST, SECOND = 0.9, 0.999  # how long Adam remembers: Kingma, Ba 2014, https://arxiv.org/abs/1412.6980
+BARE = 0.3  # from the middle of the levels: a mean beyond is that of figures on a bare ground, black or white
+TINY = 1e-8
+
+Groups: TypeAlias = list[list[int]]  # units that go through the network together
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """All that an ascent needs to go on: steps taken, the pictures' parameters (U, …), and Adam's two means of the same shape."""
+
+    step: int
+    values: torch.Tensor
+    slope: torch.Tensor
+    square: torch.Tensor
+
+    def on(self, device: torch.device) -> State:
+        return State(self.step, self.values.to(device), self.slope.to(device), self.square.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class Ascent:
+    """How far an ascent has come after `step` steps.
+
+    images: float32 (U, C, H, W), in the network's units.  values: float32 (U,), what each unit gives for its image.
+    """
+
+    step: int
+    images: torch.Tensor
+    values: torch.Tensor
+    state: State
+
+
+@dataclass(frozen=True, eq=False)
+class Dream:
+    """Looks for inputs that units of a network's layer, or its classes, like best.
+
+    layer: a name as a Probe takes it; None: the classes.  shape: (C, H, W) of the input.  limits: what the darkest and brightest
+    pixels give, each (C, 1, 1) or a number, in the network's units; images stay between them.
+    over: which value of a unit's map: that in its "centre", its "max" or its "mean".
+    ground: level of the even picture that an ascent starts from, 0 black to 1 white. None: what is 0 to the network, or gray if
+    its input is not normalised; a ground that is nearly black or white, as that of MNIST, is quite so.
+    rate: of a step, by default that of the parameters.
+
+    Hooks live during a pass only, and are gone after an exception too. Mode, parameters, their gradients and the global random
+    numbers stay as they are. While a step is taken, no other thread may run the same network: give it a copy over the same
+    weights. Dropout and normalisation by batch want `module.eval()` first. Raises UsageError, ModelError.
+    """
+
+    module: nn.Module
+    layer: str | None
+    shape: tuple[int, ...]
+    _: KW_ONLY
+    limits: tuple[torch.Tensor | float, torch.Tensor | float] = (0.0, 1.0)
+    over: Over = "centre"
+    parameters: Literal["fourier", "pixels"] = "fourier"
+    moves: Moves = field(default_factory=Moves)
+    regularisers: Regularisers = field(default_factory=Regularisers)
+    ground: float | None = None
+    rate: float | None = None
+
+    @classmethod
+    def of(cls, bundle: Bundle, layer: str | None, **options: Any) -> Dream:
+        """Of a bundle's network, whose input pipeline tells shape and limits.
+
+        options: fields of Dream, and those of Moves and Regularisers, all in one; what is None is as by default.
+        """
+        given = {name: value for name, value in options.items() if value is not None}
+        parts = {"moves": Moves, "regularisers": Regularisers}
+        for part, kind in parts.items():
+            own = {each.name: given.pop(each.name) for each in fields(kind) if each.name in given}
+            given.setdefault(part, kind(**own))
+        return cls(bundle.module, layer, bundle.pipeline.shape, limits=bundle.pipeline.limits, **given)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides on the images besides network, units and seed, ready for JSON."""
+        names = "layer", "over", "parameters", "ground", "rate"
+        return {name: getattr(self, name) for name in names} | asdict(self.moves) | asdict(self.regularisers)
+
+    def ascend(
+        self, units: Sequence[int], steps: int = STEPS, seed: int = 0, *, state: State | None = None, every: int = 1
+    ) -> Iterator[Ascent]:
+        """An image a unit, all in one batch: after every so many steps, and at the end, at `steps` steps in all.
+
+        The same seed gives the same images on a CPU, and goes with a state that an earlier ascent of these units left: then the
+        images are those that it would have come to. Nothing is done before the first is asked for, nor between two.
+        """
+        together, seen = self.check(units)
+        groups = [list(units[start : start + together]) for start in range(0, len(units), together)]
+        if state is None:
+            with gradients_recorded(False):
+                start = torch.cat([self._way.start(_generator(seed, 0))] * len(units))
+                state = State(0, start, torch.zeros_like(start), torch.zeros_like(start))
+        state = state.on(self._way.rest.device)
+        if state.step == steps:
+            yield self._reached(state, groups)
+        while state.step < steps:
+            state = self._stepped(state, groups, seen, seed)
+            if state.step % every == 0 or state.step == steps:
+                yield self._reached(state, groups)
+
+    def check(self, units: Sequence[int]) -> tuple[int, tuple[int, int]]:
+        """Raise UsageError or ModelError if an ascent cannot be. By one pass there and back.
+
+        Returns how many units go through the network at once, and what a unit sees: height and width in pixels.
+        """
+        if len(self.shape) != 3:
+            raise UsageError(f"shape: found {self.shape}; (C, H, W) is needed")
+        if self.regularisers.on_pixels and self.parameters != "pixels":
+            raise UsageError(f"decay, blur, norm and contribution act on pixels; found parameters {self.parameters!r}")
+        with gradients_recorded(), Redirected():
+            leaf = self._images(self._way.levels(self._way.start(_generator(0, 0)))).detach().requires_grad_()
+            passed = self._passing(leaf.clone())
+            objectives.check(passed, units, self.layer)
+            value = self._objective(passed, [0])  # the same for all units, so that no image depends on which others are asked for
+            way_back(value, leaf, "dream")
+            slopes = torch.autograd.grad(value.sum(), leaf)[0]
+        return max(1, MOST_VALUES // passed.largest), _extent(slopes[0].abs().sum(0))
+
+    def _stepped(self, state: State, groups: Groups, seen: tuple[int, int], seed: int) -> State:
+        step, way = state.step + 1, self._way
+        with gradients_recorded():
+            values = state.values.clone().requires_grad_()
+            levels = way.levels(values)
+            slopes = self._slopes(levels.detach(), groups, seen, _generator(seed, step))
+            gain = (slopes * levels).sum() - self.regularisers.penalty(levels, way.rest)
+            slope = torch.autograd.grad(gain, values)[0]
+        with gradients_recorded(False):
+            first, second = torch.lerp(slope, state.slope, FIRST), torch.lerp(slope**2, state.square, SECOND)
+            size = (second / (1 - SECOND**step)).sqrt() + TINY
+            rate = way.rate if self.rate is None else self.rate
+            found = state.values + rate * first / (1 - FIRST**step) / size
+            if self.parameters == "pixels":
+                found = self.regularisers(found, slopes, way.rest, step).clamp(0, 1)
+        return State(step, found, first, second)
+
+    def _slopes(self, levels: torch.Tensor, groups: Groups, seen: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+        """The gradient of each unit's value by its own picture, (U, C, H, W), each with a mean square of 1."""
+        whole = levels.clone().requires_grad_()
+        moved = self.moves(whole, seen, generator)
+        found = []
+        for part, units in zip(moved.detach().split(len(groups[0])), groups, strict=True):
+            leaf = part.clone().requires_grad_()
+            with Redirected():
+                values = self._objective(self._passing(self._images(leaf)), units)
+            found.append(torch.autograd.grad(values.sum(), leaf)[0])
+        slopes = torch.autograd.grad(moved, whole, torch.cat(found).nan_to_num(0))[0]
+        return slopes / slopes.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(TINY)
+
+    def _reached(self, state: State, groups: Groups) -> Ascent:
+        with gradients_recorded(False):
+            images = self._images(self._way.levels(state.values))
+            parts = zip(images.split(len(groups[0])), groups, strict=True)
+            values = torch.cat([self._objective(self._passing(part.clone()), units) for part, units in parts])
+        return Ascent(state.step, images, values, state)
+
+    def _images(self, levels: torch.Tensor) -> torch.Tensor:
+        low, high = self._limits
+        return low + (high - low) * levels
+
+    @cached_property
+    def _limits(self) -> tuple[torch.Tensor, torch.Tensor]:
+        like = next(self.module.parameters(), torch.empty(0))
+        low, high = (torch.as_tensor(limit, dtype=torch.float32, device=like.device) for limit in self.limits)
+        return low.expand(self.shape[0], 1, 1), high.expand(self.shape[0], 1, 1)
+
+    @cached_property
+    def _way(self) -> Parameters:
+        if self.parameters not in PARAMETERS:
+            raise UsageError(f"parameters: found {self.parameters!r}; {nearest(self.parameters, PARAMETERS)}")
+        low, high = self._limits
+        rest = torch.full_like(low, 0.5)
+        if self.ground is not None:
+            rest = torch.full_like(low, self.ground)
+        elif (low < 0).all() and (high > 0).all():  # normalised: 0 is the mean of what the network was trained with
+            mean = -low / (high - low)
+            rest = torch.where((mean - 0.5).abs() > BARE, mean.round(), mean)
+        return PARAMETERS[self.parameters](rest, (self.shape[1], self.shape[2]))
+
+    @cached_property
+    def _passing(self) -> Passing:
+        return Passing(self.module, self.layer)
+
+    @cached_property
+    def _objective(self) -> Objective:
+        return objectives.of_classes if self.layer is None else objectives.of_layer(self.over)
+
+
+def _extent(sizes: torch.Tensor) -> tuple[int, int]:
+    """Height and width of what is not 0 of (H, W); all of it if nothing is."""
+    rows, columns = (sizes.amax(axis).nonzero() for axis in (1, 0))
+    if not len(rows):
+        return sizes.shape[0], sizes.shape[1]
+    return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+
+
+def _generator(seed: int, step: int) -> torch.Generator:
+    """Random numbers of one step. They do not depend on earlier steps, so a state need not hold them."""
+    mixed = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(mixed[0]))

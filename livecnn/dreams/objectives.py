@@ -1,0 +1,89 @@
+"""What an ascent climbs: a value a picture, each that of another unit or class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias, get_args
+
+import torch
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from livecnn.errors import UsageError
+from livecnn.explain._objective import activation_of, of_class
+from livecnn.explain._passing import Seen
+
+Over: TypeAlias = Literal["mean", "max", "centre"]
+Objective: TypeAlias = Callable[[Seen, Sequence[int]], torch.Tensor]  # the n-th of N pictures by the n-th of N units: (N,)
+
+
+def of_layer(over: Over) -> Objective:
+    """The activation of each unit: the mean over its map, the strongest position, or the one in the middle. Raises UsageError."""
+    if over not in get_args(Over):
+        raise UsageError(f"over: found {over!r}; allowed: {', '.join(get_args(Over))}")
+
+    def values(seen: Seen, units: Sequence[int]) -> torch.Tensor:
+        assert seen.activation is not None
+        own = seen.activation[torch.arange(len(units)), list(units)]
+        if over == "centre":
+            for extent in own.shape[1:]:
+                own = own[:, extent // 2]
+            return own
+        flat = own.reshape(len(units), -1)
+        return flat.mean(1) if over == "mean" else flat.amax(1)
+
+    return values
+
+
+def of_classes(seen: Seen, classes: Sequence[int]) -> torch.Tensor:
+    """The score of each class, before a softmax."""
+    return seen.logits[torch.arange(len(classes)), list(classes)]
+
+
+def check(seen: Seen, units: Sequence[int], layer: str | None) -> None:
+    """Raise UsageError if a layer has not all these units, or, without a layer, the network not all these classes."""
+    if not units:
+        raise UsageError("units: found none; one or more are needed")
+    if layer is not None:
+        activation_of(seen, units, layer)
+        return
+    for number in units:
+        of_class(seen, number)
+
+
+class Redirected(TorchFunctionMode):
+    """Inside, a ReLU that nothing comes back through lets back what would switch it on.
+
+    Else a unit that is off, such as a neuron behind a ReLU, would have no slope to climb. Of a picture through which anything
+    comes back, the gradient stays as it is (https://distill.pub/2017/feature-visualization, appendix).
+    """
+
+    RELUS = (functional.relu, torch.relu, torch.Tensor.relu)
+    IN_PLACE = (torch.relu_, torch.Tensor.relu_)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = dict(zip(("input", "inplace"), args, strict=False)) | (kwargs or {})
+        x = given.get("input")
+        if func not in (*self.RELUS, *self.IN_PLACE) or not isinstance(x, torch.Tensor):  # while a network is traced
+            return func(*args, **(kwargs or {}))
+        output: torch.Tensor = _Redirect.apply(x)  # type: ignore[no-untyped-call]
+        return x.copy_(output) if given.get("inplace") or func in self.IN_PLACE else output
+
+
+class _Redirect(torch.autograd.Function):
+    """max(x, 0); of a picture whose whole gradient would be lost, what is positive comes back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        output = x.clamp_min(0)
+        ctx.save_for_backward(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (output,) = ctx.saved_tensors
+        through = gradient * (output > 0)
+        lost = (through.flatten(1) == 0).all(1) if through.ndim > 1 else through == 0
+        return torch.where(lost.view(-1, *[1] * (through.ndim - 1)), gradient.clamp_min(0), through)
