@@ -124,14 +124,14 @@ class Screen:
         return self.layout.explores
 
     @property
-    def units_asked(self) -> tuple[int, ...]:
-        """Units that the method of the grid is wanted for."""
-        return tuple(unit for drawer in self.drawers.values() for unit in drawer.units_asked)
-
-    @property
     def asks(self) -> frozenset[Ask]:
         """What the panels want of explanations."""
         return frozenset(ask for drawer in self.drawers.values() for ask in drawer.asks)
+
+    @property
+    def units_asked(self) -> tuple[int, ...]:
+        """Units of the focus's layer that a panel's grid wants to be explained; of the first panel that wants some."""
+        return next((tuple(drawer.units_asked) for drawer in self.drawers.values() if drawer.units_asked), ())
 
     def attend(self, focus: Focus) -> None:
         """The user looks at something else; reducers may be others afterwards. It takes no full draw."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from threading import Event, Thread
 from types import TracebackType
 
 from livecnn.capture import Capture
+from livecnn.explaining import Explaining
 from livecnn.slot import Slot
 from livecnn.sources import Source
 from livecnn.stats import Stats
@@ -22,6 +24,7 @@ from livecnn.types import Frame, Scene, SourceStatus, Tick
 # A frame whose pass through the network will be ready within this time is shown together with it; a slower network is not
 # waited for. Seconds.
 PATIENCE = 0.012
+ALONG = 0.05  # seconds that new explanations wait for a new picture to come along with
 LAST_PASS = 5.0  # seconds that the end waits for a pass through the network
 
 
@@ -65,28 +68,45 @@ class ModelLoop:
 class Live:
     """Runs the first two loops and tells the third one when there is something new to show. Use it in a `with`.
 
-    passed: told of every pass through the network, on the model thread.
+    passed: told of every pass through the network, on the model thread.  explaining: runs beside the loops.
     """
 
     def __init__(
-        self, capture: Capture, observer: Observer, stats: Stats, passed: Callable[[Tick], None] = lambda _: None
+        self,
+        capture: Capture,
+        observer: Observer,
+        stats: Stats,
+        passed: Callable[[Tick], None] = lambda _: None,
+        explaining: Explaining | None = None,
     ) -> None:
-        self.capture, self.observer, self.stats = capture, observer, stats
+        self.capture, self.observer, self.stats, self.explaining = capture, observer, stats, explaining
         self.mirrored = capture.source.mirrored
-        self._model = ModelLoop(observer, capture.slot, passed)
-        self._tick_version = 0
+        self._passed = passed
+        self._model = ModelLoop(observer, capture.slot, self._spread)
+        self._tick_version = self._findings_version = 0
+        self._shown_at = 0.0
         self._shown_seq = self._newest_seq = -1
         self._present: Frame | None = None  # what was held when the user began to look back
         self._shown_status: SourceStatus | None = None
 
     def __enter__(self) -> Live:
-        self.capture.start()
-        self._model.start()
+        with ExitStack() as undo:
+            if self.explaining is not None:
+                undo.enter_context(self.explaining)
+            undo.callback(self._model.stop)
+            undo.callback(self.capture.stop)
+            self.capture.start()
+            self._model.start()
+            self._undo = undo.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.capture.stop()
-        self._model.stop()
+        self._undo.__exit__(kind, value, trace)
+
+    def _spread(self, tick: Tick) -> None:
+        self._passed(tick)
+        if self.explaining is not None:
+            self.explaining.passed(tick)
 
     @property
     def frozen(self) -> bool:
@@ -117,6 +137,8 @@ class Live:
 
     def ready(self) -> bool:
         """Is there anything new to show? Raises what ended one of the loops, once all that came before it was shown."""
+        if self.explaining is not None and self.explaining.error is not None:
+            raise self.explaining.error
         done = self._model.ticks.closed  # asked first: no tick comes after
         version, tick = self._model.ticks.get()
         if tick is not None and (version != self._tick_version or self._fares_otherwise()):
@@ -127,7 +149,14 @@ class Live:
         frame = self.capture.slot.get()[1]
         if frame is None and self.capture.slot.closed:
             self.capture.read()  # raises: it ended without a picture
-        return tick is not None and frame is not None and frame.seq > self._shown_seq and _waited(frame)
+        if tick is None or frame is None:
+            return False
+        return self._explained_otherwise() or (frame.seq > self._shown_seq and _waited(frame))
+
+    def _explained_otherwise(self) -> bool:
+        """There are newer explanations than on screen, and no picture has come that they could go along with."""
+        newer = self.explaining is not None and self.explaining.newest()[0] != self._findings_version
+        return newer and time.monotonic() - self._shown_at > ALONG
 
     def _fares_otherwise(self) -> bool:
         """Something else is to be told of the source than what is on screen."""
@@ -153,8 +182,10 @@ class Live:
         self._shown_seq = frame.seq
         self._newest_seq = max(self._newest_seq, tick.frame.seq)
         frozen = self.frozen or tick.frame.seq < self._newest_seq  # until the present has come back
-        self._shown_status = self.capture.status()
-        return Scene(frame, tick, self.stats.status(self._shown_status, frozen=frozen, mirrored=self.mirrored))
+        self._shown_status, self._shown_at = self.capture.status(), time.monotonic()
+        status = self.stats.status(self._shown_status, frozen=frozen, mirrored=self.mirrored)
+        self._findings_version, findings = (0, None) if self.explaining is None else self.explaining.newest()
+        return Scene(frame, tick, status, findings)
 
 
 def _waited(frame: Frame) -> bool:

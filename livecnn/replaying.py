@@ -19,11 +19,14 @@ from livecnn.album import Album, Pictures, spec_of
 from livecnn.choice import Choice
 from livecnn.device import pick
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
+from livecnn.explaining import Explaining
 from livecnn.figure import Screen
 from livecnn.outputs import ScoresTable, check_writable, unfinished
 from livecnn.patch import Cropper
 from livecnn.plan import Plan, box_share
+from livecnn.preferring import preferring
 from livecnn.recorder import NUMBERED, InBackground, open_recorder
+from livecnn.run import explained
 from livecnn.scoring import Scored, Scorer
 from livecnn.summary import Summary, check_suffix
 from livecnn.tick import Observer
@@ -258,8 +261,9 @@ def _film(
     """Draw every picture chosen; returns how many. What cannot be read any more is added to `skipped`."""
     if _wants_folder(options.out):
         _clear(out)
-    screen = Screen(plan.layout, plan.context)
+    screen = Screen(plan.layout, plan.context, focus=plan.focus if plan.layout.explores else None)
     observer.watch(screen.reducers)
+    explaining = Explaining(plan.bundle, preferring(plan.bundle), observer.device) if screen.asks else None
     status, drawn = LoopStatus(SourceStatus("live", plan.source.name)), 0
     recorder = open_recorder(str(options.out), fps=options.fps, hold=options.hold, loop=options.loop)
     with InBackground(recorder, every=True) as film:
@@ -269,7 +273,8 @@ def _film(
             except ImageError as error:
                 skipped.append(str(error))
                 continue
-            screen.show(Scene(frame, observer(frame), status))
+            tick = observer(frame)
+            screen.show(Scene(frame, tick, status, explained(screen, tick, explaining)))
             screen.draw()
             film.add(screen.pixels(), drawn / options.fps)
             drawn += 1

@@ -5,33 +5,40 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from livecnn.annotations import Annotations, annotations_path
 from livecnn.bundles import Bundle
 from livecnn.capture import Capture
 from livecnn.controls import Controls
 from livecnn.device import pick
 from livecnn.errors import OutputError, SourceError, UsageError
+from livecnn.explaining import Explaining
 from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.live import Live
 from livecnn.outputs import ScoresTable, check_writable, free_path
 from livecnn.past import Past
 from livecnn.plan import Plan
+from livecnn.preferring import preferring
 from livecnn.recorder import InBackground, open_recorder
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources.pad import Pad
 from livecnn.stats import Stats, write_stats
 from livecnn.tick import Observer
 from livecnn.toolkits import backend, has_display
-from livecnn.types import Frame, LoopStatus, Scene, SourceStatus, Tick
+from livecnn.types import Findings, Frame, LoopStatus, Scene, SourceStatus, Tick
 from livecnn.window import Window
+
+if TYPE_CHECKING:
+    import torch
 
 RECORDINGS = Path("recordings")
 ENDLESS = ("auto", "demo", "camera", "http", "https", "rtsp")
@@ -125,6 +132,7 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
     stats = Stats(toolkit, str(device))
     names = () if options.headless else [view.name for view in plan.views]
     screen = Screen(plan.layout, plan.context, names, plan.focus if plan.layout.explores else None)
+    _remember(plan)
     source = plan.source
     if options.headless and isinstance(source, Pad):
         raise UsageError("source 'pad': there is no window to draw in; allowed here: any other source")
@@ -141,14 +149,23 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
         fall_back = partial(_fallen_back, stats) if options.device == "auto" else None
         observer = plan.observer(device, fall_back, calm=source.camera_like)
         observer.watch(screen.reducers)
+        explaining = _explaining(plan, screen, device)
         try:
             if capture is None:
-                _run_in_order(options, source, observer, screen, sinks)
+                _run_in_order(options, source, observer, screen, sinks, explaining)
             else:
-                _run_live(plan, options, capture, observer, screen, sinks)
+                _run_live(plan, options, Live(capture, observer, stats, sinks.passed, explaining), screen, sinks)
         finally:
             if options.stats is not None:
                 write_stats(options.stats, stats.report())
+
+
+def _remember(plan: Plan) -> None:
+    """What was annotated before, if units can be chosen in any view. Raises OutputError for a file that is damaged."""
+    view = next((view for view in plan.views if view.explores), None)
+    if view is not None:
+        path = annotations_path(view.path, view.from_file, plan.bundle.name)
+        plan.context.session.annotations = Annotations.open(path, plan.bundle.name)
 
 
 def _fallen_back(stats: Stats, told: str) -> None:
@@ -191,7 +208,9 @@ def _open_files(
     )
 
 
-def _run_in_order(options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks) -> None:
+def _run_in_order(
+    options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks, explaining: Explaining | None = None
+) -> None:
     """Every picture is one tick, in order, as fast as it goes: the same pictures give the same files."""
     stats = sinks.stats
     stats.source = status = SourceStatus("live", source.name, source.note)
@@ -202,7 +221,8 @@ def _run_in_order(options: RunOptions, source: Source, observer: Observer, scree
                 start = time.perf_counter()
                 tick = observe(frame)
                 sinks.passed(tick)
-                screen.show(Scene(frame, tick, LoopStatus(status, mirrored=source.mirrored)))
+                findings = explained(screen, tick, explaining)
+                screen.show(Scene(frame, tick, LoopStatus(status, mirrored=source.mirrored), findings))
                 screen.draw()
                 bar.update()
                 sinks.take(screen, time.perf_counter() - start, live=False)
@@ -226,20 +246,43 @@ def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
         source.rewind()
 
 
-def _run_live(plan: Plan, options: RunOptions, capture: Capture, observer: Observer, screen: Screen, sinks: Sinks) -> None:
+def _explaining(plan: Plan, screen: Screen, device: torch.device) -> Explaining | None:
+    """None where no view asks for explanations: then the network need not be one that can be copied."""
+    views = [view for view in plan.views if view.name in screen.views]
+    panels = [(name, panel) for view in views for name, panel in view.panels.items()]
+    if screen.asks or any(panel.drawer(name, plan.context.of(panel.model)).asks for name, panel in panels):
+        return Explaining(plan.bundle, preferring(plan.bundle), device)
+    return None
+
+
+def explained(screen: Screen, tick: Tick, explaining: Explaining | None) -> Findings | None:
+    """All that the panels ask of explanations, of this tick."""
+    if explaining is None:
+        return None
+    explaining.want(screen.focus, screen.asks, screen.units_asked)
+    return explaining.now(tick)
+
+
+def _run_live(plan: Plan, options: RunOptions, live: Live, screen: Screen, sinks: Sinks) -> None:
     """Three loops, until the window is closed, the source has ended or there were ticks enough."""
     toolkit = sinks.stats.backend
-    with Live(capture, observer, sinks.stats, sinks.passed) as live, contextlib.suppress(Enough):
+
+    def shown(work: float) -> None:
+        if live.explaining is not None:
+            live.explaining.want(screen.focus, screen.asks, screen.units_asked)
+        sinks.take(screen, work, live=True)
+
+    with live, contextlib.suppress(Enough):
         try:
             if toolkit == "agg":
-                _show_unseen(live, screen, sinks)
+                _show_unseen(live, screen, shown)
             else:
                 screen.context.session.past = Past()
-                window = Window(screen, live, toolkit, lambda work: sinks.take(screen, work, live=True))
+                window = Window(screen, live, toolkit, shown)
                 window.controls = Controls(live, screen, window, plan, sinks.film)
                 window.run(fullscreen=options.fullscreen)
         finally:
-            sinks.stats.source = capture.status()
+            sinks.stats.source = live.capture.status()
 
 
 def _finish_film(film: Film) -> None:
@@ -247,8 +290,8 @@ def _finish_film(film: Film) -> None:
         print(line)
 
 
-def _show_unseen(live: Live, screen: Screen, sinks: Sinks) -> None:
-    """The window's loop without a window."""
+def _show_unseen(live: Live, screen: Screen, shown: Callable[[float], None]) -> None:
+    """The window's loop without a window. shown: told how many seconds went into each tick."""
     while not live.over:
         if not live.ready():
             live.wait(IDLE)
@@ -256,7 +299,7 @@ def _show_unseen(live: Live, screen: Screen, sinks: Sinks) -> None:
         start = time.perf_counter()
         screen.show(live.scene())
         screen.draw()
-        sinks.take(screen, time.perf_counter() - start, live=True)
+        shown(time.perf_counter() - start)
 
 
 def _tell(options: RunOptions, source: Source, stats: Stats, unseen: bool) -> None:

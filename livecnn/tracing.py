@@ -6,6 +6,7 @@ import copy
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
+from threading import Lock, get_ident
 from typing import Any, NamedTuple, TypeVar
 
 import torch
@@ -14,6 +15,8 @@ from torch import fx, nn
 from livecnn.errors import ModelError
 
 T = TypeVar("T")
+
+_TRACING = Lock()  # while torch.fx traces, it changes what a call of any module in any thread means
 
 
 class Place(NamedTuple):
@@ -96,9 +99,11 @@ class Trace(fx.Tracer):
         self.modes = modes(module)
         self._returned: dict[str, Any] = {}  # by key without a part
         self._calls: Counter[str] = Counter()
+        self._thread = get_ident()
         # Constants of the pass become attributes of what is traced: of a copy, over the same parameters.
         try:
-            self.trace(copy.copy(module))
+            with _TRACING:
+                self.trace(copy.copy(module))
         except Exception as error:  # whatever a forward pass does with what is no tensor
             reason = str(error).partition("\n")[0]
             raise ModelError(f"torch.fx cannot trace the functions in it: {type(error).__name__}: {reason}") from error
@@ -123,7 +128,12 @@ class Trace(fx.Tracer):
         assert isinstance(root, nn.Module)
         return root.forward, [self.create_proxy("placeholder", "input", (), {})]
 
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, fx.Proxy]) -> Any:
+        return super().getattr(attr, attr_val, parameter_proxy_cache) if get_ident() == self._thread else attr_val
+
     def call_module(self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if get_ident() != self._thread:
+            return forward(*args, **kwargs)  # a network that runs meanwhile
         output = super().call_module(m, forward, args, kwargs)
         name = self.path_of_module(m)
         self._calls[name] += 1

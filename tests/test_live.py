@@ -10,14 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn import live
 from livecnn.capture import Capture
 from livecnn.errors import ModelError, SourceError
+from livecnn.focus import Focus
 from livecnn.live import Live
 from livecnn.plan import Plan
 from livecnn.slot import Slot
 from livecnn.sources import Source, SourceOptions
 from livecnn.stats import Stats
-from livecnn.types import Box, Frame, Image, Patch, Prepared, Scene, Tick
+from livecnn.types import Box, Findings, Frame, Image, Patch, Prepared, Scene, Tick
+from tests.faults import after
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
 PATCH = Patch(PICTURE, Box(0, 0, 2, 2), Prepared(torch.zeros(1, 1, 2, 2), PICTURE))
@@ -89,13 +92,41 @@ class Model:
         return Tick(frame, PATCH, np.ones(1, np.float32))
 
 
+class Explaining:
+    """Explanations that the test publishes."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.open = False
+        self.error: Exception | None = None
+        self._newest: tuple[int, Findings | None] = 0, None
+
+    def __enter__(self) -> Explaining:
+        self.open = True
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.open = False
+
+    def passed(self, tick: Tick) -> None:
+        self.seen.append(tick.frame.seq)
+
+    def publish(self) -> Findings:
+        findings = Findings(0, Focus(), 0)
+        self._newest = self._newest[0] + 1, findings
+        return findings
+
+    def newest(self) -> tuple[int, Findings | None]:
+        return self._newest
+
+
 class Rig:
     """A live run of a fed camera and a fake model."""
 
-    def __init__(self, model: Model | None = None) -> None:
+    def __init__(self, model: Model | None = None, explaining: Explaining | None = None) -> None:
         self.source, self.model = Fed(), model or Model()
         self.capture = Capture(self.source)
-        self.live = Live(self.capture, self.model, Stats("agg", "cpu"))  # type: ignore[arg-type]
+        self.live = Live(self.capture, self.model, Stats("agg", "cpu"), explaining=explaining)  # type: ignore[arg-type]
 
     def next(self) -> Scene:
         until(self.live.ready)
@@ -410,3 +441,71 @@ def test_threads_and_hooks_are_gone_afterwards(fault: Exception | None) -> None:
     assert set(threading.enumerate()) == before
     assert not rig.model.open
     assert rig.source.closed
+
+
+def test_new_explanations_are_shown_although_the_picture_stands_still() -> None:
+    explaining = Explaining()
+    rig = Rig(explaining=explaining)
+    with rig.live:
+        rig.source.feed(0)
+        assert rig.next().findings is None
+        assert not rig.live.ready()
+        findings = explaining.publish()
+        assert rig.next().findings is findings
+        assert not rig.live.ready()
+        rig.source.feed(1)
+        scene = rig.next()
+        assert (scene.frame.seq, scene.findings) == (1, findings)
+        rig.source.end()
+    assert explaining.seen == [0, 1]
+
+
+def test_new_explanations_go_along_with_pictures_that_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "ALONG", 3600.0)
+    explaining = Explaining()
+    rig = Rig(explaining=explaining)
+    with rig.live:
+        rig.source.feed(0)
+        rig.next()
+        findings = explaining.publish()
+        assert not rig.live.ready()
+        rig.source.feed(1)
+        assert rig.next().findings is findings
+        rig.source.end()
+
+
+def test_explanations_before_the_first_picture_are_not_shown() -> None:
+    explaining = Explaining()
+    rig = Rig(explaining=explaining)
+    with rig.live:
+        explaining.publish()
+        assert not rig.live.ready()
+        rig.source.feed(0)
+        assert rig.next().findings is not None
+        rig.source.end()
+
+
+def test_explanations_that_fail_are_told_at_once() -> None:
+    explaining = Explaining()
+    rig = Rig(explaining=explaining)
+    with rig.live:
+        rig.source.feed(0)
+        explaining.error = ModelError("weights melted")
+        with pytest.raises(ModelError, match="weights melted"):
+            rig.live.ready()
+        rig.source.end()
+
+
+@pytest.mark.parametrize("fault", [None, ZeroDivisionError("oops")])
+def test_explaining_begins_and_ends_with_the_loops(fault: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    explaining = Explaining()
+    rig = Rig(explaining=explaining)
+    if fault is None:
+        with rig.live:
+            assert explaining.open
+            rig.source.end()
+    else:
+        monkeypatch.setattr(Capture, "start", after(0, fault, Capture.start))
+        with pytest.raises(ZeroDivisionError, match="oops"):
+            rig.live.__enter__()
+    assert not explaining.open

@@ -17,13 +17,15 @@ from PIL import Image as PillowImage
 from PIL import ImageSequence
 
 import livecnn
-from livecnn import recorder
+from livecnn import figure, recorder
 from livecnn._cv2 import cv2
 from livecnn.errors import ImageError, LivecnnError, OutputError, SourceError, UsageError
 from livecnn.figure import Screen
+from livecnn.focus import Focus
+from livecnn.panels.scores import ScoresDrawer
 from livecnn.replaying import Replay
 from livecnn.sources.folder import Folder
-from livecnn.types import Frame
+from livecnn.types import Frame, Scene
 from tests.faults import Trouble, after
 from tests.tiny_mnist import typeset, write_mnist
 
@@ -344,3 +346,15 @@ def test_patterns_that_cannot_be(
     with pytest.raises(LivecnnError, match=told):
         replay(digits, **options)
     assert list(tmp_path.iterdir()) == [layout]
+
+
+def test_a_film_shows_what_explanations_tell(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes: list[Scene] = []
+    show = ScoresDrawer.show
+    monkeypatch.setattr(ScoresDrawer, "asks", ("unit",))
+    monkeypatch.setattr(figure, "Focus", lambda: Focus("conv2", 3, methods=("gradient", "occlusion")))
+    monkeypatch.setattr(ScoresDrawer, "show", lambda drawer, scene: (scenes.append(scene), show(drawer, scene)))
+    replay(digits, out=tmp_path / "x.gif", limit=2)
+    found = [scene.findings for scene in scenes if scene.findings is not None]
+    assert {each.seq for each in found} == {scene.frame.seq for scene in scenes}
+    assert all(list(each.maps) == ["gradient", "occlusion"] and each.progress == {"occlusion": 1.0} for each in found)

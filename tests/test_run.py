@@ -17,10 +17,12 @@ from matplotlib.backends.backend_agg import RendererAgg
 from PIL import Image as PillowImage
 from PIL import ImageSequence
 
-from livecnn import bundles, recorder
+from livecnn import bundles, figure, recorder
 from livecnn._cv2 import cv2
 from livecnn.config import load_layout
 from livecnn.errors import ModelError, OutputError, SourceError
+from livecnn.figure import Screen
+from livecnn.focus import Focus
 from livecnn.nets.lenet import Lenet
 from livecnn.outputs import ScoresTable
 from livecnn.panels.scores import ScoresDrawer
@@ -30,7 +32,7 @@ from livecnn.run import RunOptions, Sinks, run
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.sources.demo import Demo
 from livecnn.stats import Stats
-from livecnn.types import Box, Frame, Image, Patch, Prepared, Tick
+from livecnn.types import Box, Frame, Image, Patch, Prepared, Scene, Tick
 from tests.faults import Trouble, after
 
 SLOW = SourceOptions(fps=5)  # of the demo: two seconds of it are ten pictures
@@ -313,3 +315,72 @@ def test_a_device_that_fails_while_it_runs(
     else:
         with pytest.raises(ModelError, match=r"^meta: .*; allowed: --device cpu, or auto"):
             run(RunOptions("lenet", overrides=SMALL, **words))  # type: ignore[arg-type]
+
+
+def asking(monkeypatch: pytest.MonkeyPatch) -> list[Scene]:
+    """The panel of scores asks for all explanations of conv2; what is shown is noted."""
+    scenes: list[Scene] = []
+    monkeypatch.setattr(ScoresDrawer, "asks", ("unit", "grid", "contributions"))
+    monkeypatch.setattr(ScoresDrawer, "units_asked", (3, 4))
+    focus = Focus("conv2", 3, methods=("gradient", "occlusion"), grid="guided_backprop")
+    monkeypatch.setattr(figure, "Focus", lambda: focus)
+    show = ScoresDrawer.show
+
+    def noted(drawer: ScoresDrawer, scene: Scene) -> None:
+        scenes.append(scene)
+        show(drawer, scene)
+
+    monkeypatch.setattr(ScoresDrawer, "show", noted)
+    return scenes
+
+
+def test_pictures_in_order_are_explained_to_the_end(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def of_a_run() -> list[list[object]]:
+        scenes = asking(monkeypatch)
+        headless(f"folder:{pictures}", 4)
+        found = [scene.findings for scene in scenes if scene.findings is not None]
+        assert [scene.findings is None for scene in scenes] == [False] * len(scenes)
+        return [
+            [each.seq, each.units, each.progress, *(map.tobytes() for map in each.maps.values()), each.contributions.tobytes()]
+            for each in found
+            if each.contributions is not None
+        ]
+
+    first = of_a_run()
+    assert [each[1:3] for each in first] == [[(3, 4), {"occlusion": 1.0}]] * len(first)
+    assert {each[0] for each in first} >= {1, 2}
+    assert of_a_run() == first
+
+
+def test_a_live_run_is_explained_beside_the_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenes = asking(monkeypatch)
+
+    class Shown(Exception):
+        pass
+
+    def enough(_sinks: object, screen: Screen, _work: float, *, live: bool) -> None:
+        findings = screen.scene.findings if screen.scene else None
+        if live and findings and findings.units == (3, 4) and len(findings.maps) == 2:
+            raise Shown
+
+    monkeypatch.setattr(Sinks, "take", enough)
+    with pytest.raises(Shown):
+        headless("demo", None)
+    found = scenes[-1].findings
+    assert found is not None
+    assert set(found.maps) == {"gradient", "occlusion"}
+
+
+def test_a_network_that_cannot_be_copied_runs_where_nothing_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    load = bundles.load
+
+    def uncopied(spec: str, **options: bool) -> bundles.Bundle:
+        bundle = load(spec, **options)
+        bundle.module.steps = (step for step in ())  # type: ignore[assignment]
+        return bundle
+
+    monkeypatch.setattr(bundles, "load", uncopied)
+    headless("demo", 2)
+    asking(monkeypatch)
+    with pytest.raises(ModelError, match="explanations need a copy of the network"):
+        headless("demo", 2)

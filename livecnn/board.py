@@ -1,0 +1,168 @@
+"""Where the threads that explain meet the loops: what is asked for, of which tick, what was found, and when to rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from threading import Condition
+from typing import Any, TypeAlias
+
+from livecnn.drawer import Ask
+from livecnn.focus import Focus
+from livecnn.types import Findings, Tick
+
+REST = 0.004  # seconds; shorter ones are saved up
+
+# By kind of method, or by what was asked for; a text tells why there is none. Of occlusion and contributions a number, too: how
+# far it is, and the score.
+Answers: TypeAlias = Mapping[str, Any]
+
+
+class Overtaken(Exception):
+    """What is being worked on is not wanted any more."""
+
+
+class Over(Exception):
+    """The threads are to end."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for. units: of which the grid shows a picture each."""
+
+    focus: Focus = field(default_factory=Focus)
+    asks: frozenset[Ask] = frozenset()
+    units: tuple[int, ...] = ()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Those of the unit that have to be worked out."""
+        return tuple(kind for kind in self.focus.methods if kind != "activation") if "unit" in self.asks else ()
+
+    @property
+    def grid(self) -> str:
+        """The method of the grid, if it has to be worked out, else ""."""
+        return self.focus.grid if "grid" in self.asks and self.focus.grid != "activation" and self.units else ""
+
+    @property
+    def whats(self) -> tuple[str, ...]:
+        """Names of all answers that there may be."""
+        asked = [ask for ask in ("contributions", "preferred") if ask in self.asks]
+        return (*self.methods, *(["grid"] if self.grid else []), *asked)
+
+    def about(self, what: str, target: int = 0) -> Hashable:
+        """What the answer of that name has to be about; target: the class, for what depends on it."""
+        focus = self.focus
+        of: dict[str, Hashable] = {
+            "occlusion": focus.shown.index,
+            "grid": (focus.grid, self.units),
+            "contributions": target,
+            "preferred": focus.unit,
+        }
+        return focus.layer, focus.muted, of.get(what, (focus.shown.index, target))
+
+    def findings(self, seq: int, target: int, answers: Answers) -> Findings:
+        """The answers put together."""
+        refused = {what: answer for what, answer in answers.items() if isinstance(answer, str)}
+        given = {what: answer for what, answer in answers.items() if what not in refused}
+        if "grid" in refused:
+            refused.setdefault(self.grid, refused.pop("grid"))
+        progress = {}
+        if "occlusion" in given:
+            given["occlusion"], progress["occlusion"] = given["occlusion"]
+        grid, (contributions, logit) = given.get("grid"), given.get("contributions", (None, None))
+        return Findings(
+            seq,
+            self.focus,
+            target,
+            {kind: given[kind] for kind in self.methods if kind in given},
+            refused,
+            progress,
+            () if grid is None else self.units[: len(grid)],
+            grid,
+            contributions,
+            logit,
+            given.get("preferred"),
+        )
+
+
+class Board:
+    """The newest of everything. tick: the newest with something in the box; passes: how many there were, with or without."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._answers: dict[str, tuple[Hashable, Any]] = {}  # each with what it is about
+        self._explained = -1, 0  # number of the frame, class
+        self._newest: tuple[int, Findings | None] = 0, None
+        self._over = False
+        self.wish = Wish()
+        self.tick: Tick | None = None
+        self.passes = 0
+        self.error: Exception | None = None
+
+    def want(self, wish: Wish) -> None:
+        with self._changed:
+            self.wish = wish
+            self._changed.notify_all()
+
+    def passed(self, tick: Tick) -> None:
+        with self._changed:
+            self.passes += 1
+            if not tick.patch.prepared.empty:
+                self.tick = tick
+            self._changed.notify_all()
+
+    def put(self, wish: Wish, answers: Answers, explained: tuple[int, int] | None = None) -> None:
+        """Answers to a wish; explained: the number of the frame and the class that the quick ones are of."""
+        with self._changed:
+            self._explained = seq, target = explained or self._explained
+            self._answers |= {what: (wish.about(what, target), answer) for what, answer in answers.items()}
+            found = {what: self.answer(self.wish, what) for what in self.wish.whats}
+            told = self.wish.findings(seq, target, {what: answer for what, answer in found.items() if answer is not None})
+            self._newest = self._newest[0] + 1, told
+
+    def answer(self, wish: Wish, what: str) -> Any:
+        """The newest, if it is about what is wished, else None."""
+        about, answer = self._answers.get(what, (None, None))
+        return answer if about == wish.about(what, self._explained[1]) else None
+
+    def newest(self) -> tuple[int, Findings | None]:
+        """How often there was something new, and all that is known of the newest wish."""
+        with self._changed:
+            return self._newest
+
+    def wait(self, ready: Callable[[], object], timeout: float | None = None) -> bool:
+        """Until that is so; False if it was not within `timeout` seconds. Raises Over."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: self._over or ready(), timeout)
+            if self._over:
+                raise Over
+            return bool(found)
+
+    def end(self, error: Exception | None = None) -> None:
+        """error: what ends it."""
+        with self._changed:
+            self._over = True
+            self.error = self.error or error
+            self._changed.notify_all()
+
+
+class Pace:
+    """Keeps a thread from working too much: to be called often, as before every pass of its network.
+
+    duty: share of its time that it may work.  wanted: asked every time whether to go on.
+    """
+
+    def __init__(self, board: Board, duty: float) -> None:
+        self._board, self._duty = board, duty
+        self.wanted: Callable[[], object] = lambda: True
+        self._since = time.thread_time()
+
+    def __call__(self, *_: object) -> None:
+        """Rest for what was worked since the last rest. Raises Overtaken, Over."""
+        rest = (time.thread_time() - self._since) * (1 / self._duty - 1)
+        if self._board.wait(lambda: not self.wanted(), rest if rest > REST else 0):
+            raise Overtaken
+        if rest > REST:
+            self._since = time.thread_time()

@@ -1,0 +1,154 @@
+"""Explanations of one input on one copy of a network: arrays, or a line why there are none."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from livecnn import registry
+from livecnn.errors import LivecnnError, ModelError, UsageError
+from livecnn.explain._contributions import Contributions
+from livecnn.explain._method import Method, Objectived
+from livecnn.explain.occlusion import COARSEST, Occlusion
+from livecnn.focus import INPUT, OUTPUT, Unit
+from livecnn.muting import Muting
+from livecnn.types import Floats
+
+T = TypeVar("T")
+
+REFINEMENTS = COARSEST.bit_length()  # of occlusion: patches 8, 4, 2 strides and 1 stride apart
+ENDS = {INPUT: "the input has no units; choose a layer", OUTPUT: "the scores are no layer; choose one"}
+
+
+def apart(module: nn.Module) -> nn.Module:
+    """A copy over the same weights: while one explains, no other may run. Raises ModelError."""
+    tensors = [*module.parameters(), *module.buffers()]
+    try:
+        return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    except Exception as error:  # whatever a network holds that cannot be copied
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"explanations need a copy of the network: {type(error).__name__}: {reason}") from error
+
+
+class Explainer:
+    """Use it in a `with`, from one thread; no other may run the network meanwhile.
+
+    Answers are arrays on the host, or, where a method cannot be used, the reason in a line. What lies in the network and the
+    layer is tried once and remembered.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self._muting = Muting(module)
+        self._muted: frozenset[tuple[str, int]] = frozenset()
+        self._methods: dict[tuple[str, str], Any] = {}
+        self._refused: dict[tuple[str, str], str] = {}
+
+    def __enter__(self) -> Explainer:
+        self._muting.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._muting.__exit__(kind, value, trace)
+
+    def mute(self, units: Collection[tuple[str, int]]) -> None:
+        """(layer, index) that are switched off from now on. Raises ModelError."""
+        if self._muted != units:
+            self._muting.set(units)
+            self._muted = frozenset(units)
+            self._refused.clear()
+
+    def picture(self, kind: str, x: torch.Tensor, unit: Unit, target: int) -> Floats | str:
+        """float32 (C, H, W) or (1, H, W): of the unit or, by a method of classes, of the class `target`."""
+
+        def explain() -> Floats:
+            method = self._method(kind, unit.layer)
+            wanted: dict[str, Any] = {"units": [unit.index]} if isinstance(method, Objectived) else {"target": target}
+            return _array(method.explain(x, **wanted)[0])
+
+        return self.told(kind, unit.layer, explain)
+
+    def pictures(self, kind: str, x: torch.Tensor, layer: str, units: Sequence[int]) -> Floats | str:
+        """float32 (U, C, H, W) or (U, 1, H, W)."""
+
+        def explain() -> Floats:
+            method = self._method(kind, layer)
+            if not isinstance(method, Objectived):
+                raise UsageError(f"{kind} explains classes, not units")
+            return _array(method.explain(x, units))
+
+        return self.told(kind, layer, explain)
+
+    def contributions(self, x: torch.Tensor, layer: str, target: int) -> tuple[Floats, float] | str:
+        """float32 (units,), and the score of `target`, see Contributions."""
+
+        def explain() -> tuple[Floats, float]:
+            values, score = self._made("contributions", layer, lambda: Contributions(self.module, layer)).of(x, target)
+            return _array(values), score
+
+        return self.told("contributions", layer, explain)
+
+    def refine(self, x: torch.Tensor, unit: Unit) -> Iterator[tuple[Floats, float] | str]:
+        """Occlusion from coarse to fine, float32 (1, H, W), each with how far it is, 0..1."""
+
+        def refine() -> Iterator[torch.Tensor]:
+            method: Occlusion = self._method("occlusion", unit.layer)
+            return method.refine(x, [unit.index])
+
+        for done, found in enumerate(self.steps("occlusion", unit.layer, refine), 1):
+            yield found if isinstance(found, str) else (_array(found[0]), done / REFINEMENTS)
+
+    def steps(self, kind: str, layer: str, make: Callable[[], Iterator[T]]) -> Iterator[T | str]:
+        """As `told`, of all that an iterator gives; after a refusal nothing comes."""
+        given = self.told(kind, layer, make)
+        while not isinstance(given, str):
+            found = self.told(kind, layer, partial(next, given, None))
+            if found is None:
+                return
+            yield found
+            if isinstance(found, str):
+                return
+        yield given
+
+    def told(self, kind: str, layer: str, explain: Callable[[], T]) -> T | str:
+        """What `explain` returns or, where that is refused, why; anything but a LivecnnError or RuntimeError comes through."""
+        known = ENDS.get(layer) or self._refused.get((kind, layer))
+        if known is not None:
+            return known
+        try:
+            return explain()
+        except (LivecnnError, RuntimeError) as error:
+            reason = _reason(kind, error)
+            if not isinstance(error, UsageError):  # which lies in the unit or the class
+                self._refused[kind, layer] = reason
+            return reason
+
+    def _method(self, kind: str, layer: str) -> Any:
+        def make() -> Method:
+            made: Method = registry.find("explain", kind, UsageError)(self.module, layer)
+            return made
+
+        return self._made(kind, layer, make)
+
+    def _made(self, kind: str, layer: str, make: Callable[[], Any]) -> Any:
+        """Made once for a layer, as it may have to trace the network."""
+        if (kind, layer) not in self._methods:
+            self._methods[kind, layer] = make()
+        return self._methods[kind, layer]
+
+
+def _array(tensor: torch.Tensor) -> Floats:
+    return np.ascontiguousarray(tensor.detach().float().cpu().numpy())
+
+
+def _reason(kind: str, error: Exception) -> str:
+    """In one short line; whoever shows it says of which method."""
+    line = str(error).partition("\n")[0].removeprefix(f"{kind} ")
+    return line if isinstance(error, LivecnnError) else f"{type(error).__name__}: {line}"
