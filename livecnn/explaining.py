@@ -20,7 +20,7 @@ from livecnn.explainer import Explainer, apart
 from livecnn.focus import Focus
 from livecnn.types import Findings, Preferred, Tick
 
-DUTIES = {"explain": 0.5, "occlusion": 0.25, "preferred": 0.25}  # of a core, by thread, so that the loops do not feel it
+DUTIES = {"explain": 0.5, "occlusion": 0.1, "preferred": 0.15}  # of a core, by thread, so that the loops do not feel it
 LONG = 0.1  # seconds of work after which a change of focus is not kept waiting
 DWELL = 0.3  # seconds that a unit stays selected before its preferred input is looked for
 EVERY = 4  # steps of that search between two pictures
