@@ -8,8 +8,8 @@ second, to see what there is to spare. plain: the generic view. all: three metho
 occlusion, strongest shots, timeline. searching: the same while the preferred image of a unit is being found all the time
 (another unit is selected every second).
 
-display_fps: pictures a second on the window. unit_fps, grid_fps: different explanations a second on the window. of_all: display_fps
-of searching as a share of that of all. strip_ms: what the architecture strip adds to a tick, median.
+display_fps: pictures a second on the window. unit_fps, grid_fps: different explanations a second there. of_all: display_fps of
+searching as a share of that of all. strip_ms: what the architecture strip adds to a tick, median.
 """
 
 from __future__ import annotations
