@@ -14,7 +14,7 @@ from livecnn.autolayout import layout_of
 from livecnn.bundles import Bundle
 from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Context
-from livecnn.errors import LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
+from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
 from livecnn.focus import Focus
 from livecnn.panels import FieldError, PanelSpec
 from livecnn.patch import Cropper, check_finder
@@ -26,6 +26,7 @@ from livecnn.tick import Observer
 if TYPE_CHECKING:
     import torch
 
+EXPLORER = "explorer"  # the layout that fits every network
 CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
 
 
@@ -66,7 +67,8 @@ class Plan:
             if config is None:
                 bundle = bundles.load(model, allow_code=allow_code)
                 layout = layout_of(bundle, overrides=overrides)
-                return cls.showing(bundle, layout, [layout], source=source, source_options=source_options)
+                views = [layout, load_layout(EXPLORER, shared(overrides))]
+                return cls.showing(bundle, layout, views, source=source, source_options=source_options)
         layout = load_layout(config or default, overrides)
         views = load_views(layout, overrides)
         if model and layout.models:
@@ -76,6 +78,8 @@ class Plan:
             for name, spec in layout.networks.items()
         ]
         beside = dict(zip([*layout.networks][1:], others, strict=True))
+        if model is not None:
+            views = fitting(layout, views, context_of(bundle, views, beside))
         plan = cls.showing(bundle, layout, views, beside, source=source, source_options=source_options)
         return replace(plan, overrides=tuple(overrides))
 
@@ -145,11 +149,10 @@ def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
     overrides: changes to the layout, as `--set` takes them; those of figure, box and model hold for all views. Raises
     ConfigError if two views share a name, or one wants another network.
     """
-    shared = [change for change in overrides if change.startswith(("figure.", "box.", "model=", "models."))]
     own = layout.path.resolve()
     views = [] if own in [Path(path).resolve() for path in layout.views] else [layout]
     for place, path in enumerate(layout.views):
-        view = layout if Path(path).resolve() == own else load_layout(path, shared)
+        view = layout if Path(path).resolve() == own else load_layout(path, shared(overrides))
         twin = next((other for other in views if other.name == view.name), None)
         if view.networks != layout.networks:
             shown, here = (", ".join(one.networks.values()) for one in (view, layout))
@@ -159,6 +162,24 @@ def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
         elif twin.path.resolve() != view.path.resolve():
             raise _unfit(layout, place, f"{twin.path} has the name {view.name!r}, too; each view needs its own")
     return views
+
+
+def shared(overrides: Sequence[str]) -> list[str]:
+    """Those of the changes, as `--set` takes them, that hold for all views."""
+    return [change for change in overrides if change.startswith(("figure.", "box.", "model=", "models."))]
+
+
+def fitting(layout: Layout, views: Sequence[Layout], context: Context) -> list[Layout]:
+    """The layout, and those of its views that also fit a network that they were not made for."""
+    return [view for view in views if view is layout or _fits(view, context)]
+
+
+def _fits(view: Layout, context: Context) -> bool:
+    try:
+        check_fit(view, context)
+    except ConfigError:
+        return False
+    return True
 
 
 def _load(layout: Layout, name: str, spec: str, *, allow_code: bool) -> Bundle:

@@ -155,6 +155,7 @@ class Keras(Graph):
     def __init__(self, shape: Sequence[int | None], plan: Mapping[str, Any], channels_first: bool = False) -> None:
         keras = library()
         super().__init__(plan, channels_first)
+        self._shape = tuple(shape)
         if len(shape) not in (2, 3) or not all(size is None or isinstance(size, int) for size in shape):
             raise ModelError(f"found the shape {shape}; allowed: (H, W) or (H, W, C)")
         self._flat = len(shape) == 2
@@ -163,6 +164,15 @@ class Keras(Graph):
                 self.symbol(keras.KerasTensor((1, *shape)))
         except KeyError as error:
             raise ModelError(f"nothing has the key {error}; allowed: that of an output before it") from error
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Keras:
+        """Made anew, as Keras' own layers cannot be copied: the weights are copies, hooks are not."""
+        copied = memo[id(self)] = Keras(self._shape, self._plan.model_dump(), self._channels_first)
+        copied.load_state_dict(self.state_dict())
+        kept = dict(self.named_parameters())
+        for name, parameter in copied.named_parameters():
+            parameter.requires_grad_(kept[name].requires_grad)
+        return copied.train(self.training)
 
     def forward(self, x: torch.Tensor) -> Any:
         with library().device(str(x.device)):  # which Keras otherwise chooses itself

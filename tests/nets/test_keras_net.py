@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -96,3 +97,16 @@ def test_the_backend_is_chosen_where_nobody_has() -> None:
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "torch\n"
+
+
+def test_a_copy_is_a_network_of_its_own() -> None:
+    net = Keras(**options(CONV, FLAT)).eval().requires_grad_(False)
+    copied = copy.deepcopy(net)
+    x = torch.rand(1, 1, 6, 6)
+    assert torch.equal(copied(x), net(x))
+    assert not copied.training
+    assert not any(parameter.requires_grad for parameter in copied.parameters())
+    with torch.no_grad():
+        for parameter in copied.parameters():
+            parameter.fill_(1)
+    assert not torch.equal(copied(x), net(x))
