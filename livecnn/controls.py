@@ -115,6 +115,7 @@ class Controls:
 
     def freeze(self) -> None:
         self._live.freeze(not self._live.frozen)
+        self.explorer.forget_moment()
         self._live.refresh()
 
     def sort(self, index: int) -> None:

@@ -13,6 +13,7 @@ from livecnn.figure import Screen
 from livecnn.focus import INPUT, ORDERS, OUTPUT, Button, Class, Focus, Group, Layer, Moment, Target, Unit
 from livecnn.live import Live
 from livecnn.reduce import Reducer
+from livecnn.types import Frame
 
 T = TypeVar("T")
 
@@ -29,6 +30,7 @@ class Explorer:
         self._session = screen.context.session
         self._watched: Mapping[str, Reducer] = {}
         self.typed: str | None = None  # of a note that is being written
+        self._looked: Frame | None = None  # the moment that was last asked for
 
     @property
     def focus(self) -> Focus:
@@ -278,18 +280,30 @@ class Explorer:
         if scene is None or past is None or not self._live.frozen:
             self._screen.say("freeze the picture first (space), then look back", BRIEF)
             return
-        now = scene.tick.frame.time
+        now = (self._looked or scene.tick.frame).time  # what is asked for may not be on show yet
         frame = past.before(now) if by < 0 else past.after(now)
-        if frame is None:
-            self._screen.say("nothing before that is kept" if by < 0 else "that is the newest picture", BRIEF)
+        if frame is not None:
+            self._show_past(frame)
+        elif by < 0:
+            self._screen.say("nothing before that is kept", BRIEF)
+        elif present := self._live.come_back():
+            self._looked = present
         else:
-            self._live.look_back(frame)
+            self._screen.say("that is the newest picture", BRIEF)
+
+    def forget_moment(self) -> None:
+        """Looking back begins anew at what is on show."""
+        self._looked = None
 
     def _look_back(self, time: float) -> None:
         frame = None if self._session.past is None else self._session.past.at(time)
         if frame is not None:
             self._live.freeze(True)
-            self._live.look_back(frame)
+            self._show_past(frame)
+
+    def _show_past(self, frame: Frame) -> None:
+        self._looked = frame
+        self._live.look_back(frame)
 
     def _explores(self) -> bool:
         if not self._screen.explores:

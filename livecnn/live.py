@@ -114,9 +114,8 @@ class Live:
 
     def freeze(self, frozen: bool) -> None:
         """Keep the picture, or go on; the source is drained either way, so that going on shows the present."""
-        if not frozen and self._present is not None:
-            self.capture.slot.put(self._present)
-            self._present = None
+        if not frozen:
+            self.come_back()
         self.capture.held = frozen
 
     def look_back(self, frame: Frame) -> None:
@@ -124,6 +123,13 @@ class Live:
         if self.frozen:
             self._present = self._present or self.capture.slot.get()[1]
             self.capture.slot.put(frame)
+
+    def come_back(self) -> Frame | None:
+        """Show what was held when the user began to look back, and return it; None if it is on show."""
+        present, self._present = self._present, None
+        if present is not None:
+            self.capture.slot.put(present)
+        return present
 
     def switch(self, source: Source) -> None:
         """Go over to another source, already open; the present one is closed."""

@@ -31,14 +31,23 @@ class Live:
         self.capture = SimpleNamespace(source=source)
         self.frozen = self.mirrored = False
         self.refreshed = 0
+        self._present: Frame | None = None
         self.source_name = "camera 0"
 
     def freeze(self, frozen: bool) -> None:
         self.frozen = frozen
 
     def look_back(self, frame: Frame) -> None:
+        self._present = self._present or self.frame
         self.frame = frame
         self.refresh()
+
+    def come_back(self) -> Frame | None:
+        present, self._present = self._present, None
+        if present is not None:
+            self.frame = present
+            self.refresh()
+        return present
 
     def switch(self, source: Source) -> None:
         self.capture.source, self.source_name = source, source.name

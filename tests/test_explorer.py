@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from livecnn.geometry import Rect
 from livecnn.past import Past
 from livecnn.plan import Plan
 from livecnn.types import Floats, Frame
+from tests import places
 from tests.controlled import Controlled, controlled, seven
 
 
@@ -38,22 +38,7 @@ def scores(rig: Controlled) -> Floats:
 
 
 def place(rig: Controlled, target: Target) -> tuple[int, int]:
-    """A pixel where it is found."""
-    for drawer in rig.screen.drawers.values():
-        found = _inside(drawer, target)
-        if found:
-            return found
-    raise AssertionError(f"{target} is nowhere")
-
-
-def _inside(drawer: Drawer, target: Target) -> tuple[int, int] | None:
-    left, top, width, height = drawer.card
-    for y in range(top, top + height, 4):
-        for x in range(left, left + width, 4):
-            there = drawer.target_at(x, y)
-            if there == target or (isinstance(there, Unit) and replace(there, position=None) == target):
-                return x + 1, y + 1
-    return None
+    return places.place(rig.screen, target)
 
 
 def test_it_starts_where_the_layout_says(rig: Controlled) -> None:
@@ -309,14 +294,20 @@ def test_looking_back_steps_through_what_is_kept(rig: Controlled) -> None:
         rig.live.refresh()
     rig.press(",")
     assert rig.said == "freeze the picture first (space), then look back"
+    present = rig.live.frame = Frame(np.roll(seven(), 7, axis=1), 3, 2.01)
     rig.press(" ", ",")
+    assert rig.live.frame is frames[2]
+    rig.press(",")
     assert rig.live.frame is frames[1]
     rig.press(",", ",")
     assert rig.said == "nothing before that is kept"
     assert rig.live.frame is frames[0]
-    rig.press(".", ".", ".")
+    rig.press(".")
+    assert rig.live.frame is frames[1]
+    rig.press(".", ".")
+    assert rig.live.frame is present  # which came too late to be kept
+    rig.press(".")
     assert rig.said == "that is the newest picture"
-    assert rig.live.frame is frames[2]
 
 
 def test_a_click_on_a_moment_freezes_and_shows_it(rig: Controlled) -> None:

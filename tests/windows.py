@@ -91,8 +91,17 @@ class Program:
         """Press keys as a keyboard would."""
         self.display.xdotool("key", *names)
 
-    def click(self, x: int, y: int) -> None:
-        self.display.xdotool("mousemove", x, y, "click", 1)
+    def click(self, x: int, y: int, *held: str, times: int = 1) -> None:
+        """held: keys that are down meanwhile; times: 2 for a double click."""
+        keys = [word for key in held for word in ("keydown", key)]
+        up = [word for key in held for word in ("keyup", key)]
+        self.display.xdotool("mousemove", x, y, *keys, "click", "--repeat", times, "--delay", 60, 1, *up)
+
+    def hover(self, x: int, y: int) -> None:
+        self.display.xdotool("mousemove", x, y)
+
+    def wheel(self, x: int, y: int, *, down: bool) -> None:
+        self.display.xdotool("mousemove", x, y, "click", 5 if down else 4)
 
     def resize(self, width: int, height: int) -> None:
         self.display.xdotool("windowsize", self.id, width, height)

@@ -1,0 +1,154 @@
+"""The explorer in a real window, by real keys and a real mouse: it shows what the same screen shows without a window."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from livecnn.annotations import Annotations, annotations_path
+from livecnn.focus import Layer, Target, Unit
+from livecnn.plan import Plan
+from livecnn.theme import THEMES
+from livecnn.types import Frame, Image
+from tests.controlled import Controlled, controlled, seven
+from tests.places import place
+from tests.windows import Display, Program, until
+
+PANELS = ("strip", "layer", "scores")  # which show no times and no explanations, so that every pixel is known
+
+
+@pytest.fixture(scope="module")
+def marks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of annotations; programs inherit it."""
+    folder = tmp_path_factory.mktemp("marks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "LIVECNN_ANNOTATIONS", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def program(display: Display, marks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """On a folder with a single picture, so that whatever changes was changed by an event."""
+    pictures = tmp_path_factory.mktemp("source") / "pictures"
+    pictures.mkdir()
+    PillowImage.fromarray(seven()).save(pictures / "seven.png")
+    with Program(display, tmp_path_factory.mktemp("window"), "run", "explorer", "--source", f"folder:{pictures}") as program:
+        program.wait_for_window()
+        yield program
+        program.key("q")
+        assert program.end() == (0, "", "")
+
+
+@pytest.fixture
+def oracle(marks: Path, tmp_path: Path) -> Iterator[Controlled]:
+    with controlled(Plan.of("explorer", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as oracle:
+        path = annotations_path(oracle.screen.layout.path, oracle.screen.layout.from_file, "lenet-mnist")
+        oracle.screen.context.session.annotations = Annotations.open(path, "lenet-mnist")
+        yield oracle
+
+
+def cards(picture: Image, oracle: Controlled) -> list[Image]:
+    places = (oracle.screen.drawers[name].card for name in PANELS)
+    return [picture[y : y + h, x : x + w] for x, y, w, h in places]
+
+
+def until_it_shows(program: Program, oracle: Controlled) -> None:
+    oracle.live.refresh()
+    expected = cards(oracle.screen.pixels(), oracle)
+    until(
+        lambda: all(map(np.array_equal, cards(program.shot(), oracle), expected)),
+        f"the window shows {oracle.screen.focus}",
+    )
+
+
+def click(program: Program, oracle: Controlled, target: Target, **held: bool) -> None:
+    x, y = place(oracle.screen, target)
+    program.hover(x, y)
+    oracle.controls.drag(x, y)
+    program.click(x, y, *held)
+    oracle.click(x, y, **held)
+
+
+def test_layers_units_and_muting_by_mouse_and_keys(program: Program, oracle: Controlled) -> None:
+    until_it_shows(program, oracle)
+    click(program, oracle, Layer("conv1"))
+    until_it_shows(program, oracle)  # with the words about the node beside it
+    click(program, oracle, Unit("conv1", 7))
+    until_it_shows(program, oracle)
+    click(program, oracle, Unit("conv1", 12), ctrl=True)
+    assert oracle.screen.focus.muted == {("conv1", 12)}
+    until_it_shows(program, oracle)  # scores as well
+    for key in ("Right", "Down", "Left", "Up", "x", "o", "o", "bracketright", "bracketright", "t", "3", "3", "z"):
+        program.key(key)
+        oracle.press({"bracketright": "]"}.get(key, key.lower()))
+    assert (oracle.screen.focus.layer, oracle.screen.focus.muted) == ("conv2", frozenset())
+    program.key("o", "o", "o")
+    oracle.press("o", "o", "o")
+    until_it_shows(program, oracle)
+
+
+def mark(folder: Path, layer: str, unit: int) -> dict[str, Any]:
+    """What the file says of a unit."""
+    files = list(folder.glob("*.annotations.json"))  # not one that is still being written
+    units = json.loads(files[0].read_text())["units"] if files else {}
+    return dict(units.get(layer, {}).get(str(unit), {}))
+
+
+def test_marks_and_notes_are_in_the_file_at_once(program: Program, oracle: Controlled, marks: Path) -> None:
+    click(program, oracle, Layer("conv1"))
+    until_it_shows(program, oracle)
+    x, y = place(oracle.screen, Unit("conv1", 3))
+    program.key("a")
+    program.click(x, y)
+    until(lambda: mark(marks, "conv1", 3).get("verdict") == "good", "a click marks it as good")
+    program.click(x, y, times=2)
+    until(lambda: mark(marks, "conv1", 3).get("verdict") == "bad", "a double click marks it as bad")
+    program.click(x, y, "shift")
+    until(lambda: not mark(marks, "conv1", 3), "Shift and a click take the mark away")
+    program.key("a", "y")
+    until(lambda: mark(marks, "conv1", 3).get("verdict") == "good", "a key marks it")
+    program.key("n", "o", "k", "q", "Return")
+    until(lambda: mark(marks, "conv1", 3).get("note") == "okq", "a note is kept, and q did not quit")
+
+
+def test_looking_back_while_frozen(display: Display, marks: Path, tmp_path: Path) -> None:
+    accent = THEMES["dark"].accent
+
+    def marker(program: Program) -> int:
+        """Columns of the timeline that are the accent's from top to bottom."""
+        x, y, w, h = timeline
+        picture = program.shot()[y + h // 4 : y + h // 2, x : x + w]
+        return int((picture == accent).all(axis=(0, 2)).sum())
+
+    with (
+        controlled(Plan.of("explorer", source="demo"), Frame(seven(), 0, 0.0), tmp_path, box=1.0) as oracle,
+        Program(display, tmp_path / "window", "run", "explorer", "--source", "demo") as program,
+    ):
+        timeline = oracle.screen.drawers["timeline"].body
+        program.wait_for_window()
+        program.wait_for_motion()
+        program.key("space")
+        until(lambda: marker(program) > 0, "a line tells the moment")
+        camera = oracle.screen.drawers["camera"].card
+        until(lambda: np.array_equal(_part(program.shot(), camera), _part(program.shot(), camera)), "the camera stands still")
+        present = program.shot()
+        program.key("comma", "comma", "comma", "comma", "comma")
+        until(lambda: not np.array_equal(_part(program.shot(), camera), _part(present, camera)), "another moment is shown")
+        program.key("period", "period", "period", "period", "period", "period")
+        until(lambda: np.array_equal(_part(program.shot(), camera), _part(present, camera)), "the present is back")
+        program.key("space")
+        program.wait_for_motion()
+        program.key("q")
+        assert program.end() == (0, "", "")
+
+
+def _part(picture: Image, card: tuple[int, int, int, int]) -> Image:
+    x, y, w, h = card
+    return picture[y : y + h, x : x + w]

@@ -1,0 +1,28 @@
+"""Where targets of the mouse lie on a screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from livecnn.drawer import Drawer
+from livecnn.figure import Screen
+from livecnn.focus import Target, Unit
+
+STEP = 4  # pixels between two looks
+
+
+def place(screen: Screen, target: Target) -> tuple[int, int]:
+    """A pixel where it is found; a unit at any position of its map."""
+    found = next(filter(None, (_inside(drawer, target) for drawer in screen.drawers.values())), None)
+    assert found is not None, f"{target} is nowhere"
+    return found
+
+
+def _inside(drawer: Drawer, target: Target) -> tuple[int, int] | None:
+    left, top, width, height = drawer.card
+    for y in range(top, top + height, STEP):
+        for x in range(left, left + width, STEP):
+            there = drawer.target_at(x, y)
+            if there == target or (isinstance(there, Unit) and replace(there, position=None) == target):
+                return x, y
+    return None
