@@ -1,30 +1,38 @@
-"""Guided backpropagation of all maps of LeNet's conv2, against captum's neuron API; prints one line of JSON.
+"""Explanations of all maps of a layer, and of a whole network, against captum's neuron API; prints one line of JSON.
 
-    python benchmarks/explain.py [--rounds 20]
+    python benchmarks/explain.py [--rounds 20] [--units 384] [--sample 12] [--threads 2]
 
-Both explain each of the 50 maps at its strongest position, for the same digit, on one thread. captum gets the positions, and is
-asked unit by unit, as its API wants it. Both take turns; the figures are medians. `difference` is the largest between the two
-results, relative to the largest value.
+LeNet: guided backpropagation of each of conv2's 50 maps at its strongest position, for the same digit, on one thread. captum gets
+the positions, and is asked unit by unit, as its API wants it. Both take turns; the figures are medians. `difference` is the
+largest between the two results, relative to the largest value.
 
-alexnet: all 384 maps of its third convolution at 227x227, random weights, ours only, once; `alexnet_mb` is by how much the
-resident memory rose at most (null where the system does not tell).
+AlexNet as of 2012, random weights, 227x227, all 1,376 maps of its five convolutions, on `--threads`: `alexnet_s` is ours, once,
+layer by layer; `alexnet_captum_s` is what captum takes for them, reckoned from a random sample of each layer, which is asked
+right after ours; `alexnet_difference` is the largest in that sample; `alexnet_mb` is by how much the resident memory rose at most
+(null where the system does not tell). Then the forward pass: `bare_ms` by itself, `maps_ms` with all 1,376 maps as normalised
+pictures (uint8, before any file is written), in turns, medians of `--rounds`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
 
+import numpy as np
 import torch
 from captum.attr import NeuronGuidedBackprop
+from torch import nn
 
 from livecnn.bundles import load
 from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.nets.alexnet import Alexnet
+from livecnn.explanations import Explainer
 from livecnn.patch import Cropper
 from livecnn.plan import CAMERA_BOX
 from livecnn.probe import Probe
@@ -32,23 +40,48 @@ from livecnn.sources import SourceOptions, open_source
 
 DIGIT = 70  # a frame of the demo in which a digit lies on the paper
 UNITS = range(50)
+LAYERS = {"conv1": 96, "conv2": 256, "conv3": 384, "conv4": 384, "conv5": 256}
 
 
 def main() -> None:
-    """Measure both, then the memory."""
+    """Measure LeNet, then AlexNet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--units", type=int, default=384, help="of AlexNet")
+    parser.add_argument("--units", type=int, default=384, help="at most, of each convolution of AlexNet")
+    parser.add_argument("--sample", type=int, default=12, help="of these, which captum is asked for")
+    parser.add_argument("--threads", type=int, default=2, help="for AlexNet")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # captum tells that it hooks ReLUs
-    print(json.dumps({**compare(options.rounds), **alexnet(options.units)}))
+    told = compare(options.rounds)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    module, x = Classic().eval().requires_grad_(False), torch.randn(1, 3, 227, 227)
+    print(json.dumps({**told, **alexnet(module, x, options.units, options.sample), **forward(module, x, options.rounds)}))
+
+
+class Classic(nn.Sequential):
+    """Krizhevsky, Sutskever, Hinton 2012, as in Caffe's prototxt: two columns, local response normalisation."""
+
+    input = {"kind": "plain", "size": [227, 227], "channels": 3}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        layers = {
+            "conv1": nn.Conv2d(3, 96, 11, 4), "relu1": nn.ReLU(), "norm1": nn.LocalResponseNorm(5), "pool1": nn.MaxPool2d(3, 2),
+            "conv2": nn.Conv2d(96, 256, 5, padding=2, groups=2), "relu2": nn.ReLU(), "norm2": nn.LocalResponseNorm(5),
+            "pool2": nn.MaxPool2d(3, 2), "conv3": nn.Conv2d(256, 384, 3, padding=1), "relu3": nn.ReLU(),
+            "conv4": nn.Conv2d(384, 384, 3, padding=1, groups=2), "relu4": nn.ReLU(),
+            "conv5": nn.Conv2d(384, 256, 3, padding=1, groups=2), "relu5": nn.ReLU(), "pool5": nn.MaxPool2d(3, 2),
+            "flatten": nn.Flatten(), "fc6": nn.Linear(9216, 4096), "relu6": nn.ReLU(), "fc7": nn.Linear(4096, 4096),
+            "relu7": nn.ReLU(), "fc8": nn.Linear(4096, 1000),
+        }  # fmt: skip
+        super().__init__(OrderedDict(layers))
 
 
 def compare(rounds: int) -> dict[str, float]:
     """Medians in milliseconds of all 50 units, and their ratio."""
     module, x = load("lenet-mnist").module, digit()
-    ours, theirs = GuidedBackprop(module, "conv2"), Peer(module, x)
+    ours, theirs = GuidedBackprop(module, "conv2"), Peer(module, x, "conv2", UNITS)
     seconds: tuple[list[float], list[float]] = [], []
     for number in range(-2, rounds):  # below zero: warm-up
         pair = timed(lambda: ours.explain(x, UNITS)), timed(lambda: theirs.explain(x))
@@ -68,16 +101,15 @@ def compare(rounds: int) -> dict[str, float]:
 class Peer:
     """captum, unit by unit."""
 
-    def __init__(self, module: torch.nn.Module, x: torch.Tensor) -> None:
-        self._method = NeuronGuidedBackprop(module, module.get_submodule("conv2"))
-        with Probe(module, ["conv2"]) as probe:
-            maps = probe(x)[1]["conv2"][0]
-        self._places = [divmod(int(one.argmax()), one.shape[1]) for one in maps]
+    def __init__(self, module: torch.nn.Module, x: torch.Tensor, layer: str, units: Sequence[int]) -> None:
+        self._method = NeuronGuidedBackprop(module, module.get_submodule(layer))
+        with Probe(module, [layer]) as probe:
+            maps = probe(x)[1][layer][0]
+        self._neurons = [(unit, *divmod(int(maps[unit].argmax()), maps.shape[2])) for unit in units]
 
     def explain(self, x: torch.Tensor) -> torch.Tensor:
         leaf = x.clone().requires_grad_()
-        found = [self._method.attribute(leaf, (unit, *place)) for unit, place in zip(UNITS, self._places, strict=True)]
-        return torch.cat(found).detach()
+        return torch.cat([self._method.attribute(leaf, neuron) for neuron in self._neurons]).detach()
 
 
 def digit() -> torch.Tensor:
@@ -89,16 +121,52 @@ def digit() -> torch.Tensor:
     return patch.prepared.tensor
 
 
-def alexnet(units: int) -> dict[str, float | None]:
-    """How long many maps of a large network take, and what they need."""
-    torch.manual_seed(0)
-    module = Alexnet().eval().requires_grad_(False)
-    x = torch.randn(1, 3, 227, 227)
-    before = most_memory()
-    seconds, _ = timed(lambda: GuidedBackprop(module, "features.6").explain(x, range(units)))
-    after = most_memory()
-    grown = None if before is None or after is None else round(after - before, 1)
-    return {"alexnet_s": round(seconds, 2), "alexnet_mb": grown}
+def alexnet(module: torch.nn.Module, x: torch.Tensor, most: int, sample: int) -> dict[str, float | None]:
+    """Seconds for all maps of all convolutions, and what they need."""
+    chance = random.Random(0)
+    ours_s = captum_s = difference = 0.0
+    before, grown = most_memory(), None
+    for layer, all_of_them in LAYERS.items():
+        count = min(all_of_them, most)
+        units = sorted(chance.sample(range(count), min(count, sample)))
+        method, peer = GuidedBackprop(module, layer), Peer(module, x, layer, units)
+        method.explain(x, [0])
+        seconds, mine = timed(partial(method.explain, x, range(count)))
+        ours_s += seconds
+        seconds, theirs = timed(partial(peer.explain, x))
+        captum_s += seconds * count / len(units)
+        difference = max(difference, float((mine[units] - theirs).abs().max() / theirs.abs().max()))
+    if before is not None:
+        grown = round((most_memory() or 0) - before, 1)
+    return {
+        "alexnet_s": round(ours_s, 2),
+        "alexnet_captum_s": round(captum_s, 2),
+        "alexnet_vs_captum": round(captum_s / ours_s, 2),
+        "alexnet_difference": difference,
+        "alexnet_mb": grown,
+    }
+
+
+def forward(module: torch.nn.Module, x: torch.Tensor, rounds: int) -> dict[str, float]:
+    """Medians in milliseconds of the pass, and of the pass with all maps as pictures."""
+    explainer = Explainer(module, list(LAYERS), method="activation")
+    seen = np.zeros((227, 227, 3), np.uint8)
+
+    def maps() -> torch.Tensor:
+        sight = explainer.look(x, seen)
+        for question in sight.questions:
+            sight.explain(question).levels()
+        return x
+
+    bare, drawn = [], []
+    with torch.no_grad():
+        for number in range(-2, rounds):
+            pair = timed(lambda: module(x))[0], timed(maps)[0]
+            if number >= 0:
+                bare.append(pair[0])
+                drawn.append(pair[1])
+    bare_ms, maps_ms = 1000 * statistics.median(bare), 1000 * statistics.median(drawn)
+    return {"bare_ms": round(bare_ms, 2), "maps_ms": round(maps_ms, 2), "maps_vs_bare": round(maps_ms / bare_ms, 2)}
 
 
 def most_memory() -> float | None:

@@ -11,6 +11,8 @@
 
     livecnn.dream("lenet-mnist", "conv2", "0-8")  # what these units like best, as pictures
 
+    livecnn.explanations("lenet-mnist", "digit.png", "conv2")  # what in the image these units answer to
+
 Importing the package is cheap: what needs torch is imported when it is first asked for.
 """
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from livecnn.architecture import Architecture
     from livecnn.bundles import load
     from livecnn.dreaming import dream
+    from livecnn.explanations import explanations
     from livecnn.probe import Probe, layers_of
     from livecnn.replaying import replay
     from livecnn.watching import watch
@@ -53,6 +56,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "dream",
+    "explanations",
     "layers_of",
     "load",
     "replay",
@@ -63,6 +67,7 @@ _HOMES = {
     "Architecture": "livecnn.architecture",
     "Probe": "livecnn.probe",
     "dream": "livecnn.dreaming",
+    "explanations": "livecnn.explanations",
     "layers_of": "livecnn.probe",
     "load": "livecnn.bundles",
     "replay": "livecnn.replaying",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,16 +15,13 @@ import torch
 from PIL import Image as PillowImage
 from torch import nn
 
-from livecnn import bundles, ranges
+from livecnn.asked import Wanted, bundle_of, classes_of, units_of
 from livecnn.bundles import Bundle
-from livecnn.device import pick
 from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
 from livecnn.dreams.regularisers import Regularisers
 from livecnn.dreams.transforms import Moves
 from livecnn.errors import UsageError, nearest
 from livecnn.types import Floats, Image
-
-Wanted = str | int | Sequence[str | int]  # units as `livecnn.ranges` takes them
 
 SHORT = 1 << 20  # values of the largest tensor of a pass
 OWN = ("over", "parameters", "ground", "rate")  # fields of a Dream
@@ -84,11 +80,11 @@ class Dreamer:
         if unknown is not None:
             raise UsageError(f"unknown option {unknown!r}; {nearest(unknown, OPTIONS, most=len(OPTIONS))}")
         _check({"seed": seed, **options})
-        self._bundle, self._seed = _bundle(model, device, allow_code), seed
+        self._bundle, self._seed = bundle_of(model, device, allow_code), seed
         if (layer is None) == (classes is None) or (layer is None) != (units is None):
             raise UsageError("a layer and units of it, or classes, are needed, and not both")
         self._dream = Dream.of(self._bundle, layer, **options)
-        self.units = _units(self._bundle, layer, units) if classes is None else _classes(self._bundle, classes)
+        self.units = units_of(self._bundle, layer, units) if classes is None else classes_of(self._bundle, classes)
         self.names = tuple(str(unit) if classes is None else self._bundle.classes[unit] for unit in self.units)
         card = self._bundle.card
         weights = card.weights.sha256 if card is not None else None
@@ -153,46 +149,3 @@ def _check(options: dict[str, Any]) -> None:
             most = 0.9
         if isinstance(value, (int, float)) and not least <= value <= most:
             raise UsageError(f"{name}: found {value:g}; allowed: {least} {'or more' if most == math.inf else f'to {most:g}'}")
-
-
-def _bundle(model: str | Path | Bundle | nn.Module, device: str | None, allow_code: bool) -> Bundle:
-    """With a network of its own, in evaluation mode: over the same weights, or on the device that is given."""
-    if isinstance(model, (str, Path)):
-        bundle = bundles.load(model, allow_code=allow_code)
-    else:
-        module = model.module if isinstance(model, Bundle) else model
-        shared = [*module.parameters(), *module.buffers()] if device is None else []
-        apart = copy.deepcopy(module, {id(tensor): tensor for tensor in shared}).eval()
-        if isinstance(model, Bundle):
-            bundle = Bundle(model.name, apart, model.classes, model.pipeline, model.card)
-        else:
-            bundle = bundles.of_module(apart, type(model).__name__)
-    if device is not None:
-        bundle.module.to(pick(device))
-    return bundle
-
-
-def _units(bundle: Bundle, layer: str | None, units: Wanted | None) -> tuple[int, ...]:
-    try:
-        parsed = ranges.parse(units)
-    except ValueError as error:
-        raise UsageError(f"units: {error}") from error
-    if parsed != "all":
-        return parsed
-    shape = bundle.shapes([str(layer)]).get(str(layer), (1, 1))  # of an unknown layer the network itself will tell
-    return tuple(range(shape[1]))
-
-
-def _classes(bundle: Bundle, classes: Wanted) -> tuple[int, ...]:
-    """Names, else numbers."""
-    items = classes.split(",") if isinstance(classes, str) else [classes] if isinstance(classes, int) else list(classes)
-    if all(isinstance(item, str) and item.strip() in bundle.classes for item in items):
-        items = [bundle.classes.index(str(item).strip()) for item in items]
-    try:
-        parsed = ranges.parse("all" if items == ["all"] else items)
-    except ValueError:
-        raise UsageError(f"unknown class {str(classes)!r}; {nearest(str(classes), bundle.classes)}") from None
-    try:
-        return ranges.resolve(parsed, len(bundle.classes), "class", bundle.name)
-    except ValueError as error:
-        raise UsageError(str(error)) from error

@@ -43,10 +43,15 @@ def test_probe() -> None:
         assert measured["ratio"] == pytest.approx(measured["tick_ms"] / measured["bare_ms"], rel=0.01)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("captum") is None, reason="captum is not installed (extra dev)")
+@pytest.mark.skipif(importlib.util.find_spec("captum") is None, reason="captum is not installed (extra explain)")
 def test_explain() -> None:
-    told = figures("explain.py", "--rounds", 1, "--units", 2)
-    assert list(told) == ["ours_ms", "captum_ms", "vs_captum", "difference", "alexnet_s", "alexnet_mb"]
+    told = figures("explain.py", "--rounds", 1, "--units", 2, "--sample", 1)
+    assert list(told) == [
+        "ours_ms", "captum_ms", "vs_captum", "difference", "alexnet_s", "alexnet_captum_s", "alexnet_vs_captum",
+        "alexnet_difference", "alexnet_mb", "bare_ms", "maps_ms", "maps_vs_bare",
+    ]  # fmt: skip
+    assert told["alexnet_difference"] < 1e-5
+    assert told["maps_vs_bare"] == pytest.approx(told["maps_ms"] / told["bare_ms"], rel=0.01)
     assert told["vs_captum"] == pytest.approx(told["captum_ms"] / told["ours_ms"], rel=0.01)
     assert told["difference"] < 1e-5
 

@@ -12,6 +12,7 @@ from torch.autograd.graph import Node
 from livecnn.errors import ModelError
 from livecnn.explain._method import Objectived, gradients_recorded, picture
 from livecnn.explain._rules import Rule, applied, check
+from livecnn.explain._windows import WINDOWED
 
 MOST_VALUES = 1 << 22  # of one step on the way back, of all units that go together: 16 MiB
 
@@ -24,7 +25,7 @@ class Backprop(Objectived):
 
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
         """Returns (U, C, H, W), or for a class (1, C, H, W); negative values too."""
-        with gradients_recorded(), applied(self.module, self.rules):
+        with gradients_recorded(), applied(self.module, (*self.rules, WINDOWED)):
             leaf = picture(x).requires_grad_()
             seen = self._forward(leaf.clone())  # the network may write over its input
             values = self._objective(seen, units, target)(seen)[0]

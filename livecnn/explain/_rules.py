@@ -102,7 +102,7 @@ class _Guided(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         output: torch.Tensor
         (output,) = ctx.saved_tensors
-        return gradient.clamp_min(0) * (output > 0)
+        return torch.ops.aten.threshold_backward(gradient.clamp_min(0), output, 0)  # type: ignore[no-any-return]
 
 
 class _Deconvolved(torch.autograd.Function):

@@ -13,6 +13,8 @@ from livecnn.errors import UsageError
 from livecnn.explain._backprop import gradients, way_back
 from livecnn.explain._method import Objectived, gradients_recorded, picture
 from livecnn.explain._objective import Objective
+from livecnn.explain._rules import applied
+from livecnn.explain._windows import WINDOWED
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ class IntegratedGradients(Objectived):
 
     def _slopes(self, x: torch.Tensor, objective: Objective) -> torch.Tensor:
         """The gradients of all values, (U, C, H, W), at one place of the way."""
-        with gradients_recorded():
+        with gradients_recorded(), applied(self.module, (WINDOWED,)):
             leaf = x.requires_grad_()
             seen = self._forward(leaf.clone())
             values = objective(seen)[0]

@@ -23,7 +23,7 @@ from livecnn.nets.squeezenet import Squeezenet
 from livecnn.probe import Probe
 from tests.rectified import Reused, picture, seeded
 
-attr = pytest.importorskip("captum.attr", reason="captum is not installed (extra dev)")
+attr = pytest.importorskip("captum.attr", reason="captum is not installed (extra explain)")
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:captum")
 
 # Network, layer, units, a layer with maps for Grad-CAM, input.
@@ -100,14 +100,15 @@ def test_units(case: Any, peer: str, at: Any) -> None:
         assert same(found[None], theirs)
 
 
+@pytest.mark.parametrize("place", [(0, 0), (1, 2), (2, 0)])
 @pytest.mark.parametrize("peer", ["NeuronGradient", "NeuronGuidedBackprop", "NeuronDeconvolution"])
-def test_neurons_at_a_position(peer: str) -> None:
+def test_neurons_at_a_position(peer: str, place: Any) -> None:
     ours = {"NeuronGradient": Gradient, "NeuronGuidedBackprop": GuidedBackprop, "NeuronDeconvolution": Deconvnet}[peer]
     module, x = seeded(lambda: Alexnet(7)), picture(3, 70, 70)
-    found = ours(module, "features.8", at=(1, 2)).explain(x, [3, 200])
+    found = ours(module, "features.8", at=place).explain(x, [3, 200])
     for unit, explained in zip([3, 200], found, strict=True):
         method = getattr(attr, peer)(module, module.get_submodule("features.8"))
-        assert same(explained[None], captum(lambda: method.attribute(x.clone(), (unit, 1, 2))))  # noqa: B023
+        assert same(explained[None], captum(lambda: method.attribute(x.clone(), (unit, *place))))  # noqa: B023
 
 
 @pytest.mark.parametrize("peer", PEERS)

@@ -1,0 +1,48 @@
+"""`livecnn explain`: what in an image units, or classes, answer to."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("image")
+@click.argument("model", default="lenet-mnist")
+@click.option(
+    "--layer", multiple=True, help="Whose units; a name as `livecnn layers MODEL` lists them, or all convolutions: all."
+)
+@click.option("--units", help="Which of them: 5, 0-8, 0,3,10-19 or all.  [all]")
+@click.option("--classes", help="Instead of units: classes by name or number; for grad_cam.  [the strongest]")
+@click.option("--method", default="guided_backprop", show_default=True, help="How: a kind of docs/explain.md.")
+@click.option("--compare", default="", metavar="M1,M2", help="Other methods beside it.")
+@click.option("--out", required=True, metavar="X.png|DIR/", help="A picture, or a folder with a PNG a unit and manifest.json.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
+@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def command(
+    image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None, method: str, compare: str, out: str,
+    device: str, allow_code: bool,
+) -> None:  # fmt: skip
+    """What in an image units of layers, or classes, answer to.
+
+    IMAGE is a file; its largest centred square goes through the network's input pipeline. MODEL is the name of a network at hand,
+    a bundle's folder, or package.module:factory.
+
+    Methods: activation, gradient, guided_backprop, deconvnet, deconvnet_unpooled, grad_cam, occlusion, integrated_gradients.
+
+    A run into DIR/ that was interrupted goes on with the same command.
+    """
+    from pathlib import Path
+
+    from livecnn import explain_files
+    from livecnn.explanations import Explainer
+    from livecnn.images import read_image
+
+    methods = [method, *filter(None, (name.strip() for name in compare.split(",")))]
+    explain_files.check_out(out)
+    rgb = read_image(image)
+    explainer = Explainer(model, layer or None, units, classes=classes, method=methods, device=device, allow_code=allow_code)
+    count, sight = explain_files.write(explainer, rgb, Path(image).name, out)
+    top = int(sight.scores.argmax())
+    told = f"{count} {'explanation' if count == 1 else 'explanations'}"
+    click.echo(f"{out}: {told}; the network says {sight.classes[top]} ({sight.scores[top]:.3f})")

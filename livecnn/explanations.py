@@ -1,0 +1,230 @@
+"""`livecnn.explanations`: what in an image units of layers, or classes, answer to, by one or several methods."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+from torch import nn
+
+from livecnn import ranges, registry
+from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Question
+from livecnn.asked import Wanted, bundle_of, classes_of, units_of
+from livecnn.bundles import Bundle
+from livecnn.errors import UsageError
+from livecnn.explain._objective import of_class
+from livecnn.explain._passing import Passing
+from livecnn.images import read_image
+from livecnn.patch import LARGEST, Cropper
+from livecnn.probe import Probe
+from livecnn.types import Floats, Frame, Image
+
+ALL = "all"  # convolutions
+METHOD = "guided_backprop"
+
+
+@dataclass(frozen=True, eq=False)
+class Explanations:
+    """All that was asked of one image.
+
+    seen: what the network sees, uint8 (H, W) or (H, W, 3).  scores: float32 (K,), as the network gives them, of the `classes`.
+    parts: a part for each method and layer.  settings: what was asked, ready for JSON.
+    """
+
+    seen: Image
+    scores: Floats
+    classes: tuple[str, ...]
+    parts: tuple[Explanation, ...]
+    settings: dict[str, Any]
+
+    def picture(self) -> Image:
+        """All side by side, uint8 (H, W, 3)."""
+        from livecnn import explain_picture
+
+        return explain_picture.picture(self.seen, self.scores, self.classes, self.parts, self.settings)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        PillowImage.fromarray(self.picture()).save(buffer, "PNG")
+        return buffer.getvalue()
+
+
+class Explainer:
+    """Explanations by one network, of any number of images. For the arguments see `explanations`."""
+
+    def __init__(
+        self,
+        model: str | Path | Bundle | nn.Module,
+        layer: str | Sequence[str] | None = None,
+        units: Wanted | None = None,
+        *,
+        classes: Wanted | None = None,
+        method: str | Sequence[str] = METHOD,
+        device: str | None = None,
+        allow_code: bool = False,
+    ) -> None:
+        self.methods = tuple(dict.fromkeys([method] if isinstance(method, str) else method))
+        self._kinds = {kind: registry.find("explain", kind, UsageError) for kind in self.methods}
+        self.bundle = bundle_of(model, device, allow_code)
+        self.layers = _layers(self.bundle, layer)
+        if not (self.layers or classes is not None) or (units is not None and (classes is not None or not self.layers)):
+            raise UsageError("a layer and units of it, or classes, are needed, and not both")
+        self._classes = None if classes is None else classes_of(self.bundle, classes)
+        self._units = {name: units_of(self.bundle, name, ALL if units is None else units) for name in self.layers}
+        self._check(units)
+        self._probe = Probe(self.bundle.module, self.layers)
+        self._cropper = Cropper(self.bundle.pipeline, LARGEST)
+        card = self.bundle.card
+        self.settings: dict[str, Any] = {
+            "model": self.bundle.name,
+            "weights": card.weights.sha256 if card is not None else None,
+            "channels": getattr(self.bundle.pipeline, "order", "RGB"),
+            "methods": list(self.methods),
+            "layers": list(self.layers),
+            "units": None if classes is not None else ALL if units in (None, ALL) else list(next(iter(self._units.values()))),
+            "classes": None if self._classes is None else list(self._classes),
+        }
+
+    def _check(self, units: Wanted | None) -> None:
+        if GRAD_CAM in self.methods and (units is not None or not self.layers):
+            raise UsageError("grad_cam shows where a layer's maps speak for a class; allowed: a layer, and classes")
+        if ACTIVATION in self.methods and self._classes is not None:
+            raise UsageError("activation shows units of a layer; allowed: units, and no class")
+
+    def __call__(self, image: Image) -> Sight:
+        """Look at an image, uint8 (H, W, 3) RGB: its largest centred square goes through the input pipeline. One pass."""
+        prepared = self._cropper(Frame(image, 0, 0.0)).prepared
+        tensor = next(self.bundle.module.parameters(), torch.empty(0))
+        return self.look(prepared.tensor.to(tensor.device), prepared.seen)
+
+    def look(self, x: torch.Tensor, seen: Image) -> Sight:
+        """The same of the network's input (1, C, H, W), and what it is to the eye."""
+        with self._probe as probe:
+            scores, activations = probe(x)
+        return Sight(self, x, seen, scores[0].float().cpu().numpy(), activations)
+
+    def questions(self, strongest: int) -> Iterator[Question]:
+        """All that is asked, for the image's strongest class."""
+        for kind in self.methods:
+            if kind == GRAD_CAM:
+                for layer in self.layers:
+                    yield Question(kind, layer, self._classes or (strongest,), of_classes=True)
+            elif self._classes is not None:
+                yield Question(kind, None, self._classes, of_classes=True)
+            else:
+                for layer in self.layers:
+                    yield Question(kind, layer, self._units[layer])
+
+    def maps(self, question: Question, x: torch.Tensor) -> torch.Tensor:
+        """What the method says, (U, C or 1, H, W)."""
+        method = self._kinds[question.method](self.bundle.module, question.layer)
+        if question.of_classes:
+            return torch.cat([method.explain(x, target=target) for target in question.units])
+        found: torch.Tensor = method.explain(x, question.units)
+        return found
+
+
+class Sight:
+    """An image that an Explainer looked at: the activations are known, everything else is found when asked for.
+
+    seen, scores, classes: see Explanations.
+    """
+
+    def __init__(
+        self, explainer: Explainer, x: torch.Tensor, seen: Image, scores: Floats, activations: dict[str, torch.Tensor]
+    ) -> None:
+        self.seen, self.scores, self.classes = seen, scores, explainer.bundle.classes
+        self.questions = tuple(explainer.questions(int(scores.argmax())))
+        self._explainer, self._x, self._activations = explainer, x, activations
+        for question in self.questions:
+            self._check(question)
+
+    def _check(self, question: Question) -> None:
+        """Raise UsageError for a unit that is none."""
+        if question.of_classes or question.layer is None:
+            return
+        shape = self._activations[question.layer].shape
+        if len(shape) < 2:
+            raise UsageError(f"layer {question.layer!r} gives the shape {tuple(shape)}; a tensor (N, units, …) is needed")
+        try:
+            ranges.resolve(question.units, shape[1], "unit", question.layer)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+
+    def explain(self, question: Question) -> Explanation:
+        """Raises ModelError where the method cannot serve the network, and why."""
+        if question.of_classes:
+            values, places = self._scores(question.units), (None,) * len(question.units)
+            return self._answer(question, tuple(self.classes[target] for target in question.units), values, places)
+        activation = self._activations[question.layer or ""][0]
+        found = activation if question.units == tuple(range(len(activation))) else activation[list(question.units)]
+        values, at = found.flatten(1).max(1) if found.ndim > 1 else (found, torch.zeros_like(found))
+        told = [divmod(place, found.shape[2]) for place in at.tolist()] if found.ndim == 3 else [None] * len(found)
+        names = tuple(map(str, question.units))
+        if question.method == ACTIVATION and found.ndim == 3 and found[0].numel() > 1:
+            return Explanation(question, names, _array(values), tuple(told), _array(found[:, None]))
+        return self._answer(question, names, values, tuple(told))
+
+    def _answer(self, question: Question, names: tuple[str, ...], values: torch.Tensor, places: Any) -> Explanation:
+        return Explanation(question, names, _array(values), places, _array(self._explainer.maps(question, self._x)))
+
+    def _scores(self, targets: Sequence[int]) -> torch.Tensor:
+        with torch.no_grad():
+            seen = Passing(self._explainer.bundle.module, None)(self._x)
+        return torch.cat([of_class(seen, target)(seen)[0] for target in targets])
+
+
+def explanations(
+    model: str | Path | Bundle | nn.Module,
+    image: str | Path | Image,
+    layer: str | Sequence[str] | None = None,
+    units: Wanted | None = None,
+    *,
+    classes: Wanted | None = None,
+    method: str | Sequence[str] = METHOD,
+    device: str | None = None,
+    allow_code: bool = False,
+) -> Explanations:
+    """What in an image units of a network's layers, or classes, answer to.
+
+        livecnn.explanations("lenet-mnist", "digit.png", "conv2", "0-8")
+        livecnn.explanations("lenet-mnist", "digit.png", classes=[3], method=["gradient", "occlusion"])
+
+    model: as `livecnn.dream` takes it.  image: a file, or uint8 (H, W, 3) RGB; its largest centred square counts.
+    layer: a name as a Probe takes it, several, or "all", every convolution.  units: `5`, `"0-19"`, `[0, 3, "10-19"]` or `"all"`,
+    the default.  classes: the same, or names, instead of units; for "grad_cam" the strongest by default.  method: one or several
+    kinds of docs/explain.md.  Raises UsageError, ModelError, ImageError.
+    """
+    explainer = Explainer(model, layer, units, classes=classes, method=method, device=device, allow_code=allow_code)
+    sight = explainer(read_image(image) if isinstance(image, (str, Path)) else checked(image))
+    parts = tuple(map(sight.explain, sight.questions))
+    told = {"image": Path(image).name if isinstance(image, (str, Path)) else None, **explainer.settings}
+    return Explanations(sight.seen, sight.scores, sight.classes, parts, told)
+
+
+def checked(image: object) -> Image:
+    """Raises UsageError if it is no image."""
+    if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
+        return image
+    found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+    raise UsageError(f"image: found {found}; a file or a NumPy array of uint8 (H, W, 3) is needed")
+
+
+def _layers(bundle: Bundle, layer: str | Sequence[str] | None) -> tuple[str, ...]:
+    names = () if layer is None else (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
+    if ALL not in names:
+        return names
+    found = tuple(node.name for node in bundle.architecture.nodes if node.window is not None and "conv" in node.type.lower())
+    if not found:
+        raise UsageError(f"layer all: {bundle.name} has no convolution")
+    return found
+
+
+def _array(values: torch.Tensor) -> Floats:
+    return np.asarray(values.detach().float().cpu().numpy(), np.float32)
