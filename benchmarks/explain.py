@@ -32,7 +32,7 @@ from torch import nn
 
 from livecnn.bundles import load
 from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.explanations import Explainer
+from livecnn.inquiry import Explainer
 from livecnn.patch import Cropper
 from livecnn.plan import CAMERA_BOX
 from livecnn.probe import Probe

@@ -12,6 +12,7 @@
     livecnn.dream("lenet-mnist", "conv2", "0-8")  # what these units like best, as pictures
 
     livecnn.explanations("lenet-mnist", "digit.png", "conv2")  # what in the image these units answer to
+    livecnn.embed("digits", "lenet-mnist", "ip1")  # a map of pictures: those that a layer finds alike lie together
 
 Importing the package is cheap: what needs torch is imported when it is first asked for.
 """
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
     from livecnn.architecture import Architecture
     from livecnn.bundles import load
     from livecnn.dreaming import dream
-    from livecnn.explanations import explanations
+    from livecnn.embedder import embed
+    from livecnn.inquiry import explanations
     from livecnn.probe import Probe, layers_of
     from livecnn.replaying import replay
     from livecnn.watching import watch
@@ -56,6 +58,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "dream",
+    "embed",
     "explanations",
     "layers_of",
     "load",
@@ -67,7 +70,8 @@ _HOMES = {
     "Architecture": "livecnn.architecture",
     "Probe": "livecnn.probe",
     "dream": "livecnn.dreaming",
-    "explanations": "livecnn.explanations",
+    "explanations": "livecnn.inquiry",
+    "embed": "livecnn.embedder",
     "layers_of": "livecnn.probe",
     "load": "livecnn.bundles",
     "replay": "livecnn.replaying",

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from livecnn.answers import Explanation, Question
 from livecnn.dream_files import is_folder
 from livecnn.errors import OutputError
-from livecnn.explanations import Explainer, Explanations, Sight
+from livecnn.inquiry import Explainer, Explanations, Sight
 from livecnn.outputs import check_writable, write_atomically, write_png
 from livecnn.types import Image
 

@@ -23,8 +23,9 @@ from livecnn.engine import placed
 from livecnn.errors import ImageError
 from livecnn.patch import Cropper
 from livecnn.probe import Probe
+from livecnn.strongest import thumbnail
 from livecnn.tick import probabilities
-from livecnn.types import Floats
+from livecnn.types import Floats, Image
 
 BATCH = 32  # pictures,
 MOST_VALUES = 1 << 20  # but no more than this many values go into a network at once
@@ -36,6 +37,7 @@ class Scored:
     """A picture's place, name and true class ("" where unknown), and the probabilities (K,); all zero if it is empty.
 
     top: index of the class that the network sees; None where there is nothing in the box or a score is not a number.
+    thumbnail: uint8 (h, w, 3), what was in the box, if the Scorer was asked for any.
     """
 
     index: int
@@ -43,6 +45,7 @@ class Scored:
     label: str
     scores: Floats
     top: int | None
+    thumbnail: Image | None = None
 
     @property
     def score(self) -> float:
@@ -59,6 +62,7 @@ class _Read:
     label: str = ""
     values: Floats | None = None
     empty: bool = False
+    thumbnail: Image | None = None
     error: str = ""
 
 
@@ -66,11 +70,15 @@ class Scorer:
     """Scores pictures of an album by their places; use it in a `with`.
 
     jobs: processes that decode pictures and run the input pipeline; 1 is this one. The result does not depend on it.
+    thumbnails: pixels of the longer side of those to keep; 0: none.
     skipped: what could not be read, each with its reason, in the order of the places asked for.
     """
 
-    def __init__(self, album: Album, pictures: Pictures, cropper: Cropper, module: nn.Module, device: torch.device) -> None:
+    def __init__(
+        self, album: Album, pictures: Pictures, cropper: Cropper, module: nn.Module, device: torch.device, thumbnails: int = 0
+    ) -> None:
         self.skipped: list[str] = []
+        self._thumbnails = thumbnails
         self._spec, self._pictures, self._cropper = album.spec, pictures, cropper
         self._module, self._device = placed(module, device), device
 
@@ -78,7 +86,18 @@ class Scorer:
         """Lazily: whoever stops asking saves the rest of the work."""
         with closing(self._batches(places, jobs)) as batches:
             for batch in batches:
-                yield from self._score(batch)
+                with torch.no_grad():
+                    output = self._module(self._values(batch))
+                yield from self._scored(batch, output)
+
+    def both(
+        self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
+    ) -> Generator[tuple[list[Scored], dict[str, torch.Tensor]]]:
+        """Batch by batch, in one pass: the scores of those that can be read, and their activations by layer."""
+        with Probe(self._module, layers) as probe, closing(self._batches(places, jobs)) as batches:
+            for batch in batches:
+                output, activations = probe(self._values(batch))
+                yield list(self._scored(batch, output)), activations
 
     def activations(
         self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
@@ -101,10 +120,10 @@ class Scorer:
 
     def _read(self, stack: ExitStack, batches: list[Sequence[int]], jobs: int) -> Iterator[list[_Read]]:
         if jobs < 2:
-            return (_read(self._pictures, self._cropper, batch) for batch in batches)
+            return (_read(self._pictures, self._cropper, batch, self._thumbnails) for batch in batches)
         # Not forked: torch and OpenCV have threads that a fork would not take along.
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(jobs, context, _Worker.begin, (self._spec, self._cropper))
+        pool = ProcessPoolExecutor(jobs, context, _Worker.begin, (self._spec, self._cropper, self._thumbnails))
         stack.callback(pool.shutdown, cancel_futures=True)
 
         def submit(batch: Sequence[int]) -> Future[list[_Read]]:
@@ -116,16 +135,14 @@ class Scorer:
     def _values(self, batch: list[_Read]) -> torch.Tensor:
         return torch.from_numpy(np.stack([read.values for read in batch if read.values is not None])).to(self._device)
 
-    def _score(self, batch: list[_Read]) -> Iterator[Scored]:
-        with torch.no_grad():
-            output = self._module(self._values(batch)).cpu()
-        for read, row in zip(batch, output.split(1), strict=True):
+    def _scored(self, batch: list[_Read], output: torch.Tensor) -> Iterator[Scored]:
+        for read, row in zip(batch, output.cpu().split(1), strict=True):
             scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row).copy()  # without torch's part
             top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())
-            yield Scored(read.index, read.name, read.label, scores, top)
+            yield Scored(read.index, read.name, read.label, scores, top, read.thumbnail)
 
 
-def _read(pictures: Pictures, cropper: Cropper, places: Iterable[int]) -> list[_Read]:
+def _read(pictures: Pictures, cropper: Cropper, places: Iterable[int], thumbnails: int) -> list[_Read]:
     found = []
     for index in places:
         try:
@@ -133,8 +150,10 @@ def _read(pictures: Pictures, cropper: Cropper, places: Iterable[int]) -> list[_
         except ImageError as error:
             found.append(_Read(index, error=str(error)))
             continue
-        prepared = cropper(frame).prepared
-        found.append(_Read(index, frame.name, frame.label, prepared.tensor[0].numpy(), prepared.empty))
+        patch = cropper(frame)
+        small = thumbnail(patch.shot, thumbnails) if thumbnails else None
+        values = patch.prepared.tensor[0].numpy()
+        found.append(_Read(index, frame.name, frame.label, values, patch.prepared.empty, small))
     return found
 
 
@@ -143,18 +162,19 @@ class _Worker:
 
     pictures: Pictures
     cropper: Cropper
+    thumbnails: int
 
     @classmethod
-    def begin(cls, spec: str, cropper: Cropper) -> None:
+    def begin(cls, spec: str, cropper: Cropper, thumbnails: int) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one ends the others
         threading.Thread(target=_end_with_parent, daemon=True).start()
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
-        cls.pictures, cls.cropper = Album(spec).__enter__(), cropper
+        cls.pictures, cls.cropper, cls.thumbnails = Album(spec).__enter__(), cropper, thumbnails
 
     @classmethod
     def read(cls, places: Sequence[int]) -> list[_Read]:
-        return _read(cls.pictures, cls.cropper, places)
+        return _read(cls.pictures, cls.cropper, places, cls.thumbnails)
 
 
 @contextmanager

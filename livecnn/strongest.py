@@ -131,9 +131,9 @@ class Strongest:
             del self.shots[shot], self._uses[shot]
 
 
-def thumbnail(shot: Image) -> Image:
-    """uint8 (h, w, 3), a copy, no side longer than THUMBNAIL."""
-    ratio = THUMBNAIL / max(shot.shape)
+def thumbnail(shot: Image, longest: int = THUMBNAIL) -> Image:
+    """uint8 (h, w, 3), a copy, no side longer than that."""
+    ratio = longest / max(shot.shape)
     if ratio >= 1:
         return shot.copy()
     width, height = (max(1, round(side * ratio)) for side in (shot.shape[1], shot.shape[0]))

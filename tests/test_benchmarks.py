@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import ROOT
+from tests.tiny_mnist import typeset, write_mnist
 
 needs_xvfb = pytest.mark.skipif(shutil.which("Xvfb") is None, reason="Xvfb is not installed")
 
@@ -54,6 +55,25 @@ def test_explain() -> None:
     assert told["maps_vs_bare"] == pytest.approx(told["maps_ms"] / told["bare_ms"], rel=0.01)
     assert told["vs_captum"] == pytest.approx(told["captum_ms"] / told["ours_ms"], rel=0.01)
     assert told["difference"] < 1e-5
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(name) for name in ("openTSNE", "sklearn")),
+    reason="the extras bench and embed are not installed",
+)
+def test_embed(tmp_path: Path) -> None:
+    write_mnist(tmp_path, *typeset(80), "test")
+    told = figures("embed.py", "--data", tmp_path)
+    measured = ["trust", "knn"]
+    assert list(told) == [
+        "n",
+        "ours_s",
+        "sklearn_s",
+        "ratio",
+        *(f"{who}_{what}" for who in ("ours", "sklearn") for what in measured),
+    ]
+    assert told["n"] == 80
+    assert all(0.5 < told[f"ours_{what}"] <= 1 for what in measured)
 
 
 @needs_xvfb

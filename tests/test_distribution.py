@@ -25,7 +25,14 @@ else:
 
 ROOT = Path(__file__).resolve().parent.parent
 DISTRIBUTIONS = {"cv2": "opencv-python", "PIL": "pillow", "yaml": "pyyaml"}  # where the import has another name
-UNDECLARED = {"imageio-ffmpeg", "keras", "h5py", "pydantic-core"}  # extras; pydantic's other half, which it pins itself
+UNDECLARED = {
+    "imageio-ffmpeg",
+    "keras",
+    "h5py",
+    "opentsne",
+    "umap",
+    "pydantic-core",
+}  # extras; pydantic's other half, which it pins itself
 UNIMPORTED = {"pyside6-essentials"}  # matplotlib loads it for a Qt window
 
 

@@ -147,3 +147,22 @@ def test_an_interrupt_while_processes_start_is_quiet(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, start_new_session=True)
     assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (130, "", "")
     assert not (tmp_path / "scores.csv").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    monkeypatch.setattr(scoring, "BATCH", 3)
+    bundle = bundles.load("lenet-mnist")
+    album = Album(f"folder:{pictures}")
+    places = [8, 0, 2, 3, 1]
+    with album as found:
+        scorer = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
+        batches = list(scorer.both(["ip1"], places, jobs))
+        apart = list(scorer.activations(["ip1"], places))
+        alone = list(scorer(places))
+    scored = [each for batch, _ in batches for each in batch]
+    assert [each.index for each in scored] == [8, 0, 3, 1]
+    assert all((one.scores == other.scores).all() for one, other in zip(scored, alone, strict=True))
+    assert torch.cat([layers["ip1"] for _, layers in batches]).equal(torch.cat([layers["ip1"] for _, layers in apart]))
+    assert [each.thumbnail.shape for each in scored if each.thumbnail is not None] == [(14, 14, 3)] * 4
+    assert results(pictures, [0])[0][0].thumbnail is None

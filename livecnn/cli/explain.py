@@ -35,8 +35,8 @@ def command(
     from pathlib import Path
 
     from livecnn import explain_files
-    from livecnn.explanations import Explainer
     from livecnn.images import read_image
+    from livecnn.inquiry import Explainer
 
     methods = [method, *filter(None, (name.strip() for name in compare.split(",")))]
     explain_files.check_out(out)

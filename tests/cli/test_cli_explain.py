@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 import livecnn
 from livecnn import explain_files
 from livecnn.cli import main
-from livecnn.explanations import Sight
+from livecnn.inquiry import Sight
 from tests.conftest import ROOT
 
 Output = pytest.CaptureFixture[str]

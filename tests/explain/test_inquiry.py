@@ -19,7 +19,7 @@ from livecnn.answers import Question
 from livecnn.errors import ImageError, ModelError, UsageError
 from livecnn.explain.grad_cam import GradCam
 from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.explanations import Explainer
+from livecnn.inquiry import Explainer
 from livecnn.theme import THEMES
 from livecnn.types import Image
 from tests.rectified import seeded

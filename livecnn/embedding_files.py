@@ -1,0 +1,52 @@
+"""`livecnn embed --out`: an embedding as a picture, a page, a table, or a file that a panel reads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from livecnn.embedding import Embedding
+from livecnn.embedding_page import page
+from livecnn.embedding_picture import LARGEST, SMALLEST
+from livecnn.errors import OutputError, UsageError
+from livecnn.outputs import check_writable, write_atomically, write_png
+
+SUFFIXES = (".png", ".html", ".csv", ".npz")
+SIZE = 1600
+
+
+def check_out(out: Path, size: int | None, *, grid: bool) -> None:
+    """Raise OutputError or UsageError before the work begins."""
+    suffix = out.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise OutputError(f"{out}: unknown suffix {out.suffix!r}; allowed: {', '.join(SUFFIXES)}")
+    if size is not None and not SMALLEST <= size <= LARGEST:
+        raise UsageError(f"--size: found {size}; allowed: {SMALLEST} to {LARGEST} pixels")
+    for option, given, allowed in (("--size", size is not None, (".png",)), ("--grid", grid, (".png", ".html"))):
+        if given and suffix not in allowed:
+            raise UsageError(f"{option}: {out} is no picture; allowed with {' or '.join(allowed)}")
+    check_writable(out)
+
+
+def write(embedding: Embedding, out: Path, size: int | None = None, *, grid: bool = False) -> None:
+    """By the suffix. Raises OutputError."""
+    suffix = out.suffix.lower()
+    if suffix == ".png":
+        write_png(out, embedding.picture(size or SIZE, grid=grid))
+    elif suffix == ".html":
+        write_atomically(out, page(embedding, grid=grid).encode(errors="backslashreplace"))
+    else:
+        write_atomically(out, embedding.data() if suffix == ".npz" else table(embedding))
+
+
+def table(embedding: Embedding) -> bytes:
+    """CSV: index, name, label, x, y, top_class (empty for none), then a probability per class, by name."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["index", "name", "label", "x", "y", "top_class", *embedding.classes])
+    columns = (embedding.indices, embedding.names, embedding.labels, embedding.points, embedding.tops, embedding.scores)
+    for index, name, label, (x, y), top, scores in zip(*columns, strict=True):
+        seen = "" if top < 0 else embedding.classes[top]
+        rows.writerow([index, name, label, f"{x:.5g}", f"{y:.5g}", seen, *(f"{score:.6f}" for score in scores)])
+    return text.getvalue().encode(errors="backslashreplace")

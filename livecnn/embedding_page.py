@@ -1,0 +1,90 @@
+"""An embedding as a page for browsers that stands alone: one file with everything in it, which asks for nothing outside."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from livecnn.embedding import Embedding
+from livecnn.glyphs import SHAPES, color_of
+from livecnn.pixels import scaled
+from livecnn.placing import cells, framed
+from livecnn.theme import THEMES
+from livecnn.types import Image
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+SHEET = 8192  # pixels of a side that every browser takes
+SMALL = 32  # pixels of a thumbnail up to which they are kept exactly
+BEST = 5  # scores told of each picture, the largest
+
+
+def page(embedding: Embedding, *, grid: bool = False) -> str:
+    """HTML; grid: whether it opens with the pictures in cells."""
+    title, subtitle = embedding.words()
+    theme = THEMES["dark"]
+    filled = {
+        "title": html.escape(f"{embedding.layer}: {embedding.model}"),
+        "heading": html.escape(title),
+        "about": html.escape(subtitle),
+        "colors": " ".join(
+            f"--{role}: rgb{getattr(theme, role)};" for role in ("background", "card", "edge", "text", "muted", "accent")
+        ),
+        "data": _script(_data(embedding, grid)),
+    }
+    text = TEMPLATE.read_text(encoding="utf-8")
+    for name, value in filled.items():
+        text = text.replace(f"<!--{name}-->", value)
+    return text
+
+
+def _data(embedding: Embedding, grid: bool) -> dict[str, Any]:
+    names, groups = embedding.groups
+    points = framed(embedding.points)
+    places, side = cells(points)
+    picture, tile, columns = _sheet(embedding.thumbnails)
+    best = np.argsort(-embedding.scores, axis=1, kind="stable")[:, :BEST]
+    return {
+        "points": points.round(5).tolist(),
+        "cells": ((places[:, ::-1] + 0.5) / side).round(5).tolist(),
+        "grid": grid,
+        "groups": groups.tolist(),
+        "kinds": [{"name": name, "color": f"rgb{color_of(i)}", "shape": i % len(SHAPES)} for i, name in enumerate(names)],
+        "shapes": SHAPES,
+        "names": embedding.names,
+        "labels": embedding.labels,
+        "tops": embedding.tops.tolist(),
+        "classes": embedding.classes,
+        "best": best.tolist(),
+        "scores": np.nan_to_num(np.take_along_axis(embedding.scores, best, 1)).astype(float).round(4).tolist(),
+        "tile": tile,
+        "columns": columns,
+        "sheet": picture,
+    }
+
+
+def _sheet(thumbnails: Image) -> tuple[str, int, int]:
+    """All thumbnails on one picture as a data URI, the side of each, and how many stand in a row."""
+    columns = math.ceil(math.sqrt(len(thumbnails)))
+    side = min(thumbnails.shape[1], SHEET // columns)
+    sheet = np.zeros((-(-len(thumbnails) // columns) * side, columns * side, 3), np.uint8)
+    for i, thumbnail in enumerate(thumbnails):
+        top, left = i // columns * side, i % columns * side
+        sheet[top : top + side, left : left + side] = scaled(thumbnail, side, side)
+    kind = "PNG" if side <= SMALL else "JPEG"
+    gray = bool((sheet[..., :1] == sheet).all())
+    buffer = io.BytesIO()
+    PillowImage.fromarray(sheet[..., 0].copy() if gray else sheet).save(buffer, kind, quality=88)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}", side, columns
+
+
+def _script(data: dict[str, Any]) -> str:
+    """JSON that cannot end the element it stands in, whatever a file is called."""
+    return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

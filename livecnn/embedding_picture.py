@@ -1,0 +1,160 @@
+"""An embedding as one picture: a map of thumbnails, or marks where there is no room, in the colours of classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from livecnn.glyphs import color_of, stamp
+from livecnn.pixels import scaled, shorten, text_width, write
+from livecnn.placing import Fit, apart, cells, framed
+from livecnn.theme import INK, THEMES, Color, Metrics
+from livecnn.types import Floats, Image
+
+Groups = npt.NDArray[np.int64]
+
+THEME = THEMES["dark"]
+SMALLEST, LARGEST = 320, 12_000  # pixels of a side
+FILLED = 0.5  # of the map's side, what thumbnails in a square grid would take
+LEAST, MOST_SIDE = 14, 256  # pixels of a thumbnail's side
+SHARP = 4  # times a picture's own size, from which on its pixels are shown as squares
+NAMED = 48  # classes that the legend names
+
+
+def thumbnail_side(size: int, count: int) -> int:
+    """Pixels of a thumbnail's side on a map of that size."""
+    return int(np.clip(FILLED * size / np.sqrt(count), LEAST, MOST_SIDE * max(1, size / 6000)))
+
+
+def picture(
+    title: str,
+    subtitle: str,
+    points: Floats,
+    thumbnails: Image,
+    groups: Groups,
+    names: Sequence[str],
+    size: int,
+    *,
+    grid: bool = False,
+) -> Image:
+    """uint8 (H, size, 3). groups: int (N,), which of the names each point belongs to, -1 for none. See Embedding."""
+    metrics = Metrics.of(size, size)
+    edge, top = metrics.px(20), metrics.px(74)
+    head = top + legend_height(names, size - 2 * edge, metrics)
+    sheet = np.empty((head + size - edge, size, 3), np.uint8)
+    sheet[:] = THEME.background
+    _line(sheet, title, edge, metrics.px(34), metrics.px(20), THEME.text, size - 2 * edge, "bold")
+    _line(sheet, subtitle, edge, metrics.px(58), metrics.px(13), THEME.muted, size - 2 * edge)
+    legend(sheet[top:head, edge : size - edge], names, metrics)
+    ground = sheet[head : head + size - 2 * edge, edge : size - edge]
+    ground[:] = THEME.card
+    (snapped if grid else scattered)(ground, points, thumbnails, groups, metrics)
+    return sheet
+
+
+def scattered(ground: Image, points: Floats, thumbnails: Image, groups: Groups, metrics: Metrics) -> None:
+    """Each at its point: the thumbnail if it covers no other, else a mark."""
+    room, side = len(ground), thumbnail_side(len(ground), len(points))
+    centres = Fit.of(points, room - side - metrics.px(16), (room / 2, room / 2))(points).round()
+    shown = apart(centres, side + metrics.px(2))
+    for i in np.flatnonzero(~shown):
+        _mark(ground, groups[i], centres[i], metrics.px(6), THEME.muted)
+    for i in np.flatnonzero(shown):
+        left, top = (int(c) - side // 2 for c in centres[i])
+        _hang(ground[top : top + side, left : left + side], thumbnails[i], groups[i], metrics)
+
+
+def snapped(ground: Image, points: Floats, thumbnails: Image, groups: Groups, metrics: Metrics) -> None:
+    """Each thumbnail in a cell of its own."""
+    places, count = cells(framed(points))
+    pitch = len(ground) // count
+    gap = min(metrics.px(3), max(1, pitch // 12)) if pitch > 3 else 0
+    start = (len(ground) - pitch * count) // 2
+    for (row, column), thumbnail, group in zip(places, thumbnails, groups, strict=True):
+        top, left = start + row * pitch, start + column * pitch
+        _hang(ground[top : top + pitch - gap, left : left + pitch - gap], thumbnail, group, metrics)
+
+
+def dotted(ground: Image, points: Floats, groups: Groups, side: int, other: Color) -> Fit:
+    """Marks only, on a ground of any proportions; returns what puts points of the map there. other: colour of no class."""
+    height, width = ground.shape[:2]
+    fit = Fit.of(points, max(1, min(height, width) - 3 * side), (width / 2, height / 2))
+    for group, centre in zip(groups, fit(points), strict=True):
+        _mark(ground, group, centre, side, other)
+    return fit
+
+
+def _hang(place: Image, thumbnail: Image, group: int, metrics: Metrics) -> None:
+    """A thumbnail in a frame of its class, whose mark stands in the corner where there is room."""
+    side = len(place)
+    rim = max(1, side // 24)
+    place[:] = THEME.muted if group < 0 else color_of(group)
+    inner = max(1, side - 2 * rim)
+    sharp = inner >= SHARP * len(thumbnail)
+    place[rim : rim + inner, rim : rim + inner] = scaled(thumbnail, inner, inner, sharp=sharp)
+    mark = max(metrics.px(5), side // 5)
+    if group >= 0 and side >= 3 * mark:
+        back = mark + 2 * rim
+        place[:back, :back] = INK
+        stamp(place, group, back / 2, back / 2, mark)
+
+
+def _mark(ground: Image, group: int, centre: Floats, side: int, other: Color) -> None:
+    """A gray dot for what belongs to no class."""
+    x, y = centre.tolist()
+    if group >= 0:
+        stamp(ground, group, x, y, side)
+        return
+    dot = max(1, side // 2)
+    top, left = max(0, round(y - dot / 2)), max(0, round(x - dot / 2))
+    ground[top : top + dot, left : left + dot] = other
+
+
+def legend_height(names: Sequence[str], width: int, metrics: Metrics) -> int:
+    """Pixels that a legend takes, the gap below it included."""
+    return len(_legend_rows(names, width, metrics)) * metrics.px(24) + metrics.px(8 if names else 0)
+
+
+def legend(sheet: Image, names: Sequence[str], metrics: Metrics, color: Color = THEME.text) -> None:
+    """Marks and names of classes, from the top left of a picture, uint8 (h, w, 3)."""
+    for i, row in enumerate(_legend_rows(names, sheet.shape[1], metrics)):
+        _legend_row(sheet, row, i * metrics.px(24), metrics, color)
+
+
+def _legend_rows(names: Sequence[str], width: int, metrics: Metrics) -> list[list[tuple[int, str]]]:
+    """Names with their numbers, broken into rows."""
+    entries = list(enumerate(names[:NAMED]))
+    if len(names) > NAMED:
+        entries.append((-1, f"… and {len(names) - NAMED} more"))
+    rows: list[list[tuple[int, str]]] = []
+    left = width + 1
+    for number, name in entries:
+        wide = _width(name, metrics)
+        if left + wide > width:
+            rows.append([])
+            left = 0
+        rows[-1].append((number, name))
+        left += wide
+    return rows
+
+
+def _legend_row(sheet: Image, row: Sequence[tuple[int, str]], top: int, metrics: Metrics, color: Color) -> None:
+    left = 0
+    for number, name in row:
+        if number >= 0:
+            stamp(sheet, number, left + metrics.px(7), top + metrics.px(12), metrics.px(12))
+        _line(sheet, name, left + metrics.px(18), top + metrics.px(17), metrics.px(13), color, metrics.px(200))
+        left += _width(name, metrics)
+
+
+def _width(name: str, metrics: Metrics) -> int:
+    return min(metrics.px(200), text_width(name, metrics.px(13))) + metrics.px(36)
+
+
+def _line(sheet: Image, text: str, x: int, y: int, size: int, color: Color, width: int, weight: Any = "normal") -> None:
+    """One line from x on, shortened to a width."""
+    text = shorten(text, width, size, weight)
+    write(sheet, text, x + round(text_width(text, size, weight) / 2), y, size, color, weight)

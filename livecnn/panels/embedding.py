@@ -1,0 +1,176 @@
+"""Where the live picture lies on a map of pictures, and which of these are nearest to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from livecnn.drawer import NOTHING, Context, Drawer
+from livecnn.embedding import METHODS, NEAREST, load
+from livecnn.embedding import Embedding as Map
+from livecnn.embedding_picture import dotted, legend, legend_height
+from livecnn.errors import SourceError, nearest
+from livecnn.exhibit import Exhibit, hung
+from livecnn.features import count
+from livecnn.geometry import Rect
+from livecnn.panels import FieldError, PanelSpec
+from livecnn.paragraph import Paragraph
+from livecnn.pixels import Fills, Pixels, scaled
+from livecnn.placement import Placed, PlacementReducer
+from livecnn.placing import Fit
+from livecnn.theme import Color, Metrics
+from livecnn.types import Scene
+
+MOST_NAMED = 12  # classes in a legend
+SHARE = 0.36  # of the longer side, for the nearest pictures
+NOT_FINITE = "NaN or infinite values: no place on the map"
+
+
+class Embedding(PanelSpec):
+    """The live picture on a map that `livecnn embed` made, and the pictures nearest to it in the layer's own space."""
+
+    kind: Literal["embedding"] = Field("embedding", description="Where the live picture lies on a map of pictures.")
+    layer: str = Field(description="Name of the layer that the map was made of.")
+    map: str = Field(
+        "embedding.npz",
+        min_length=1,
+        description="The map: a file that `livecnn embed … --out FILE.npz` wrote, from the current folder.",
+    )
+
+    def layers(self) -> tuple[str, ...]:
+        return (self.layer,)
+
+    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:  # noqa: ARG002
+        if self.layer not in shapes:
+            raise FieldError("layer", f"unknown layer {self.layer!r}; {nearest(self.layer, shapes)}")
+
+    def drawer(self, name: str, context: Context) -> Drawer:
+        return EmbeddingDrawer(self, name, context)
+
+
+class EmbeddingDrawer(Drawer):
+    def __init__(self, spec: Embedding, name: str, context: Context) -> None:
+        super().__init__(name, context)
+        self.titles = (spec.title,) if spec.title else (f"{spec.layer}: where this lies", f"{spec.layer}: map", spec.layer)
+        self._map, self._hint = _map(spec, context), _how(spec, context)
+        self.reducer = PlacementReducer(spec.layer, self._map)
+        self._ground, self._mark = Pixels(), Fills()
+        self._told = Paragraph(self.theme.muted)
+        self._exhibits = [Exhibit(self.theme) for _ in range(NEAREST)]
+        self._hung: list[int] = []
+        self._metrics, self._room = Metrics(1.0), self.body
+        self._fit = Fit(1.0, np.zeros(2, np.float32))
+        self.still += [self._ground]
+        self.live = [self._mark, *self._exhibits, self._told]
+
+    def captions(self) -> Sequence[str]:
+        if self._map is None:
+            return ()
+        count, method = len(self._map.points), METHODS[self._map.method]
+        return f"{method} of {count} pictures · beside it the nearest", f"{method} of {count} pictures", method
+
+    def arrange(self, body: Rect, metrics: Metrics) -> None:
+        self._metrics, self._hung = metrics, []
+        self._room, side = _split(body, metrics)
+        places = [] if side is None or self._map is None else hung(side, NEAREST, metrics.px(20), metrics.px(8), metrics.px(28))
+        for i, exhibit in enumerate(self._exhibits):
+            exhibit.place(places[i] if i < len(places) else None, metrics)
+        if self._map is not None:
+            self._draw(self._map, metrics)
+
+    def _draw(self, made: Map, metrics: Metrics) -> None:
+        """What does not change: a mark a picture, and a legend under them."""
+        x, y, w, h = self._room
+        ground = np.empty((h, w, 3), np.uint8)
+        ground[:] = self.theme.card
+        names, groups = made.groups
+        line = legend_height(names, w, metrics)
+        if len(names) <= MOST_NAMED and 4 * line < h:
+            legend(ground[h - line :], names, metrics, self.theme.text)
+        else:
+            line = 0
+        self._fit = dotted(ground[: h - line], made.points, groups, metrics.px(6), self.theme.muted)
+        self._ground.put(x, y, ground)
+
+    def show(self, scene: Scene) -> None:
+        placed = scene.tick.views.get(self.name)
+        empty = scene.tick.patch.prepared.empty
+        placed = placed if isinstance(placed, Placed) and self._map is not None and not empty else None
+        told = "" if placed is not None else self._hint if self._map is None else NOTHING if empty else NOT_FINITE
+        self._told.put(told, self.body if self._map is None else self._room, self._metrics.small)
+        self._mark.rectangles = [] if placed is None else self._marks(placed)
+        self._hang([] if placed is None else placed.nearest.tolist())
+
+    def _marks(self, placed: Placed) -> list[tuple[Rect, Color]]:
+        """A frame around each of the nearest, and a large one with a dot where this lies."""
+        assert self._map is not None
+        pen, rim = max(1, self._metrics.px(2)), self._metrics.px(7)
+        corner = np.array([self._room.x, self._room.y], np.float32)
+        points = np.vstack((placed.point, self._map.points[placed.nearest]))
+        here, *near = (self._fit(points) + corner).tolist()
+        frames = [frame for spot in near for frame in _frame(spot, rim // 2 + pen, 1, self.theme.text)]
+        return [*frames, *_frame(here, rim + pen, pen, self.theme.accent), *_frame(here, pen, pen, self.theme.accent)]
+
+    def _hang(self, found: list[int]) -> None:
+        """The nearest pictures, each with its class under it."""
+        if found == self._hung:
+            return
+        self._hung = found
+        for i, exhibit in enumerate(self._exhibits):
+            if exhibit.box is None:
+                continue
+            if i >= len(found) or self._map is None:
+                exhibit.clear()
+                continue
+            thumbnail, box = self._map.thumbnails[found[i]], exhibit.box
+            exhibit.show(scaled(thumbnail, box.w, box.h, sharp=box.w >= 3 * len(thumbnail)))
+            exhibit.call((self._map.kinds[found[i]],))
+
+
+def _map(spec: Embedding, context: Context) -> Map | None:
+    """The map in the file, None if there is none yet. Raises FieldError if it is damaged, or one of something else."""
+    path = Path(spec.map).expanduser()
+    if not path.is_file():
+        return None
+    try:
+        found = load(path)
+    except SourceError as error:
+        raise FieldError("map", str(error)) from error
+    if found.layer != spec.layer:
+        raise FieldError("map", f"{path}: a map of {found.layer!r}; one of {spec.layer!r} is needed")
+    wanted = count(context.shapes[spec.layer])
+    if len(found.pca.mean) != wanted or found.classes != context.classes:
+        raise FieldError("map", f"{path}: a map of another network, {found.model!r}; {_how(spec, context).partition('; ')[2]}")
+    return found
+
+
+def _how(spec: Embedding, context: Context) -> str:
+    """One line on how to come by the map."""
+    return f"{spec.map} is not there; make it: livecnn embed FOLDER {context.model} --layer {spec.layer} --out {spec.map}"
+
+
+def _split(body: Rect, metrics: Metrics) -> tuple[Rect, Rect | None]:
+    """Room for the map, and for the nearest pictures where there is enough for both."""
+    gap = metrics.px(14)
+    if min(body.w, body.h) < metrics.px(110) or max(body.w, body.h) < metrics.px(220):
+        return body, None
+    if body.w > body.h:
+        side = round(SHARE * body.w)
+        return body._replace(w=body.w - side - gap), Rect(body.x + body.w - side, body.y, side, body.h)
+    side = round(SHARE * body.h)
+    return body._replace(h=body.h - side - gap), Rect(body.x, body.y + body.h - side, body.w, side)
+
+
+def _frame(middle: Sequence[float], reach: int, pen: int, color: Color) -> list[tuple[Rect, Color]]:
+    """A hollow square."""
+    left, top, side = round(middle[0]) - reach, round(middle[1]) - reach, 2 * reach + 1
+    return [
+        (Rect(left, top, side, pen), color),
+        (Rect(left, top + side - pen, side, pen), color),
+        (Rect(left, top, pen, side), color),
+        (Rect(left + side - pen, top, pen, side), color),
+    ]

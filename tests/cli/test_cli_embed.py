@@ -1,0 +1,87 @@
+"""`livecnn embed` from its words."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tqdm
+from PIL import Image as PillowImage
+
+import livecnn
+from livecnn import embedder
+from livecnn.cli import main
+from tests.tiny_mnist import typeset, write_mnist
+
+Output = pytest.CaptureFixture[str]
+PCA = ["--layer", "ip1", "--method", "pca"]
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "digits").mkdir()
+    write_mnist(tmp_path / "digits", *typeset(20), "test")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
+    return tmp_path
+
+
+def test_a_picture_a_page_a_table_and_a_map(elsewhere: Path, capsys: Output) -> None:
+    made = livecnn.embed("digits", layer="ip1", method="pca", limit=12, seed=3)
+    for name in ("x.html", "x.csv", "x.npz", "new/x.png"):
+        assert main(["embed", "digits", *PCA, "--limit", "12", "--seed", "3", "--out", name]) == 0
+        assert capsys.readouterr() == (f"{name}: 12 pictures, ip1 by pca\n", "")
+    assert (elsewhere / "x.npz").read_bytes() == made.data()
+    with PillowImage.open("new/x.png") as image:
+        assert (np.asarray(image) == made.picture()).all()
+    assert main(["embed", "idx:digits", "lenet-mnist", *PCA, "--out", "g.png", "--grid", "--size", "640"]) == 0
+    with PillowImage.open("g.png") as image:
+        assert image.width == 640
+
+
+def test_what_is_skipped_is_told(elsewhere: Path, capsys: Output) -> None:
+    for i, image in enumerate(typeset(9)[0]):
+        PillowImage.fromarray(image).save(elsewhere / f"{i}.png")
+    (elsewhere / "4.png").write_bytes(b"")
+    assert main(["embed", "folder:.", *PCA, "--out", "x/x.csv"]) == 0
+    assert capsys.readouterr().out.startswith("x/x.csv: 8 pictures, 1 skipped (first: 4.png: ")
+
+
+def test_tsne_without_its_library(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openTSNE", None)
+    assert main(["embed", "digits", "--layer", "ip1", "--out", "x.png"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("livecnn: --method tsne needs ")
+    assert told.endswith(": pip install 'livecnn[embed]'; --method pca does not\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nosuch", *PCA, "--out", "x.png"], "nosuch: no such folder or video"),
+        (["digits", *PCA, "--out", "x.bmp"], "x.bmp: unknown suffix '.bmp'"),
+        (["digits", *PCA, "--out", "x.png", "--size", "9"], "--size: found 9; allowed: 320 to 12000"),
+        (["digits", "--layer", "fc", "--method", "pca", "--out", "x.png"], "unknown layer 'fc'"),
+        (["digits", "nosuch", *PCA, "--out", "x.png"], "nosuch"),
+        (["digits", "--out", "x.png"], "Missing option '--layer'"),
+    ],
+)
+def test_mistakes_are_one_line(words: list[str], message: str, elsewhere: Path, capsys: Output) -> None:
+    assert main(["embed", *words]) == 2
+    out, told = capsys.readouterr()
+    assert out == ""
+    assert told.startswith("livecnn: ")
+    assert message in told
+    assert told.count("\n") == 1
+    assert not (elsewhere / "x.png").exists()
+
+
+def test_an_interrupt_leaves_nothing(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(embedder.projection, "project", interrupt)
+    assert main(["embed", "digits", *PCA, "--out", "x.png"]) == 130
+    assert [path.name for path in elsewhere.iterdir()] == ["digits"]

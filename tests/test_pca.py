@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from livecnn.pca import Pca
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40), (20, 20)], ids=str)
+def test_it_is_that_of_the_singular_value_decomposition(shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).normal(3, 2, shape).astype(np.float32)
+    pca = Pca.of(values, 4)
+    _, stretch, axes = np.linalg.svd(values - values.mean(0), full_matrices=False)
+    assert pca.components.shape == (4, shape[1])
+    assert np.abs(np.einsum("kd,kd->k", pca.components, axes[:4])) == pytest.approx(1, abs=1e-4)
+    assert pca.components @ pca.components.T == pytest.approx(np.eye(4), abs=1e-4)
+    assert pca.share == pytest.approx((stretch**2 / (stretch**2).sum())[:4], rel=1e-4)
+    assert pca(values) == pytest.approx((values - values.mean(0)) @ pca.components.T, abs=1e-4)
+    largest = np.abs(pca.components).argmax(1)
+    assert (pca.components[np.arange(4), largest] > 0).all()
+
+
+def test_no_more_components_than_the_values_span() -> None:
+    line = np.outer(np.arange(9), [1, 2, 0.5]).astype(np.float32)
+    assert len(Pca.of(line, 3).components) == 1
+    assert Pca.of(line, 3).share == pytest.approx([1])
+
+
+def test_none_where_all_are_the_same() -> None:
+    pca = Pca.of(np.full((6, 3), 2, np.float32), 3)
+    assert pca.components.shape == (0, 3)
+    assert pca(np.ones((2, 3), np.float32)).shape == (2, 0)
