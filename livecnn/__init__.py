@@ -13,6 +13,7 @@
 
     livecnn.explanations("lenet-mnist", "digit.png", "conv2")  # what in the image these units answer to
     livecnn.embed("digits", "lenet-mnist", "ip1")  # a map of pictures: those that a layer finds alike lie together
+    livecnn.top("digits", layers="conv2", out="top")  # the images to which each unit answers most, and statistics
 
 Importing the package is cheap: what needs torch is imported when it is first asked for.
 """
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from livecnn.inquiry import explanations
     from livecnn.probe import Probe, layers_of
     from livecnn.replaying import replay
+    from livecnn.scanning import top
     from livecnn.watching import watch
 
 __version__ = "0.1.0"
@@ -63,6 +65,7 @@ __all__ = [
     "layers_of",
     "load",
     "replay",
+    "top",
     "watch",
 ]
 
@@ -75,6 +78,7 @@ _HOMES = {
     "layers_of": "livecnn.probe",
     "load": "livecnn.bundles",
     "replay": "livecnn.replaying",
+    "top": "livecnn.scanning",
     "watch": "livecnn.watching",
 }
 

@@ -29,6 +29,9 @@ class Pictures(Protocol):
     def labels(self) -> set[str]:
         """True classes that pictures have, as far as they are known."""
 
+    def fingerprint(self) -> str:
+        """Another one if pictures were added, taken away or renamed; none is decoded for it."""
+
 
 class Album:
     """A folder, video or data set opened for its pictures by place; use it in a `with`."""
@@ -75,6 +78,9 @@ class _Scenes:
 
     def labels(self) -> set[str]:
         return set()
+
+    def fingerprint(self) -> str:
+        return str(self._count)
 
 
 def spec_of(place: str | os.PathLike[str]) -> str:

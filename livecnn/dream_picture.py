@@ -23,11 +23,14 @@ SHARP = 64  # pixels of a side up to which each is shown as a square
 THEME = THEMES["dark"]
 
 
-def picture(title: str, subtitle: str, names: Sequence[str], images: Image, values: Floats) -> Image:
-    """uint8 (H, W, 3). images: uint8 (U, h, w) or (U, h, w, 3).  names, values: one each."""
+def picture(title: str, subtitle: str, names: Sequence[str], images: Image, values: Floats, smallest: int = SMALLEST) -> Image:
+    """uint8 (H, W, 3). images: uint8 (U, h, w) or (U, h, w, 3).  names, values: one each; NaN is not shown.
+
+    smallest: width of a tile in pixels, at least.
+    """
     height, width = images.shape[1:3]
     columns = min(len(images), max(4, math.ceil(math.sqrt(1.7 * len(images)))))
-    wide = min(LARGEST, max(SMALLEST, (WIDTH - 2 * EDGE) // columns - GAP))
+    wide = min(LARGEST, max(smallest, (WIDTH - 2 * EDGE) // columns - GAP))
     if width <= SHARP and wide > width:
         wide -= wide % width  # every pixel a square of the same size
     high = max(1, round(wide * height / width))
@@ -42,7 +45,7 @@ def picture(title: str, subtitle: str, names: Sequence[str], images: Image, valu
         _fill(sheet, Rect(x - 1, y - 1, wide + 2, high + 2), THEME.edge)
         color = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
         buffer_of(sheet)[y : y + high, x : x + wide, :3] = scaled(np.asarray(color), wide, high, sharp=max(image.shape) <= SHARP)
-        told = f"{value:.3g}" if wide >= 100 else ""
+        told = f"{value:.3g}" if wide >= 100 and not math.isnan(value) else ""
         _write(sheet, x, y + high + 18, name, 13, THEME.text, wide - 9 * len(told), weight="bold")
         _write(sheet, x + wide, y + high + 18, told, 13, THEME.muted, wide, align="right")
     return buffer_of(sheet)[..., :3].copy()

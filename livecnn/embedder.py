@@ -96,7 +96,7 @@ def _gather(scorer: Scorer, layer: str, places: Sequence[int], jobs: int) -> tup
     scored: list[Scored] = []
     values = []
     bar = tqdm(total=len(places), desc="activations", unit="picture", disable=None, leave=False)
-    with bar, closing(scorer.both([layer], places, jobs)) as batches:
+    with bar, closing(scorer.watched([layer], places, jobs)) as batches:
         for batch, activations in batches:
             found = features(activations[layer]).cpu()
             finite = torch.isfinite(found).all(1).tolist()

@@ -87,25 +87,25 @@ class Scorer:
         with closing(self._batches(places, jobs)) as batches:
             for batch in batches:
                 with torch.no_grad():
-                    output = self._module(self._values(batch))
-                yield from self._scored(batch, output)
-
-    def both(
-        self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
-    ) -> Generator[tuple[list[Scored], dict[str, torch.Tensor]]]:
-        """Batch by batch, in one pass: the scores of those that can be read, and their activations by layer."""
-        with Probe(self._module, layers) as probe, closing(self._batches(places, jobs)) as batches:
-            for batch in batches:
-                output, activations = probe(self._values(batch))
-                yield list(self._scored(batch, output)), activations
+                    output = self._module(self._values(batch)).cpu()
+                yield from _scored(batch, output)
 
     def activations(
         self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
     ) -> Generator[tuple[list[int], dict[str, torch.Tensor]]]:
         """Batch by batch: the places of those that can be read, and of each layer the activations (N, …), see Probe."""
+        with closing(self.watched(layers, places, jobs)) as batches:
+            for scored, activations in batches:
+                yield [each.index for each in scored], activations
+
+    def watched(
+        self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
+    ) -> Generator[tuple[list[Scored], dict[str, torch.Tensor]]]:
+        """Both in one pass: the pictures of a batch, scored, and of each layer the activations (N, …)."""
         with Probe(self._module, layers) as probe, closing(self._batches(places, jobs)) as batches:
             for batch in batches:
-                yield [read.index for read in batch], probe(self._values(batch))[1]
+                output, activations = probe(self._values(batch))
+                yield list(_scored(batch, output.cpu())), activations
 
     def _batches(self, places: Sequence[int], jobs: int) -> Generator[list[_Read]]:
         """Pictures that can be read, some at a time, none of these empty."""
@@ -135,11 +135,13 @@ class Scorer:
     def _values(self, batch: list[_Read]) -> torch.Tensor:
         return torch.from_numpy(np.stack([read.values for read in batch if read.values is not None])).to(self._device)
 
-    def _scored(self, batch: list[_Read], output: torch.Tensor) -> Iterator[Scored]:
-        for read, row in zip(batch, output.cpu().split(1), strict=True):
-            scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row).copy()  # without torch's part
-            top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())
-            yield Scored(read.index, read.name, read.label, scores, top, read.thumbnail)
+
+def _scored(batch: list[_Read], output: torch.Tensor) -> Iterator[Scored]:
+    """Of a batch, by what the network gave for it, (N, K)."""
+    for read, row in zip(batch, output.split(1), strict=True):
+        scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row).copy()  # without torch's part
+        top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())
+        yield Scored(read.index, read.name, read.label, scores, top, read.thumbnail)
 
 
 def _read(pictures: Pictures, cropper: Cropper, places: Iterable[int], thumbnails: int) -> list[_Read]:

@@ -49,6 +49,31 @@ def test_pictures_of_a_video_by_place(clip: Path) -> None:
             assert frame.image.mean() == pytest.approx(40 * place, abs=3)
 
 
+def fingerprint(spec: str) -> str:
+    with Album(spec) as pictures:
+        return pictures.fingerprint()
+
+
+def test_other_pictures_have_another_fingerprint(tmp_path: Path, clip: Path) -> None:
+    assert fingerprint(f"video:{clip}") == "6"
+    write_mnist(tmp_path, *typeset(3), "test")
+    before = fingerprint(f"idx:{tmp_path}")
+    assert fingerprint(f"idx:{tmp_path}") == before
+    write_mnist(tmp_path, *typeset(3, seed=1), "test")
+    assert fingerprint(f"idx:{tmp_path}") != before
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    found = []
+    for name in ("1.png", "2.png"):
+        PillowImage.new("RGB", (4, 4)).save(folder / name)
+        found.append(fingerprint(f"folder:{folder}"))
+    (folder / "2.png").rename(folder / "3.png")
+    found.append(fingerprint(f"folder:{folder}"))
+    assert len(set(found)) == 3
+    (folder / "3.png").rename(folder / "2.png")
+    assert fingerprint(f"folder:{folder}") == found[1]
+
+
 def test_a_video_that_became_shorter(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Album(f"video:{clip}") as pictures:
         monkeypatch.setattr(Video, "read", lambda _: None)

@@ -168,3 +168,10 @@ def test_caffe_import(tmp_path: Path) -> None:
     assert list(told) == ["file_mb", "seconds", "peak_mb", "ratio"]
     assert told["file_mb"] == pytest.approx(200000 * 193 * 4 / 1e6, rel=0.01)
     assert told["ratio"] == pytest.approx(told["peak_mb"] / told["file_mb"], rel=0.01)
+
+
+def test_top(tmp_path: Path) -> None:
+    write_mnist(tmp_path, *typeset(40), "test")
+    told = figures("top.py", "--data", tmp_path, "--few", 20, "--all", 40, "--layers", "conv1")
+    assert list(told) == ["memory_few_mb", "memory_all_mb", "growth_mb", "images_s", "bare_images_s", "mb_per_shard"]
+    assert told["growth_mb"] == pytest.approx(told["memory_all_mb"] - told["memory_few_mb"], abs=0.02)

@@ -157,7 +157,7 @@ def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypat
     places = [8, 0, 2, 3, 1]
     with album as found:
         scorer = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
-        batches = list(scorer.both(["ip1"], places, jobs))
+        batches = list(scorer.watched(["ip1"], places, jobs))
         apart = list(scorer.activations(["ip1"], places))
         alone = list(scorer(places))
     scored = [each for batch, _ in batches for each in batch]

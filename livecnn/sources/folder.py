@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -74,6 +75,13 @@ class Folder(Source):
 
     def labels(self) -> set[str]:
         return {label for _, label in map(self._told, self._files) if label}
+
+    def fingerprint(self) -> str:
+        """Of the names in their order."""
+        names = hashlib.sha256()
+        for path in self._files:
+            names.update(os.fsencode(path.relative_to(self._root)) + b"\0")
+        return names.hexdigest()
 
     def _told(self, path: Path) -> tuple[str, str]:
         """Name and label."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import cast
@@ -56,6 +57,10 @@ class Idx(Source):
 
     def labels(self) -> set[str]:
         return {str(label) for label in np.unique(self._labels)}
+
+    def fingerprint(self) -> str:
+        """Of the pictures themselves."""
+        return hashlib.sha256(self._images.tobytes()).hexdigest()
 
 
 def load(folder: Path, split: Split) -> tuple[Image, Image]:

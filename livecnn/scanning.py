@@ -1,0 +1,177 @@
+"""`livecnn.top`: what every unit of some layers does over a collection, and the images that it answers to most."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from livecnn import bundles, paths, top_shots
+from livecnn._cv2 import one_thread
+from livecnn.album import Album, spec_of
+from livecnn.bundles import Bundle
+from livecnn.device import pick
+from livecnn.errors import UsageError, nearest
+from livecnn.moments import Moments
+from livecnn.outputs import check_writable, write_atomically
+from livecnn.patch import FINDERS, check_finder
+from livecnn.scans import Scan
+from livecnn.shards import Engine, Job, in_turn, run
+from livecnn.top_files import MANIFEST, QUANTILES, VERSION, Top
+from livecnn.top_tables import write_statistics
+
+K = 9
+MOST_K = 100
+SHARD, MOST_SHARDS = 256, 1000  # images of a shard, unless there would be more shards than this
+ENGINES = ("local", "ray")
+RESERVED = ("shards", "shots")  # other things in the folder
+DEFINITIONS = {
+    "value": "of a fully connected unit: its activation; of a map: the mean over its positions",
+    "count": "images whose value is finite",
+    "mean": "of the value over the images",
+    "std": "standard deviation of the value over the images, divided by their number",
+    "max": "the largest activation at any position of any image",
+    "active": "fraction of the images with an activation above 0 at any position",
+    "quantiles": "of the value, each within 1 % of the value of rank floor(share * (count - 1))",
+    "correlation": "Pearson's coefficient of the values of two units over the images in which all of the layer are finite",
+    "dead": "units that are active in no image",
+    "shots": "images by the largest activation at any position, of equal ones the first in the folder",
+}
+
+
+def top(
+    images: str | Path,
+    model: str | Path | Bundle | nn.Module = "lenet-mnist",
+    *,
+    layers: str | Sequence[str],
+    out: str | Path,
+    k: int = K,
+    shard: int | None = None,
+    engine: str = "local",
+    address: str | None = None,
+    finder: str = "centre",
+    device: str = "auto",
+    allow_code: bool = False,
+) -> Top:
+    """For every unit of some layers the k images to which it answers most, and statistics over all images, in all and by class.
+
+        livecnn.top("digits", layers="conv1,conv2", out="top")
+
+    images: a folder (sub-folders are labels), a video or `idx:DIR?split=test`.  model: a name or folder as `livecnn.load` takes
+    it, what that gives, or a module of your own, which is left as it is.  layers: names as a Probe takes them.  out: a folder; a
+    run that was interrupted there goes on.  shard: images that are worked on and written at a time; 256 by default, more of more
+    than 256,000 images.  engine: "local" or "ray", the latter at an `address` or, without one, on this machine.  finder: "centre"
+    or "face", what is cut out of an image.  Raises LivecnnError; what is finished stays in the folder.
+    """
+    work, folder = _engine(engine, address), Path(out)
+    job = _job(images, _model(model), _names(layers), k, shard, finder, device, allow_code)
+    check_writable(folder / MANIFEST)
+    scan = run(job, folder / "shards", work)
+    if not scan.sizes.sum():
+        raise UsageError(f"{images}: none of {job.images} pictures can be read; first: {scan.skipped[0]}")
+    _write(folder, job, scan)
+    return Top.open(folder)
+
+
+def _engine(engine: str, address: str | None) -> Engine:
+    if engine not in ENGINES:
+        raise UsageError(f"unknown engine {engine!r}; {nearest(engine, ENGINES)}")
+    if engine == "local":
+        if address is not None:
+            raise UsageError(f"--address {address}: allowed with --engine ray")
+        return in_turn
+    from livecnn.ray_engine import on_ray
+
+    return on_ray(address)
+
+
+def _model(model: str | Path | Bundle | nn.Module) -> str | Bundle:
+    """Workers may have another current folder."""
+    if isinstance(model, (str, Path)):
+        path = Path(model).expanduser()
+        return str(path.resolve()) if path.is_dir() and str(model) not in paths.bundles() else str(model)
+    if isinstance(model, Bundle):
+        return model
+    return bundles.of_module(copy.deepcopy(model).eval(), type(model).__name__)
+
+
+def _names(layers: str | Sequence[str]) -> tuple[str, ...]:
+    names = layers.split(",") if isinstance(layers, str) else layers
+    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+
+
+def _job(
+    images: str | Path, model: str | Bundle, layers: tuple[str, ...], k: int, shard: int | None, finder: str, device: str,
+    allow_code: bool,
+) -> Job:  # fmt: skip
+    """Everything that can be wrong is found here. Raises LivecnnError."""
+    for name, found, most in (("k", k, MOST_K), ("shard", shard, 10_000_000)):
+        if found is not None and not 1 <= found <= most:
+            raise UsageError(f"{name}: found {found}; allowed: 1 to {most}")
+    if finder not in FINDERS:
+        raise UsageError(f"unknown finder {finder!r}; {nearest(finder, FINDERS)}")
+    check_finder(finder)
+    pick(device)
+    place = _absolute(spec_of(images))
+    with Album(place) as pictures:
+        count, labels, fingerprint = len(pictures), tuple(sorted(pictures.labels())), pictures.fingerprint()
+    size = shard or max(SHARD, -(-count // MOST_SHARDS))
+    job = Job(place, model, layers, labels, count, fingerprint, k, size, finder, device, allow_code)
+    if not job.shapes:
+        raise UsageError("layers: found none; allowed: names as `livecnn layers MODEL` lists them, conv1,conv2")
+    return job
+
+
+def _absolute(spec: str) -> str:
+    kind, _, place = spec.partition(":")
+    return f"{kind}:{os.path.abspath(os.path.expanduser(place))}"
+
+
+def _write(folder: Path, job: Job, scan: Scan) -> None:
+    """Everything but the shards, top.json at the very end."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    files = _files(job.layers)
+    with one_thread():
+        write_statistics(folder, scan, job.classes)
+        top_shots.write(folder, job, scan, files)
+    lines = "".join(f"{line}\n" for line in scan.skipped)
+    write_atomically(folder / "skipped.txt", lines.encode("utf-8", "backslashreplace"))
+    about = {
+        "version": VERSION,
+        **job.settings(),
+        "images": int(scan.sizes.sum()),
+        "skipped": len(scan.skipped),
+        "layers": {name: _about(layer.moments, job.shapes[name], files[name]) for name, layer in scan.layers.items()},
+        "classes": list(job.classes),
+        "classes_are": "true" if job.labels else "predicted",
+        "images_per_class": scan.sizes[:-1].tolist(),
+        "quantiles": list(QUANTILES),
+        "definitions": DEFINITIONS,
+    }
+    write_atomically(folder / MANIFEST, json.dumps(about, indent=1, ensure_ascii=False).encode())
+
+
+def _about(moments: Moments, shape: tuple[int, ...], file: str) -> dict[str, object]:
+    broken = moments.total().not_finite[0]
+    return {
+        "file": file,
+        "units": shape[1],
+        "map": list(shape[2:]),
+        "dead": list(moments.dead()),
+        "not_finite": {int(unit): int(broken[unit]) for unit in broken.nonzero()[0]},
+    }
+
+
+def _files(layers: Sequence[str]) -> dict[str, str]:
+    """What each layer is called in file names: no two alike, on any system."""
+    files: dict[str, str] = {}
+    for number, layer in enumerate(layers):
+        plain = re.sub(r"[^A-Za-z0-9._-]", "_", layer)
+        taken = plain.startswith(".") or plain.casefold() in {file.casefold() for file in files.values()}
+        files[layer] = f"{plain}-{number}" if taken or plain in RESERVED else plain
+    return files

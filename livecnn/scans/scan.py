@@ -1,0 +1,131 @@
+"""What is known of the units of some layers over some images, as one object that can be merged and written."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from livecnn.moments import Counts, Moments, observed
+from livecnn.scans.best import Best
+from livecnn.scans.covariance import Covariance
+from livecnn.scans.sketch import Sketch
+
+MOST_CORRELATED = 1024  # units of a layer; the memory for correlations grows with their square
+
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(eq=False)
+class Layer:
+    """Of the units of one layer. covariance: None of a layer with more than MOST_CORRELATED units."""
+
+    moments: Moments
+    best: Best
+    sketch: Sketch
+    covariance: Covariance | None
+
+    @classmethod
+    def none(cls, groups: int, units: int, k: int) -> Layer:
+        covariance = Covariance.none(units) if units <= MOST_CORRELATED else None
+        return cls(Moments.none(groups, units), Best.none(k, units), Sketch(groups, units), covariance)
+
+    def add(self, activation: torch.Tensor, images: npt.NDArray[np.int64], group: npt.NDArray[np.intp]) -> None:
+        """Take in N images by their activations (N, U, …), their numbers (N,) and groups (N,)."""
+        means, maxima = observed(activation)
+        positions = activation.detach().reshape(*activation.shape[:2], -1).argmax(2).cpu().numpy()
+        self.moments.add(means, maxima, group)
+        self.best.add(np.where(np.isfinite(means), maxima, -np.inf), images, positions)
+        self.sketch.add(means, group)
+        if self.covariance is not None:
+            self.covariance.add(means)
+
+    def merge(self, other: Layer) -> None:
+        self.moments.merge(other.moments)
+        self.best.merge(other.best)
+        self.sketch.merge(other.sketch)
+        if self.covariance is not None and other.covariance is not None:
+            self.covariance.merge(other.covariance)
+
+    def arrays(self) -> Arrays:
+        found = {f"moments.{field.name}": getattr(self.moments, field.name) for field in fields(Moments)}
+        found |= {f"best.{field.name}": getattr(self.best, field.name) for field in fields(Best)}
+        found |= {"sketch.keys": self.sketch.keys, "sketch.counts": self.sketch.counts}
+        if self.covariance is not None:
+            found |= {
+                f"covariance.{field.name}": np.asarray(getattr(self.covariance, field.name)) for field in fields(Covariance)
+            }
+        return found
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Layer:
+        moments = Moments(*(arrays[f"moments.{field.name}"] for field in fields(Moments)))
+        best = Best(*(arrays[f"best.{field.name}"] for field in fields(Best)))
+        groups, units = moments.count.shape
+        sketch = Sketch(groups, units, arrays["sketch.keys"], arrays["sketch.counts"])
+        covariance = None
+        if "covariance.count" in arrays:
+            count, mean, products = (arrays[f"covariance.{field.name}"] for field in fields(Covariance))
+            covariance = Covariance(int(count), mean, products)
+        return cls(moments, best, sketch, covariance)
+
+
+@dataclass(eq=False)
+class Scan:
+    """Of some images. sizes: int64 (G,), how many of each group were read.  skipped: those that could not be, with the reason."""
+
+    layers: dict[str, Layer]
+    sizes: Counts
+    skipped: list[str]
+
+    @classmethod
+    def none(cls, units: Mapping[str, int], groups: int, k: int) -> Scan:
+        """units: of each layer."""
+        layers = {layer: Layer.none(groups, count, k) for layer, count in units.items()}
+        return cls(layers, np.zeros(groups, np.int64), [])
+
+    def add(self, activations: Mapping[str, torch.Tensor], images: Sequence[int], group: Sequence[int]) -> None:
+        """Take in N images: by layer the activations (N, U, …); the images' numbers, and their groups."""
+        numbers, groups = np.array(images, np.int64), np.array(group, np.intp)
+        self.sizes += np.bincount(groups, minlength=len(self.sizes))
+        for name, layer in self.layers.items():
+            layer.add(activations[name], numbers, groups)
+
+    def merge(self, other: Scan) -> None:
+        self.sizes += other.sizes
+        self.skipped += other.skipped
+        for name, layer in self.layers.items():
+            layer.merge(other.layers[name])
+
+    def packed(self) -> bytes:
+        """As an .npz file."""
+        about = {"layers": list(self.layers), "skipped": self.skipped}
+        arrays: Arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), "sizes": self.sizes}
+        for number, layer in enumerate(self.layers.values()):
+            arrays |= {f"{number}.{name}": array for name, array in layer.arrays().items()}
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Scan:
+        """Raises ValueError if that is no such file."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                about = json.loads(file["about"].tobytes())
+                layers = {name: Layer.of(_of_layer(file, number)) for number, name in enumerate(about["layers"])}
+                return cls(layers, file["sizes"], about["skipped"])
+        except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(str(error)) from error
+
+
+def _of_layer(file: Mapping[str, npt.NDArray[Any]], number: int) -> Arrays:
+    start = f"{number}."
+    return {name.removeprefix(start): file[name] for name in file if name.startswith(start)}

@@ -1,0 +1,167 @@
+"""The folder that `livecnn top` leaves, read. docs/top.md tells what its files hold."""
+
+from __future__ import annotations
+
+import csv
+import json
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as PillowImage
+
+from livecnn.errors import OutputError, UsageError, nearest
+from livecnn.types import Image
+
+MANIFEST, STATISTICS, SHOTS = "top.json", "statistics.npz", "shots.csv"
+VERSION = 1
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Shot:
+    """One of the images that a unit answers to most.
+
+    image: what the network sees of it, uint8 (h, w, 3), no side longer than 96 pixels.  patch: the part that the strongest
+    position sees, as it is in the network's input, uint8 (h, w, 3), gray where that reaches beyond the input's edge.
+    value: the activation there.  position: its row and column on the unit's map.  box: left, top, width, height of the part, in
+    pixels of the network's input.  number, name, label: of the image in its folder; "" without a label.
+    """
+
+    image: Image
+    patch: Image
+    value: float
+    position: tuple[int, int]
+    box: tuple[int, int, int, int]
+    number: int
+    name: str
+    label: str
+
+
+@dataclass(frozen=True, eq=False)
+class Figures:
+    """Statistics of U units; the first row of (1 + K, U) is of all images, the others of the classes in their order.
+
+    count: images whose value is finite.  mean, std, max: of the value, see docs/top.md; NaN (max: -inf) without images.  active:
+    share of images with an activation above 0.  quantiles: (7, 1 + K, U), of QUANTILES, within 1 %.  correlation: (U, U), -1..1,
+    NaN where a unit never changes; None for a layer of more than 1024 units.  dead: units that were active in no image.
+    """
+
+    count: npt.NDArray[np.int64]
+    mean: Doubles
+    std: Doubles
+    max: Doubles
+    active: Doubles
+    quantiles: Doubles
+    correlation: Doubles | None
+    dead: tuple[int, ...]
+
+
+class Top:
+    """What `livecnn top` found, read from its folder as it is asked for.
+
+    model: its name.  layers: those that were looked at.  classes: by which the figures are told apart.  images: how many were
+    read.  skipped: how many could not be.  about: everything in top.json.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+        self.path, self.about = path, about
+        self.model: str = about["model"]
+        self.layers: tuple[str, ...] = tuple(about["layers"])
+        self.classes: tuple[str, ...] = tuple(about["classes"])
+        self.images: int = about["images"]
+        self.skipped: int = about["skipped"]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Top:
+        """Raises OutputError if that is no such folder, or a run has not come to its end there."""
+        manifest = Path(path) / MANIFEST
+        try:
+            about = json.loads(manifest.read_text(encoding="utf-8"))
+            if about["version"] != VERSION:
+                raise ValueError(f"version {about['version']}, known is {VERSION}")
+            return cls(Path(path), about)
+        except FileNotFoundError:
+            raise OutputError(f"{path}: holds no {MANIFEST}; a finished run of `livecnn top` leaves one") from None
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OutputError(f"{manifest}: not what `livecnn top` writes: {error!r}") from error
+
+    def units(self, layer: str) -> int:
+        """How many there are."""
+        return int(self._layer(layer)["units"])
+
+    def shots(self, layer: str, unit: int) -> tuple[Shot, ...]:
+        """The images to which a unit answered most, the strongest first; none for a dead unit. Raises UsageError."""
+        if not 0 <= unit < self.units(layer):
+            raise UsageError(f"unit {unit}: {layer} has {self.units(layer)} (0-{self.units(layer) - 1})")
+        rows = self._rows.get((layer, unit), [])
+        if not rows:
+            return ()
+        file = self._layer(layer)["file"]
+        images = _strip(self.path / "shots" / file / f"{unit:04d}.png", len(rows))
+        patches = _strip(self.path / "shots" / file / f"{unit:04d}-patch.png", len(rows))
+        return tuple(map(_shot, images, patches, rows))
+
+    def figures(self, layer: str) -> Figures:
+        """Raises UsageError for an unknown layer."""
+        about, number = self._layer(layer), self.layers.index(layer)
+        with _reading(self.path / STATISTICS), np.load(self.path / STATISTICS, allow_pickle=False) as file:
+            names = [name for name in Figures.__dataclass_fields__ if name != "dead"]
+            arrays = {name: file.get(f"{number}.{name}") for name in names}
+        return Figures(**arrays, dead=tuple(about["dead"]))
+
+    def picture(self, layer: str) -> Image:
+        """All units of a layer side by side, each with its strongest patches: uint8 (H, W, 3). Raises UsageError."""
+        return _pixels(self.path / f"{self._layer(layer)['file']}.png")
+
+    def _repr_png_(self) -> bytes:
+        return (self.path / f"{self._layer(self.layers[0])['file']}.png").read_bytes()
+
+    def _layer(self, layer: str) -> dict[str, Any]:
+        if layer not in self.about["layers"]:
+            raise UsageError(f"{self.path}: unknown layer {layer!r}; {nearest(layer, self.layers)}")
+        found: dict[str, Any] = self.about["layers"][layer]
+        return found
+
+    @cached_property
+    def _rows(self) -> dict[tuple[str, int], list[dict[str, str]]]:
+        rows: dict[tuple[str, int], list[dict[str, str]]] = {}
+        path = self.path / SHOTS
+        with _reading(path), path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                rows.setdefault((row["layer"], int(row["unit"])), []).append(row)
+        return rows
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise OutputError(f"{path}: cannot be read: {error}") from error
+
+
+def _pixels(path: Path) -> Image:
+    with _reading(path), PillowImage.open(path) as image:
+        return np.array(image.convert("RGB"), np.uint8)
+
+
+def _strip(path: Path, count: int) -> list[Image]:
+    """Tiles side by side."""
+    return np.split(_pixels(path), count, axis=1)
+
+
+def _shot(image: Image, patch: Image, row: dict[str, str]) -> Shot:
+    left, top, width, height = (int(row[name]) for name in ("left", "top", "width", "height"))
+    position = int(row["row"]), int(row["column"])
+    return Shot(
+        image, patch, float(row["value"]), position, (left, top, width, height), int(row["image"]), row["name"], row["label"]
+    )

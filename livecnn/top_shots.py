@@ -1,0 +1,175 @@
+"""The images that units answer to most, as pictures: as the network sees them, and what the strongest position sees of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from livecnn import dream_picture
+from livecnn.album import Album, Pictures
+from livecnn.explained import as_rgb
+from livecnn.inputs import Pipeline
+from livecnn.kernels import Pair
+from livecnn.outputs import write_png
+from livecnn.patch import Cropper
+from livecnn.pixels import scaled
+from livecnn.receptive import Field
+from livecnn.scans import Layer, Scan
+from livecnn.scans.best import NONE
+from livecnn.shards import Job
+from livecnn.strongest import thumbnail
+from livecnn.theme import THEMES
+from livecnn.top_files import SHOTS
+from livecnn.top_tables import Table
+from livecnn.types import Image
+
+OUTSIDE = 64  # gray level of what lies beyond the input's edge
+KEPT = 64 << 20  # bytes of images that are read once for several units
+PICTURED = 512  # units of a layer in its picture
+TILE, GAP, SMALLEST = 64, 5, 116  # pixels: a patch in a picture, what is between two, all of a unit's at least
+COLUMNS = ("layer", "unit", "rank", "image", "name", "label", "value", "row", "column", "left", "top", "width", "height")
+
+Edges = tuple[int, int, int, int]  # left, top, width, height in pixels
+Read = Callable[[int], tuple[str, str, Image]]
+
+
+@dataclass(frozen=True)
+class Window:
+    """What a position of a layer sees of an input (height, width); all of it where the field is not known or has no place."""
+
+    field: Field | None
+    input: Pair
+
+    @property
+    def size(self) -> Pair:
+        """(height, width)"""
+        if self.field is None or self.field.stride is None:
+            return self.input
+        return min(self.field.size[0], self.input[0]), min(self.field.size[1], self.input[1])
+
+    def at(self, position: Pair) -> Edges:
+        """It may reach beyond the input's edges."""
+        (top, height), (left, width) = (self._along(axis, position[axis]) for axis in (0, 1))
+        return left, top, width, height
+
+    def _along(self, axis: int, place: int) -> Pair:
+        field, most = self.field, self.input[axis]
+        if field is None or field.stride is None or field.centre is None or field.size[axis] >= most:
+            return 0, most
+        return math.floor(field.centre[axis] + 0.5 + place * field.stride[axis] - field.size[axis] / 2), field.size[axis]
+
+
+def write(folder: Path, job: Job, scan: Scan, files: dict[str, str]) -> None:
+    """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
+
+    The images are read once more. Raises OutputError, and ImageError if one cannot be read any more.
+    """
+    nodes, size = {node.name: node for node in job.bundle.architecture.nodes}, _size(job.bundle.pipeline)
+    with Album(job.place) as pictures, Table(folder / SHOTS) as table:
+        read = lru_cache(max(1, KEPT // (3 * math.prod(size))))(partial(_read, pictures, job.cropper, size))
+        for name, layer in scan.layers.items():
+            shape, rows = job.shapes[name], []
+            window = Window(nodes[name].field if name in nodes and len(shape) == 4 else None, size)
+            sheet = _Sheet(name, job, scan, window)
+            for unit, found in _units(layer, shape[-1] if len(shape) > 2 else 1, window, read):
+                patches = [shot.patch for shot in found]
+                write_png(folder / "shots" / files[name] / f"{unit:04d}.png", np.concatenate([shot.image for shot in found], 1))
+                write_png(folder / "shots" / files[name] / f"{unit:04d}-patch.png", np.concatenate(patches, 1))
+                rows += [(name, unit, *shot.row) for shot in found]
+                sheet.add(unit, patches)
+            if rows:
+                table.add(dict(zip(COLUMNS, map(_column, zip(*rows, strict=True)), strict=True)))
+            write_png(folder / f"{files[name]}.png", sheet.picture())
+
+
+def _size(pipeline: Pipeline) -> Pair:
+    height, width = pipeline.shape[-2:]
+    return height, width
+
+
+def _read(pictures: Pictures, cropper: Cropper, size: Pair, number: int) -> tuple[str, str, Image]:
+    """Name, label and what the network sees, uint8 (*size, 3)."""
+    frame = pictures.at(number)
+    seen = as_rgb(cropper(frame).prepared.seen)
+    name = frame.name.encode("utf-8", "backslashreplace").decode()  # file names may hold bytes of another encoding
+    return name, frame.label, seen if seen.shape[:2] == size else scaled(seen, size[1], size[0], sharp=True)
+
+
+def _column(values: tuple[Any, ...]) -> Any:
+    return np.array(values, np.float32) if isinstance(values[0], float) else list(values)
+
+
+class _Found(NamedTuple):
+    """row: by COLUMNS without the first two."""
+
+    row: tuple[Any, ...]
+    image: Image
+    patch: Image
+
+
+def _units(layer: Layer, across: int, window: Window, read: Read) -> Iterator[tuple[int, list[_Found]]]:
+    """Of every unit that is not dead; across: columns of a map."""
+    dead, best = frozenset(layer.moments.dead()), layer.best
+    for unit in range(best.images.shape[1]):
+        found = []
+        for rank in np.flatnonzero(best.images[:, unit] != NONE).tolist() if unit not in dead else ():
+            number = int(best.images[rank, unit])
+            name, label, image = read(number)
+            position = divmod(int(best.positions[rank, unit]), across)
+            edges = window.at(position)
+            row = (rank, number, name, label, float(best.values[rank, unit]), *position, *edges)
+            found.append(_Found(row, thumbnail(image), cut(image, edges)))
+        if found:
+            yield unit, found
+
+
+def cut(image: Image, edges: Edges) -> Image:
+    """uint8 (H, W, 3) -> (height, width, 3); what lies beyond the edges is gray."""
+    left, top, width, height = edges
+    patch = np.full((height, width, 3), OUTSIDE, np.uint8)
+    inside = image[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]
+    y, x = max(0, -top), max(0, -left)
+    patch[y : y + inside.shape[0], x : x + inside.shape[1]] = inside
+    return patch
+
+
+class _Sheet:
+    """A layer's units side by side."""
+
+    def __init__(self, name: str, job: Job, scan: Scan, window: Window) -> None:
+        self._name, self._job, self._images = name, job, int(scan.sizes.sum())
+        self._layer, self._window = scan.layers[name], window
+        self._side = math.isqrt(job.k - 1) + 1
+        height, width = window.size
+        self._tile = max(1, round(TILE * min(1, height / width))), max(1, round(TILE * min(1, width / height)))
+        units = min(job.shapes[name][1], PICTURED)
+        rows, columns = -(-job.k // self._side), self._side
+        shape = units, rows * (self._tile[0] + GAP) - GAP, columns * (self._tile[1] + GAP) - GAP, 3
+        self._tiles = np.full(shape, THEMES["dark"].card[:3], np.uint8)
+
+    def add(self, unit: int, patches: list[Image]) -> None:
+        if unit >= len(self._tiles):
+            return
+        height, width = self._tile
+        for rank, patch in enumerate(patches):
+            y, x = rank // self._side * (height + GAP), rank % self._side * (width + GAP)
+            self._tiles[unit, y : y + height, x : x + width] = scaled(patch, width, height, sharp=max(self._window.size) <= TILE)
+
+    def picture(self) -> Image:
+        """uint8 (H, W, 3)."""
+        dead, count = frozenset(self._layer.moments.dead()), self._job.shapes[self._name][1]
+        names = [f"{unit} dead" if unit in dead else str(unit) for unit in range(len(self._tiles))]
+        best = self._layer.best.values[0, : len(names)]
+        values = np.array([math.nan if unit in dead else best[unit] for unit in range(len(names))], np.float32)
+        height, width = self._window.size
+        whole = (height, width) == tuple(self._window.input)
+        seen = "whole images" if whole else f"patches of {height}x{width} pixels, seen by the strongest position"
+        more = f" · the first {len(names)} of {count} units" if count > len(names) else ""
+        told = f"{self._job.bundle.name} · {self._images} images · {seen} · number: the largest activation{more}"
+        return dream_picture.picture(f"What units of {self._name} answer to most", told, names, self._tiles, values, SMALLEST)

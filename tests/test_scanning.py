@@ -1,0 +1,341 @@
+"""`livecnn.top`: the folder that it leaves, against a direct computation; runs that are cut short."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import shutil
+import sys
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+from torch import nn
+
+import livecnn
+from livecnn import scanning, shards, top_tables
+from livecnn.errors import ImageError, LivecnnError, ModelError, OutputError, SourceError, UsageError
+from livecnn.shards import Job
+from livecnn.top_files import QUANTILES, Top
+from tests.tiny_mnist import typeset, write_mnist
+
+LAYERS = "conv1,ip2"
+COUNT = 40
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    write_mnist(folder, *typeset(COUNT), "test")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Top:
+    return livecnn.top(digits, layers=LAYERS, out=tmp_path_factory.mktemp("top"), k=4, shard=16)
+
+
+@pytest.fixture(scope="module")
+def expected(digits: Path) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+    """Activations of all pictures at once, and what the network sees of each."""
+    lenet = livecnn.load("lenet-mnist")
+    shots = [np.repeat(image[..., None], 3, axis=2) for image in typeset(COUNT)[0]]
+    with livecnn.Probe(lenet.module, LAYERS.split(",")) as probe:
+        activations = probe(torch.cat([lenet.prepare(shot) for shot in shots]))[1]
+    return {name: values.double().numpy() for name, values in activations.items()}, [lenet.pipeline(shot).seen for shot in shots]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_shots_are_the_strongest(found: Top, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]) -> None:
+    for layer in found.layers:
+        values = expected[0][layer].reshape(COUNT, found.units(layer), -1).max(2)
+        for unit in range(found.units(layer)):
+            shots = found.shots(layer, unit)
+            best = sorted(range(COUNT), key=lambda image, unit=unit, values=values: (-values[image, unit], image))[:4]
+            assert [shot.number for shot in shots] == best
+            assert [shot.value for shot in shots] == pytest.approx(values[best, unit], abs=1e-5)
+            assert [shot.label for shot in shots] == [str(image % 10) for image in best]
+
+
+def test_a_patch_is_what_the_strongest_position_sees(
+    found: Top, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]
+) -> None:
+    for shot in found.shots("conv1", 3):
+        assert (shot.image[..., 0] == expected[1][shot.number]).all()
+        left, top, width, height = shot.box
+        assert (left, top, width, height) == (shot.position[1], shot.position[0], 5, 5)
+        assert expected[0]["conv1"][shot.number, 3][shot.position] == pytest.approx(shot.value, abs=1e-5)
+        assert (shot.patch == shot.image[top : top + height, left : left + width]).all()
+    assert (found.shots("ip2", 4)[0].patch == found.shots("ip2", 4)[0].image).all()
+
+
+def test_figures_agree_with_a_direct_computation(found: Top, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]) -> None:
+    labels = np.arange(COUNT) % 10
+    for layer in found.layers:
+        maps = expected[0][layer].reshape(COUNT, found.units(layer), -1)
+        values, figures = maps.mean(2), found.figures(layer)
+        for row, chosen in enumerate([labels >= 0, *(labels == each for each in range(10))]):
+            assert set(figures.count[row].tolist()) == {chosen.sum()}
+            assert figures.mean[row] == pytest.approx(values[chosen].mean(0), abs=1e-6)
+            assert figures.std[row] == pytest.approx(values[chosen].std(0), abs=1e-6)
+            assert figures.max[row] == pytest.approx(maps[chosen].max((0, 2)), abs=1e-5)
+            assert figures.active[row] == pytest.approx((maps[chosen].max(2) > 0).mean(0))
+            ranks = np.sort(values[chosen], axis=0)[[int(q * (chosen.sum() - 1)) for q in QUANTILES]]
+            assert figures.quantiles[:, row] == pytest.approx(ranks, rel=0.0101, abs=1e-6)
+        assert figures.dead == tuple(np.flatnonzero((maps <= 0).all((0, 2))))
+        assert figures.correlation == pytest.approx(np.corrcoef(values.T), abs=1e-5)
+
+
+def test_tables_hold_the_same(found: Top) -> None:
+    import pyarrow.parquet
+
+    for name in ("units", "shots", "correlation"):
+        with (found.path / f"{name}.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        table = pyarrow.parquet.read_table(found.path / f"{name}.parquet")
+        assert table.column_names == list(rows[0])
+        assert table.num_rows == len(rows)
+        assert [str(each) for each in table["layer"].to_pylist()] == [row["layer"] for row in rows]
+    units = pyarrow.parquet.read_table(found.path / "units.parquet").to_pylist()
+    assert len(units) == (20 + 10) * 11
+    assert units[1]["class"] == "0"
+    assert units[11 * 3]["q50"] == found.figures("conv1").quantiles[3, 0, 3]
+    assert table.num_rows == 20 * 19 / 2 + 10 * 9 / 2
+
+
+def test_without_pyarrow_there_is_csv(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "pyarrow" else find(name))
+    top = livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
+    assert not list(top.path.glob("*.parquet"))
+    assert (top.path / "units.csv").exists()
+
+
+def test_pictures(found: Top) -> None:
+    assert found.picture("ip2").ndim == 3
+    assert found._repr_png_() == (found.path / "conv1.png").read_bytes()
+    about = json.loads((found.path / "top.json").read_text())
+    assert about["classes_are"] == "true"
+    assert about["images_per_class"] == [4] * 10
+    assert (found.images, found.skipped, found.model) == (COUNT, 0, "lenet-mnist")
+
+
+def test_a_run_cut_short_goes_on(digits: Path, found: Top, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder is the same to the byte, and nothing is worked on twice."""
+    worked: list[int] = []
+    work = shards.Worker.__call__
+    monkeypatch.setattr(shards.Worker, "__call__", lambda worker, shard: (worked.append(shard), work(worker, shard))[1])
+
+    def failing(job: Job, missing: Sequence[int]) -> Generator[tuple[int, bytes]]:
+        for number, data in shards.in_turn(job, list(reversed(missing))):
+            yield number, data
+            if number == 1:
+                raise OutputError("the disk is full")
+
+    job = scanning._job(digits, "lenet-mnist", ("conv1", "ip2"), 4, 16, "centre", "auto", allow_code=False)
+    with pytest.raises(OutputError, match="full"):
+        shards.run(job, tmp_path / "shards", failing)
+    assert sorted(contents(tmp_path)) == ["shards/00001.npz", "shards/00002.npz", "shards/job.json"]
+    livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=16)
+    assert worked == [2, 1, 0]
+    assert contents(tmp_path) == contents(found.path)
+
+
+def test_a_finished_run_is_only_written_anew(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    livecnn.top(digits, layers="conv1", out=tmp_path)
+    before = contents(tmp_path)
+    monkeypatch.setattr(shards, "Worker", None)  # nobody works
+    livecnn.top(digits, layers="conv1", out=tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_shards_of_another_size_come_to_the_same(digits: Path, found: Top, tmp_path: Path) -> None:
+    other = livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=7)
+    for layer in found.layers:
+        one, two = found.figures(layer), other.figures(layer)
+        for name in ("count", "mean", "std", "max", "active", "quantiles", "correlation"):
+            assert getattr(two, name) == pytest.approx(getattr(one, name), abs=1e-6, nan_ok=True)
+        for unit in range(found.units(layer)):
+            pairs = zip(found.shots(layer, unit), other.shots(layer, unit), strict=True)
+            assert all(a.number == b.number and a.value == pytest.approx(b.value, abs=1e-6) for a, b in pairs)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Without labels but for two, one not readable."""
+    random = np.random.default_rng(0)
+    for name in ("1.png", "2.png", "3.png", "cat/4.png", "owl/5.png"):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        PillowImage.fromarray(random.integers(0, 256, (12, 16, 3), np.uint8)).save(path)
+    (tmp_path / "photos" / "2.png").write_bytes(b"broken")
+    return tmp_path / "photos"
+
+
+class Small(nn.Sequential):
+    """A field of three of eight pixels that reaches beyond the edges, one map that is never active and one that is NaN."""
+
+    input = {"kind": "plain", "size": [8, 8], "channels": 3}  # noqa: RUF012
+
+    def __init__(self) -> None:
+        super().__init__(nn.Conv2d(3, 4, 3, padding=1, stride=2), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(64, 3))
+        torch.manual_seed(0)
+        nn.init.normal_(self[0].weight)
+        with torch.no_grad():
+            self[0].bias[:] = torch.tensor([9, -1e3, np.nan, 9])
+
+
+def test_a_module_of_ones_own_and_labels_that_are_no_classes(photos: Path, tmp_path: Path) -> None:
+    module = Small().train()
+    top = livecnn.top(photos, module, layers=["0", "1", "3"], out=tmp_path / "top", k=2)
+    assert module.training
+    assert (top.images, top.skipped, top.classes) == (4, 1, ("cat", "owl"))
+    assert "2.png: not a picture" in (tmp_path / "top" / "skipped.txt").read_text()
+    figures = top.figures("1")
+    assert figures.dead == (1,)
+    assert figures.count[:, 0].tolist() == [4, 1, 1]
+    assert figures.count[:, 2].tolist() == [0, 0, 0]
+    assert np.isnan(figures.mean[:, 2]).all()
+    assert top.shots("1", 2) == ()
+    assert top.about["layers"]["1"]["not_finite"] == {"2": 4}
+    assert {shot.label for unit in (0, 3) for shot in top.shots("1", unit)} <= {"", "cat", "owl"}
+    assert all(shot.patch.shape == (3, 3, 3) for unit in (0, 3) for shot in top.shots("1", unit))
+    assert top.shots("0", 1) == ()
+    assert top.picture("3").shape[2] == 3
+
+
+def test_classes_are_predicted_where_there_are_no_labels(photos: Path, tmp_path: Path) -> None:
+    for name in ("cat", "owl"):
+        shutil.rmtree(photos / name)
+    module = Small()
+    with torch.no_grad():
+        module[0].bias[:] = 0
+        module[3].bias[1] = 1e3
+    top = livecnn.top(photos, module, layers="3", out=tmp_path / "top")
+    assert top.about["classes_are"] == "predicted"
+    assert top.about["images_per_class"] == [0, 2, 0]
+
+
+def test_layers_with_names_that_are_no_file_names(photos: Path, tmp_path: Path) -> None:
+    assert list(scanning._files(("a/b", "a_b", "A:b", "shots", "..", "ok"))) == ["a/b", "a_b", "A:b", "shots", "..", "ok"]
+    names = list(scanning._files(("a/b", "a_b", "A:b", "shots", "..", "ok")).values())
+    assert names == ["a_b", "a_b-1", "A_b-2", "shots-3", "..-4", "ok"]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"layers": "conv9"}, ModelError, "unknown layer 'conv9' of lenet-mnist; did you mean 'conv"),
+        ({"layers": " , "}, UsageError, "layers: found none"),
+        ({"k": 0}, UsageError, "k: found 0; allowed: 1 to 100"),
+        ({"shard": 0}, UsageError, "shard: found 0"),
+        ({"engine": "spark"}, UsageError, "unknown engine 'spark'; allowed: local, ray"),
+        ({"address": "auto"}, UsageError, "--address auto: allowed with --engine ray"),
+        ({"finder": "faces"}, UsageError, "unknown finder 'faces'; did you mean 'face'?"),
+        ({"device": "tpu"}, ModelError, "unknown device 'tpu'"),
+        ({"model": "lenet"}, ModelError, "lenet: neither a model that is at hand"),
+        ({"images": "nowhere"}, UsageError, "nowhere: no such folder or video"),
+    ],
+)
+def test_mistakes(digits: Path, tmp_path: Path, options: dict[str, Any], error: type[LivecnnError], message: str) -> None:
+    with pytest.raises(error, match=message.replace("?", r"\?")):
+        livecnn.top(**{"images": digits, "layers": "conv1", "out": tmp_path / "top", **options})
+    assert not (tmp_path / "top").exists()
+
+
+def test_a_folder_that_holds_another_run(digits: Path, tmp_path: Path) -> None:
+    livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
+    with pytest.raises(OutputError, match=r"holds another run \(k, 1, now 2\); name another folder"):
+        livecnn.top(digits, layers="conv1", out=tmp_path, k=2)
+    (tmp_path / "shards" / "job.json").write_text("[]")
+    with pytest.raises(OutputError, match=r"job\.json: not what a run leaves"):
+        livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
+
+
+def test_a_damaged_shard(digits: Path, tmp_path: Path) -> None:
+    livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
+    before = contents(tmp_path)
+    shard = tmp_path / "shards" / "00000.npz"
+    shard.write_bytes(shard.read_bytes()[:-50])
+    with pytest.raises(OutputError, match=r"00000\.npz: damaged: .*; delete it, and the same command works on it again"):
+        livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
+    shard.unlink()
+    livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
+    assert contents(tmp_path) == before
+
+
+def test_pictures_that_change(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "top"
+    job = scanning._job(photos, scanning._model(Small()), ("0",), 2, None, "centre", "auto", allow_code=False)
+    (photos / "1.png").rename(photos / "0.png")
+    with pytest.raises(SourceError, match="holds other pictures than when the run began"):
+        shards.Worker(job)
+    livecnn.top(photos, Small(), layers="0", out=out)
+    (photos / "3.png").unlink()
+    with pytest.raises(OutputError, match="holds another run"):
+        livecnn.top(photos, Small(), layers="0", out=out)
+
+
+def test_a_picture_that_is_gone_when_it_is_to_be_shown(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = scanning.run
+
+    def then_gone(*given: Any) -> Any:
+        scan = run(*given)
+        (photos / "1.png").write_bytes(b"gone")
+        return scan
+
+    monkeypatch.setattr(scanning, "run", then_gone)
+    with pytest.raises(ImageError, match=r"1\.png"):
+        livecnn.top(photos, Small(), layers="0", out=tmp_path / "top")
+    assert not list((tmp_path / "top").glob("shots*.csv"))
+    with pytest.raises(OutputError, match=r"holds no top\.json"):
+        Top.open(tmp_path / "top")
+
+
+def test_nothing_can_be_read(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").write_bytes(b"broken")
+    with pytest.raises(UsageError, match=r"none of 1 pictures can be read; first: 1\.png: not a picture"):
+        livecnn.top(tmp_path / "a", layers="conv1", out=tmp_path / "top")
+
+
+def test_tables_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"no/t\.csv: cannot be written"), top_tables.Table(tmp_path / "no" / "t.csv"):
+        pass
+    with pytest.raises(OutputError, match=r"t\.csv: cannot be written: full"), top_tables.Table(tmp_path / "t.csv") as table:
+        table.add({"a": [1], "b": np.array([np.nan])})
+        raise OSError(28, "full")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_folder_of_a_run(found: Top, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown layer 'conv7'; did you mean 'conv1'"):
+        found.shots("conv7", 0)
+    with pytest.raises(UsageError, match=r"unit 20: conv1 has 20 \(0-19\)"):
+        found.shots("conv1", 20)
+    for text in ("{", "[]", '{"version": 2}', '{"version": 1}'):
+        (tmp_path / "top.json").write_text(text)
+        with pytest.raises(OutputError, match=r"top\.json: not what `livecnn top` writes"):
+            Top.open(tmp_path)
+    shutil.copytree(found.path, tmp_path / "copy")
+    top = Top.open(tmp_path / "copy")
+    (top.path / "statistics.npz").write_bytes(b"PK")
+    (top.path / "conv1.png").unlink()
+    for ask in (lambda: top.figures("conv1"), lambda: top.picture("conv1")):
+        with pytest.raises(OutputError, match="cannot be read"):
+            ask()
+
+
+def test_opening_is_light() -> None:
+    import subprocess
+
+    code = "import sys, livecnn.top_files; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
