@@ -42,7 +42,6 @@ class Controls:
         self._desk = Desk(live, lambda source: box_share(self._plan.layout, source))
         self._watch = Watch(plan.files)
         self.explorer = Explorer(live, screen)
-        self.explorer.follow()
         self._sorted_by: int | None = None
         self._note = ""
 

@@ -28,7 +28,7 @@ class Explorer:
     def __init__(self, live: Live, screen: Screen) -> None:
         self._live, self._screen = live, screen
         self._session = screen.context.session
-        self._watched: Mapping[str, Reducer] = {}
+        self._watched: Mapping[str, Reducer] = screen.reducers
         self.typed: str | None = None  # of a note that is being written
         self._looked: Frame | None = None  # the moment that was last asked for
 

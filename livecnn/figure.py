@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
@@ -276,9 +276,13 @@ class Screen:
 
     @property
     def overlay_text(self) -> str:
-        """What lies over the panels and what the user looks at: when it changes, the picture has to be drawn again."""
-        overlays = (self.toast, self._banner, self._prompt, self._mark, self.tooltip)
-        return "\n".join((str(self._attended), *(overlay.text for overlay in overlays)))
+        """What is written over the panels."""
+        return "\n".join(overlay.text for overlay in (self.toast, self._banner, self._prompt, self._mark, self.tooltip))
+
+    @property
+    def state(self) -> Hashable:
+        """When it changes, the picture has to be drawn again, even if there is nothing new to show."""
+        return self._attended, self.overlay_text
 
     def pixels(self) -> Image:
         """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB, but for the mark of a recording."""

@@ -63,7 +63,8 @@ class Plan:
         Raises LivecnnError; what a layout asks for in vain, with its file and line.
         """
         if config is None and model is not None:
-            config = next((name for name in paths.layouts() if load_layout(name).networks == {"": model}), None)
+            made = [name for name in paths.layouts() if load_layout(name).networks == {"": model}]
+            config = default if default in made else next(iter(made), None)
             if config is None:
                 bundle = bundles.load(model, allow_code=allow_code)
                 layout = layout_of(bundle, overrides=overrides)

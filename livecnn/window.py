@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import matplotlib as mpl
@@ -92,7 +92,7 @@ class Window:
     def __init__(self, screen: Screen, live: Live, toolkit: str, after_tick: Callable[[float], None]) -> None:
         self.screen, self.live = screen, live
         self.controls: Controls | None = None
-        self._overlay = ""  # what lay over the picture when it was last drawn
+        self._state: Hashable = None  # of the screen when it was last drawn
         self._closed = False
         self._error: BaseException | None = None
         # A key that means something here must not also open matplotlib's own dialogues.
@@ -165,10 +165,10 @@ class Window:
             return False
         if self.controls is not None:
             self.controls.poll()
-        return self.live.ready() or (self.screen.scene is not None and self._overlay != self.screen.overlay_text)
+        return self.live.ready() or (self.screen.scene is not None and self._state != self.screen.state)
 
     def _tick(self, _frame: int) -> list[Artist]:
-        self._overlay = self.screen.overlay_text
+        self._state = self.screen.state
         self.screen.show(self.live.scene())
         return [self.screen.stage]
 

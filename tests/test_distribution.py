@@ -31,6 +31,8 @@ UNDECLARED = {
     "h5py",
     "opentsne",
     "umap",
+    "pyarrow",
+    "ray",
     "pydantic-core",
 }  # extras; pydantic's other half, which it pins itself
 UNIMPORTED = {"pyside6-essentials"}  # matplotlib loads it for a Qt window

@@ -182,6 +182,8 @@ def test_what_lies_over_the_panels_takes_another_theme(made: type[Overlay], cloc
             overlay.text = "wrong"
         elif isinstance(overlay, RecMark):
             overlay.since = clock[0]
+        elif isinstance(overlay, Prompt):
+            overlay.text = "note to conv2 31: "
         overlay.set_visible(True)
         return overlay
 

@@ -78,7 +78,7 @@ def test_what_an_override_asks_for_in_vain(change: str, message: str) -> None:
 
 def test_views_are_each_shown_once(own: Path) -> None:
     views = load_views(load_layout("lenet-sorted"))
-    assert [view.path.stem for view in views] == ["lenet", "lenet-sorted", "lenet-overview"]
+    assert [view.path.stem for view in views] == ["lenet", "lenet-sorted", "lenet-overview", "explorer"]
     own.write_text(f"views: [lenet, own, {paths.layouts()['lenet']}]\n{CAMERA}")
     assert [view.name for view in load_views(load_layout(own))] == [load_layout("lenet").name, "own"]
     own.write_text(f"views: [lenet]\n{CAMERA}")

@@ -41,7 +41,7 @@ def test_the_class_is_the_kind_in_camel_case() -> None:
 
 @pytest.mark.parametrize("kind", ["feature_map", "FeatureMaps", "__init__", "", "../panels/camera", "_light"])
 def test_an_unknown_kind_is_told_with_what_is_allowed(kind: str) -> None:
-    with pytest.raises(ConfigError, match=r"unknown kind '.*' in panels; .*allowed: camera, .*feature_maps"):
+    with pytest.raises(ConfigError, match=r"unknown kind '.*' in panels; .*allowed: architecture, camera, .*feature_maps"):
         registry.find("panels", kind, ConfigError)
     with pytest.raises(ModelError, match=r"did you mean 'ink'\?"):
         registry.find("inputs", "inks", ModelError)

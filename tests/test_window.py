@@ -99,7 +99,7 @@ class Rig:
         self.window = Window(self.screen, self.live, "silent", self.worked.append)  # type: ignore[arg-type]
         self.window.controls = types.SimpleNamespace(  # type: ignore[assignment]
             press=self.pressed.append,
-            point=lambda x, y, *, right: self.clicked.append((x, y, right)),
+            point=lambda x, y, *, right, **_held: self.clicked.append((x, y, right)),
             poll=lambda: None,
             close=lambda: self.pressed.append("closed"),
         )

@@ -52,7 +52,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def marked() -> Path:
     """Ana's, where those of the default layout lie."""
-    path = annotations_path(paths.layouts()["lenet"], True, "lenet-mnist")
+    path = annotations_path(paths.layouts()["explorer"], True, "lenet-mnist")
     annotations = Annotations.open(path, "lenet-mnist", "ana")
     for unit, verdict in {4: "good", 11: "bad", 2: "good"}.items():
         annotations.mark("conv1", unit, verdict)  # type: ignore[arg-type]
@@ -76,8 +76,8 @@ def test_list(marked: Path, capsys: Output) -> None:
     out, err = capsys.readouterr()
     assert err == ""
     assert out == (
-        "lenet.lenet-mnist.annotations.json  lenet-mnist  ana  3 good, 1 bad, 1 noted\n"
-        "torn.annotations.json                                 damaged: torn.annotations.json:1: not valid JSON: "
+        "explorer.lenet-mnist.annotations.json  lenet-mnist  ana  3 good, 1 bad, 1 noted\n"
+        "torn.annotations.json                                    damaged: torn.annotations.json:1: not valid JSON: "
         "Expecting property name enclosed in double quotes\n"
         "2 files in .\n"
     )
@@ -102,7 +102,7 @@ def test_export_as_a_table(marked: Path, capsys: Output) -> None:
 
 
 def test_export_as_data_can_be_read_again(marked: Path) -> None:
-    assert main(["annotations", "export", "out.json", "--layout", "lenet", "--model", "lenet-mnist"]) == 0
+    assert main(["annotations", "export", "out.json", "--layout", "explorer", "--model", "lenet-mnist"]) == 0
     assert Path("out.json").read_bytes() == marked.read_bytes()
     bens()
     assert main(["annotations", "export", "out.json", "--from", "ben.json", "--force"]) == 0
@@ -147,7 +147,7 @@ def test_as_data(marked: Path, capsys: Output) -> None:
     assert data["agreement"][0]["layers"]["ip1"]["kappa"] is None
     assert data["files"][0]["layers"]["conv1"] == {"good": 2, "bad": 1, "noted": 1, "unmarked": 17}
     assert main([*words, "new/stats.json"]) == 0
-    assert capsys.readouterr().out.startswith("lenet.lenet-mnist.annotations.json: lenet-mnist, by ana\nlayer ")
+    assert capsys.readouterr().out.startswith("explorer.lenet-mnist.annotations.json: lenet-mnist, by ana\nlayer ")
     assert json.loads(Path("new/stats.json").read_text(encoding="utf-8")) == data
 
 
@@ -183,13 +183,13 @@ def test_pictures_that_are_left_out_are_told(marked: Path, capsys: Output) -> No
         ("export out.csv --layout nix", "nix: neither a file nor a layout that ships"),
         ("export there.csv", "there.csv: is there already; allowed: another name, or --force to replace it"),
         ("export link.json --force", "link.json: holds the annotations that are read; allowed: another name"),
-        ("export lenet.lenet-mnist.annotations.json --force", "lenet.lenet-mnist.annotations.json: holds the annotations"),
+        ("export explorer.lenet-mnist.annotations.json --force", "explorer.lenet-mnist.annotations.json: holds the annotations"),
         ("stats --json link.json", "link.json: holds the annotations that are read; allowed: another name"),
         ("stats --json .", ".: cannot be written: it is a folder"),
         ("stats damaged.json", "damaged.json: version: found 2; allowed: 1"),
         (
-            "stats lenet.lenet-mnist.annotations.json vgg.json",
-            "vgg.json: model: found 'vgg'; allowed: 'lenet-mnist', as in lenet.",
+            "stats explorer.lenet-mnist.annotations.json vgg.json",
+            "vgg.json: model: found 'vgg'; allowed: 'lenet-mnist', as in explorer.",
         ),
         ("stats vgg.json --images data", "vgg: neither a model that is at hand nor a bundle's folder"),
         ("stats vgg.json --model lenet-mnist", "--model lenet-mnist: found 'lenet-mnist'; the annotations are of 'vgg'"),

@@ -87,9 +87,9 @@ def until_it_shows(program: Program, oracle: Controlled) -> None:
         (["minus", "minus"], ["plus", "plus"]),
         (["m"], ["m"]),
         (["h"], ["h"]),
-        (["v"], ["v", "v"]),
-        (["v", "v", "5"], ["5", "v"]),
-        (["space", "3", "v", "space"], ["3", "v", "v"]),
+        (["v"], ["v", "v", "v"]),
+        (["v", "v", "5"], ["5", "v", "v"]),
+        (["space", "3", "v", "space"], ["3", "v", "v", "v"]),
     ],
     ids="-".join,
 )

@@ -233,7 +233,7 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
     assert "click" in screen.tooltip.text
     assert screen.point(*middle("gradient")) == Button("toggle_method", "gradient")
     assert "which pixels would change the value" in screen.tooltip.text
-    for word, action in (("x mute", "mute"), ("a annotate", "mark_mode"), ("n note", "note")):
+    for word, action in (("x mute", "mute"), ("a annotate", "mark_mode"), ("n note", "write_note")):
         assert screen.point(*middle(word)) == Button(action)
         assert screen.tooltip.text == ""
     assert drawer.tip(Class(0)) is None
