@@ -43,7 +43,7 @@ class TimeScale:
             label.text = ""
         for label, column, moment in zip(self.labels, self.lines, moments, strict=False):
             label.text = f"-{short(moment)} s" if moment else "now"
-            half = label.advance() // 2
+            half = text_width(label.text, size) // 2
             label.place(plot.x + min(max(column, half), plot.w - half), baseline, size)
             label.set_visible(lettered)
 
