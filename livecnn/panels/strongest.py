@@ -129,7 +129,8 @@ class StrongestDrawer(Drawer):
             if i >= len(strong):
                 exhibit.clear()
                 continue
-            exhibit.call((number(strong[i].value),))
+            value = strong[i].value
+            exhibit.call((number(value), f"{value:.0e}".replace("e-0", "e−").replace("e+0", "e")))
             if not exhibit.shows(strong[i].shot):
                 exhibit.show(fitted(strong[i].shot, exhibit.box))
         hint = NO_UNIT if self._unit is None else "" if strong else NOTHING_YET

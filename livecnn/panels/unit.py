@@ -61,7 +61,7 @@ class UnitDrawer(Drawer):
         self._view: UnitView | None = None
         self._seen = Exhibit(self.theme)
         self._exhibits = {kind: Exhibit(self.theme) for kind in methods()}
-        self._methods, self._keys = Buttons(len(self._exhibits)), Buttons(3)
+        self._methods, self._keys = Buttons(len(self._exhibits)), Buttons(4)
         self._hint, self._note = Paragraph(self.theme.muted), Label(self.theme.muted, align="right")
         self._rows = 0  # of words below the pictures
         self._room = self.body
@@ -157,12 +157,13 @@ class UnitDrawer(Drawer):
         return Word(text, self.theme.accent if on else self.theme.muted, Button("toggle_method", kind))
 
     def _key_words(self) -> list[Word]:
-        theme, muted = self.theme, self._muted
-        return [
+        theme, muted, count = self.theme, self._muted, len(self._focus.muted)
+        words = [
             Word("x restore" if muted else "x mute", theme.bad if muted else theme.muted, Button("mute")),
             Word("a annotate", theme.accent if self._focus.marking else theme.muted, Button("mark_mode")),
             Word("n note", theme.muted, Button("write_note")),
         ]
+        return [*words, Word(f"z restore all {count}", theme.bad, Button("restore"))] if count else words
 
     def show(self, scene: Scene) -> None:
         view, unit = scene.tick.views.get(self.name), self._unit

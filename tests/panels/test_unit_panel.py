@@ -236,6 +236,10 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
     for word, action in (("x mute", "mute"), ("a annotate", "mark_mode"), ("n note", "write_note")):
         assert screen.point(*middle(word)) == Button(action)
         assert screen.tooltip.text == ""
+    assert "z restore all 2" not in texts(screen)
+    screen.attend(replace(THREE, muted=frozenset({("conv", 1), ("fc", 2)})))
+    again(screen)
+    assert screen.point(*middle("z restore all 2")) == Button("restore")
     assert drawer.tip(Class(0)) is None
     assert drawer.tip(Button("choose_method", "nose")) is None
 
