@@ -276,6 +276,8 @@ class Explorer:
         self._step_in_time(1)
 
     def _step_in_time(self, by: int) -> None:
+        if not self._explores():
+            return
         scene, past = self._screen.scene, self._session.past
         if scene is None or past is None or not self._live.frozen:
             self._screen.say("freeze the picture first (space), then look back", BRIEF)

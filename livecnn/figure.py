@@ -202,7 +202,8 @@ class Screen:
     def show(self, scene: Scene) -> None:
         """Hand the newest data to every panel; nothing is drawn yet."""
         self.scene = scene
-        self.context.session.take(scene)
+        if self.explores:
+            self.context.session.take(scene)  # the pictures of half a minute take memory
         self.header.show(scene)
         for name, drawer in self.drawers.items():
             drawer.show(scene.of(self.layout.panels[name].model))

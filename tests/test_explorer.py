@@ -348,7 +348,7 @@ def test_the_focus_outlives_a_change_of_the_view(rig: Controlled) -> None:
 
 def test_in_other_views_the_keys_say_where_to_go(tmp_path: Path) -> None:
     with controlled(Plan.of("lenet", source="demo"), Frame(seven(), 0, 0.0), tmp_path, box=1.0) as rig:
-        for key in ("]", "right", "o", "g", "e", "w", "t", "x", "l", "a", "y", "n", "pagedown"):
+        for key in ("]", "right", "o", "g", "e", "w", "t", "x", "l", "a", "y", "n", "pagedown", ",", "."):
             rig.screen.say("")
             rig.press(key)
             assert rig.said == NO_EXPLORER, key
@@ -366,3 +366,11 @@ def test_a_target_is_never_covered_by_its_words(rig: Controlled) -> None:
                     rig.screen.draw()
                     (box, _), *_ = rig.screen.tooltip._ground.rectangles
                     assert not box.contains(x, y), (name, target)
+
+
+@pytest.mark.parametrize(("view", "kept"), [("explorer", 1), ("lenet", 0)])
+def test_pictures_are_kept_only_where_one_can_look_back(view: str, kept: int, tmp_path: Path) -> None:
+    with controlled(Plan.of(view, source="demo"), Frame(seven(), 0, 0.0), tmp_path, box=1.0) as rig:
+        past = rig.screen.context.session.past = Past()
+        rig.live.refresh()
+        assert len(past) == kept
