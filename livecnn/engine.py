@@ -7,7 +7,6 @@ copies to the host) and then played again, with one wait a pass: https://docs.py
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -21,9 +20,9 @@ from livecnn.probe import Tap
 from livecnn.reduce import Reducer
 from livecnn.types import Precision
 
-# Seconds. Threads that share a shorter pass mostly wait for each other: LeNet takes 0.2 ms on one thread and, on two threads
-# of a busy machine, 60 ms.
-WORTH_THREADS = 0.005
+# Multiplications in a pass, some 5 ms on one thread. Threads that share a shorter one mostly wait for each other: LeNet, which
+# has 2.3 million, takes 0.2 ms on one thread and, on two threads of a busy machine, 60 ms.
+WORTH_THREADS = 60_000_000
 WORTH_TURNING = 1_000_000  # parameters: below that a CPU does not gain from channels-last order
 WARM_UP = 3  # passes; in the first ones libraries choose their kernels and allocate
 
@@ -186,19 +185,28 @@ class Engine:
         return x.contiguous(memory_format=torch.channels_last) if self._before and x.ndim == 4 else x
 
     def _choose_threads(self) -> None:
-        torch.set_num_threads(1)
-        self._worth = 1 if self._pass_seconds() <= WORTH_THREADS else self._threads
+        """By the work of a pass, not by its time: a busy machine would choose otherwise, and come to other last digits."""
+        self._worth = 1 if self._multiplications() <= WORTH_THREADS else self._threads
         torch.set_num_threads(self._worth)
 
-    def _pass_seconds(self) -> float:
-        """The shortest of three passes; they warm the network up as well."""
+    def _multiplications(self) -> int:
+        """Of a pass, by weights; the passes warm the network up as well."""
         blank = self._ordered(torch.zeros(1, *self._shape, device=self.device, dtype=self._dtype))
-        seconds = []
-        for _ in range(WARM_UP):
-            start = time.perf_counter()
+        counted = 0
+
+        def count(inner: nn.Module, _inputs: object, output: object) -> None:
+            nonlocal counted
+            if isinstance(output, torch.Tensor) and output.ndim > 1:
+                weights = sum(tensor.numel() for tensor in inner.parameters(recurse=False))
+                counted += weights * output[0, 0].numel()
+
+        with ExitStack() as hooks:
+            for inner in self.module.modules():
+                hooks.callback(inner.register_forward_hook(count).remove)
             self._tap(blank)
-            seconds.append(time.perf_counter() - start)
-        return min(seconds)
+        for _ in range(WARM_UP - 1):
+            self._tap(blank)
+        return counted
 
 
 class _Graph:
