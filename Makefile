@@ -20,7 +20,7 @@ demo: $(RUN) ## the main job: webcam or built-in demo, in a window or (no displa
 test: $(DEV) ## every test, two at a time
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-coverage: $(DEV) ## the same, counting which branches they take; a quarter slower
+coverage: $(DEV) ## the same, counting which branches they take; somewhat slower
 	$(BIN)/pytest -q --cov -n 2 --dist worksteal
 
 check: $(DEV) ## lint, format, types, direction of the imports

@@ -115,7 +115,7 @@ def make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @needs_make
 @pytest.mark.parametrize(
-    ("target", "command"), [("demo", ".venv/bin/livecnn"), ("test", ".venv/bin/pytest -q --cov -n 2 --dist worksteal")]
+    ("target", "command"), [("demo", ".venv/bin/livecnn"), ("test", ".venv/bin/pytest -q -n 2 --dist worksteal")]
 )
 def test_second_run_installs_nothing(checkout: Path, target: str, command: str) -> None:
     assert make(checkout, "--dry-run", target).stdout.splitlines() == [command]
