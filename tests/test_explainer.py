@@ -143,7 +143,7 @@ def test_errors_of_pytorch_are_told_in_a_line(explainer: Explainer, x: torch.Ten
     monkeypatch.setattr(Gradient, "explain", fail)
     assert explainer.picture("gradient", x, Unit("conv2", 0), 0) == "RuntimeError: out of memory"
     monkeypatch.setattr(Gradient, "explain", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="division by zero"):
         explainer.picture("gradient", x, Unit("conv3", 0), 0)
 
 
@@ -189,8 +189,8 @@ def test_hooks_are_gone_afterwards(x: torch.Tensor) -> None:
             explainer.mute({("conv1", 0)})
             explainer.contributions(x, "conv2", 0)
             assert not untouched(net)
-            raise ZeroDivisionError
+            raise ZeroDivisionError("in the middle")
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="in the middle"):
         work()
     assert untouched(net)

@@ -653,9 +653,9 @@ def test_it_ends_in_the_middle_of_things_and_twice(bundle: Bundle) -> None:
             rig.want(focus, "unit", "grid", "preferred", units=range(50))
             rig.passed(0)
             rig.explaining.__exit__(None, None, None)
-            raise ZeroDivisionError
+            raise ZeroDivisionError("in the middle")
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError, match="in the middle"):
         work()
     assert rig.explaining.error is None
     Explaining(bundle).__exit__(None, None, None)  # never begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -37,7 +38,7 @@ NUMBERED = 64  # from which on it has its number below
 ANY = 1 << 16  # as large as there is room for
 
 
-class Grid(Detail):
+class Grid(Detail, ABC):
     """wanted: units of the page, in order.  units: the same as soon as their maps are there, until then those before."""
 
     noun, by, aspect = "unit", BY, 1.0
@@ -222,8 +223,9 @@ class Grid(Detail):
         if mark is not None and (mark.verdict or mark.note):
             yield ": ".join(part for part in (mark.verdict, mark.note) if part)
 
+    @abstractmethod
     def figures(self, maps: Maps, unit: int) -> str:
-        raise NotImplementedError
+        """A unit's numbers, in words."""
 
     def step(self, unit: int, across: int, down: int) -> int | None:
         """Inside the page; from elsewhere to its first unit."""
