@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from livecnn import projection
 from livecnn.errors import UsageError
 from livecnn.projection import WAYS, check, project
 from livecnn.types import Floats
@@ -33,6 +34,17 @@ def test_clusters_stay_apart_and_the_same_seed_gives_the_same(method: str) -> No
     nearest = np.linalg.norm(points[:, None] - middles, axis=2).argmin(1)
     assert (nearest == np.arange(60) % 3).all()
     assert project(clusters(), method, seed=3).tobytes() == points.tobytes()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openTSNE") is None, reason="openTSNE is not installed")
+def test_of_very_many_pictures_the_neighbours_are_nearly_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = project(clusters(300), "tsne")
+    monkeypatch.setattr(projection, "EXACT", 299)
+    points = project(clusters(300), "tsne")
+    assert points.tobytes() != exact.tobytes()
+    middles = np.stack([points[i::3].mean(0) for i in range(3)])
+    nearest = np.linalg.norm(points[:, None] - middles, axis=2).argmin(1)
+    assert (nearest == np.arange(300) % 3).all()
 
 
 @pytest.mark.parametrize("method", HERE)
