@@ -29,8 +29,8 @@ class Explanation:
 
     maps: float32 (U, C, H, W), or (U, 1, H, W) where the method does not tell channels apart; C in the input's order. Of
     "activation" they are the layer's own maps (U, 1, h, w), of all other methods as large as the input.
-    names: of the units or classes.  values: float32 (U,), what is explained: of a map its strongest position, of a class its
-    score before the softmax.  places: that position (row, column), where there is one.
+    names: of the units or classes.  values: float32 (U,), what is explained: of a map the value that `at` tells, of a class
+    its score before the softmax.  places: where on the map that is (row, column), if it is one position.
     """
 
     question: Question

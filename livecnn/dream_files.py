@@ -108,9 +108,9 @@ def _left(folder: Path, settings: dict[str, object], steps: int) -> State | None
     try:
         with safetensors.safe_open(path, "pt") as file:
             run = json.loads((file.metadata() or {})["run"])
-            found, step = run["settings"], run["step"]
+            found, step = dict(run["settings"]), int(run["step"])
             state = State(step, *(file.get_tensor(name) for name in ("values", "slope", "square")))
-    except (OSError, KeyError, ValueError, safetensors.SafetensorError) as error:
+    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise OutputError(f"{path}: not the state of a run: {error}; name another folder") from error
     other = next((name for name in settings if found.get(name) != settings[name]), None)
     if other is not None:

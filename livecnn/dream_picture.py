@@ -17,7 +17,7 @@ from livecnn.types import Floats, Image
 WIDTH = 1280  # pixels at most, unless there are very many
 EDGE, HEADER, GAP, CAPTION = 20, 74, 14, 26
 LARGEST, SMALLEST = 196, 56  # of a tile
-LEAST = 460  # for the title
+LEAST = 520  # for the title
 SHARP = 64  # pixels of a side up to which each is shown as a square
 
 THEME = THEMES["dark"]

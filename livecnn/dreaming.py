@@ -24,6 +24,8 @@ from livecnn.errors import UsageError, nearest
 from livecnn.types import Floats, Image
 
 SHORT = 1 << 20  # values of the largest tensor of a pass
+NOTEBOOK = 2600  # pixels of a side, at most, of a picture that a notebook shows by itself
+MOST = {"scaling": 0.9, "blur": 100}
 OWN = ("over", "parameters", "ground", "rate")  # fields of a Dream
 OPTIONS = (*OWN, *(field.name for kind in (Moves, Regularisers) for field in fields(kind)))
 
@@ -56,8 +58,9 @@ class Dreams:
         return dream_picture.picture(title, told, self.names, self.images, self.values)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        PillowImage.fromarray(self.picture()).save(buffer, "PNG")
+        shown, buffer = PillowImage.fromarray(self.picture()), io.BytesIO()
+        shown.thumbnail((NOTEBOOK, NOTEBOOK))
+        shown.save(buffer, "PNG")
         return buffer.getvalue()
 
 
@@ -102,6 +105,11 @@ class Dreamer:
         finally:
             torch.set_num_threads(before)
 
+    def unmoved(self, dreams: Dreams) -> tuple[str, ...]:
+        """Names of the units that no image leads to: their gradient is zero."""
+        found = self._dream.unmoved(self.units, dreams.state)
+        return tuple(name for unit, name in zip(self.units, self.names, strict=True) if unit in found)
+
     def __call__(self, steps: int = STEPS, state: State | None = None, every: int = 1) -> Iterator[Dreams]:
         """After every so many steps, and at the end; see Dream.ascend."""
         show = self._bundle.pipeline.picture
@@ -145,7 +153,6 @@ def _check(options: dict[str, Any]) -> None:
         least, most = (0, 1) if name in ("ground", "decay", "norm", "contribution", "jitter") else (0, math.inf)
         if name == "blur_every":
             least = 1
-        if name == "scaling":
-            most = 0.9
-        if isinstance(value, (int, float)) and not least <= value <= most:
+        most = MOST.get(name, most)
+        if isinstance(value, (int, float)) and not (least <= value <= most and math.isfinite(value)):
             raise UsageError(f"{name}: found {value:g}; allowed: {least} {'or more' if most == math.inf else f'to {most:g}'}")

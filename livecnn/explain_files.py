@@ -14,10 +14,11 @@ import numpy as np
 from PIL import Image as PillowImage
 from tqdm import tqdm
 
+from livecnn import explain_picture
 from livecnn.answers import Explanation, Question
 from livecnn.dream_files import is_folder
 from livecnn.errors import OutputError
-from livecnn.inquiry import Explainer, Explanations, Sight
+from livecnn.inquiry import Explainer, Sight
 from livecnn.outputs import check_writable, write_atomically, write_png
 from livecnn.types import Image
 
@@ -45,9 +46,9 @@ def write(explainer: Explainer, image: Image, name: str, out: str) -> tuple[int,
     if is_folder(out):
         settings["sha256"] = hashlib.sha256(image.tobytes()).hexdigest()
         return _Folder(Path(out), settings, explainer, sight).fill(), sight
-    parts = tuple(map(sight.explain, _shown(sight.questions)))
-    write_png(Path(out), Explanations(sight.seen, sight.scores, sight.classes, parts, settings).picture())
-    return sum(len(part.names) for part in parts), sight
+    parts = map(sight.explain, _shown(sight.questions))
+    write_png(Path(out), explain_picture.picture(sight.seen, sight.scores, sight.classes, sight.questions, parts, settings))
+    return sum(len(question.units) for question in sight.questions), sight
 
 
 def _shown(questions: tuple[Question, ...]) -> Iterator[Question]:

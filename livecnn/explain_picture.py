@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from livecnn import explained
-from livecnn.answers import ACTIVATION, Explanation
+from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Question
 from livecnn.colors import table
+from livecnn.errors import UsageError
 from livecnn.pixels import Weight, scaled, shorten, text_width, write
 from livecnn.theme import THEMES
 from livecnn.types import Floats, Image
@@ -18,6 +20,9 @@ from livecnn.types import Floats, Image
 WIDTH = 1280  # pixels at most, unless there are very many
 EDGE, HEADER, SECTION, GAP, CAPTION = 20, 74, 34, 14, 26
 LARGEST, SMALLEST = 196, 56  # of a tile
+ROOMY = 80  # width of a tile that tells a value, too
+WORDY, MANY = 112, 400  # width of a tile that has room for a method's name, unless there are many
+MOST_PIXELS = 100_000_000
 LEAST = 620  # for the title
 LETTERS = 13
 THEME = THEMES["dark"]
@@ -31,50 +36,73 @@ class Tile(NamedTuple):
     told: str
 
 
-Sections = list[tuple[str, list[Tile | None]]]  # each under its heading; None is a gap
+Group = list[Question]  # of the same units or classes, which lie side by side
 
 
 def picture(
-    seen: Image, scores: Floats, classes: Sequence[str], parts: Sequence[Explanation], settings: Mapping[str, Any]
+    seen: Image,
+    scores: Floats,
+    classes: Sequence[str],
+    questions: Sequence[Question],
+    parts: Iterable[Explanation],
+    settings: Mapping[str, Any],
 ) -> Image:
-    """uint8 (H, W, 3). For the arguments see `Explanations`."""
-    groups: dict[str | None, list[Explanation]] = {}
-    for part in parts:
-        groups.setdefault(None if part.question.of_classes else part.question.layer, []).append(part)
-    together = max(map(len, groups.values()))
-    count = together + sum(len(part.names) for part in parts)
-    columns = _columns(count, together)
-    wide = min(LARGEST, max(SMALLEST, (WIDTH - 2 * EDGE) // columns - GAP))
+    """uint8 (H, W, 3). For the arguments see `Explanations`.
+
+    parts: the answers, in the order of the questions; each is drawn and let go before the next is asked for.
+    Raises UsageError, before it asks for any, if the picture would be too large.
+    """
+    groups = list(_groups(questions).values())
+    together = 1 if all(len(group[0].units) == 1 for group in groups) else max(map(len, groups))
+    counts = [len(group) * len(group[0].units) for group in groups]
+    counts[0] += together
+    columns = _columns(sum(counts), max(counts), together)
+    least = WORDY if max(map(len, groups)) > 1 and sum(counts) <= MANY else SMALLEST
+    wide = min(LARGEST, max(least, (WIDTH - 2 * EDGE) // columns - GAP))
     size = wide, max(1, round(wide * seen.shape[0] / seen.shape[1]))
-    top = int(scores.argmax())
-    first = Tile(scaled(explained.as_rgb(seen), *size, sharp=True), "input", f"{classes[top]}: {scores[top]:.2f}")
-    sections: Sections = [
-        (_heading(layer, len(group[0].names)), _tiles(group, seen, size, settings["channels"])) for layer, group in groups.items()
-    ]
-    sections[0][1][:0] = [first, *[None] * (together - 1)]
-    lines = _title(parts), _subtitle(parts, settings)
-    return _sheet(lines, sections, columns, size)
+    headings = [_heading(group[0], classes) for group in groups]
+    sheet = _Sheet((_title(questions, classes), _subtitle(questions, settings)), headings, counts, columns, size)
+    ground, top = explained.as_rgb(seen), int(scores.argmax())
+    sheet.put(0, 0, Tile(scaled(ground, *size, sharp=True), "input", f"{classes[top]}: {scores[top]:.2f}"))
+    for part in parts:
+        section = next(i for i, group in enumerate(groups) if part.question in group)
+        group = groups[section]
+        first = group.index(part.question) + together * (section == 0)
+        for i, values in enumerate(part.maps):
+            image = _drawn(part.question.method, values, ground, size, settings["channels"])
+            sheet.put(section, first + i * len(group), Tile(image, *_words(part, i, group)))
+    return sheet.pixels
 
 
-def _heading(layer: str | None, count: int) -> str:
-    return f"{count} {'class' if count == 1 else 'classes'}" if layer is None else f"{layer}: {count} unit{'s'[: count > 1]}"
+def _groups(questions: Sequence[Question]) -> dict[str | None, Group]:
+    """By layer; None: of classes."""
+    groups: dict[str | None, Group] = {}
+    for question in questions:
+        groups.setdefault(None if question.of_classes else question.layer, []).append(question)
+    return groups
 
 
-def _columns(count: int, together: int) -> int:
-    """How many tiles side by side: a multiple of those that belong together."""
-    wanted = min(count, max(6, math.ceil(math.sqrt(1.7 * count))))
+def _heading(question: Question, classes: Sequence[str]) -> str:
+    count = len(question.units)
+    if question.of_classes:
+        return f"class {classes[question.units[0]]}" if count == 1 else f"{count} classes"
+    return f"{question.layer}: {count} unit{'s'[: count > 1]}"
+
+
+def _columns(count: int, longest: int, together: int) -> int:
+    """How many tiles side by side: a multiple of those that belong together, and no more than the longest section has."""
+    wanted = min(longest, max(6, math.ceil(math.sqrt(1.7 * count))))
     return max(1, round(wanted / together)) * together
 
 
-def _tiles(group: Sequence[Explanation], seen: Image, size: tuple[int, int], channels: str) -> list[Tile | None]:
-    """Unit by unit, by one method after the other."""
-    ground, tiles = explained.as_rgb(seen), []
-    for i, name in enumerate(group[0].names):
-        for part in group:
-            method = part.question.method
-            told = explained.names(method)[-1] if len(group) > 1 else f"{part.values[i]:.3g}"
-            tiles.append(Tile(_drawn(method, part.maps[i], ground, size, channels), name, told))
-    return [*tiles]
+def _words(part: Explanation, i: int, group: Group) -> tuple[str, str]:
+    """Below a tile: what it is of, and how it was found or, if there is only one way, the value."""
+    if len(group) == 1:
+        return part.names[i], f"{part.values[i]:.3g}"
+    question = part.question
+    cams = sum(other.method == GRAD_CAM for other in group)
+    way = str(question.layer) if question.method == GRAD_CAM and cams > 1 else explained.names(question.method)[-1]
+    return (way, "") if question.of_classes and len(part.names) == 1 else (part.names[i], way)
 
 
 def _drawn(method: str, values: Floats, ground: Image, size: tuple[int, int], channels: str) -> Image:
@@ -85,41 +113,57 @@ def _drawn(method: str, values: Floats, ground: Image, size: tuple[int, int], ch
     return explained.squares(values[0], low, high, size, table("gray", THEME))[..., :3]
 
 
-def _title(parts: Sequence[Explanation]) -> str:
-    layers = list(dict.fromkeys(part.question.layer for part in parts if not part.question.of_classes))
-    if not layers:
-        return "What speaks for a class"
-    return f"What units of {layers[0]} answer to" if len(layers) == 1 else "What units answer to"
+def _title(questions: Sequence[Question], classes: Sequence[str]) -> str:
+    layers = list(dict.fromkeys(question.layer for question in questions if not question.of_classes))
+    if layers:
+        return f"What units of {layers[0]} answer to" if len(layers) == 1 else "What units answer to"
+    target, *others = questions[0].units
+    return "What speaks for a class" if others else f"What speaks for {classes[target]}"
 
 
-def _subtitle(parts: Sequence[Explanation], settings: Mapping[str, Any]) -> str:
-    methods = list(dict.fromkeys(part.question.method for part in parts))
+def _subtitle(questions: Sequence[Question], settings: Mapping[str, Any]) -> str:
+    methods = list(dict.fromkeys(question.method for question in questions))
     names = ", ".join(explained.names(method)[0] for method in methods)
     meaning = f": {explained.MEANINGS[methods[0]]}" if len(methods) == 1 and methods[0] in explained.MEANINGS else ""
-    about = filter(None, (settings["model"], settings["image"], f"{names}{meaning}"))
+    about = filter(None, (settings["model"], settings["image"], f"{names}{meaning}", _at(settings["options"])))
     return " · ".join(about)
 
 
-def _sheet(lines: tuple[str, str], sections: Sections, columns: int, size: tuple[int, int]) -> Image:
-    """Title, subtitle and tiles on one paper."""
-    headed = SECTION * (len(sections) > 1)
-    step = size[1] + CAPTION + GAP
-    rows = [-(-len(tiles) // columns) for _, tiles in sections]
-    width = max(LEAST, 2 * EDGE + columns * (size[0] + GAP) - GAP)
-    sheet = np.empty((HEADER + sum(headed + count * step for count in rows) - GAP + EDGE, width, 3), np.uint8)
-    sheet[:] = THEME.background
-    room = width - 2 * EDGE
-    _say(sheet, lines[0], EDGE, 34, room, 20, "bold")
-    _say(sheet, lines[1], EDGE, 58, room)
-    y = HEADER
-    for (heading, tiles), count in zip(sections, rows, strict=True):
-        if headed:
-            _say(sheet, heading, EDGE, y + 20, room, 15, "bold")
-        for i, tile in enumerate(tiles):
-            if tile is not None:
-                _place(sheet, EDGE + i % columns * (size[0] + GAP), y + headed + i // columns * step, tile)
-        y += headed + count * step
-    return sheet
+def _at(options: Mapping[str, Mapping[str, Any]]) -> str:
+    """Which value of the maps is explained, where it is not the strongest."""
+    at = next((own["at"] for own in options.values() if "at" in own), "max")
+    if at == "max":
+        return ""
+    return "the sum of each map" if at == "sum" else f"row {at[0]}, column {at[1]} of each map"
+
+
+class _Sheet:
+    """Title, subtitle, and sections of tiles on one paper, uint8 (H, W, 3)."""
+
+    def __init__(
+        self, lines: tuple[str, str], headings: Sequence[str], counts: Sequence[int], columns: int, size: tuple[int, int]
+    ) -> None:
+        self._columns, self._size = columns, size
+        self._headed = SECTION * (len(counts) > 1)
+        self._step = size[1] + CAPTION + GAP
+        ends = list(accumulate((self._headed + -(-count // columns) * self._step for count in counts), initial=HEADER))
+        self._tops = ends[:-1]
+        width, height = max(LEAST, 2 * EDGE + columns * (size[0] + GAP) - GAP), ends[-1] - GAP + EDGE
+        if width * height > MOST_PIXELS:
+            found = f"a picture of all that is asked for would have {width} x {height} pixels"
+            raise UsageError(f"{found}; ask for fewer units or methods, or for a folder (--out DIR/)")
+        self.pixels = np.empty((height, width, 3), np.uint8)
+        self.pixels[:] = THEME.background
+        room = width - 2 * EDGE
+        _say(self.pixels, lines[0], EDGE, 34, room, 20, "bold")
+        _say(self.pixels, lines[1], EDGE, 58, room)
+        for top, heading in zip(self._tops, headings if self._headed else (), strict=False):
+            _say(self.pixels, heading, EDGE, top + 20, room, 15, "bold")
+
+    def put(self, section: int, index: int, tile: Tile) -> None:
+        row, column = divmod(index, self._columns)
+        top = self._tops[section] + self._headed
+        _place(self.pixels, EDGE + column * (self._size[0] + GAP), top + row * self._step, tile)
 
 
 def _place(sheet: Image, x: int, y: int, tile: Tile) -> None:
@@ -127,9 +171,9 @@ def _place(sheet: Image, x: int, y: int, tile: Tile) -> None:
     sheet[y - 1 : y + high + 1, x - 1 : x + wide + 1] = THEME.edge
     sheet[y : y + high, x : x + wide] = tile.image
     taken = _say(sheet, tile.name, x, y + high + 18, wide, weight="bold")
-    room = wide - taken - 6
-    told = shorten(tile.told, room, LETTERS) if room > 2 * LETTERS else ""
-    _say(sheet, told, x + wide - text_width(told, LETTERS), y + high + 18, wide)
+    told = text_width(tile.told, LETTERS)
+    if wide >= ROOMY and told <= wide - taken - 6:
+        _say(sheet, tile.told, x + wide - told, y + high + 18, wide)
 
 
 def _say(sheet: Image, text: str, x: int, y: int, room: int, size: int = LETTERS, weight: Weight = "normal") -> int:

@@ -79,7 +79,7 @@ def picture(kind: str, values: Floats, seen: Image, size: tuple[int, int], theme
     if kind in OVERLAID:
         return overlaid(total, seen, size)
     most = strength(total)
-    return squares(total, -most, most, size, table(DIVERGING, theme))
+    return squares(np.asarray(total / most, np.float32), -1.0, 1.0, size, table(DIVERGING, theme))
 
 
 def overlaid(values: Floats, seen: Image, size: tuple[int, int]) -> Image:

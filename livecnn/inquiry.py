@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -14,19 +14,25 @@ from PIL import Image as PillowImage
 from torch import nn
 
 from livecnn import ranges, registry
-from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Question
+from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Place, Question
 from livecnn.asked import Wanted, bundle_of, classes_of, units_of
 from livecnn.bundles import Bundle
 from livecnn.errors import UsageError
-from livecnn.explain._objective import of_class
+from livecnn.explain._method import Method
+from livecnn.explain._objective import At, of_class, place_of
 from livecnn.explain._passing import Passing
 from livecnn.images import read_image
+from livecnn.method_options import Options, options_of, plain
 from livecnn.patch import LARGEST, Cropper
 from livecnn.probe import Probe
 from livecnn.types import Floats, Frame, Image
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 ALL = "all"  # convolutions
 METHOD = "guided_backprop"
+NOTEBOOK = 2600  # pixels of a side, at most, of a picture that a notebook shows by itself
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,14 +50,16 @@ class Explanations:
     settings: dict[str, Any]
 
     def picture(self) -> Image:
-        """All side by side, uint8 (H, W, 3)."""
+        """All side by side, uint8 (H, W, 3). Raises UsageError if that would be too large."""
         from livecnn import explain_picture
 
-        return explain_picture.picture(self.seen, self.scores, self.classes, self.parts, self.settings)
+        questions = [part.question for part in self.parts]
+        return explain_picture.picture(self.seen, self.scores, self.classes, questions, self.parts, self.settings)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        PillowImage.fromarray(self.picture()).save(buffer, "PNG")
+        shown, buffer = PillowImage.fromarray(self.picture()), io.BytesIO()
+        shown.thumbnail((NOTEBOOK, NOTEBOOK))
+        shown.save(buffer, "PNG")
         return buffer.getvalue()
 
 
@@ -68,9 +76,11 @@ class Explainer:
         method: str | Sequence[str] = METHOD,
         device: str | None = None,
         allow_code: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         self.methods = tuple(dict.fromkeys([method] if isinstance(method, str) else method))
-        self._kinds = {kind: registry.find("explain", kind, UsageError) for kind in self.methods}
+        self._kinds: dict[str, type[Method]] = {kind: registry.find("explain", kind, UsageError) for kind in self.methods}
+        self.options = options_of(self._kinds, options, of_units=classes is None)
         self.bundle = bundle_of(model, device, allow_code)
         self.layers = _layers(self.bundle, layer)
         if not (self.layers or classes is not None) or (units is not None and (classes is not None or not self.layers)):
@@ -89,9 +99,12 @@ class Explainer:
             "layers": list(self.layers),
             "units": None if classes is not None else ALL if units in (None, ALL) else list(next(iter(self._units.values()))),
             "classes": None if self._classes is None else list(self._classes),
+            "options": plain(self.options),
         }
 
     def _check(self, units: Wanted | None) -> None:
+        for kind in self.methods:
+            self._made(kind, None)
         if GRAD_CAM in self.methods and (units is not None or not self.layers):
             raise UsageError("grad_cam shows where a layer's maps speak for a class; allowed: a layer, and classes")
         if ACTIVATION in self.methods and self._classes is not None:
@@ -123,11 +136,13 @@ class Explainer:
 
     def maps(self, question: Question, x: torch.Tensor) -> torch.Tensor:
         """What the method says, (U, C or 1, H, W)."""
-        method = self._kinds[question.method](self.bundle.module, question.layer)
+        method = self._made(question.method, question.layer)
         if question.of_classes:
             return torch.cat([method.explain(x, target=target) for target in question.units])
-        found: torch.Tensor = method.explain(x, question.units)
-        return found
+        return method.explain(x, question.units)
+
+    def _made(self, kind: str, layer: str | None) -> Method:
+        return self._kinds[kind](self.bundle.module, layer, **self.options[kind])
 
 
 class Sight:
@@ -156,20 +171,27 @@ class Sight:
             ranges.resolve(question.units, shape[1], "unit", question.layer)
         except ValueError as error:
             raise UsageError(str(error)) from error
+        at = self._at(question)
+        if isinstance(at, tuple):
+            place_of(at, shape, question.layer)
+
+    def _at(self, question: Question) -> At:
+        """Which value of a map is explained; of a method that does not ask, the strongest."""
+        at: At = self._explainer.options[question.method].get("at", "max")
+        return at
 
     def explain(self, question: Question) -> Explanation:
         """Raises ModelError where the method cannot serve the network, and why."""
         if question.of_classes:
-            values, places = self._scores(question.units), (None,) * len(question.units)
-            return self._answer(question, tuple(self.classes[target] for target in question.units), values, places)
+            names = tuple(self.classes[target] for target in question.units)
+            return self._answer(question, names, self._scores(question.units), (None,) * len(names))
         activation = self._activations[question.layer or ""][0]
         found = activation if question.units == tuple(range(len(activation))) else activation[list(question.units)]
-        values, at = found.flatten(1).max(1) if found.ndim > 1 else (found, torch.zeros_like(found))
-        told = [divmod(place, found.shape[2]) for place in at.tolist()] if found.ndim == 3 else [None] * len(found)
+        values, places = _valued(found, self._at(question))
         names = tuple(map(str, question.units))
         if question.method == ACTIVATION and found.ndim == 3 and found[0].numel() > 1:
-            return Explanation(question, names, _array(values), tuple(told), _array(found[:, None]))
-        return self._answer(question, names, values, tuple(told))
+            return Explanation(question, names, _array(values), places, _array(found[:, None]))
+        return self._answer(question, names, values, places)
 
     def _answer(self, question: Question, names: tuple[str, ...], values: torch.Tensor, places: Any) -> Explanation:
         return Explanation(question, names, _array(values), places, _array(self._explainer.maps(question, self._x)))
@@ -190,6 +212,7 @@ def explanations(
     method: str | Sequence[str] = METHOD,
     device: str | None = None,
     allow_code: bool = False,
+    **options: Unpack[Options],
 ) -> Explanations:
     """What in an image units of a network's layers, or classes, answer to.
 
@@ -199,9 +222,10 @@ def explanations(
     model: as `livecnn.dream` takes it.  image: a file, or uint8 (H, W, 3) RGB; its largest centred square counts.
     layer: a name as a Probe takes it, several, or "all", every convolution.  units: `5`, `"0-19"`, `[0, 3, "10-19"]` or `"all"`,
     the default.  classes: the same, or names, instead of units; for "grad_cam" the strongest by default.  method: one or several
-    kinds of docs/explain.md.  Raises UsageError, ModelError, ImageError.
+    kinds of docs/explain.md.  options: `device`, `allow_code`, and those of the methods, each of which takes what it knows.
+    Raises UsageError, ModelError, ImageError.
     """
-    explainer = Explainer(model, layer, units, classes=classes, method=method, device=device, allow_code=allow_code)
+    explainer = Explainer(model, layer, units, classes=classes, method=method, device=device, allow_code=allow_code, **options)
     sight = explainer(read_image(image) if isinstance(image, (str, Path)) else checked(image))
     parts = tuple(map(sight.explain, sight.questions))
     told = {"image": Path(image).name if isinstance(image, (str, Path)) else None, **explainer.settings}
@@ -224,6 +248,18 @@ def _layers(bundle: Bundle, layer: str | Sequence[str] | None) -> tuple[str, ...
     if not found:
         raise UsageError(f"layer all: {bundle.name} has no convolution")
     return found
+
+
+def _valued(found: torch.Tensor, at: At) -> tuple[torch.Tensor, tuple[Place | None, ...]]:
+    """What is explained of activations (U, …), and where on the map it lies."""
+    if found.ndim == 1:
+        return found, (None,) * len(found)
+    if at == "sum":
+        return found.flatten(1).sum(1), (None,) * len(found)
+    if at != "max":
+        return found[:, at[0], at[1]], (at,) * len(found)
+    values, places = found.flatten(1).max(1)
+    return values, tuple(divmod(place, found.shape[2]) if found.ndim == 3 else None for place in places.tolist())
 
 
 def _array(values: torch.Tensor) -> Floats:

@@ -9,6 +9,7 @@ import torch
 from livecnn.types import Floats
 
 MIDDLE, REACH = 128, 127  # of a signed scale: the level of zero, and of the largest value how far it lies from there
+LEAST = 1e-36  # of a range: what is less is shown as even, for 1 over it is too large for float32
 
 Levels = tuple[npt.NDArray[np.uint8], Floats, Floats]
 
@@ -23,7 +24,8 @@ def minmax(maps: Floats) -> Levels:
     if not (low.isfinite().all() and high.isfinite().all()):
         flat = _finite(flat)
         low, high = flat.amin(1), flat.amax(1)
-    span = torch.where(high > low, high - low, 1)
+    span = high - low
+    span = torch.where(span > LEAST, span, 1)
     levels = (flat - low[:, None]).mul_((255 / span)[:, None]).round_().to(torch.uint8)
     return levels.reshape(maps.shape).numpy(), low.numpy(), high.numpy()
 
@@ -32,7 +34,7 @@ def signed(maps: Floats) -> Levels:
     """The same around zero, low = -high: value = (level - 128) / 127 * high."""
     flat = _finite(torch.from_numpy(maps).flatten(1))
     high = flat.abs().amax(1)
-    span = torch.where(high > 0, high, 1)
+    span = torch.where(high > LEAST, high, 1)
     levels = (flat * (REACH / span)[:, None]).round_().add_(MIDDLE).to(torch.uint8)
     return levels.reshape(maps.shape).numpy(), -high.numpy(), high.numpy()
 

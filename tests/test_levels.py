@@ -43,3 +43,11 @@ def test_what_is_not_finite_counts_as_zero(value: float) -> None:
         expected, *ends = scale(maps([0, 2, -1], [0, 0, 0]))
         assert (levels == expected).all()
         assert ([low.tolist(), high.tolist()]) == [end.tolist() for end in ends]
+
+
+@pytest.mark.parametrize("most", [1e-44, 1e-38, 1e-34])
+def test_values_next_to_nothing(most: float) -> None:
+    for scale, zero in ((minmax, 0), (signed, 128)):
+        levels, _, high = scale(maps([0, most]))
+        assert levels[0, 0, 0].tolist() == [zero, 255 if most > 1e-36 else zero]
+        assert high[0] == np.float32(most)

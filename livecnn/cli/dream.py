@@ -26,7 +26,9 @@ WEIGHT = click.FloatRange(min=0)
 @click.option("--sparsity", type=WEIGHT, help="Weight of the distance from the ground.  [0.1 on black and white, else 0]")
 @click.option("--variation", type=WEIGHT, help="Weight of the total variation.  [0.1]")
 @click.option("--decay", type=SHARE, help="Share of the distance from the ground taken away at each step (pixels).  [0]")
-@click.option("--blur", type=WEIGHT, help="Standard deviation in pixels of a blur every few steps (pixels).  [0]")
+@click.option(
+    "--blur", type=click.FloatRange(0, 100), help="Standard deviation in pixels of a blur every few steps (pixels).  [0]"
+)
 @click.option("--blur-every", type=click.IntRange(min=1), help="How many.  [4]")
 @click.option("--norm", type=SHARE, help="Share of the pixels, the faintest, cleared at each step (pixels).  [0]")
 @click.option("--contribution", type=SHARE, help="The same of those that matter least (pixels).  [0]")
@@ -52,4 +54,6 @@ def command(
     dream_files.check_out(out, resume)
     dreamer = Dreamer(model, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
     dreams = dream_files.write(dreamer, steps, out)
-    click.echo(f"{out}: {len(dreams.names)} {'dream' if len(dreams.names) == 1 else 'dreams'}, {dreams.step} steps")
+    told = f"{len(dreams.names)} dream{'s'[: len(dreams.names) > 1]}, {dreams.step} step{'s'[: dreams.step > 1]}"
+    unmoved = dreamer.unmoved(dreams)
+    click.echo(f"{out}: {told}{'; nothing excites ' + ', '.join(unmoved) if unmoved else ''}")

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import click
+
+COUNT = click.IntRange(min=1)
+
+
+def _at(_context: click.Context, _option: click.Parameter, text: str | None) -> str | tuple[int, int] | None:
+    position = re.fullmatch(r"\s*(\d+)\s*,\s*(\d+)\s*", text or "")
+    return (int(position[1]), int(position[2])) if position else text
 
 
 @click.command()
@@ -15,13 +25,21 @@ import click
 @click.option("--classes", help="Instead of units: classes by name or number; for grad_cam.  [the strongest]")
 @click.option("--method", default="guided_backprop", show_default=True, help="How: a kind of docs/explain.md.")
 @click.option("--compare", default="", metavar="M1,M2", help="Other methods beside it.")
+@click.option("--at", callback=_at, metavar="max|sum|ROW,COLUMN", help="Which value of a unit's map counts.  [max]")
+@click.option("--patch", type=COUNT, help="occlusion: side of what is covered, in pixels.  [a seventh]")
+@click.option("--stride", type=COUNT, help="occlusion: pixels from patch to patch.  [half a patch]")
+@click.option("--fill", type=float, help="occlusion: what covers, as the network sees it.  [0]")
+@click.option(
+    "--baseline", type=float, help="integrated_gradients: the even picture it starts from, as the network sees it.  [0]"
+)
+@click.option("--steps", type=COUNT, help="integrated_gradients: how many from there to the image.  [50]")
 @click.option("--out", required=True, metavar="X.png|DIR/", help="A picture, or a folder with a PNG a unit and manifest.json.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 def command(
     image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None, method: str, compare: str, out: str,
-    device: str, allow_code: bool,
+    device: str, allow_code: bool, **options: Any,
 ) -> None:  # fmt: skip
     """What in an image units of layers, or classes, answer to.
 
@@ -41,7 +59,9 @@ def command(
     methods = [method, *filter(None, (name.strip() for name in compare.split(",")))]
     explain_files.check_out(out)
     rgb = read_image(image)
-    explainer = Explainer(model, layer or None, units, classes=classes, method=methods, device=device, allow_code=allow_code)
+    explainer = Explainer(
+        model, layer or None, units, classes=classes, method=methods, device=device, allow_code=allow_code, **options
+    )
     count, sight = explain_files.write(explainer, rgb, Path(image).name, out)
     top = int(sight.scores.argmax())
     told = f"{count} {'explanation' if count == 1 else 'explanations'}"

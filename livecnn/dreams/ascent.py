@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, asdict, dataclass, field, fields
+from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -115,7 +115,7 @@ class Dream:
         images are those that it would have come to. Nothing is done before the first is asked for, nor between two.
         """
         together, seen = self.check(units)
-        groups = [list(units[start : start + together]) for start in range(0, len(units), together)]
+        groups = _grouped(units, together)
         if state is None:
             with gradients_recorded(False):
                 start = torch.cat([self._way.start(_generator(seed, 0))] * len(units))
@@ -146,6 +146,16 @@ class Dream:
             slopes = torch.autograd.grad(value.sum(), leaf)[0]
         return max(1, MOST_VALUES // passed.largest), _extent(slopes[0].abs().sum(0))
 
+    def unmoved(self, units: Sequence[int], state: State) -> list[int]:
+        """Those of the units that cannot be climbed from where they are: nothing comes back from them to their image."""
+        together, _ = self.check(units)
+        groups = _grouped(units, together)
+        still = replace(self, moves=Moves(0, 0, 0))
+        with gradients_recorded():
+            levels = self._way.levels(state.on(self._way.rest.device).values).detach()
+            slopes = still._slopes(levels, groups, (0, 0), _generator(0, 0))
+        return [unit for unit, slope in zip(units, slopes, strict=True) if not slope.any()]
+
     def _stepped(self, state: State, groups: Groups, seen: tuple[int, int], seed: int) -> State:
         step, way = state.step + 1, self._way
         with gradients_recorded():
@@ -161,6 +171,8 @@ class Dream:
             found = state.values + rate * first / (1 - FIRST**step) / size
             if self.parameters == "pixels":
                 found = self.regularisers(found, slopes, way.rest, step).clamp(0, 1)
+        if not found.isfinite().all():
+            raise UsageError(f"step {step}: the ascent came to what is no number; a smaller rate, or smaller weights, are needed")
         return State(step, found, first, second)
 
     def _slopes(self, levels: torch.Tensor, groups: Groups, seen: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
@@ -213,6 +225,10 @@ class Dream:
     @cached_property
     def _objective(self) -> Objective:
         return objectives.of_classes if self.layer is None else objectives.of_layer(self.over)
+
+
+def _grouped(units: Sequence[int], together: int) -> Groups:
+    return [list(units[start : start + together]) for start in range(0, len(units), together)]
 
 
 def _extent(sizes: torch.Tensor) -> tuple[int, int]:

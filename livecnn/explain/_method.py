@@ -5,14 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import nn
 
 from livecnn.errors import UsageError
-from livecnn.explain._objective import At, Objective, of_class, of_units
+from livecnn.explain._objective import At, Objective, check_at, of_class, of_units
 from livecnn.explain._passing import Passing, Seen
 
 
@@ -37,6 +38,11 @@ class Method(ABC):
         x: (1, C, H, W), the network's input.  Returns (U, C, H, W), or (U, 1, H, W) where a method does not tell channels apart.
         """
 
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """What can be chosen besides network and layer, with what it is by default."""
+        return {field.name: field.default for field in fields(cls) if field.kw_only}
+
     @property
     def kind(self) -> str:
         """The name of its file."""
@@ -57,6 +63,9 @@ class Objectived(Method):
 
     _: KW_ONLY
     at: At = "max"
+
+    def __post_init__(self) -> None:
+        check_at(self.at)
 
     def _objective(self, seen: Seen, units: Sequence[int], target: int | None) -> Objective:
         if target is not None and not units:

@@ -36,7 +36,7 @@ def of_units(seen: Seen, units: Sequence[int], at: At, layer: str | None) -> Obj
 
     if at == "sum":
         return lambda seen: values(seen).sum(2)
-    places = values(seen)[0].argmax(1) if at == "max" else _place(at, activation, layer).repeat(len(chosen))
+    places = values(seen)[0].argmax(1) if at == "max" else torch.tensor([place_of(at, activation.shape, layer)] * len(chosen))
     order = torch.arange(len(chosen))
     return lambda seen: values(seen)[:, order, places]
 
@@ -51,16 +51,21 @@ def activation_of(seen: Seen, units: Sequence[int], layer: str | None) -> torch.
     return seen.activation
 
 
-def _place(at: object, activation: torch.Tensor, layer: str | None) -> torch.Tensor:
-    """A position (row, column) as an index into the flat map."""
-    if not (isinstance(at, tuple) and len(at) == 2 and all(isinstance(step, int) for step in at)):
+def check_at(at: object) -> None:
+    """Raise UsageError if it means no value of any map."""
+    position = isinstance(at, tuple) and len(at) == 2 and all(isinstance(step, int) for step in at)
+    if not position and at not in ("max", "sum"):
         raise UsageError(f"at: found {at!r}; allowed: 'max', 'sum', (row, column)")
-    if activation.ndim != 4:
+
+
+def place_of(at: tuple[int, int], shape: Sequence[int], layer: str | None) -> int:
+    """A position (row, column) as an index into a flat map; shape: of all maps, (N, K, h, w). Raises UsageError."""
+    if len(shape) != 4:
         raise UsageError(f"at: found {at}, and layer {layer!r} gives no maps; allowed: 'max', 'sum'")
-    height, width = activation.shape[2:]
+    height, width = shape[2:]
     if not (0 <= at[0] < height and 0 <= at[1] < width):
         raise UsageError(f"at: found {at}; maps of {layer!r} have rows 0-{height - 1} and columns 0-{width - 1}")
-    return torch.tensor([at[0] * width + at[1]])
+    return at[0] * width + at[1]
 
 
 def _check(what: str, numbers: Sequence[int], count: int, where: str) -> None:

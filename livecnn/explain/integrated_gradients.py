@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import reduce
@@ -16,6 +17,8 @@ from livecnn.explain._objective import Objective
 from livecnn.explain._rules import applied
 from livecnn.explain._windows import WINDOWED
 
+MOST_STEPS = 1000  # finding the places of more takes longer than the way
+
 
 @dataclass(frozen=True, eq=False)
 class IntegratedGradients(Objectived):
@@ -29,10 +32,15 @@ class IntegratedGradients(Objectived):
     baseline: float = 0.0
     steps: int = 50
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not math.isfinite(self.baseline):
+            raise UsageError(f"baseline: found {self.baseline}; a finite number is needed")
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise UsageError(f"steps: found {self.steps}; allowed: 1 to {MOST_STEPS}")
+
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
         """Returns (U, C, H, W), or for a class (1, C, H, W); negative values too."""
-        if self.steps < 1:
-            raise UsageError(f"steps: found {self.steps}; allowed: 1 or more")
         with gradients_recorded(False):
             whole = picture(x)
             way = whole - self.baseline

@@ -32,6 +32,13 @@ class Occlusion(Objectived):
     stride: int | None = None
     fill: float = 0.0
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not math.isfinite(self.fill):
+            raise UsageError(f"fill: found {self.fill}; a finite number is needed")
+        if self.patch is not None:
+            _check(self.patch, 1 if self.stride is None else self.stride)
+
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
         """Returns (U, 1, H, W), or for a class (1, 1, H, W): positive where what is covered speaks for the value."""
         *_, finest = self.refine(x, units, target)
@@ -73,9 +80,7 @@ class _Grid:
         height, width = x.shape[2:]
         side = max(1, min(height, width) // 7) if patch is None else patch
         self._stride = max(1, side // 2) if stride is None else stride
-        if side < 1 or not 1 <= self._stride <= side:
-            found = f"found patch {side} and stride {self._stride}"
-            raise UsageError(f"{found}; allowed: a patch of 1 or more, a stride from 1 to the patch")
+        _check(side, self._stride)
         self._x, self._fill = x, fill
         self._sides = min(side, height), min(side, width)
         self.size = tuple(
@@ -100,3 +105,9 @@ class _Grid:
         patch = values.new_ones(1, 1, *self._sides)
         sums = functional.conv_transpose2d(values, patch, stride=self._stride)
         return sums[..., : self._x.shape[2], : self._x.shape[3]]
+
+
+def _check(patch: int, stride: int) -> None:
+    if patch < 1 or not 1 <= stride <= patch:
+        found = f"found patch {patch} and stride {stride}"
+        raise UsageError(f"{found}; allowed: a patch of 1 or more, a stride from 1 to the patch")

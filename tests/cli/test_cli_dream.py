@@ -140,6 +140,26 @@ def test_a_state_that_cannot_be_written(elsewhere: Path, capsys: Output, monkeyp
     assert contents(elsewhere / "d") == {}
 
 
+def test_units_that_nothing_excites_are_named(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    (elsewhere / "deadnet.py").write_text(
+        "from torch import nn\nclass Net(nn.Sequential):\n    input = {'kind': 'plain', 'size': [8, 8], 'channels': 1}\n"
+        "    def __init__(self):\n        super().__init__(nn.Conv2d(1, 3, 8), nn.ReLU(), nn.Flatten())\n"
+        "        self[0].weight.data[:2] = 0\n        self[0].bias.data[:] = -9\n"
+    )
+    monkeypatch.syspath_prepend(elsewhere)
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    words = ["dream", "deadnet:Net", "--units", "0-2", "--steps", "2", "--allow-code"]
+    assert main([*words, "--layer", "1", "--out", "x.png"]) == 0
+    assert capsys.readouterr().out == "x.png: 3 dreams, 2 steps; nothing excites 0, 1\n"
+
+
+def test_an_ascent_that_goes_beyond_all_numbers(elsewhere: Path, capsys: Output) -> None:
+    assert main(["dream", "--classes", "3", "--steps", "9", "--rate", "1e38", "--out", "d/"]) == 2
+    told = "the ascent came to what is no number; a smaller rate, or smaller weights, are needed"
+    assert capsys.readouterr().err == f"livecnn: step 2: {told}\n"
+    assert "state.safetensors" in contents(elsewhere / "d")
+
+
 def test_values_that_are_no_numbers_are_null(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (elsewhere / "nannet.py").write_text(
         "from torch import nn\nclass Net(nn.Sequential):\n    input = {'kind': 'plain', 'size': [8, 8], 'channels': 1}\n"
@@ -167,6 +187,11 @@ def test_values_that_are_no_numbers_are_null(elsewhere: Path, monkeypatch: pytes
         (["--layer", "conv2", "--units", "3", "--out", "done/"], "done: holds another run (units [3, 7], now [3]); name another"),
         ([*UNITS[1:], "--seed", "1", "--out", "done/"], "done: holds another run (seed 0, now 1); name another folder"),
         ([*UNITS[1:], "--steps", "2", "--out", "done/"], "done: holds a run of 4 steps already; ask for as many or more"),
+        (["--classes", "1", "--rate", "inf", "--out", "x.png"], "rate: found inf; allowed: 0 or more"),
+        (
+            ["--classes", "1", "--blur", "101", "--out", "x.png"],
+            "Invalid value for '--blur': 101.0 is not in the range 0<=x<=100.",
+        ),
         (["--classes", "1", "--out", "broken/"], "broken/state.safetensors: not the state of a run: "),
         (["--out", "x.png"], "a layer and units of it, or classes, are needed, and not both"),
         (["--classes", "1"], "Missing option '--out'"),

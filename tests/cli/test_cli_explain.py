@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tqdm
+from numpy.testing import assert_allclose
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn import explain_files
+from livecnn import explain_files, explain_picture, explained
 from livecnn.cli import main
 from livecnn.inquiry import Sight
+from livecnn.method_options import Options
 from tests.conftest import ROOT
 
 Output = pytest.CaptureFixture[str]
@@ -140,6 +142,67 @@ def test_colours_are_red_first(elsewhere: Path, monkeypatch: pytest.MonkeyPatch)
     assert (opened("d/one_000.png") == [255, 128, 128]).all()
 
 
+@pytest.mark.parametrize(("layer", "classes"), [("conv1", None), ("conv2", None), ("ip1", None), (None, "0-9")])
+def test_other_programs_get_the_values_back(layer: str | None, classes: str | None) -> None:
+    """By nothing but what docs/explain.md says of the files."""
+    refused = ("grad_cam", "activation") if layer is None or layer == "ip1" else ("grad_cam",)
+    methods = [kind for kind in explained.methods() if kind not in refused]
+    words = ["--layer", layer, "--units", "0-5"] if layer else ["--classes", str(classes)]
+    assert main(["explain", "x.png", *words, "--method", methods[0], "--compare", ",".join(methods[1:]), "--out", "d/"]) == 0
+    found = livecnn.explanations("lenet-mnist", "x.png", layer, "0-5" if layer else None, classes=classes, method=methods)
+    parts = {part.question.method: part for part in found.parts}
+    rows = manifest()["pictures"]
+    assert len(rows) == sum(len(part.names) for part in found.parts)
+    for row in rows:
+        part, number = parts[row["method"]], row["unit"] if layer else row["class"]
+        i = part.names.index(row["name"])
+        assert row["file"] == f"{layer or 'class'}_{number:03}_{row['method']}.png"
+        assert row["value"] == pytest.approx(float(part.values[i]), rel=1e-5)
+        pixels = opened(f"d/{row['file']}").astype(float)
+        assert [*pixels.shape] == row["size"]
+        low, high = row["low"], row["high"]
+        minmax = row["normalisation"] == "min-max"
+        values = low + pixels / 255 * (high - low) if minmax else (pixels - 128) / 127 * high
+        assert_allclose(values, part.maps[i, 0], atol=0.501 * (high - low) / (255 if minmax else 254) + 1e-9)
+        if row["position"] and row["method"] == "activation":
+            assert values[tuple(row["position"])] == pytest.approx(row["value"], rel=1e-5)
+
+
+def test_options_of_the_methods(elsewhere: Path, capsys: Output) -> None:
+    words = [
+        *UNITS,
+        "--method",
+        "occlusion",
+        "--compare",
+        "integrated_gradients",
+        "--at",
+        " 2,3 ",
+        "--patch",
+        "4",
+        "--stride",
+        "3",
+    ]
+    words += ["--fill", "0.5", "--baseline", "-0.1", "--steps", "9", "--out"]
+    assert main([*words, "d/"]) == 0
+    assert main([*words, "d/"]) == 0
+    assert manifest()["options"] == {
+        "occlusion": {"at": [2, 3], "patch": 4, "stride": 3, "fill": 0.5},
+        "integrated_gradients": {"at": [2, 3], "baseline": -0.1, "steps": 9},
+    }
+    found = livecnn.explanations(
+        "lenet-mnist", "x.png", "conv2", "3,7", method=["occlusion", "integrated_gradients"], at=(2, 3), patch=4, stride=3,
+        fill=0.5, baseline=-0.1, steps=9,
+    )  # fmt: skip
+    rows = manifest()["pictures"]
+    assert [row["position"] for row in rows] == [[2, 3]] * 4
+    assert [row["value"] for row in rows] == [float(value) for part in found.parts for value in part.values]
+    assert [row["high"] for row in rows] == pytest.approx([np.abs(map).max() for part in found.parts for map in part.maps])
+    words[words.index("9")] = "8"
+    capsys.readouterr()
+    assert main([*words, "d/"]) == 2
+    assert "d: holds another run (options " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_goes_on(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, ending: signal.Signals) -> None:
     words = ["explain", "x.png", "--layer", "all", "--units", "0-5", "--out"]
@@ -178,6 +241,14 @@ def test_what_was_found_before_a_refusal_is_kept(elsewhere: Path, capsys: Output
     assert [row["method"] for row in manifest()["pictures"]] == ["gradient"] * 3
 
 
+def test_a_picture_that_is_too_large_is_refused_before_the_work(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain_picture, "MOST_PIXELS", 10_000)
+    monkeypatch.setattr(Sight, "explain", None)
+    assert main([*UNITS, "--out", "y.png"]) == 2
+    assert capsys.readouterr().err.startswith("livecnn: a picture of all that is asked for would have ")
+    assert not Path("y.png").exists()
+
+
 def test_values_that_are_no_numbers_are_null(monkeypatch: pytest.MonkeyPatch) -> None:
     explain = Sight.explain
 
@@ -198,6 +269,10 @@ def test_values_that_are_no_numbers_are_null(monkeypatch: pytest.MonkeyPatch) ->
         (["x.png", "--layer", "conv2", "--units", "50", "--out", "y.png"], "unit 50: conv2 has 50 (0-49)"),
         (["x.png", "--layer", "conv2", "--units", "8-0", "--out", "y.png"], "units: found '8-0', which runs backwards"),
         (["x.png", "--classes", "10", "--out", "y.png"], "class 10: lenet-mnist has 10 (0-9)"),
+        ([*UNITS[1:], "--at", "mean", "--out", "y.png"], "at: found 'mean'; allowed: 'max', 'sum', (row, column)"),
+        ([*UNITS[1:], "--at", "8,0", "--out", "y.png"], "at: found (8, 0); maps of 'conv2' have rows 0-7 and columns 0-7"),
+        ([*UNITS[1:], "--steps", "8", "--out", "y.png"], "steps is an option of integrated_gradients; found guided_backprop"),
+        ([*UNITS[1:], "--patch", "0", "--out", "y.png"], "Invalid value for '--patch': 0 is not in the range x>=1."),
         (["x.png", "--out", "y.png"], "a layer and units of it, or classes, are needed, and not both"),
         (
             ["x.png", "--classes", "1", "--method", "lime", "--out", "y.png"],
@@ -242,3 +317,4 @@ def test_the_schema_is_documented() -> None:
     told = manifest()
     for name in (*told, *told["pictures"][0], *contents(Path("d"))):
         assert f"`{name}`" in page
+    assert all(f"`--{option}" in page for option in Options.__annotations__)

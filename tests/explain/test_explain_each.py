@@ -119,5 +119,5 @@ def test_integrated_gradients_are_complete(net: nn.Module, x: torch.Tensor) -> N
     found = IntegratedGradients(net, "fc", baseline=0.5, steps=200).explain(x, range(4))
     difference = (net(x) - net(torch.full_like(x, 0.5)))[0].detach()
     assert_close(found.sum((1, 2, 3)), difference, rtol=0.02, atol=0.002)
-    with pytest.raises(UsageError, match="steps: found 0; allowed: 1 or more"):
+    with pytest.raises(UsageError, match="steps: found 0; allowed: 1 to 1000"):
         IntegratedGradients(net, "fc", steps=0).explain(x, [0])

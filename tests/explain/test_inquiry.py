@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from torch import nn
 from torch.testing import assert_close
 
 import livecnn
-from livecnn import explain_picture, explained
+from livecnn import explain_picture, explained, inquiry
 from livecnn.answers import Question
 from livecnn.errors import ImageError, ModelError, UsageError
 from livecnn.explain.grad_cam import GradCam
+from livecnn.explain.gradient import Gradient
 from livecnn.explain.guided_backprop import GuidedBackprop
+from livecnn.explain.integrated_gradients import IntegratedGradients
+from livecnn.explain.occlusion import Occlusion
 from livecnn.inquiry import Explainer
 from livecnn.theme import THEMES
 from livecnn.types import Image
@@ -63,7 +67,7 @@ def test_units_of_a_layer(tiny: Tiny, image: Image) -> None:
     assert found.classes == ("cat", "dog")
     assert found.settings == {
         "image": None, "model": "Tiny", "weights": None, "channels": "RGB", "methods": ["guided_backprop"], "layers": ["2"],
-        "units": [0, 3, 4], "classes": None,
+        "units": [0, 3, 4], "classes": None, "options": {"guided_backprop": {"at": "max"}},
     }  # fmt: skip
 
 
@@ -113,6 +117,44 @@ def test_all_convolutions_and_neurons(image: Image) -> None:
     assert (neurons.places, neurons.maps.shape) == ((None, None), (2, 1, 28, 28))
 
 
+def test_the_value_that_is_explained(tiny: Tiny, image: Image) -> None:
+    x = Explainer(tiny, "2").bundle.prepare(image[:, 5:25])
+    maps = tiny[2](tiny[1](tiny[0](x)))[0].detach()
+    for at, values, place in (("sum", maps.sum((1, 2)), None), ((5, 0), maps[:, 5, 0], (5, 0))):
+        found = livecnn.explanations(tiny, image, "2", at=at, method=["gradient", "occlusion"])  # type: ignore[arg-type]
+        for part, kind in zip(found.parts, (Gradient, Occlusion), strict=True):
+            assert np.allclose(part.values, values, atol=1e-5)
+            assert part.places == (place,) * 5
+            assert_close(torch.from_numpy(part.maps), kind(tiny, "2", at=at).explain(x, range(5)))  # type: ignore[arg-type]
+    beside = livecnn.explanations(tiny, image, "2", at="sum", method=["activation", "gradient"]).parts[0]
+    assert np.allclose(beside.values, maps.amax((1, 2)))
+
+
+def test_options_of_methods(tiny: Tiny, image: Image) -> None:
+    found = livecnn.explanations(
+        tiny, image, "2", 1, method=["occlusion", "integrated_gradients"], patch=4, stride=None, fill=0.5, baseline=-1, steps=7
+    )
+    assert found.settings["options"] == {
+        "occlusion": {"at": "max", "patch": 4, "stride": None, "fill": 0.5},
+        "integrated_gradients": {"at": "max", "baseline": -1, "steps": 7},
+    }
+    x = Explainer(tiny, "2").bundle.prepare(image[:, 5:25])
+    wanted = Occlusion(tiny, "2", patch=4, fill=0.5), IntegratedGradients(tiny, "2", baseline=-1, steps=7)
+    for part, method in zip(found.parts, wanted, strict=True):
+        assert_close(torch.from_numpy(part.maps), method.explain(x, [1]))
+    of_class = livecnn.explanations(tiny, image, classes=0, method="occlusion", patch=2).settings["options"]
+    assert of_class == {"occlusion": {"patch": 2, "stride": None, "fill": 0.0}}
+
+
+def test_the_picture_tells_which_value(tiny: Tiny, image: Image) -> None:
+    told = [
+        explain_picture._subtitle([part.question for part in found.parts], found.settings).rpartition(" · ")[2]
+        for found in (livecnn.explanations(tiny, image, "2", 0, method="gradient", at=at) for at in ("max", "sum", (2, 3)))  # type: ignore[arg-type]
+    ]
+    assert told[0].startswith("gradient: which pixels")
+    assert told[1:] == ["the sum of each map", "row 2, column 3 of each map"]
+
+
 def test_one_explainer_of_many_images(tiny: Tiny, image: Image) -> None:
     explainer = Explainer(tiny, "2", 1)
     sights = [explainer(image), explainer(255 - image)]
@@ -146,6 +188,22 @@ def test_a_file(tiny: Tiny, image: Image, tmp_path: Path) -> None:
         (("2", 0), {"method": "grad_cam"}, UsageError, "grad_cam shows where a layer's maps speak for a class"),
         ((), {"method": "grad_cam", "classes": 0}, UsageError, "grad_cam shows where"),
         ((), {"method": "activation", "classes": 0}, UsageError, "activation shows units of a layer"),
+        (("2", 0), {"patch": 3}, UsageError, "patch is an option of occlusion; found guided_backprop"),
+        (
+            ("2", 0),
+            {"at": "sum", "method": "activation"},
+            UsageError,
+            "at is an option of deconvnet, deconvnet_unpooled, gradient, guided_backprop, integrated_gradients, occlusion; found",
+        ),
+        ((), {"classes": 0, "at": "sum"}, UsageError, "at tells which value of a unit's map counts; found classes"),
+        (("2", 0), {"at": "mean"}, UsageError, "at: found 'mean'; allowed: 'max', 'sum', \\(row, column\\)"),
+        (("2", 0), {"at": (6, 0)}, UsageError, "at: found \\(6, 0\\); maps of '2' have rows 0-5 and columns 0-8"),
+        (("4", 0), {"at": (0, 0)}, UsageError, "layer '4' gives no maps"),
+        (("2", 0), {"method": "occlusion", "fill": math.nan}, UsageError, "fill: found nan; a finite number is needed"),
+        (("2", 0), {"method": "occlusion", "patch": 2, "stride": 3}, UsageError, "found patch 2 and stride 3; allowed"),
+        (("2", 0), {"method": "integrated_gradients", "baseline": math.inf}, UsageError, "baseline: found inf; a finite"),
+        (("2", 0), {"method": "integrated_gradients", "steps": 1001}, UsageError, "steps: found 1001; allowed: 1 to 1000"),
+        (("2", 0), {"colour": 3}, UsageError, "unknown option 'colour'; allowed: at, patch, stride, fill, baseline, steps"),
         (("4", 0), {"method": "activation"}, ModelError, "activation needs a layer that gives maps; '4' gives 2 values"),
     ],
 )
@@ -183,6 +241,7 @@ def test_the_picture_holds_every_tile(tiny: Tiny, image: Image, monkeypatch: pyt
     )
     found = livecnn.explanations(tiny, image, ["0", "2"], method=["gradient", "activation"])
     sheet = found.picture()
+    placed.sort(key=lambda at: (at[1], at[0]))
     names = [tile.name for *_, tile in placed]
     assert names == ["input", *"00112233", *"0011223344"]
     assert [tile.told for *_, tile in placed[1:3]] == ["gradient", "activation"]
@@ -198,6 +257,56 @@ def test_the_picture_holds_every_tile(tiny: Tiny, image: Image, monkeypatch: pyt
     assert (sheet[:, -19:] == THEMES["dark"].background).all()
     with PillowImage.open(io.BytesIO(found._repr_png_())) as shown:
         assert (np.asarray(shown) == sheet).all()
+
+
+def captions(monkeypatch: pytest.MonkeyPatch, found: livecnn.Explanations) -> list[tuple[str, str]]:
+    """In the order in which they are read."""
+    placed: list[tuple[int, int, explain_picture.Tile]] = []
+    monkeypatch.setattr(explain_picture, "_place", lambda _sheet, *at: placed.append(at))
+    found.picture()
+    return [(tile.name, tile.told) for _, _, tile in sorted(placed, key=lambda at: (at[1], at[0]))]
+
+
+def test_the_layers_of_grad_cam_are_told(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = livecnn.explanations(tiny, image, ["0", "2"], classes="dog", method="grad_cam")
+    assert captions(monkeypatch, one)[1:] == [("0", ""), ("2", "")]
+    assert explain_picture._title([part.question for part in one.parts], one.classes) == "What speaks for dog"
+    both = livecnn.explanations(tiny, image, ["0", "2"], classes="all", method=["grad_cam", "gradient"])
+    ways = ("0", "2", "gradient")
+    assert captions(monkeypatch, both)[1:] == [(name, way) for name in ("cat", "dog") for way in ways]
+
+
+def test_no_column_is_empty(tiny: Tiny, image: Image) -> None:
+    sheet = livecnn.explanations(tiny, image, ["0", "2"], "0-1", method=["gradient", "occlusion", "activation"]).picture()
+    ink = (sheet != THEMES["dark"].background).any((0, 2)).nonzero()[0]
+    assert ink[-1] >= sheet.shape[1] - explain_picture.EDGE - 2
+    assert explain_picture._columns(120, 10, 2) == 10  # many short sections
+    alone = livecnn.explanations(tiny, image, "2", 0, method=["gradient", "occlusion", "activation"]).picture()
+    assert (alone[explain_picture.HEADER + 5] != THEMES["dark"].background).any(1).mean() > 0.8
+
+
+def test_captions_are_whole_or_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(explain_picture, "write", lambda _sheet, text, *_: said.append(text))
+    for wide in (60, 160):
+        explain_picture._place(
+            np.zeros((90, 200, 3), np.uint8), 1, 1, explain_picture.Tile(np.zeros((9, wide, 3), np.uint8), "12", "gradient")
+        )
+    assert [text for text in said if text] == ["12", "12", "gradient"]
+
+
+def test_a_picture_that_is_too_large(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = livecnn.explanations(tiny, image, "2")
+    monkeypatch.setattr(explain_picture, "MOST_PIXELS", 10_000)
+    with pytest.raises(UsageError, match=r"would have \d+ x \d+ pixels; ask for fewer units or methods, or for a folder"):
+        found.picture()
+
+
+def test_what_a_notebook_shows_has_a_sensible_size(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inquiry, "NOTEBOOK", 300)
+    found = livecnn.explanations(tiny, image, "2")
+    with PillowImage.open(io.BytesIO(found._repr_png_())) as shown:
+        assert max(shown.size) == 300
 
 
 def test_pictures_of_values_that_are_no_numbers(tiny: Tiny, image: Image) -> None:
