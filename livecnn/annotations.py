@@ -127,8 +127,8 @@ def annotations_path(layout_path: Path, from_file: bool, model: str) -> Path:
     """
     own = from_file and not layout_path.resolve().is_relative_to(paths.shipped("configs").resolve())
     folder = layout_path.parent if own else paths.user_annotations()
-    stem = layout_path.stem if from_file else _file_name(str(layout_path))
-    return folder / f"{stem}.{_file_name(model)}{SUFFIX}"
+    stem = layout_path.stem if from_file else paths.file_name(str(layout_path))
+    return folder / f"{stem}.{paths.file_name(model)}{SUFFIX}"
 
 
 def tally(marks: Iterable[Mark]) -> dict[str, int]:
@@ -263,8 +263,3 @@ def _login_name() -> str:
         return _text(getpass.getuser())
     except (OSError, KeyError, ImportError):  # by version and platform, where nothing names the user
         return "unknown"
-
-
-def _file_name(text: str) -> str:
-    """Of a model's or a layout's name, which may be a path or package.module:factory."""
-    return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"

@@ -40,7 +40,7 @@ class Context:
     shapes: layer -> shape (N, ...) of its output. class_weights(units): weights (classes, units) from the last hidden layer.
     architecture(): the network as data; found when it is first asked for.  weight_norms(layer): float32 (units,), the L2 norm of
     the weights that lead to each unit; None of a layer without.  session: what is remembered whichever view is open.
-    channels: of the network's input, RGB or BGR.
+    channels: of the network's input, RGB or BGR.  weights: the sha256 of its file; None of a network from code.
     others: the same of further networks on the same picture, by the names that panels use.
     """
 
@@ -53,6 +53,7 @@ class Context:
     weight_norms: Callable[[str], Floats | None] = lambda _: None
     session: Session = field(default_factory=Session)
     channels: str = "RGB"
+    weights: str | None = None
     others: Mapping[str, Context] = field(default_factory=dict)
 
     def of(self, model: str) -> Context:

@@ -171,6 +171,10 @@ class Explorer:
     def _methods_beside(self, taken: Iterable[str]) -> list[str]:
         return [kind for kind in registry.kinds("explain") if kind not in set(taken)]
 
+    def choose_shots(self, place: str) -> None:
+        """The strongest images: of the "collection", or of the "session"."""
+        self.attend(replace(self.focus, collection=place == "collection"))
+
     def choose_class(self, index: int | None) -> None:
         """None: the one that the network predicts."""
         self.attend(replace(self.focus, target=index))

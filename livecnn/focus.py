@@ -30,6 +30,7 @@ class Focus:
     target: the chosen class; None: the one that the network predicts.  methods: kinds in livecnn/explain, of the unit, side by
     side.  grid: the kind that the layer's grid shows, "activation" or one that explains units.  order: of the grid, the
     important units first.  page: of the grid.  muted: units that are switched off.  marking: clicks annotate.
+    collection: the unit's strongest images are those of a collection, not of this session; None: where there is one.
     """
 
     layer: str = OUTPUT
@@ -42,6 +43,7 @@ class Focus:
     page: int = 0
     muted: frozenset[tuple[str, int]] = frozenset()
     marking: bool = False
+    collection: bool | None = None
 
     @property
     def shown(self) -> Unit:
@@ -89,7 +91,14 @@ class Button:
     argument: str = ""
 
 
-Target: TypeAlias = Unit | Layer | Group | Class | Moment | Button
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """One of the images that a unit answers to most, by its place among them."""
+
+    rank: int
+
+
+Target: TypeAlias = Unit | Layer | Group | Class | Moment | Button | Strong
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
-"""Where layouts, bundles and annotations lie: what ships with livecnn, and the user's own data folder."""
+"""Where layouts, bundles, annotations and finds lie: what ships with livecnn, and the user's own data folder."""
 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import platformdirs
@@ -24,6 +25,16 @@ def user_models() -> Path:
 def user_annotations() -> Path:
     """Annotations without a place of their own: $LIVECNN_ANNOTATIONS, else `annotations` beside `models`. It may not exist."""
     return _users("LIVECNN_ANNOTATIONS", "annotations")
+
+
+def user_top(model: str) -> Path:
+    """What `livecnn top` found with that network: in $LIVECNN_TOPS, else in `top` beside `models`. It may not exist."""
+    return _users("LIVECNN_TOPS", "top") / file_name(model)
+
+
+def file_name(text: str) -> str:
+    """Of a model's or a layout's name, which may be a path or package.module:factory."""
+    return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"
 
 
 def _users(variable: str, room: str) -> Path:

@@ -235,6 +235,7 @@ def context_of(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[str
             architecture=lambda: known.architecture,
             weight_norms=partial(weight_norms, known.module),
             channels=getattr(known.pipeline, "order", "RGB"),
+            weights=None if known.card is None else known.card.weights.sha256,
         )
 
     beside = {name: facts(other, (panel for panel in panels if panel.model == name)) for name, other in others.items()}

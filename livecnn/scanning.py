@@ -49,7 +49,7 @@ def top(
     model: str | Path | Bundle | nn.Module = "lenet-mnist",
     *,
     layers: str | Sequence[str],
-    out: str | Path,
+    out: str | Path | None = None,
     k: int = K,
     shard: int | None = None,
     engine: str = "local",
@@ -60,16 +60,18 @@ def top(
 ) -> Top:
     """For every unit of some layers the k images to which it answers most, and statistics over all images, in all and by class.
 
-        livecnn.top("digits", layers="conv1,conv2", out="top")
+        livecnn.top("digits", layers="conv1,conv2")
 
     images: a folder (sub-folders are labels), a video or `idx:DIR?split=test`.  model: a name or folder as `livecnn.load` takes
     it, what that gives, or a module of your own, which is left as it is.  layers: names as a Probe takes them.  out: a folder; a
-    run that was interrupted there goes on.  shard: images that are worked on and written at a time; 256 by default, more of more
-    than 256,000 images.  engine: "local" or "ray", the latter at an `address` or, without one, on this machine.  finder: "centre"
-    or "face", what is cut out of an image.  Raises LivecnnError; what is finished stays in the folder.
+    run that was interrupted there goes on. None: the network's in the user's data, which the explorer shows.
+    shard: images that are worked on and written at a time; 256 by default, more of more than 256,000 images.  engine: "local" or
+    "ray", the latter at an `address` or, without one, on this machine.  finder: "centre" or "face", what is cut out of an image.
+    Raises LivecnnError; what is finished stays in the folder.
     """
-    work, folder = _engine(engine, address), Path(out)
+    work = _engine(engine, address)
     job = _job(images, _model(model), _names(layers), k, shard, finder, device, allow_code)
+    folder = paths.user_top(job.bundle.name) if out is None else Path(out)
     check_writable(folder / MANIFEST)
     scan = run(job, folder / "shards", work)
     if not scan.sizes.sum():

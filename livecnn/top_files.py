@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from livecnn.errors import OutputError, UsageError, nearest
+from livecnn.errors import ImageError, OutputError, UsageError, nearest
+from livecnn.images import read_image
 from livecnn.types import Image
 
 MANIFEST, STATISTICS, SHOTS = "top.json", "statistics.npz", "shots.csv"
@@ -77,8 +79,10 @@ class Top:
         self.model: str = about["model"]
         self.layers: tuple[str, ...] = tuple(about["layers"])
         self.classes: tuple[str, ...] = tuple(about["classes"])
-        self.images: int = about["images"]
-        self.skipped: int = about["skipped"]
+        self.images: int = int(about["images"])
+        self.skipped: int = int(about["skipped"])
+        self._units = {name: int(about["layers"][name]["units"]) for name in self.layers}
+        self._files = {name: str(about["layers"][name]["file"]) for name in self.layers}
 
     @classmethod
     def open(cls, path: str | Path) -> Top:
@@ -96,19 +100,21 @@ class Top:
 
     def units(self, layer: str) -> int:
         """How many there are."""
-        return int(self._layer(layer)["units"])
+        self._layer(layer)
+        return self._units[layer]
 
     def shots(self, layer: str, unit: int) -> tuple[Shot, ...]:
-        """The images to which a unit answered most, the strongest first; none for a dead unit. Raises UsageError."""
+        """The images to which a unit answered most, the strongest first; none for a dead unit. Raises LivecnnError."""
         if not 0 <= unit < self.units(layer):
             raise UsageError(f"unit {unit}: {layer} has {self.units(layer)} (0-{self.units(layer) - 1})")
-        rows = self._rows.get((layer, unit), [])
+        rows = self.rows.get((layer, unit), [])
         if not rows:
             return ()
-        file = self._layer(layer)["file"]
+        file = self._files[layer]
         images = _strip(self.path / "shots" / file / f"{unit:04d}.png", len(rows))
         patches = _strip(self.path / "shots" / file / f"{unit:04d}-patch.png", len(rows))
-        return tuple(map(_shot, images, patches, rows))
+        with _reading(self.path / SHOTS):
+            return tuple(map(_shot, images, patches, rows))
 
     def figures(self, layer: str) -> Figures:
         """Raises UsageError for an unknown layer."""
@@ -117,6 +123,18 @@ class Top:
             names = [name for name in Figures.__dataclass_fields__ if name != "dead"]
             arrays = {name: file.get(f"{number}.{name}") for name in names}
         return Figures(**arrays, dead=tuple(about["dead"]))
+
+    def overall(self, layer: str, name: str) -> Doubles:
+        """One of the Figures, "mean", "std", "max" or "active", over all images: (U,). Those of the classes are not even read."""
+        units, member = self.units(layer), f"{self.layers.index(layer)}.{name}.npy"
+        path = self.path / STATISTICS
+        with _reading(path), zipfile.ZipFile(path) as file, file.open(member) as stream:
+            np.lib.format.read_magic(stream)
+            np.lib.format.read_array_header_1_0(stream)
+            row = np.frombuffer(stream.read(8 * units))
+            if len(row) != units:
+                raise ValueError(f"{member}: {len(row)} of {units} units")
+            return row
 
     def picture(self, layer: str) -> Image:
         """All units of a layer side by side, each with its strongest patches: uint8 (H, W, 3). Raises UsageError."""
@@ -132,7 +150,8 @@ class Top:
         return found
 
     @cached_property
-    def _rows(self) -> dict[tuple[str, int], list[dict[str, str]]]:
+    def rows(self) -> dict[tuple[str, int], list[dict[str, str]]]:
+        """By layer and unit those of shots.csv, the strongest first. Raises OutputError."""
         rows: dict[tuple[str, int], list[dict[str, str]]] = {}
         path = self.path / SHOTS
         with _reading(path), path.open(encoding="utf-8", newline="") as file:
@@ -145,7 +164,7 @@ class Top:
 def _reading(path: Path) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError, EOFError, csv.Error, zlib.error, zipfile.BadZipFile) as error:
         raise OutputError(f"{path}: cannot be read: {error}") from error
 
 
@@ -156,7 +175,11 @@ def _pixels(path: Path) -> Image:
 
 def _strip(path: Path, count: int) -> list[Image]:
     """Tiles side by side."""
-    return np.split(_pixels(path), count, axis=1)
+    try:
+        with _reading(path):
+            return np.split(read_image(path), count, axis=1)
+    except ImageError as error:
+        raise OutputError(str(error)) from error
 
 
 def _shot(image: Image, patch: Image, row: dict[str, str]) -> Shot:

@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import livecnn
 from livecnn.annotations import Annotations
 from livecnn.drawer import Drawer
 from livecnn.explorer import NO_EXPLORER
-from livecnn.focus import INPUT, OUTPUT, Button, Class, Focus, Layer, Moment, Target, Unit
+from livecnn.focus import INPUT, OUTPUT, Button, Class, Focus, Layer, Moment, Strong, Target, Unit
 from livecnn.geometry import Rect
 from livecnn.past import Past
 from livecnn.plan import Plan
 from livecnn.types import Floats, Frame
 from tests import places
 from tests.controlled import Controlled, controlled, seven
+from tests.tiny_mnist import typeset, write_mnist
 
 
 @pytest.fixture
@@ -222,6 +224,26 @@ def test_the_predicted_class_is_kept_and_let_go(rig: Controlled) -> None:
     assert focus(rig).target == int(scores(rig).argmax())
     rig.press("t")
     assert focus(rig).target is None
+
+
+def test_strongest_images_of_this_session_or_a_collection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path / "tops"))
+    write_mnist(tmp_path, *typeset(12), "test")
+    livecnn.top(tmp_path, layers="conv2", k=3)
+    with controlled(Plan.of("explorer", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as rig:
+        first = rig.screen.pixels()
+        rig.click(*place(rig, Button("choose_shots", "session")))
+        assert focus(rig).collection is False
+        assert (rig.screen.pixels() != first).any()
+        rig.press("v", "v", "v", "v")  # round all views
+        assert focus(rig).collection is False
+        rig.click(*place(rig, Button("choose_shots", "collection")))
+        rig.controls.drag(0, 0)
+        rig.live.refresh()
+        assert focus(rig).collection is True
+        assert (rig.screen.pixels() == first).all()
+        rig.click(*place(rig, Strong(0)))  # means nothing
+        assert rig.screen.tooltip.tip is not None
 
 
 def test_marks_by_keys_are_in_the_file_at_once(rig: Controlled, tmp_path: Path) -> None:

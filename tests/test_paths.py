@@ -33,6 +33,14 @@ def test_the_users_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert paths.user_models() == tmp_path
 
 
+def test_what_top_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LIVECNN_TOPS", raising=False)
+    assert paths.user_top("lenet") == platformdirs.user_data_path("livecnn", appauthor=False) / "top" / "lenet"
+    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path))
+    assert paths.user_top("my.net:make") == tmp_path / "my.net-make"
+    assert paths.user_top("../..") == tmp_path / "unnamed"
+
+
 def test_the_users_bundles_hide_shipped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "PACKAGE", tmp_path / "package")
     monkeypatch.setenv("LIVECNN_MODELS", str(tmp_path / "own"))

@@ -157,6 +157,18 @@ def test_a_finished_run_is_only_written_anew(digits: Path, tmp_path: Path, monke
     assert contents(tmp_path) == before
 
 
+def test_without_a_folder_it_is_the_networks_own(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path))
+    assert livecnn.top(digits, layers="conv1", k=1).path == tmp_path / "lenet-mnist"
+
+
+def test_figures_over_all_images_need_no_others(found: Top) -> None:
+    for layer in found.layers:
+        figures = found.figures(layer)
+        for name in ("mean", "std", "max", "active"):
+            assert (found.overall(layer, name) == getattr(figures, name)[0]).all()
+
+
 def test_shards_of_another_size_come_to_the_same(digits: Path, found: Top, tmp_path: Path) -> None:
     other = livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=7)
     for layer in found.layers:

@@ -1,4 +1,4 @@
-"""The shots that the unit answered to most in this session, and the picture that it would like best."""
+"""The images that the unit answered to most, in this session or a whole collection, and the picture that it would like best."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from livecnn.buttons import Buttons, Word, row_width
+from livecnn.collection import AUTO, Collection, Exemplar, opened
 from livecnn.drawer import Ask, Context, Drawer
-from livecnn.exhibit import Exhibit, hung
+from livecnn.errors import OutputError
+from livecnn.exhibit import Exhibit, hung, outline
 from livecnn.explained import as_rgb
-from livecnn.focus import Focus, Unit
+from livecnn.focus import Button, Focus, Strong, Target, Tip, Unit
 from livecnn.geometry import Rect
-from livecnn.panels import PanelSpec
+from livecnn.panels import FieldError, PanelSpec
 from livecnn.paragraph import Paragraph, fitting
-from livecnn.pixels import scaled
+from livecnn.pixels import Label, scaled
 from livecnn.strongest import MOST
 from livecnn.theme import Metrics
 from livecnn.types import Image, Preferred, Scene
@@ -29,14 +32,20 @@ if TYPE_CHECKING:
 PREFERRED = ("preferred image", "preferred")
 NOTHING_YET, NO_UNIT = "nothing seen yet", "a click on a map or a neuron selects a unit"
 SHARE = 0.36  # of the panel's longer side, for the preferred picture
+SESSION, COLLECTION = Button("choose_shots", "session"), Button("choose_shots", "collection")
 
 
 class Strongest(PanelSpec):
-    """The nine shots of this session that the unit answered to most, and the picture that gradient ascent finds for it."""
+    """The nine shots of this session, or images of a collection, that the unit answered to most, and what it would like best."""
 
     explores: ClassVar[bool] = True
 
     kind: Literal["strongest"] = Field("strongest", description="The shots that a unit answered to most, and what it prefers.")
+    folder: str = Field(
+        AUTO,
+        min_length=1,
+        description="What `livecnn top … --out FOLDER` found in a collection, from the current folder; auto: without `--out`.",
+    )
 
     def drawer(self, name: str, context: Context) -> Drawer:
         return StrongestDrawer(self, name, context)
@@ -47,17 +56,34 @@ class StrongestDrawer(Drawer):
 
     def __init__(self, spec: Strongest, name: str, context: Context) -> None:
         super().__init__(name, context)
-        self.titles = (spec.title,) if spec.title else ("strongest shots so far", "strongest shots", "strongest")
         self._focus, self._metrics = Focus(), Metrics(1.0)
         self._unit: Unit | None = None
         self._memory = context.session.strongest
+        self._collection, self._refusal = _collection(spec, context)
+        self._exemplars: Sequence[Exemplar] = ()
+        self._hinted = ""  # instead of them
+        self._looked: tuple[str, int] | None = None  # the unit of these
+        self._tabs, self._note = Buttons(2), Label(self.theme.muted)
         self._peaks: dict[str, PeaksReducer] = {}
         self._shots = [Exhibit(self.theme) for _ in range(MOST)]
         self._preferred = Exhibit(self.theme)
         self._hint = Paragraph(self.theme.muted)
         self._room = self.body
+        usual = ("strongest",) if self._tabbed else ("strongest shots so far", "strongest shots", "strongest")
+        self.titles = (spec.title,) if spec.title else usual
         self.still = [self.heading]
-        self.live = [self.caption, *self._shots, self._preferred, self._hint]
+        self.live = [self.caption, *self._shots, self._preferred, self._hint, self._tabs, self._note]
+
+    @property
+    def _tabbed(self) -> bool:
+        """Is there anything beside this session?"""
+        return self._collection is not None or self._refusal != ""
+
+    @property
+    def _collected(self) -> bool:
+        """Whether the collection is on show: as chosen, else if it has the layer."""
+        has = self._collection is not None and self._unit is not None and self._unit.layer in self._collection.layers
+        return self._tabbed and (has if self._focus.collection is None else self._focus.collection)
 
     @cached_property
     def _units(self) -> Mapping[str, int]:
@@ -76,23 +102,46 @@ class StrongestDrawer(Drawer):
         watched = [layer for layer in self._units if layer in self.context.shapes or layer == focus.layer]
         if watched != list(self._peaks):
             self._peaks = {layer: self._peaks.get(layer) or PeaksReducer(layer) for layer in watched}
+        self._look()
+        self._write()
+
+    def _look(self) -> None:
+        """What the collection has of the unit."""
+        unit, known = self._unit, self._collection
+        wanted = (unit.layer, unit.index) if unit is not None and self._collected else None
+        if wanted == self._looked:
+            return
+        self._looked, self._exemplars, self._hinted = wanted, (), self._refusal
+        if wanted is None or known is None:
+            return
+        if wanted[0] not in known.layers:
+            self._hinted = _lacking(wanted[0], self.name, self.context)
+            return
+        try:
+            self._exemplars = known.exemplars(*wanted)
+            self._hinted = "" if self._exemplars else known.words(*wanted)[0]
+        except OutputError as error:
+            self._hinted = str(error)
 
     def captions(self) -> Sequence[str]:
-        if self._unit is None:
+        if self._unit is None or self._tabbed:
             return ()
         layer, index = self._unit.layer, self._unit.index
         return f"unit {index} of {layer} · this session", f"unit {index} of {layer}", f"{layer} {index}"
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
-        self._metrics, gap, line = metrics, metrics.px(8), metrics.px(20)
+        self._metrics, gap, line = metrics, metrics.px(8), metrics.px(18 if self._tabbed else 20)
         self._room, preferred = self._split(body, metrics)
         named = min(self._room.w, self._room.h) >= metrics.px(120)
+        self._note.place(self._room.x, self._room.y + self._room.h - metrics.px(4), metrics.small, self._room.w)
+        self._room = self._room.inset(0, 0, 0, line if self._tabbed else 0)
         places = hung(self._room, MOST, line if named else 0, gap, metrics.px(24))
         for exhibit in self._shots:
             exhibit.place(None, metrics)
         for exhibit, place in zip(self._shots, places, strict=False):
             exhibit.place(place, metrics, named=named)
         self._preferred.place(preferred, metrics)
+        self._write()
 
     def _split(self, body: Rect, metrics: Metrics) -> tuple[Rect, Rect | None]:
         """Room for the shots, and the place of the preferred picture where there is enough for both."""
@@ -107,12 +156,39 @@ class StrongestDrawer(Drawer):
         top = body.y + body.h - side - line
         return Rect(body.x, body.y, body.w, top - gap - body.y), Rect(body.x + (body.w - side) // 2, top, side, side)
 
+    def _told(self) -> Sequence[str]:
+        """Wordings of the line under the images, from the longest to the shortest."""
+        if self._unit is None:
+            return ()
+        (layer, index), known = (self._unit.layer, self._unit.index), self._collection
+        names = f"unit {index} of {layer}", f"{layer} {index}"
+        if known is None or not self._exemplars:
+            return names
+        words = known.words(layer, index)
+        return *(f"{name} · {words[0]}" for name in names), *words
+
+    def _write(self) -> None:
+        """What stands at the right of the heading, and the line under the images."""
+        size, room = self._metrics.small, max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
+        self.caption.text, self.caption.width = fitting((*self.captions(), ""), room, size), room
+        if self._tabbed:
+            self._note.text = fitting((*self._told(), ""), self._room.w, size)
+            self._put_tabs(room)
+
+    def _put_tabs(self, room: int) -> None:
+        size, gap, theme = self._metrics.small, self._metrics.px(14), self.theme
+        images = "collection" if self._collection is None else f"{self._collection.images:,} images"
+        rows = ("this session", images), ("session", images)
+        row = next((row for row in rows if row_width(row, size, gap) <= room), ())
+        colors = (theme.muted, theme.accent) if self._collected else (theme.accent, theme.muted)
+        words = list(map(Word, row, colors, (SESSION, COLLECTION)))
+        width = row_width(row, size, gap)
+        self._tabs.put(words, self.card.x + self.card.w - self._metrics.pad - width, self.heading.y, size, gap, width)
+
     def show(self, scene: Scene) -> None:
         patch = scene.tick.patch
         if not (scene.status.frozen or patch.prepared.empty or patch.lost):
             self._take(scene)
-        room = max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
-        self.caption.text, self.caption.width = fitting((*self.captions(), ""), room, self._metrics.small), room
         self._show_shots()
         self._show_preferred(None if scene.findings is None else scene.findings.preferred)
 
@@ -121,8 +197,14 @@ class StrongestDrawer(Drawer):
         peaks = {layer: view for layer, view in views if isinstance(view, np.ndarray)}
         self._memory.take(scene.tick.frame, scene.tick.patch.shot, peaks, self._focus.muted)
 
-    def _show_shots(self) -> None:
+    def _strong(self) -> Sequence[Exemplar]:
+        if self._collected:
+            return self._exemplars
         strong = () if self._unit is None else self._memory.of(self._unit.layer, self._unit.index)
+        return [Exemplar(each.shot, each.value) for each in strong]
+
+    def _show_shots(self) -> None:
+        strong = self._strong()
         for i, exhibit in enumerate(self._shots):
             if exhibit.box is None:
                 continue
@@ -131,10 +213,18 @@ class StrongestDrawer(Drawer):
                 continue
             value = strong[i].value
             exhibit.call((number(value), f"{value:.0e}".replace("e-0", "e−").replace("e+0", "e")))
-            if not exhibit.shows(strong[i].shot):
-                exhibit.show(fitted(strong[i].shot, exhibit.box))
-        hint = NO_UNIT if self._unit is None else "" if strong else NOTHING_YET
+            if not exhibit.shows(strong[i].picture):
+                exhibit.show(self._fitted(strong[i], exhibit.box))
+        hint = NO_UNIT if self._unit is None else "" if strong else self._hinted if self._collected else NOTHING_YET
         self._hint.put(hint, self.body if self._unit is None else self._room, self._metrics.small)
+
+    def _fitted(self, exemplar: Exemplar, box: Rect) -> Image:
+        image = fitted(exemplar.picture, box)
+        if exemplar.edges is not None:
+            height, width = image.shape[:2]
+            edges = [edge * side for edge, side in zip(exemplar.edges, (height, width, height, width), strict=True)]
+            outline(image, (edges[0], edges[1], edges[2], edges[3]), self.theme.accent, max(1, self._metrics.px(1)))
+        return image
 
     def _show_preferred(self, found: Preferred | None) -> None:
         exhibit, unit = self._preferred, self._unit
@@ -150,6 +240,37 @@ class StrongestDrawer(Drawer):
         exhibit.progress(found.step / max(1, found.steps))
         if not exhibit.shows(found.picture):
             exhibit.show(fitted(as_rgb(found.picture), exhibit.box))
+
+    def target_at(self, x: float, y: float) -> Target | None:
+        shown = zip(range(len(self._exemplars if self._collected else ())), self._shots, strict=False)
+        rank = next((rank for rank, exhibit in shown if exhibit.place_in(x, y) is not None), None)
+        return self._tabs.at(x, y) if rank is None else Strong(rank)
+
+    def tip(self, target: Target) -> Tip | None:
+        if isinstance(target, Strong):
+            about = self._shots[target.rank].box if target.rank < len(self._exemplars) else None
+            return None if about is None else Tip(self._exemplars[target.rank].lines, about)
+        if target == COLLECTION and self._collection is not None:
+            place = self._tabs.place_of(COLLECTION)
+            return None if place is None else Tip((f"{self._collection.images:,} images", str(self._collection.path)), place)
+        return None
+
+
+def _collection(spec: Strongest, context: Context) -> tuple[Collection | None, str]:
+    """That of the panel, and why the network's own is not used, if so. Raises FieldError if a folder that is named is not fit."""
+    try:
+        return opened(spec.folder, context), ""
+    except OutputError as error:
+        if spec.folder == AUTO:
+            return None, f"not used: {error}"
+        command = f"livecnn top IMAGES {context.architecture().name} --layers A,B --out {spec.folder}"
+        raise FieldError("folder", f"{error}; make it: {command}") from error
+
+
+def _lacking(layer: str, panel: str, context: Context) -> str:
+    model = context.architecture().name
+    command = f"livecnn top IMAGES {model} --layers {layer} --out DIR/"
+    return f"nothing of {layer} in this folder; {command} makes another, --set panels.{panel}.folder=DIR/ shows it"
 
 
 def fitted(image: Image, box: Rect) -> Image:

@@ -38,6 +38,20 @@ def test_a_folder_comes_out(elsewhere: Path, capsys: Output) -> None:
     assert json.loads((elsewhere / "new" / "d" / "top.json").read_text())["k"] == 2
 
 
+def test_without_a_folder_it_is_the_explorers(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVECNN_TOPS", str(elsewhere / "tops"))
+    assert main(WORDS[:-1]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == f"{elsewhere / 'tops' / 'lenet-mnist'}: 20 units of 1 layers, 30 images"
+    assert told[1] == "the explorer shows them: livecnn run explorer --model lenet-mnist"
+    assert (
+        main(["run", "explorer", "--source", "demo", "--headless", "--frames", "1", "--set", "panels.strongest.folder=nix"]) == 2
+    )
+    told = capsys.readouterr().err
+    assert "panels.strongest.folder: nix: holds no top.json" in told
+    assert "make it: livecnn top IMAGES lenet-mnist --layers A,B --out nix" in told
+
+
 def test_a_killed_run_goes_on(elsewhere: Path) -> None:
     code = """
 import os, signal, sys
@@ -91,7 +105,6 @@ def test_what_cannot_be_read_is_told(elsewhere: Path, capsys: Output, monkeypatc
     ("words", "message"),
     [
         (["top", "digits", "--out", "d/"], "Missing option '--layers'"),
-        (["top", "digits", "--layers", "conv1"], "Missing option '--out'"),
         (["top", "nowhere", "--layers", "conv1", "--out", "d/"], "nowhere: no such folder or video"),
         (["top", "digits", "--layers", "conv9", "--out", "d/"], "unknown layer 'conv9' of lenet-mnist; did you mean 'conv2'?"),
         (["top", "digits", "--layers", "conv1", "--k", "0", "--out", "d/"], "0 is not in the range 1<=x<=100"),

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+import livecnn
 from livecnn.annotations import Annotations, annotations_path
-from livecnn.focus import Layer, Target, Unit
+from livecnn.focus import Button, Layer, Target, Unit
 from livecnn.plan import Plan
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven
 from tests.places import place
+from tests.tiny_mnist import typeset, write_mnist
 from tests.windows import Display, Program, until
 
 PANELS = ("strip", "layer", "scores")  # which show no times and no explanations, so that every pixel is known
@@ -33,7 +35,18 @@ def marks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def program(display: Display, marks: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def tops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What conv1 did over a few digits; programs inherit it."""
+    folder = tmp_path_factory.mktemp("tops")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(os.environ, "LIVECNN_TOPS", str(folder))
+        write_mnist(folder, *typeset(30), "test")
+        livecnn.top(folder, layers="conv1")
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def program(display: Display, marks: Path, tops: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """On a folder with a single picture, so that whatever changes was changed by an event."""
     pictures = tmp_path_factory.mktemp("source") / "pictures"
     pictures.mkdir()
@@ -46,7 +59,7 @@ def program(display: Display, marks: Path, tmp_path_factory: pytest.TempPathFact
 
 
 @pytest.fixture
-def oracle(marks: Path, tmp_path: Path) -> Iterator[Controlled]:
+def oracle(marks: Path, tops: Path, tmp_path: Path) -> Iterator[Controlled]:
     with controlled(Plan.of("explorer", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as oracle:
         path = annotations_path(oracle.screen.layout.path, oracle.screen.layout.from_file, "lenet-mnist")
         oracle.screen.context.session.annotations = Annotations.open(path, "lenet-mnist")
@@ -115,3 +128,30 @@ def test_marks_and_notes_are_in_the_file_at_once(program: Program, oracle: Contr
     until(lambda: mark(marks, "conv1", 3).get("verdict") == "good", "a key marks it")
     program.key("n", "o", "k", "q", "Return")
     until(lambda: mark(marks, "conv1", 3).get("note") == "okq", "a note is kept, and q did not quit")
+
+
+def strongest(picture: Image, oracle: Controlled) -> tuple[Image, Image]:
+    """Its tabs, and its images without the preferred one, which goes on changing."""
+    x, y, w, h = oracle.screen.drawers["strongest"].card
+    top = h // 6
+    return picture[y : y + top, x : x + w], picture[y + top : y + h, x : x + w // 2]
+
+
+def test_tabs_lead_from_the_collection_to_this_session_and_back(program: Program, oracle: Controlled) -> None:
+    def until_equal(part: int) -> Image:
+        expected = strongest(oracle.screen.pixels(), oracle)[part]
+        until(lambda: np.array_equal(strongest(program.shot(), oracle)[part], expected), "the window shows the same")
+        return expected
+
+    click(program, oracle, Layer("conv1"))
+    click(program, oracle, Unit("conv1", 7))
+    collection = until_equal(0), until_equal(1)
+    click(program, oracle, Button("choose_shots", "session"))
+    assert not np.array_equal(until_equal(0), collection[0])
+    until(lambda: not np.array_equal(strongest(program.shot(), oracle)[1], collection[1]), "the window shows its own shots")
+    click(program, oracle, Button("choose_shots", "collection"))
+    program.hover(5, 5)
+    oracle.controls.drag(5, 5)
+    oracle.live.refresh()
+    assert np.array_equal(until_equal(0), collection[0])
+    assert np.array_equal(until_equal(1), collection[1])

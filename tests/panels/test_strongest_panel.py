@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.focus import Focus, Unit
+from livecnn.focus import Button, Focus, Strong, Unit
+from livecnn.panels import FieldError
+from livecnn.plan import check_fit
 from livecnn.session import Session
 from livecnn.strongest import MOST
 from livecnn.types import Findings, Frame, LoopStatus, Preferred
-from tests.drawing import SIZES, assert_texts_apart, labels
+from tests.collected import DEAD, PATCH, WHOLE, write_top
+from tests.drawing import SIZES, assert_texts_apart, labels, layout
 from tests.exploring import CONV, again, explored, looking
+from tests.places import place
 
 LARGE = (900, 620)
 UNITS = {"conv": 12, "fc": 30, "out": 10}
@@ -164,4 +170,157 @@ def test_texts_stay_apart_at_every_size(size: tuple[int, int], grid: str, focus:
     for second in range(1, MOST + 2):
         again(screen, answers(conv=-1e-5 * second), frame=frame(2.0 * second), findings=preferring(Unit("conv", 3)))
     assert len(seen(screen)) == MOST
+    assert_texts_apart(screen, "it")
+
+
+SESSION, COLLECTION = Button("choose_shots", "session"), Button("choose_shots", "collection")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the toy network did over a collection; not with its layer `out`."""
+    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path))
+    return write_top(tmp_path / "toy", {"conv": 12, "act_1": 12, "fc": 30})
+
+
+def colors(screen: Screen) -> dict[str, Any]:
+    """Of the tabs."""
+    drawer = screen.drawers["it"]
+    found = {
+        label.text: label.color for label in labels(drawer.live) if label.text in ("this session", "12,345 images", "collection")
+    }
+    theme = screen.context.theme
+    return {text: {theme.accent: "on", theme.muted: "off"}[color] for text, color in found.items()}
+
+
+def grays(screen: Screen, gray: int) -> int:
+    return int((screen.pixels() == gray).all(axis=2).sum())
+
+
+def test_without_a_folder_there_are_no_tabs() -> None:
+    assert colors(looking("strongest", CONV, LARGE)) == {}
+
+
+def test_the_collection_comes_first(folder: Path) -> None:
+    screen = looking("strongest", CONV, LARGE, layers=answers(conv=1.0))
+    assert colors(screen) == {"this session": "off", "12,345 images": "on"}
+    assert [text for text in texts(screen) if text in ("9.50", "8.50", "7.50", "6.50", "1.00")] == [
+        "9.50",
+        "8.50",
+        "7.50",
+        "6.50",
+    ]
+    assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+    assert all(grays(screen, PATCH - rank) > 1000 for rank in range(4))
+    assert seen(screen) == [1.0]  # the session goes on
+    screen.attend(replace(CONV, hover=Unit("conv", 5)))
+    again(screen)
+    assert "unit 5 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+
+
+def test_one_may_choose(folder: Path) -> None:
+    screen = looking("strongest", replace(CONV, collection=False), LARGE, layers=answers(conv=1.0))
+    assert colors(screen) == {"this session": "on", "12,345 images": "off"}
+    assert "1.00" in texts(screen)
+    assert "9.50" not in texts(screen)
+    assert "unit 3 of conv" in texts(screen)
+    screen.attend(replace(CONV, collection=True))
+    again(screen)
+    assert "9.50" in texts(screen)
+    assert "1.00" not in texts(screen)
+
+
+def test_the_part_that_the_unit_sees_is_outlined(folder: Path) -> None:
+    screen = looking("strongest", replace(CONV, layer="act_1"), LARGE)
+    assert grays(screen, WHOLE) > 5000
+    outlined = accents(screen)
+    screen.attend(replace(CONV, layer="fc"))
+    again(screen)
+    assert grays(screen, WHOLE) > 5000
+    assert outlined > accents(screen) + 200
+
+
+def test_of_a_layer_that_the_folder_lacks(folder: Path) -> None:
+    out = replace(CONV, layer="out")
+    screen = looking("strongest", out, LARGE, layers=answers(out=2.0))
+    assert colors(screen)["this session"] == "on"
+    assert "2.00" in texts(screen)
+    screen.attend(replace(out, collection=True))
+    again(screen)
+    told = " ".join(texts(screen))
+    assert "nothing of out in this folder; livecnn top IMAGES toy --layers out --out DIR/ makes another" in told
+    assert "--set panels.it.folder=DIR/" in told
+    assert "2.00" not in told
+
+
+def test_a_dead_unit(folder: Path) -> None:
+    screen = looking("strongest", replace(CONV, unit=DEAD), LARGE)
+    assert "dead: active in none of 12,345" in texts(screen)
+    assert [text for text in texts(screen) if text == "9.50"] == []
+
+
+def test_without_a_unit_there_are_tabs(folder: Path) -> None:
+    screen = looking("strongest", Focus(), LARGE)
+    assert colors(screen) == {"this session": "on", "12,345 images": "off"}
+    assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen))
+
+
+def test_a_damaged_picture_is_told_in_its_place(folder: Path) -> None:
+    (folder / "shots" / "conv" / "0003.png").write_bytes(b"PNG")
+    screen = looking("strongest", CONV, LARGE)
+    assert "shots/conv/0003.png: not a picture that can be read" in " ".join(texts(screen))
+    screen.attend(replace(CONV, unit=4))
+    again(screen)
+    assert "9.50" in texts(screen)
+
+
+def test_a_folder_of_other_weights_is_not_used(folder: Path) -> None:
+    screen = looking("strongest", CONV, LARGE, about=explored(weights="aa"), layers=answers(conv=1.0))
+    assert colors(screen) == {"this session": "on", "collection": "off"}
+    assert "1.00" in texts(screen)
+    screen.attend(replace(CONV, collection=True))
+    again(screen)
+    assert "of other weights" in " ".join(texts(screen))
+    assert "9.50" not in texts(screen)
+
+
+def test_a_folder_that_is_named_must_fit(folder: Path, tmp_path: Path) -> None:
+    other = write_top(tmp_path / "mine", model="other")
+    for named, message in ((other, "of another network, 'other'"), (tmp_path / "nix", r"holds no top\.json")):
+        command = rf"; make it: livecnn top IMAGES toy --layers A,B --out {named}"
+        with pytest.raises(FieldError, match=message + ".*" + command) as caught:
+            looking("strongest", CONV, folder=str(named))
+        assert caught.value.key == "folder"
+        with pytest.raises(ConfigError, match=message):
+            check_fit(layout({"it": {"kind": "strongest", "folder": str(named)}}, "it"), explored())
+    assert colors(looking("strongest", CONV, LARGE, folder=str(folder)))["12,345 images"] == "on"
+
+
+def test_words_about_tabs_and_images(folder: Path) -> None:
+    screen = looking("strongest", CONV, LARGE)
+    drawer = screen.drawers["it"]
+    screen.point(*place(screen, Strong(1)))
+    assert screen.tooltip.tip is not None
+    assert screen.tooltip.tip.lines == ("1.png", "value 8.50 at row 1, column 2")
+    screen.point(*place(screen, COLLECTION))
+    assert screen.tooltip.tip.lines == ("12,345 images", str(folder))
+    assert screen.point(*place(screen, SESSION)) == SESSION
+    assert screen.tooltip.tip is None
+    x, y = place(screen, Strong(3))
+    screen.point(x, y)
+    screen.attend(replace(CONV, unit=DEAD))  # while the mouse is still there
+    again(screen)
+    assert screen.tooltip.tip is None
+    assert drawer.target_at(x, y) is None
+    screen.attend(replace(CONV, collection=False))
+    again(screen, answers(conv=1.0))
+    assert drawer.target_at(*screen.drawers["it"].body[:2]) is None  # a shot of this session
+
+
+@pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
+@pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
+@pytest.mark.parametrize("focus", [CONV, replace(CONV, layer="out", collection=True), replace(CONV, collection=False)], ids=repr)
+def test_texts_of_the_collection_stay_apart(folder: Path, size: tuple[int, int], grid: str, focus: Focus) -> None:
+    screen = looking("strongest", focus, size, grid=grid)
+    again(screen, answers(conv=-1e-5), frame=frame(2.0), findings=preferring(Unit("conv", 3)))
     assert_texts_apart(screen, "it")
