@@ -17,19 +17,20 @@ Wanted = str | int | Sequence[str | int]  # units as `livecnn.ranges` takes them
 
 
 def bundle_of(model: str | Path | Bundle | nn.Module, device: str | None, allow_code: bool) -> Bundle:
-    """With a network of its own, in evaluation mode: over the same weights, or on the device that is given."""
+    """With a network of its own, in evaluation mode: over the same weights, if they are on the device that is given."""
+    place = None if device is None else pick(device)
     if isinstance(model, (str, Path)):
         bundle = bundles.load(model, allow_code=allow_code)
     else:
         module = model.module if isinstance(model, Bundle) else model
-        shared = [*module.parameters(), *module.buffers()] if device is None else []
+        shared = [tensor for tensor in (*module.parameters(), *module.buffers()) if place in (None, tensor.device)]
         apart = copy.deepcopy(module, {id(tensor): tensor for tensor in shared}).eval()
         if isinstance(model, Bundle):
             bundle = Bundle(model.name, apart, model.classes, model.pipeline, model.card)
         else:
             bundle = bundles.of_module(apart, type(model).__name__)
-    if device is not None:
-        bundle.module.to(pick(device))
+    if place is not None:
+        bundle.module.to(place)
     return bundle
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from tqdm import tqdm
 
-from livecnn import explain_picture
+from livecnn import explain_picture, paths
 from livecnn.answers import Explanation, Question
 from livecnn.dream_files import is_folder
 from livecnn.errors import OutputError
@@ -67,6 +66,7 @@ class _Folder:
     def __init__(self, path: Path, settings: dict[str, Any], explainer: Explainer, sight: Sight) -> None:
         self._path, self._settings, self._explainer, self._sight = path, settings, explainer, sight
         self._rows = _left(path, settings)
+        self._stems = paths.file_names(explainer.layers, ["class"])
 
     def fill(self) -> int:
         bundle, sight = self._explainer.bundle, self._sight
@@ -90,12 +90,12 @@ class _Folder:
 
     def _name(self, question: Question, unit: int) -> str:
         """conv1_007.png; conv1_007_gradient.png and class_003_grad_cam_conv2.png where several methods or layers need it."""
-        words = ["class" if question.of_classes else str(question.layer), f"{unit:0{DIGITS}}"]
+        words = ["class" if question.layer is None or question.of_classes else self._stems[question.layer], f"{unit:0{DIGITS}}"]
         if len(self._explainer.methods) > 1:
             words.append(question.method)
         if question.of_classes and len(self._explainer.layers) > 1 and question.layer is not None:
-            words.append(question.layer)
-        return re.sub(r"[^\w.-]", "-", "_".join(words)) + ".png"
+            words.append(self._stems[question.layer])
+        return "_".join(words) + ".png"
 
     def _keep(self, names: list[str], found: Explanation) -> None:
         question = found.question

@@ -1,9 +1,10 @@
-"""Where layouts, bundles, annotations and finds lie: what ships with livecnn, and the user's own data folder."""
+"""Where layouts, bundles, annotations and finds lie: what ships with livecnn, and the user's own folders."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import platformdirs
@@ -35,6 +36,22 @@ def user_top(model: str) -> Path:
 def file_name(text: str) -> str:
     """Of a model's or a layout's name, which may be a path or package.module:factory."""
     return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"
+
+
+def file_names(texts: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
+    """The same of several, no two alike on any system, and none that is `taken`."""
+    names: dict[str, str] = {}
+    for number, text in enumerate(texts):
+        name = file_name(text)
+        others = {other.casefold() for other in (*taken, *names.values())}
+        names[text] = f"{name}-{number}" if name.casefold() in others else name
+    return names
+
+
+def user_history() -> Path:
+    """What was typed in `livecnn shell`: $LIVECNN_HISTORY, else `history` in the user state folder. It may not exist."""
+    chosen = os.environ.get("LIVECNN_HISTORY")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_state_path("livecnn", appauthor=False) / "history"
 
 
 def _users(variable: str, room: str) -> Path:

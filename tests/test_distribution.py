@@ -33,8 +33,10 @@ UNDECLARED = {
     "umap",
     "pyarrow",
     "ray",
+    "prompt-toolkit",
     "pydantic-core",
-}  # extras; pydantic's other half, which it pins itself
+    "typing-extensions",
+}  # extras; pydantic's other half, which it pins itself; for type checkers alone
 UNIMPORTED = {"pyside6-essentials"}  # matplotlib loads it for a Qt window
 
 

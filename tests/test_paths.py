@@ -54,3 +54,10 @@ def test_no_bundles_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(paths, "PACKAGE", tmp_path / "package")
     monkeypatch.setenv("LIVECNN_MODELS", str(tmp_path / "nix"))
     assert paths.bundles() == {}
+
+
+def test_file_names_are_distinct_on_any_system() -> None:
+    names = paths.file_names(["a/b", "a-b", "A:b", "shots", "..", "ok", "features.3"], ["shots"])
+    assert names == {
+        "a/b": "a-b", "a-b": "a-b-1", "A:b": "A-b-2", "shots": "shots-3", "..": "unnamed", "ok": "ok", "features.3": "features.3"
+    }  # fmt: skip

@@ -6,15 +6,19 @@ import importlib
 import pkgutil
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import click
 
 from livecnn import __version__
 from livecnn.endings import Terminated, caught
 from livecnn.errors import LivecnnError
+from livecnn.workbench import Workbench
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+pass_workbench = click.make_pass_decorator(Workbench, ensure=True)  # that of the shell, else an empty one
 
 
 class Commands(click.Group):
@@ -50,14 +54,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with caught():
-            code = livecnn.main(words, prog_name="livecnn", standalone_mode=False)
+            return attempt(partial(livecnn.main, words, prog_name="livecnn", standalone_mode=False), words)
+    except Terminated as asked:
+        return asked.code
+
+
+def attempt(call: Callable[[], object], words: Sequence[str]) -> int:
+    """Exit code of a command line, which is its result if that is a number; what goes wrong is told in one line.
+
+    Raises Terminated.
+    """
+    try:
+        code = call()
         return code if isinstance(code, int) else 0
-    except (click.Abort, KeyboardInterrupt, Terminated) as asked:
-        return asked.code if isinstance(asked, Terminated) else INTERRUPTED
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
     except click.UsageError as error:
         place = error.ctx.command_path if error.ctx else "livecnn"
         hint = "; layouts and options of the live view follow `livecnn run`" if place == "livecnn" else ""
-        return _complain(f"{error.format_message()} (see {place} --help{hint})", words, 2)
+        return _complain(f"{error.format_message()} (see {f'{place} --help'.strip()}{hint})", words, 2)
     except click.ClickException as error:
         return _complain(error.format_message(), words, 2)
     except LivecnnError as error:

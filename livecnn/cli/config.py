@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from livecnn.cli import _complete as complete
+
 
 @click.group()
 def command() -> None:
@@ -23,7 +25,7 @@ def list_() -> None:
 
 
 @command.command()
-@click.argument("file")
+@click.argument("file", shell_complete=complete.layouts)
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 def check(file: str, allow_code: bool) -> None:
     """Check the layout FILE (or a shipped one, by name), its views, and whether all their panels fit the model."""

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import click
 
+from livecnn.cli import _complete as complete
+from livecnn.cli import pass_workbench
+from livecnn.workbench import Workbench
+
 SHARE = click.FloatRange(0, 1)
 WEIGHT = click.FloatRange(min=0)
 
 
 @click.command()
-@click.argument("model", default="lenet-mnist")
-@click.option("--layer", help="Whose units; a name as `livecnn layers MODEL` lists them.")
+@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
+@click.option("--layer", shell_complete=complete.layers, help="Whose units; a name as `livecnn layers MODEL` lists them.")
 @click.option("--units", help="Which of them: 5, 0-8, 0,3,10-19 or all.")
-@click.option("--classes", help="Instead of units: classes by name or number.")
-@click.option("--out", required=True, metavar="X.png|X.gif|X.mp4|DIR/", help="A picture, a film, or a folder with a PNG a unit.")
+@click.option("--classes", shell_complete=complete.classes, help="Instead of units: classes by name or number.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="X.png|X.gif|X.mp4|DIR/",
+    shell_complete=complete.files,
+    help="A picture, a film, or a folder with a PNG a unit.",
+)
 @click.option("--steps", type=click.IntRange(1, 1_000_000), default=128, show_default=True, help="Of the ascent.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same pictures.")
 @click.option("--over", type=click.Choice(["centre", "max", "mean"]), help="Which value of a unit's map.  [centre]")
@@ -36,9 +46,10 @@ WEIGHT = click.FloatRange(min=0)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@pass_workbench
 def command(
-    model: str, layer: str | None, units: str | None, classes: str | None, out: str, steps: int, seed: int, resume: bool,
-    device: str, allow_code: bool, **options: object,
+    bench: Workbench, /, model: str, layer: str | None, units: str | None, classes: str | None, out: str, steps: int, seed: int,
+    resume: bool, device: str, allow_code: bool, **options: object,
 ) -> None:  # fmt: skip
     """What units of a layer, or classes, like best, by gradient ascent.
 
@@ -52,8 +63,9 @@ def command(
 
     given = {name: value for name, value in options.items() if value is not None}
     dream_files.check_out(out, resume)
-    dreamer = Dreamer(model, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
+    network = bench.model(model)
+    dreamer = Dreamer(network, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
     dreams = dream_files.write(dreamer, steps, out)
     told = f"{len(dreams.names)} dream{'s'[: len(dreams.names) > 1]}, {dreams.step} step{'s'[: dreams.step > 1]}"
     unmoved = dreamer.unmoved(dreams)
-    click.echo(f"{out}: {told}{'; nothing excites ' + ', '.join(unmoved) if unmoved else ''}")
+    click.echo(f"{bench.told(out)}: {told}{'; nothing excites ' + ', '.join(unmoved) if unmoved else ''}")

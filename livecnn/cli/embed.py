@@ -7,13 +7,22 @@ from pathlib import Path
 
 import click
 
+from livecnn.cli import _complete as complete
+from livecnn.cli import pass_workbench
+from livecnn.workbench import Workbench
+
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("folder")
-@click.argument("model", default="lenet-mnist")
-@click.option("--layer", required=True, help="Whose activations; a name as `livecnn layers MODEL` lists them.")
+@click.argument("folder", shell_complete=complete.files)
+@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
+@click.option(
+    "--layer",
+    required=True,
+    shell_complete=complete.layers,
+    help="Whose activations; a name as `livecnn layers MODEL` lists them.",
+)
 @click.option(
     "--out",
     required=True,
@@ -32,9 +41,10 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@pass_workbench
 def command(
-    folder: str, model: str, layer: str, out: Path, method: str, limit: int | None, grid: bool, size: int | None, seed: int,
-    jobs: int, device: str, allow_code: bool,
+    bench: Workbench, /, folder: str, model: str, layer: str, out: Path, method: str, limit: int | None, grid: bool,
+    size: int | None, seed: int, jobs: int, device: str, allow_code: bool,
 ) -> None:  # fmt: skip
     """A map of pictures on which those lie together to which a layer answers alike.
 
@@ -44,7 +54,8 @@ def command(
     files = importlib.import_module("livecnn.embedding_files")
     files.check_out(out, size, grid=grid)
     embed = importlib.import_module("livecnn.embedder").embed
-    made = embed(folder, model, layer, method=method, limit=limit, seed=seed, jobs=jobs, device=device, allow_code=allow_code)
+    network = bench.model(model)
+    made = embed(folder, network, layer, method=method, limit=limit, seed=seed, jobs=jobs, device=device, allow_code=allow_code)
     files.write(made, out, size, grid=grid)
     skipped = f", {len(made.skipped)} skipped (first: {made.skipped[0]})" if made.skipped else ""
-    click.echo(f"{out}: {len(made.names)} pictures{skipped}, {layer} by {method}")
+    click.echo(f"{bench.told(out)}: {len(made.names)} pictures{skipped}, {layer} by {method}")

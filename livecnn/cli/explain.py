@@ -7,6 +7,10 @@ from typing import Any
 
 import click
 
+from livecnn.cli import _complete as complete
+from livecnn.cli import pass_workbench
+from livecnn.workbench import Workbench
+
 COUNT = click.IntRange(min=1)
 
 
@@ -16,15 +20,28 @@ def _at(_context: click.Context, _option: click.Parameter, text: str | None) -> 
 
 
 @click.command()
-@click.argument("image")
-@click.argument("model", default="lenet-mnist")
+@click.argument("image", shell_complete=complete.files)
+@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
 @click.option(
-    "--layer", multiple=True, help="Whose units; a name as `livecnn layers MODEL` lists them, or all convolutions: all."
+    "--layer",
+    multiple=True,
+    shell_complete=complete.layers,
+    help="Whose units; a name as `livecnn layers MODEL` lists them, or all convolutions: all.",
 )
 @click.option("--units", help="Which of them: 5, 0-8, 0,3,10-19 or all.  [all]")
-@click.option("--classes", help="Instead of units: classes by name or number; for grad_cam.  [the strongest]")
-@click.option("--method", default="guided_backprop", show_default=True, help="How: a kind of docs/explain.md.")
-@click.option("--compare", default="", metavar="M1,M2", help="Other methods beside it.")
+@click.option(
+    "--classes",
+    shell_complete=complete.classes,
+    help="Instead of units: classes by name or number; for grad_cam.  [the strongest]",
+)
+@click.option(
+    "--method",
+    default="guided_backprop",
+    show_default=True,
+    shell_complete=complete.method,
+    help="How: a kind of docs/explain.md.",
+)
+@click.option("--compare", default="", metavar="M1,M2", shell_complete=complete.methods, help="Other methods beside it.")
 @click.option("--at", callback=_at, metavar="max|sum|ROW,COLUMN", help="Which value of a unit's map counts.  [max]")
 @click.option("--patch", type=COUNT, help="occlusion: side of what is covered, in pixels.  [a seventh]")
 @click.option("--stride", type=COUNT, help="occlusion: pixels from patch to patch.  [half a patch]")
@@ -33,13 +50,20 @@ def _at(_context: click.Context, _option: click.Parameter, text: str | None) -> 
     "--baseline", type=float, help="integrated_gradients: the even picture it starts from, as the network sees it.  [0]"
 )
 @click.option("--steps", type=COUNT, help="integrated_gradients: how many from there to the image.  [50]")
-@click.option("--out", required=True, metavar="X.png|DIR/", help="A picture, or a folder with a PNG a unit and manifest.json.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="X.png|DIR/",
+    shell_complete=complete.files,
+    help="A picture, or a folder with a PNG a unit and manifest.json.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@pass_workbench
 def command(
-    image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None, method: str, compare: str, out: str,
-    device: str, allow_code: bool, **options: Any,
+    bench: Workbench, /, image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None, method: str,
+    compare: str, out: str, device: str, allow_code: bool, **options: Any,
 ) -> None:  # fmt: skip
     """What in an image units of layers, or classes, answer to.
 
@@ -53,16 +77,15 @@ def command(
     from pathlib import Path
 
     from livecnn import explain_files
-    from livecnn.images import read_image
     from livecnn.inquiry import Explainer
 
     methods = [method, *filter(None, (name.strip() for name in compare.split(",")))]
     explain_files.check_out(out)
-    rgb = read_image(image)
+    rgb, network = bench.image(image), bench.model(model)
     explainer = Explainer(
-        model, layer or None, units, classes=classes, method=methods, device=device, allow_code=allow_code, **options
+        network, layer or None, units, classes=classes, method=methods, device=device, allow_code=allow_code, **options
     )
     count, sight = explain_files.write(explainer, rgb, Path(image).name, out)
     top = int(sight.scores.argmax())
     told = f"{count} {'explanation' if count == 1 else 'explanations'}"
-    click.echo(f"{out}: {told}; the network says {sight.classes[top]} ({sight.scores[top]:.3f})")
+    click.echo(f"{bench.told(out)}: {told}; the network says {sight.classes[top]} ({sight.scores[top]:.3f})")

@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from livecnn.cli import _complete as complete
+from livecnn.cli import pass_workbench
+from livecnn.workbench import Workbench
+
 if TYPE_CHECKING:
     from livecnn.architecture import Architecture, Node
 
@@ -16,10 +20,17 @@ NUMBERS = ("parameters",)  # to the right
 
 
 @click.command()
-@click.argument("model")
-@click.option("--json", "file", metavar="FILE", help="Write it as data; - writes to the standard output instead of the table.")
+@click.argument("model", shell_complete=complete.models)
+@click.option(
+    "--json",
+    "file",
+    metavar="FILE",
+    shell_complete=complete.files,
+    help="Write it as data; - writes to the standard output instead of the table.",
+)
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
-def command(model: str, file: str | None, allow_code: bool) -> None:
+@pass_workbench
+def command(bench: Workbench, /, model: str, file: str | None, allow_code: bool) -> None:
     """What a network is made of: a row a layer, with what it sees of the picture.
 
     MODEL is the name of a network at hand, a bundle's folder, or package.module:factory.
@@ -29,16 +40,13 @@ def command(model: str, file: str | None, allow_code: bool) -> None:
     """
     import json
 
-    import torch
-
     from livecnn import bundles
-    from livecnn.architecture import Architecture
     from livecnn.outputs import check_writable, write_atomically
 
     if file not in (None, "-"):
         check_writable(Path(str(file)))
-    bundle = bundles.load(model, allow_code=allow_code)
-    architecture = Architecture.of(bundle.module, torch.zeros(1, *bundle.pipeline.shape), bundle.name)
+    network = bench.model(model)
+    architecture = (bundles.load(network, allow_code=allow_code) if isinstance(network, str) else network).architecture
     text = json.dumps(architecture.data(), indent=2, ensure_ascii=False)
     if file == "-":
         click.echo(text)

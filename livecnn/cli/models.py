@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from livecnn.cli import _complete as complete
 from livecnn.errors import ModelError, UsageError
 from livecnn.types import Precision
 
@@ -42,7 +43,7 @@ def list_() -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.models)
 @click.option("--json", "as_json", is_flag=True, help="As data.")
 @ALLOW_CODE
 def show(name: str, as_json: bool, allow_code: bool) -> None:
@@ -123,7 +124,7 @@ def import_(
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete.models)
 @ALLOW_CODE
 def check(name: str, allow_code: bool) -> int:
     """Run the network NAME on a known picture and compare its scores with those in its model.yaml.

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import click
 
+from livecnn.cli import _complete as complete
 from livecnn.cli.run import Size
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("folder")
-@click.argument("config", required=False)
+@click.argument("folder", shell_complete=complete.files)
+@click.argument("config", required=False, shell_complete=complete.layouts)
 @click.option("--out", help="A .gif or .mp4 file, or a folder for PNG files: FOLDER/.")
 @click.option("--scores", type=FILE, help="Write a CSV row per picture shown; without --out no picture is drawn.")
 @click.option("--summary", type=FILE, help="Write patterns over all pictures shown: FILE.png, FILE.csv or FILE.json.")
@@ -33,7 +34,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--loop", type=click.IntRange(0, 65535), default=0, show_default=True, help="Times that a GIF plays; 0: for ever.")
 @click.option("--size", type=Size(), help="Of the film, e.g. 1280x720.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that prepare pictures.")
-@click.option("--model", help="A bundle's name or folder; with --allow-code also package.module:factory.")
+@click.option(
+    "--model",
+    shell_complete=complete.models,
+    help="A bundle's name or folder; with --allow-code also package.module:factory.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the layout: --set panels.ip1.rows=20.")
 @click.option("--force", is_flag=True, help="Replace files that are there already.")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from livecnn.cli import _complete as complete
 from livecnn.sources import SourceOptions
 
 
@@ -29,9 +30,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command()
-@click.argument("config", required=False)
+@click.argument("config", required=False, shell_complete=complete.layouts)
 @click.option("--source", help="auto, camera, camera:1, video:FILE, folder:DIR, demo, an http or rtsp address.")
-@click.option("--model", help="A bundle's name or folder; with --allow-code also package.module:factory.")
+@click.option(
+    "--model",
+    shell_complete=complete.models,
+    help="A bundle's name or folder; with --allow-code also package.module:factory.",
+)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--record", type=FILE, help="Record into a .gif or .mp4 file.")
 @click.option("--headless", is_flag=True, help="Run the same loop without a window.")

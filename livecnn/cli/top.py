@@ -6,13 +6,24 @@ import importlib
 
 import click
 
+from livecnn.cli import _complete as complete
+from livecnn.cli import pass_workbench
+from livecnn.workbench import Workbench
+
 
 @click.command()
-@click.argument("images")
-@click.argument("model", default="lenet-mnist")
-@click.option("--layers", required=True, metavar="A,B", help="Names as `livecnn layers MODEL` lists them.")
+@click.argument("images", shell_complete=complete.files)
+@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
+@click.option(
+    "--layers", required=True, metavar="A,B", shell_complete=complete.layers, help="Names as `livecnn layers MODEL` lists them."
+)
 @click.option("--k", type=click.IntRange(1, 100), default=9, show_default=True, help="Images of each unit.")
-@click.option("--out", metavar="DIR/", help="A folder; a run that was interrupted there goes on.  [MODEL's, for the explorer]")
+@click.option(
+    "--out",
+    metavar="DIR/",
+    shell_complete=complete.files,
+    help="A folder; a run that was interrupted there goes on.  [MODEL's, for the explorer]",
+)
 @click.option("--shard", type=click.IntRange(1, 10_000_000), help="Images worked on and written at a time.  [256 or more]")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who does the work.")
 @click.option("--address", help="Of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT.  [this machine]")
@@ -20,7 +31,8 @@ import click
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
-def command(images: str, model: str, out: str | None, **options: object) -> None:
+@pass_workbench
+def command(bench: Workbench, /, images: str, model: str, out: str | None, **options: object) -> None:
     """For every unit of some layers, the images to which it answers most, and statistics over all.
 
     IMAGES is a folder (sub-folders by class are labels) or MNIST-style idx files, or a video, or idx:DIR?split=train. MODEL is
@@ -29,7 +41,7 @@ def command(images: str, model: str, out: str | None, **options: object) -> None
     The work is done in shards; what is finished stays in DIR/, and the same command goes on from there.
     Without --out that is a folder in your own data, where the explorer finds it.
     """
-    found = importlib.import_module("livecnn.scanning").top(images, model, out=out, **options)
+    found = importlib.import_module("livecnn.scanning").top(images, bench.model(model), out=out, **options)
     units = sum(found.units(layer) for layer in found.layers)
     skipped = f", {found.skipped} skipped (skipped.txt)" if found.skipped else ""
     click.echo(f"{out or found.path}: {units} units of {len(found.layers)} layers, {found.images} images{skipped}")

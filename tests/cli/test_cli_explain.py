@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Functional(Net):
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
     rows, columns = np.mgrid[:60, :80]
@@ -53,8 +54,8 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     PillowImage.fromarray(np.where((ink > 12) & (ink < 18), 20, 235).astype(np.uint8)).save("x.png")
     (tmp_path / "explained_nets.py").write_text(NETS)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
-    return tmp_path
+    yield tmp_path
+    sys.modules.pop("explained_nets", None)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

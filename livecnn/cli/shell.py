@@ -1,0 +1,81 @@
+"""`livecnn shell`: a prompt over the commands that ask a network something."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import click
+
+from livecnn.cli import _complete as complete
+from livecnn.errors import SystemLibraryError, UsageError
+from livecnn.workbench import Workbench
+
+if TYPE_CHECKING:
+    from livecnn.cli._shell import Shell
+    from livecnn.easel import Easel
+
+
+@click.command()
+@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
+@click.argument("image", required=False, shell_complete=complete.files)
+@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
+@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+def command(model: str, image: str | None, allow_code: bool) -> int:
+    """Ask a network about an image, line by line; both stay loaded.
+
+    MODEL is the name of a network at hand, a bundle's folder, or package.module:factory. The commands are explain, dream, embed,
+    top and layers, in which MODEL and IMAGE may be left out; `help` tells of the others, and of the keys.
+
+    Lines of a file (livecnn shell < FILE) are run one after the other, up to the first that fails; its exit code is the shell's.
+    """
+    prompt = _prompt() if sys.stdin.isatty() else None
+    bench = Workbench()
+    bench.take_model(model, allow_code=allow_code)
+    if image is not None:
+        bench.take_image(image)
+    recordings = importlib.import_module("livecnn.run").RECORDINGS
+    shell = importlib.import_module("livecnn.cli._shell").Shell
+    if prompt is None:
+        return _first_failure(shell(bench, recordings))
+    easel = _easel(recordings)
+    try:
+        prompt.converse(shell(bench, recordings, easel))
+    finally:
+        if easel is not None:
+            easel.close()
+    return 0
+
+
+def _prompt() -> ModuleType:
+    """Needed where somebody types. Raises SystemLibraryError."""
+    try:
+        return importlib.import_module("livecnn.cli._prompt")
+    except ImportError as error:
+        raise SystemLibraryError(f"livecnn shell needs {error.name}: pip install 'livecnn[shell]'") from error
+
+
+def _easel(saved: Path) -> Easel | None:
+    """None where no window can be opened."""
+    from livecnn import toolkits
+
+    if not toolkits.has_display():
+        return None
+    try:
+        toolkit = toolkits.backend()
+    except UsageError:
+        return None
+    from livecnn.easel import Easel
+
+    return Easel(toolkit, saved)
+
+
+def _first_failure(shell: Shell) -> int:
+    """Exit code of the first line that fails, else 0."""
+    try:
+        return next((code for code in map(shell.run, sys.stdin) if code), 0)
+    except SystemExit:
+        return 0
