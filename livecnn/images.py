@@ -36,6 +36,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
             return _decode(path)
     except ImageError:
         raise
+    except Pillow.DecompressionBombError as error:  # Pillow's own limit, twice of which it refuses before ours is asked
+        raise ImageError(f"{path}: too many pixels; allowed: {MAX_PIXELS // 1_000_000} megapixels") from error
     except UnidentifiedImageError as error:
         raise ImageError(f"{path}: not a picture that can be read; allowed: {', '.join(FORMATS)}") from error
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything

@@ -17,6 +17,7 @@ from livecnn.album import Album, spec_of
 from livecnn.bundles import Bundle
 from livecnn.device import pick
 from livecnn.errors import UsageError, nearest
+from livecnn.locking import one_writer
 from livecnn.moments import Moments
 from livecnn.outputs import check_writable, write_atomically
 from livecnn.patch import FINDERS, check_finder
@@ -72,12 +73,21 @@ def top(
     work = _engine(engine, address)
     job = _job(images, _model(model), _names(layers), k, shard, finder, device, allow_code)
     folder = paths.user_top(job.bundle.name) if out is None else Path(out)
+    _check_apart(job.place, folder)
     check_writable(folder / MANIFEST)
-    scan = run(job, folder / "shards", work)
-    if not scan.sizes.sum():
-        raise UsageError(f"{images}: none of {job.images} pictures can be read; first: {scan.skipped[0]}")
-    _write(folder, job, scan)
+    with one_writer(folder / MANIFEST):
+        scan = run(job, folder / "shards", work)
+        if not scan.sizes.sum():
+            raise UsageError(f"{images}: none of {job.images} pictures can be read; first: {scan.skipped[0]}")
+        _write(folder, job, scan)
     return Top.open(folder)
+
+
+def _check_apart(place: str, out: Path) -> None:
+    """What is written would be among the images when the run goes on. Raises UsageError."""
+    kind, _, images = place.partition(":")
+    if kind == "folder" and out.resolve().is_relative_to(Path(images).resolve()):
+        raise UsageError(f"--out {out}: lies in the folder of the images; name one outside {images}")
 
 
 def _engine(engine: str, address: str | None) -> Engine:

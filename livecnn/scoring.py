@@ -124,7 +124,7 @@ class Scorer:
         # Not forked: torch and OpenCV have threads that a fork would not take along.
         context = multiprocessing.get_context("spawn")
         pool = ProcessPoolExecutor(jobs, context, _Worker.begin, (self._spec, self._cropper, self._thumbnails))
-        stack.callback(pool.shutdown, cancel_futures=True)
+        stack.callback(_end, pool)
 
         def submit(batch: Sequence[int]) -> Future[list[_Read]]:
             with _interrupts_held():
@@ -190,6 +190,14 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """At once, even while processes still import: nobody waits for what they are at, and impatient Ctrl-C changes nothing."""
+    with _interrupts_held():
+        for process in list((pool._processes or {}).values()):
+            process.terminate()
+        pool.shutdown(cancel_futures=True)
 
 
 def _end_with_parent() -> None:

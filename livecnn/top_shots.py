@@ -13,6 +13,7 @@ import numpy as np
 
 from livecnn import dream_picture
 from livecnn.album import Album, Pictures
+from livecnn.errors import SourceError
 from livecnn.explained import as_rgb
 from livecnn.inputs import Pipeline
 from livecnn.kernels import Pair
@@ -33,7 +34,10 @@ OUTSIDE = 64  # gray level of what lies beyond the input's edge
 KEPT = 64 << 20  # bytes of images that are read once for several units
 PICTURED = 512  # units of a layer in its picture
 TILE, GAP, SMALLEST = 64, 5, 116  # pixels: a patch in a picture, what is between two, all of a unit's at least
-COLUMNS = ("layer", "unit", "rank", "image", "name", "label", "value", "row", "column", "left", "top", "width", "height")
+COLUMNS: dict[str, type] = {
+    "layer": str, "unit": int, "rank": int, "image": int, "name": str, "label": str, "value": np.float32, "row": int,
+    "column": int, "left": int, "top": int, "width": int, "height": int,
+}  # fmt: skip
 
 Edges = tuple[int, int, int, int]  # left, top, width, height in pixels
 Read = Callable[[int], tuple[str, str, Image]]
@@ -68,10 +72,12 @@ class Window:
 def write(folder: Path, job: Job, scan: Scan, files: dict[str, str]) -> None:
     """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
 
-    The images are read once more. Raises OutputError, and ImageError if one cannot be read any more.
+    They are read once more. Raises OutputError, ImageError if one cannot be read any more, SourceError if they are others.
     """
     nodes, size = {node.name: node for node in job.bundle.architecture.nodes}, _size(job.bundle.pipeline)
     with Album(job.place) as pictures, Table(folder / SHOTS) as table:
+        if pictures.fingerprint() != job.fingerprint:
+            raise SourceError(f"{job.place}: holds other pictures than when the run began; put them back or begin anew elsewhere")
         read = lru_cache(max(1, KEPT // (3 * math.prod(size))))(partial(_read, pictures, job.cropper, size))
         for name, layer in scan.layers.items():
             shape, rows = job.shapes[name], []
@@ -83,8 +89,7 @@ def write(folder: Path, job: Job, scan: Scan, files: dict[str, str]) -> None:
                 write_png(folder / "shots" / files[name] / f"{unit:04d}-patch.png", np.concatenate(patches, 1))
                 rows += [(name, unit, *shot.row) for shot in found]
                 sheet.add(unit, patches)
-            if rows:
-                table.add(dict(zip(COLUMNS, map(_column, zip(*rows, strict=True)), strict=True)))
+            table.add({column: np.array([row[i] for row in rows], kind) for i, (column, kind) in enumerate(COLUMNS.items())})
             write_png(folder / f"{files[name]}.png", sheet.picture())
 
 
@@ -99,10 +104,6 @@ def _read(pictures: Pictures, cropper: Cropper, size: Pair, number: int) -> tupl
     seen = as_rgb(cropper(frame).prepared.seen)
     name = frame.name.encode("utf-8", "backslashreplace").decode()  # file names may hold bytes of another encoding
     return name, frame.label, seen if seen.shape[:2] == size else scaled(seen, size[1], size[0], sharp=True)
-
-
-def _column(values: tuple[Any, ...]) -> Any:
-    return np.array(values, np.float32) if isinstance(values[0], float) else list(values)
 
 
 class _Found(NamedTuple):

@@ -60,18 +60,26 @@ class Table:
         self._parquet.write_table(table)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with ExitStack() as stack:
-            for path in self._paths:
-                stack.callback(unfinished(path).unlink, missing_ok=True)
-            self._file.close()
-            if self._parquet is not None:
-                self._parquet.close()
-            if error is None:
+        try:
+            with ExitStack() as stack:
                 for path in self._paths:
-                    if unfinished(path).exists():
-                        os.replace(unfinished(path), path)
+                    stack.callback(unfinished(path).unlink, missing_ok=True)
+                if self._parquet is not None:
+                    stack.callback(self._parquet.close)  # which does nothing the second time
+                self._file.close()
+                if error is None:
+                    self._finish()
+        except OSError as failed:
+            raise cannot_write(self._paths[0], failed) from failed
         if isinstance(error, OSError):
             raise cannot_write(self._paths[0], error) from error
+
+    def _finish(self) -> None:
+        if self._parquet is not None:
+            self._parquet.close()
+        for path in self._paths:
+            if unfinished(path).exists():
+                os.replace(unfinished(path), path)
 
 
 def _has_pyarrow() -> bool:
@@ -86,10 +94,10 @@ def write_statistics(folder: Path, scan: Scan, classes: Sequence[str]) -> None:
             found = statistics(layer)
             arrays |= {f"{number}.{key}": array for key, array in found.items()}
             units.add(_units(name, found, ("all", *classes)))
-            if "correlation" in found:
-                one, other = np.triu_indices(len(found["correlation"]), 1)
-                columns = {"unit": one, "other": other, "correlation": found["correlation"][one, other]}
-                pairs.add({"layer": [name] * len(one), **columns})
+            correlation = found.get("correlation", np.empty((0, 0)))
+            one, other = np.triu_indices(len(correlation), 1)
+            layers = np.full(len(one), name)  # an empty list would have no type
+            pairs.add({"layer": layers, "unit": one, "other": other, "correlation": correlation[one, other]})
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_atomically(folder / STATISTICS, buffer.getvalue())

@@ -146,7 +146,7 @@ def png_header(width: int, height: int) -> bytes:
 def test_too_many_pixels_are_refused_from_the_header(tmp_path: Path, width: int, height: int) -> None:
     path = tmp_path / "bomb.png"
     path.write_bytes(png_header(width, height))
-    with pytest.raises(ImageError, match=r"bomb\.png: .*(pixels)"):
+    with pytest.raises(ImageError, match=r"bomb\.png: .*pixels; allowed: 50 megapixels"):
         read_image(path)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import importlib.util
 import json
+import os
 import shutil
 import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
-from livecnn import scanning, shards, top_tables
+from livecnn import locking, scanning, shards, top_tables
 from livecnn.errors import ImageError, LivecnnError, ModelError, OutputError, SourceError, UsageError
 from livecnn.shards import Job
 from livecnn.top_files import QUANTILES, Top
@@ -312,6 +314,50 @@ def test_a_picture_that_is_gone_when_it_is_to_be_shown(photos: Path, tmp_path: P
         Top.open(tmp_path / "top")
 
 
+def test_a_folder_among_the_images(photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(photos)
+    for out in (photos, photos / "cat" / "top", tmp_path / "link" / "top"):
+        with pytest.raises(UsageError, match=r"--out .*: lies in the folder of the images; name one outside .*photos"):
+            livecnn.top(photos, Small(), layers="0", out=out)
+    assert not (photos / "top").exists()
+
+
+def test_two_runs_at_a_time(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locking, "PATIENCE", 0)
+    with locking.one_writer(tmp_path / "top.json"), pytest.raises(OutputError, match="another program has been writing there"):
+        livecnn.top(digits, layers="conv1", out=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    livecnn.top(digits, layers="conv1", out=tmp_path)
+
+
+def test_tables_without_rows_have_columns(photos: Path, tmp_path: Path) -> None:
+    """Of a layer whose values are all NaN, and one with a single unit; then with another that has rows."""
+    import pyarrow.parquet
+
+    module = Small()
+    with torch.no_grad():
+        module[0].bias[:] = np.nan
+    module.append(nn.Linear(3, 1))
+    empty = livecnn.top(photos, module, layers="0,4", out=tmp_path / "empty")
+    mixed = livecnn.top(photos, Small().append(nn.Linear(3, 1)), layers="4,0", out=tmp_path / "mixed")
+    for name, columns in (("shots", ["layer", "unit", "rank"]), ("correlation", ["layer", "unit", "other"])):
+        tables = [pyarrow.parquet.read_table(top.path / f"{name}.parquet") for top in (empty, mixed)]
+        assert tables[0].schema == tables[1].schema
+        assert [table.num_rows > 0 for table in tables] == [name == "correlation", True]
+        assert (empty.path / f"{name}.csv").read_text().split(",")[:3] == columns
+    assert empty.shots("0", 1) == ()
+
+
+def test_pictures_that_are_others_when_they_are_to_be_shown(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = scanning.run
+    monkeypatch.setattr(scanning, "run", lambda *given: (run(*given), (photos / "1.png").unlink())[0])
+    with pytest.raises(SourceError, match="holds other pictures than when the run began"):
+        livecnn.top(photos, Small(), layers="0", out=tmp_path / "top")
+    assert not (tmp_path / "top" / "top.json").exists()
+
+
 def test_nothing_can_be_read(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "1.png").write_bytes(b"broken")
@@ -319,9 +365,13 @@ def test_nothing_can_be_read(tmp_path: Path) -> None:
         livecnn.top(tmp_path / "a", layers="conv1", out=tmp_path / "top")
 
 
-def test_tables_that_cannot_be_written(tmp_path: Path) -> None:
+def test_tables_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OutputError, match=r"no/t\.csv: cannot be written"), top_tables.Table(tmp_path / "no" / "t.csv"):
         pass
+    with monkeypatch.context() as patch, pytest.raises(OutputError, match=r"t\.csv: cannot be written: full"):  # at the very end
+        patch.setattr(os, "replace", Mock(side_effect=OSError(28, "full")))
+        with top_tables.Table(tmp_path / "t.csv") as table:
+            table.add({"a": [1]})
     with pytest.raises(OutputError, match=r"t\.csv: cannot be written: full"), top_tables.Table(tmp_path / "t.csv") as table:
         table.add({"a": [1], "b": np.array([np.nan])})
         raise OSError(28, "full")

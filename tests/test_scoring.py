@@ -166,3 +166,30 @@ def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypat
     assert torch.cat([layers["ip1"] for _, layers in batches]).equal(torch.cat([layers["ip1"] for _, layers in apart]))
     assert [each.thumbnail.shape for each in scored if each.thumbnail is not None] == [(14, 14, 3)] * 4
     assert results(pictures, [0])[0][0].thumbnail is None
+
+
+SLOW = """
+import os
+import signal
+import sys
+import time
+
+if __name__ == "__mp_main__":  # a new process that does not come to an end with loading
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(600)
+
+from livecnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["replay", sys.argv[1], "--scores", sys.argv[2], "--jobs", "2"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_nobody_waits_for_processes_that_still_start(tmp_path: Path) -> None:
+    write_mnist(tmp_path, *typeset(80), "test")
+    program = tmp_path / "slow.py"
+    program.write_text(SLOW)
+    command = [sys.executable, program, tmp_path, tmp_path / "scores.csv"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True)
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (130, "", "")

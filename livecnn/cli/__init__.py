@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import pkgutil
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -54,9 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         with caught():
-            return attempt(partial(livecnn.main, words, prog_name="livecnn", standalone_mode=False), words)
+            code = attempt(partial(livecnn.main, words, prog_name="livecnn", standalone_mode=False), words)
     except Terminated as asked:
-        return asked.code
+        code = asked.code
+    if code > 128:
+        atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # Python's own ending answers the next one with a traceback
+    return code
 
 
 def attempt(call: Callable[[], object], words: Sequence[str]) -> int:

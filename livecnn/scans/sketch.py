@@ -18,7 +18,7 @@ LEAST, MOST = 1e-9, 1e15  # of absolute values; what is smaller is 0, what is la
 RATIO = (1 + ACCURACY) / (1 - ACCURACY)  # of two neighbouring marks
 BINS = int(np.ceil(np.log(MOST / LEAST) / np.log(RATIO)))  # on each side of 0
 WIDTH = 2 * BINS + 1
-WAITING = 1 << 20  # values that have not been counted yet
+WAITING = 1 << 18  # values that have not been counted yet, more once there are many bins
 
 
 class Sketch:
@@ -74,16 +74,18 @@ class Sketch:
     def _wait(self, keys: Integers, counts: Integers) -> None:
         self._waiting.append((keys, counts))
         self._size += len(keys)
-        if self._size > WAITING:
+        if self._size > max(WAITING, len(self._keys) // 2):
             self._settle()
 
     def _settle(self) -> None:
         if not self._waiting:
             return
-        keys, counts = zip((self._keys, self._counts), *self._waiting, strict=True)
-        self._keys, places = np.unique(np.concatenate(keys), return_inverse=True)
-        self._counts = np.zeros(len(self._keys), np.int64)
-        np.add.at(self._counts, places, np.concatenate(counts))
+        keys, counts = map(np.concatenate, zip((self._keys, self._counts), *self._waiting, strict=True))
+        order = np.argsort(keys, kind="stable")
+        keys, counts = keys[order], counts[order]
+        del order  # these are the largest arrays of a run
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        self._keys, self._counts = keys[first], np.add.reduceat(counts, first)
         self._waiting, self._size = [], 0
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 from livecnn.errors import ImageError, SourceError
 from livecnn.images import FORMATS, SUFFIXES, read_image
 from livecnn.sources import Source, SourceOptions
+from livecnn.sources._names import Names
 from livecnn.sources._natural import natural_key
-from livecnn.types import Frame
+from livecnn.types import Frame, Image
 
 
 class Folder(Source):
@@ -24,7 +27,7 @@ class Folder(Source):
         self.interval = 1.0 / (options.fps or 1.0)
         self._root = Path(os.path.expanduser(address))
         self.name = self._root.name or address
-        self._files: list[Path] = []
+        self._files = Names()
         self._next = 0
 
     def open(self) -> None:
@@ -37,7 +40,9 @@ class Folder(Source):
             os.scandir(self._root).close()
         except OSError as error:
             raise SourceError(f"folder {self._root}: cannot be read: {error.strerror}") from error
-        self._files = self._list()
+        self._files = Names()
+        for name in self._walk():
+            self._files.append(name)
         if not self._files:
             raise SourceError(f"folder {self._root}: holds no pictures; allowed: {', '.join(FORMATS)} files, also in sub-folders")
         self.rewind()
@@ -45,14 +50,15 @@ class Folder(Source):
     def read(self) -> Frame | None:
         """The next picture that can be read; None after the last. Raises SourceError if there is none in the folder."""
         while self._next < len(self._files):
-            path = self._files[self._next]
+            name = self._files[self._next]
             try:
-                image = read_image(path)
+                image = self._image(name)
             except ImageError as error:
-                self._skip(path, error)
+                self.skipped.append(str(error))
+                del self._files[self._next]
                 continue
             self._next += 1
-            return self._frame(image, *self._told(path))
+            return self._frame(image, _shown(name), _label(name))
         if not self._files:
             raise SourceError(f"folder {self._root}: none of {len(self.skipped)} pictures can be read; first: {self.skipped[0]}")
         return None
@@ -66,43 +72,68 @@ class Folder(Source):
     def at(self, index: int) -> Frame:
         """The picture at a place, dated by its place. Raises ImageError, which names it within the folder."""
         assert self.interval is not None
-        path = self._files[index]
-        name, label = self._told(path)
-        try:
-            return Frame(read_image(path), index, index * self.interval, name, label)
-        except ImageError as error:
-            raise ImageError(f"{name}: {_reason(path, error)}") from error
+        name = self._files[index]
+        return Frame(self._image(name), index, index * self.interval, _shown(name), _label(name))
 
     def labels(self) -> set[str]:
-        return {label for _, label in map(self._told, self._files) if label}
+        return set(map(_label, self._files)) - {""}
 
     def fingerprint(self) -> str:
         """Of the names in their order."""
         names = hashlib.sha256()
-        for path in self._files:
-            names.update(os.fsencode(path.relative_to(self._root)) + b"\0")
+        for name in self._files:
+            names.update(os.fsencode(name) + b"\0")
         return names.hexdigest()
 
-    def _told(self, path: Path) -> tuple[str, str]:
-        """Name and label."""
-        place = path.relative_to(self._root)
-        return place.as_posix(), place.parts[0] if len(place.parts) > 1 else ""
+    def _image(self, name: str) -> Image:
+        """Raises ImageError, which names it within the folder."""
+        path = self._root / name
+        try:
+            return read_image(path)
+        except ImageError as error:
+            reason = str(error).removeprefix(str(ImageError(f"{path}: ")))
+            raise ImageError(f"{_shown(name)}: {reason}") from error
 
-    def _list(self) -> list[Path]:
-        found = []
-        for folder, _, names in os.walk(self._root, onerror=self._skip_folder):
-            shown = (name for name in names if not name.startswith("."))
-            found += [Path(folder, name) for name in shown if Path(name).suffix.lower() in SUFFIXES]
-        return sorted(found, key=lambda path: natural_key(path.relative_to(self._root).as_posix()))
+    def _walk(self) -> Iterator[str]:
+        """Names of pictures in their order, folder by folder, so that no more than a folder's have to be sorted at a time."""
+        waiting = [""]
+        while waiting:
+            name = waiting.pop()
+            if not name or name.endswith("/"):
+                waiting += reversed(self._entries(name))
+            else:
+                yield name
 
-    def _skip(self, path: Path, error: ImageError) -> None:
-        self.skipped.append(f"{self._told(path)[0]}: {_reason(path, error)}")
-        del self._files[self._next]
+    def _entries(self, folder: str) -> list[str]:
+        """Of a folder, "" or with a slash at its end: the names of its pictures and folders, sorted, these with a slash again."""
+        try:
+            with os.scandir(self._root / folder) as entries:
+                found = [f"{entry.name}{'/' * _is_folder(entry)}" for entry in entries if _is_wanted(entry)]
+        except OSError as error:
+            self.skipped.append(f"{_shown(folder)}: {error.strerror}")
+            return []
+        return [folder + name for name in sorted(found, key=lambda name: natural_key(name.rstrip("/")))]
 
-    def _skip_folder(self, error: OSError) -> None:
-        place = Path(str(error.filename)).relative_to(self._root).as_posix()
-        self.skipped.append(f"{place}/: {error.strerror}")
+
+def _is_wanted(entry: os.DirEntry[str]) -> bool:
+    if _is_folder(entry):
+        return not entry.is_symlink()  # it may lead back here
+    return not entry.name.startswith(".") and os.path.splitext(entry.name)[1].lower() in SUFFIXES
 
 
-def _reason(path: Path, error: ImageError) -> str:
-    return str(error).removeprefix(f"{path}: ")
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _label(name: str) -> str:
+    folder, slash, _ = name.partition("/")
+    return _shown(folder) if slash else ""
+
+
+def _shown(name: str) -> str:
+    """As files of many kinds can hold it: bytes of another encoding, ends of lines and the like are written out (\\xe9, \\n)."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: ascii(found[0])[1:-1], text)

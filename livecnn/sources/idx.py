@@ -60,7 +60,7 @@ class Idx(Source):
 
     def fingerprint(self) -> str:
         """Of the pictures themselves."""
-        return hashlib.sha256(self._images.tobytes()).hexdigest()
+        return hashlib.sha256(self._images.data).hexdigest()
 
 
 def load(folder: Path, split: Split) -> tuple[Image, Image]:

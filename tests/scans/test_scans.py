@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -136,6 +138,16 @@ def test_what_is_kept_does_not_grow_with_the_number_of_values() -> None:
         sketch.add(random.uniform(1, 2, (20_000, 3)), np.zeros(20_000, int))
     assert len(sketch.keys) < 3 * 40
     assert sketch.counts.sum() == 40 * 60_000
+
+
+def test_counting_takes_no_more_memory_than_some_batches() -> None:
+    sketch, values = Sketch(1, 100), np.random.default_rng(0).uniform(1, 2, (1000, 100))
+    tracemalloc.start()
+    for _ in range(30):
+        sketch.add(values, np.zeros(1000, int))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6  # of 48 MB that are counted
 
 
 def test_fewer_images_than_asked_for() -> None:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from livecnn.errors import SourceError
+from livecnn.album import Album
+from livecnn.errors import ImageError, SourceError
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources._natural import natural_key
 
@@ -135,10 +139,57 @@ def test_a_sub_folder_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: 
     assert source.skipped == ["closed/: Permission denied"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have neither such names nor links for all")
+def test_names_that_files_of_other_kinds_could_not_hold_are_written_out(tmp_path: Path) -> None:
+    for place in ("two\nlines\r.png", "caf\udce9/b\udce9.png", "漢字 é.png"):
+        picture(tmp_path / place)
+    (tmp_path / "bro\udce9ken.png").write_bytes(b"")
+    with Album(f"folder:{tmp_path}") as pictures:
+        with pytest.raises(ImageError, match=r"^bro\\xe9ken\.png: the file is empty$"):
+            pictures.at(0)
+        assert [pictures.at(i).name for i in (1, 2, 3)] == ["caf\\xe9/b\\xe9.png", "two\\nlines\\r.png", "漢字 é.png"]
+        assert pictures.labels() == {"caf\\xe9"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have neither such names nor links for all")
+def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
+    picture(tmp_path / "in" / "a.png")
+    picture(tmp_path / "in" / "b" / "dir.png" / "c.png")
+    (tmp_path / "in" / "up").symlink_to(tmp_path)
+    (tmp_path / "in" / "up.png").symlink_to(tmp_path)
+    (tmp_path / "in" / "self.png").symlink_to("self.png")
+    (tmp_path / "in" / "z.png").symlink_to("a.png")
+    (tmp_path / "link").symlink_to("in")
+    with open_source(f"folder:{tmp_path / 'link'}") as source:
+        assert [frame.name for frame in iter(source.read, None)] == ["a.png", "b/dir.png/c.png", "z.png"]
+    assert source.skipped == ["self.png: no such file"]
+
+
+def test_a_list_of_files_takes_little_memory(tmp_path: Path) -> None:
+    for i in range(2000):
+        (tmp_path / f"{i}.png").touch()
+    tracemalloc.start()
+    with Album(f"folder:{tmp_path}") as pictures:
+        held, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert len(pictures) == 2000
+    assert held < 2000 * 30
+    assert peak < 2000 * 250
+
+
 @given(st.lists(st.integers(0, 10**6), unique=True), st.text(alphabet="abZ_-", max_size=3))
 def test_natural_order_is_the_order_of_the_numbers(numbers: list[int], stem: str) -> None:
     paths = [f"{stem}{number}.png" for number in numbers]
     assert sorted(paths, key=natural_key) == [f"{stem}{number}.png" for number in sorted(numbers)]
+
+
+@given(st.lists(st.text(alphabet="a1B02/²٣_\ud800é ", max_size=6)))
+def test_natural_order_is_that_of_pieces(paths: list[str]) -> None:
+    def pieces(path: str) -> list[tuple[list[str | int], str]]:
+        split = [(re.split(r"(\d+)", part), part) for part in path.split("/")]
+        return [([int(each) if i % 2 else each.casefold() for i, each in enumerate(found)], part) for found, part in split]
+
+    assert sorted(paths, key=natural_key) == sorted(paths, key=pieces)
 
 
 @given(st.lists(st.text(alphabet="a1B02/²٣", max_size=6), unique=True))
