@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import copy
+import tempfile
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import nn
-from tqdm import tqdm
 
-from livecnn import bundles, projection
-from livecnn._cv2 import one_thread
+from livecnn import projection, shards
 from livecnn.album import Album, spec_of
 from livecnn.bundles import Bundle
 from livecnn.device import pick
 from livecnn.embedding import Embedding
-from livecnn.embedding_picture import thumbnail_side
-from livecnn.errors import ModelError, UsageError, nearest
-from livecnn.features import MOST, count, features
-from livecnn.patch import Cropper
+from livecnn.embedding_job import EmbeddingJob
+from livecnn.errors import UsageError, nearest
+from livecnn.features import MOST
 from livecnn.pca import Pca
 from livecnn.pixels import scaled
-from livecnn.scoring import Scored, Scorer
+from livecnn.ray_engine import engine_of
+from livecnn.scans import Covariance
+from livecnn.shards import absolute, model_of, size_of
 from livecnn.types import Floats, Image
 
 COMPONENTS = 50  # that are kept of the features
-PRINT = 6000  # pixels of a map's side for which thumbnails are kept
 
 
 def embed(
@@ -40,6 +37,9 @@ def embed(
     limit: int | None = None,
     seed: int = 0,
     jobs: int = 1,
+    engine: str = "local",
+    address: str | None = None,
+    parts: str | Path | None = None,
     device: str = "auto",
     allow_code: bool = False,
 ) -> Embedding:
@@ -49,86 +49,63 @@ def embed(
 
     folder: of pictures (sub-folders are labels), a video or `idx:DIR?split=test`.  model: as for `livecnn.dream`.  layer: a name
     as a Probe takes it.  method: "tsne", "pca" or "umap".  limit: so many of the pictures, chosen at random by the seed.
-    jobs: processes that read them. The layer's values (of more than 4,096 the mean of each map) are reduced to at most 50
-    principal components, and these to two. Raises LivecnnError.
+    jobs: processes that read them. engine: "local" or "ray", the latter at an `address` or, without one, on this machine.
+    parts: a folder for what is finished, from which a call that was interrupted goes on; without one nothing is kept.
+
+    The layer's values (of more than 4,096 the mean of each map) are reduced to at most 50 principal components, and these to
+    two. Raises LivecnnError.
     """
     projection.check(method)
     for name, value, least in (("limit", limit, projection.FEWEST), ("seed", seed, 0), ("jobs", jobs, 1)):
         if value is not None and value < least:
             raise UsageError(f"{name}: found {value}; allowed: {least} or more")
-    bundle = _bundle(model, allow_code)
-    layer = _layer(bundle, layer)
-    album = Album(spec_of(folder))
-    with one_thread(), album as pictures:
-        places = sorted(np.random.default_rng(seed).permutation(len(pictures))[:limit].tolist())
-        side = thumbnail_side(PRINT, len(places))
-        scorer = Scorer(album, pictures, Cropper(bundle.pipeline, 1.0), bundle.module, pick(device), side)
-        scored, values = _gather(scorer, layer, places, jobs)
-    return _embedding(bundle, layer, method, seed, scored, values, scorer.skipped, str(folder))
+    if engine != "local" and jobs > 1:
+        raise UsageError(f"--jobs {jobs}: allowed with --engine local; {engine} has workers of its own")
+    work = engine_of(engine, address)
+    job = _job(folder, model_of(model), layer, limit, seed, jobs, device, allow_code)
+    with ExitStack() as stack:
+        kept = Path(parts or stack.enter_context(tempfile.TemporaryDirectory(prefix="livecnn-")))
+        shards.run(job, kept, work)
+        try:
+            return _embedding(job, kept, method, seed, str(folder))
+        except UsageError:  # there is nothing to go on with
+            shards.discard(kept)
+            raise
 
 
-def _bundle(model: str | Path | Bundle | nn.Module, allow_code: bool) -> Bundle:
-    if isinstance(model, (str, Path)):
-        return bundles.load(model, allow_code=allow_code)
-    if isinstance(model, Bundle):
-        return model
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return bundles.of_module(copy.deepcopy(model, shared), type(model).__name__)  # which changes the mode
-
-
-def _layer(bundle: Bundle, layer: str | None) -> str:
-    """The one that is meant, if a map of it can be made."""
-    shapes = bundle.shapes([] if layer is None else [layer])
-    if layer is None:
-        raise UsageError(f"a layer is needed; {nearest('', shapes)}")
-    if layer not in shapes:
-        raise ModelError(f"unknown layer {layer!r}; {nearest(layer, shapes)}")
-    found = count(shapes[layer])
-    if found > MOST:
+def _job(
+    folder: str | Path, model: str | Bundle, layer: str | None, limit: int | None, seed: int, jobs: int, device: str,
+    allow_code: bool,
+) -> EmbeddingJob:  # fmt: skip
+    """Everything that can be wrong is found here. Raises LivecnnError."""
+    pick(device)
+    place = absolute(spec_of(folder))
+    with Album(place) as pictures:
+        images, fingerprint = len(pictures), pictures.fingerprint()
+    job = EmbeddingJob(
+        place=place, model=model, layers=() if layer is None else (layer,), images=images, fingerprint=fingerprint,
+        size=size_of(min(images, limit or images)), device=device, allow_code=allow_code, jobs=jobs,
+        limit=limit, seed=None if limit is None else seed,
+    )  # fmt: skip
+    if not job.layers:
+        raise UsageError(f"a layer is needed; {nearest('', job.bundle.shapes([]))}")
+    if job.width > MOST:
         raise UsageError(
-            f"layer {layer!r} gives {found} values a picture; allowed: up to {MOST}, or maps, of which it takes means"
+            f"layer {layer!r} gives {job.width} values a picture; allowed: up to {MOST}, or maps, of which it takes means"
         )
-    return layer
+    return job
 
 
-def _gather(scorer: Scorer, layer: str, places: Sequence[int], jobs: int) -> tuple[list[Scored], Floats]:
-    """Each picture's scores and features, in one pass; those whose activation is not finite have no place on a map."""
-    scored: list[Scored] = []
-    values = []
-    bar = tqdm(total=len(places), desc="activations", unit="picture", disable=None, leave=False)
-    with bar, closing(scorer.watched([layer], places, jobs)) as batches:
-        for batch, activations in batches:
-            found = features(activations[layer]).cpu()
-            finite = torch.isfinite(found).all(1).tolist()
-            scorer.skipped += [
-                f"{each.name}: {layer} is not finite" for each, fine in zip(batch, finite, strict=True) if not fine
-            ]
-            scored += [each for each, fine in zip(batch, finite, strict=True) if fine]
-            values.append(found[finite].numpy())
-            bar.update(len(batch))
-    return scored, np.concatenate(values) if scored else np.empty((0, 1), np.float32)
-
-
-def _embedding(
-    bundle: Bundle,
-    layer: str,
-    method: str,
-    seed: int,
-    scored: Sequence[Scored],
-    values: Floats,
-    skipped: Sequence[str],
-    folder: str,
-) -> Embedding:
-    if len(scored) < projection.FEWEST:
-        first = f" ({len(skipped)} skipped; first: {skipped[0]})" if skipped else ""
-        raise UsageError(f"{folder}: found {len(scored)} pictures{first}; a map needs {projection.FEWEST} or more")
-    pca = Pca.of(values, COMPONENTS)
-    if not len(pca.components):
-        raise UsageError(f"{folder}: {layer} answers the same to all {len(scored)} pictures; there is nothing to map")
-    reduced = pca(values)
+def _embedding(job: EmbeddingJob, kept: Path, method: str, seed: int, folder: str) -> Embedding:
+    pca, skipped = _pca(job, kept, folder)
+    scored, reduced = [], []
+    for answers in shards.kept(job, kept):
+        scored += answers.scored
+        reduced.append(pca(answers.features))
+    found = np.concatenate(reduced)
     return Embedding(
-        points=projection.project(reduced, method, seed),
-        features=reduced,
+        points=projection.project(found, method, seed),
+        features=found,
         pca=pca,
         indices=np.array([each.index for each in scored], np.int64),
         names=tuple(each.name for each in scored),
@@ -136,13 +113,35 @@ def _embedding(
         scores=np.stack([each.scores for each in scored]),
         tops=np.array([-1 if each.top is None else each.top for each in scored], np.int64),
         thumbnails=_alike([each.thumbnail for each in scored if each.thumbnail is not None]),
-        classes=bundle.classes,
-        layer=layer,
-        model=bundle.name,
+        classes=job.bundle.classes,
+        layer=job.layer,
+        model=job.bundle.name,
         method=method,
         seed=seed,
         skipped=tuple(skipped),
     )
+
+
+def _pca(job: EmbeddingJob, kept: Path, folder: str) -> tuple[Pca, list[str]]:
+    """Of all pictures, shard by shard, and what was skipped. Raises UsageError if that gives no map."""
+    few = len(job.chosen) < job.width  # then the features are less than their covariance, and the analysis of them is quicker
+    rows: list[Floats] = []
+    moments = Covariance.none(0 if few else job.width)
+    found, skipped = 0, []
+    for answers in shards.kept(job, kept):
+        found += len(answers.scored)
+        skipped += answers.skipped
+        if few:
+            rows.append(answers.features)
+        else:
+            moments.add(answers.features.astype(np.float64))
+    if found < projection.FEWEST:
+        first = f" ({len(skipped)} skipped; first: {skipped[0]})" if skipped else ""
+        raise UsageError(f"{folder}: found {found} pictures{first}; a map needs {projection.FEWEST} or more")
+    pca = Pca.of(np.concatenate(rows), COMPONENTS) if few else Pca.of_products(moments.mean, moments.products, COMPONENTS)
+    if not len(pca.components):
+        raise UsageError(f"{folder}: {job.layer} answers the same to all {found} pictures; there is nothing to map")
+    return pca, skipped
 
 
 def _alike(thumbnails: Sequence[Image]) -> Image:

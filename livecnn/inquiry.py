@@ -25,7 +25,7 @@ from livecnn.images import read_image
 from livecnn.method_options import Options, options_of, plain
 from livecnn.patch import LARGEST, Cropper
 from livecnn.probe import Probe
-from livecnn.types import Floats, Frame, Image
+from livecnn.types import Floats, Frame, Image, Prepared
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -114,13 +114,10 @@ class Explainer:
         """Look at an image, uint8 (H, W, 3) RGB: its largest centred square goes through the input pipeline. One pass."""
         prepared = self._cropper(Frame(image, 0, 0.0)).prepared
         tensor = next(self.bundle.module.parameters(), torch.empty(0))
-        return self.look(prepared.tensor.to(tensor.device), prepared.seen)
-
-    def look(self, x: torch.Tensor, seen: Image) -> Sight:
-        """The same of the network's input (1, C, H, W), and what it is to the eye."""
+        x = prepared.tensor.to(tensor.device)
         with self._probe as probe:
             scores, activations = probe(x)
-        return Sight(self, x, seen, scores[0].float().cpu().numpy(), activations)
+        return Sight(self, x, prepared, scores[0].float().cpu().numpy(), activations)
 
     def questions(self, strongest: int) -> Iterator[Question]:
         """All that is asked, for the image's strongest class."""
@@ -148,13 +145,13 @@ class Explainer:
 class Sight:
     """An image that an Explainer looked at: the activations are known, everything else is found when asked for.
 
-    seen, scores, classes: see Explanations.
+    seen, scores, classes: see Explanations.  empty: the input pipeline found nothing in it.
     """
 
     def __init__(
-        self, explainer: Explainer, x: torch.Tensor, seen: Image, scores: Floats, activations: dict[str, torch.Tensor]
+        self, explainer: Explainer, x: torch.Tensor, prepared: Prepared, scores: Floats, activations: dict[str, torch.Tensor]
     ) -> None:
-        self.seen, self.scores, self.classes = seen, scores, explainer.bundle.classes
+        self.seen, self.empty, self.scores, self.classes = prepared.seen, prepared.empty, scores, explainer.bundle.classes
         self.questions = tuple(explainer.questions(int(scores.argmax())))
         self._explainer, self._x, self._activations = explainer, x, activations
         for question in self.questions:

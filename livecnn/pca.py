@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from livecnn.types import Floats
 
+Doubles = npt.NDArray[np.float64]
+
 NOISE = 1e-6  # of the largest standard deviation: below it is what rounding left
+TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,15 +30,33 @@ class Pca:
         """values (N, D) -> at most so many components, and no more than the values span: none if all rows are the same."""
         mean = values.mean(0, dtype=np.float64)
         centred = values - mean
-        tall = len(values) >= values.shape[1]
+        if len(values) >= values.shape[1]:
+            return cls.of_products(mean, centred.T @ centred, most)
         # Of the two products with itself the smaller one: its eigenvectors are one side of the singular value decomposition.
-        variances, vectors = np.linalg.eigh(centred.T @ centred if tall else centred @ centred.T)
-        kept = np.flatnonzero(variances > NOISE**2 * max(variances[-1], np.finfo(np.float32).tiny))[::-1][:most]
-        axes = vectors[:, kept].T if tall else vectors[:, kept].T @ centred / np.sqrt(variances[kept])[:, None]
+        variances, vectors = _spanned(centred @ centred.T, most)
+        return cls._of(mean, variances, vectors.T @ centred / np.sqrt(variances)[:, None], float((centred**2).sum()))
+
+    @classmethod
+    def of_products(cls, mean: Doubles, products: Doubles, most: int) -> Pca:
+        """The same of values that nobody holds: mean (D,); products (D, D), sums of the products of two columns' differences
+        from their means.
+        """
+        variances, vectors = _spanned(products, most)
+        return cls._of(mean, variances, vectors.T, float(np.trace(products)))
+
+    @classmethod
+    def _of(cls, mean: Doubles, variances: Doubles, axes: Doubles, whole: float) -> Pca:
         signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])
-        share = variances[kept] / max(float((centred**2).sum()), np.finfo(np.float32).tiny)
+        share = variances / max(whole, TINY)
         return cls(np.asarray(mean, np.float32), np.asarray(axes * signs[:, None], np.float32), np.asarray(share, np.float32))
 
     def __call__(self, values: Floats) -> Floats:
         """(N, D) -> float32 (N, k)."""
         return np.asarray((values - self.mean) @ self.components.T, np.float32)
+
+
+def _spanned(products: Doubles, most: int) -> tuple[Doubles, Doubles]:
+    """The largest eigenvalues (k,), at most so many, and their eigenvectors (D, k); those that rounding left are none."""
+    variances, vectors = np.linalg.eigh(products)
+    kept = np.flatnonzero(variances > NOISE**2 * max(variances[-1], TINY))[::-1][:most]
+    return variances[kept], vectors[:, kept]

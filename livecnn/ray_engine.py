@@ -7,19 +7,33 @@ https://docs.ray.io/en/latest/data/data.html.
 from __future__ import annotations
 
 import logging
+import os
 import re
 import socket
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
-from livecnn.errors import SystemLibraryError, UsageError
-from livecnn.shards import Engine, Job, Worker
+from livecnn.endings import caught
+from livecnn.errors import SystemLibraryError, UsageError, nearest
+from livecnn.shards import Engine, Job, Worker, in_turn
 
+ENGINES = ("local", "ray")
 PATIENCE = 10.0  # seconds for an address to answer
 
 Row = dict[str, Any]
+
+
+def engine_of(name: str, address: str | None = None) -> Engine:
+    """By its name. Raises UsageError, and what `on_ray` raises."""
+    if name not in ENGINES:
+        raise UsageError(f"unknown engine {name!r}; {nearest(name, ENGINES)}")
+    if name == "ray":
+        return on_ray(address)
+    if address is not None:
+        raise UsageError(f"--address {address}: allowed with --engine ray")
+    return in_turn
 
 
 def on_ray(address: str | None = None) -> Engine:
@@ -28,15 +42,17 @@ def on_ray(address: str | None = None) -> Engine:
     A worker has a CPU, or, where the cluster has GPUs and the job's device is not the CPU, a GPU. Raises SystemLibraryError
     without Ray; the engine raises UsageError if the cluster cannot be reached or a shard fails for good.
     """
+    if address is not None:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 40 seconds each; Ray reads it when it is imported
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
         raise SystemLibraryError("--engine ray: Ray is not installed; pip install livecnn[scan]") from error
 
-    def engine(job: Job, shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
+    def engine(job: Job[Any], shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
         with _cluster(address):
             for row in _rows(job, shards):
-                yield int(row["shard"]), bytes(row["scan"])
+                yield int(row["shard"]), bytes(row["part"])
 
     return engine
 
@@ -44,14 +60,14 @@ def on_ray(address: str | None = None) -> Engine:
 class _Shards:
     """What a worker process holds."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job[Any]) -> None:
         self._worker = Worker(job)
 
     def __call__(self, row: Row) -> Row:
-        return {"shard": row["shard"], "scan": self._worker(int(row["shard"])).packed()}
+        return {"shard": row["shard"], "part": self._worker(int(row["shard"])).packed()}
 
 
-def _rows(job: Job, shards: Sequence[int]) -> Iterator[Row]:
+def _rows(job: Job[Any], shards: Sequence[int]) -> Iterator[Row]:
     import ray
     import ray.data
     import ray.exceptions
@@ -60,13 +76,30 @@ def _rows(job: Job, shards: Sequence[int]) -> Iterator[Row]:
     gpus = int(has.get("GPU", 0)) if job.device != "cpu" else 0
     most = max(1, min(len(shards), gpus or int(has.get("CPU", 1))))
     each: Row = {"num_gpus": 1, "num_cpus": 0} if gpus else {"num_cpus": 1}
-    workers = ray.data.ActorPoolStrategy(min_size=1, max_size=most)
-    rows = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+    workers = ray.data.ActorPoolStrategy(min_size=most, max_size=most)
+    items = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
+    rows = iter(items.map(_Shards, fn_constructor_args=(replace(job),), compute=workers, **each).iter_rows())
     try:
-        yield from rows.map(_Shards, fn_constructor_args=(replace(job),), compute=workers, **each).iter_rows()
+        with _hushed():
+            first = next(rows)
+        yield first
+        yield from rows
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[-1].partition("livecnn.errors.")  # the rest is the worker's traceback
         raise UsageError(f"--engine ray: a shard failed: {reason[2] or reason[0]}; finished ones are kept") from error
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Ray writes past Python that a cluster is slow, and, when it starts workers, a warning of its own way to do so."""
+    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(terminal, 2)
+        os.close(terminal)
+        os.close(nowhere)
 
 
 @contextmanager
@@ -81,18 +114,38 @@ def _cluster(address: str | None) -> Iterator[None]:
     _check_reachable(address)
     ray.data.DataContext.get_current().enable_progress_bars = False  # there is one of our own
     logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # where Ray tells of workers that died
+        try:
+            _begin(address)
+            yield
+        finally:
+            with _undisturbed():
+                ray.shutdown()
+
+
+def _begin(address: str | None) -> None:
+    import ray
+
     try:
-        ray.init(address, include_dashboard=None if address else False, log_to_driver=False, logging_level=logging.ERROR)
+        with _hushed(), nullcontext() if address else _undisturbed():  # connecting starts no processes, and may take a minute
+            ray.init(address, include_dashboard=None if address else False, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UsageError(f"--engine ray: no cluster at {address or 'this machine'}: {str(error).splitlines()[0]}") from error
-    try:
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"--engine ray: no cluster at {address or 'this machine'}: {reason}") from error
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ray started or ended by halves leaves processes behind: who asks to end the program in here is heard afterwards."""
+    asked: list[BaseException] = []
+    with caught(asked.append):
         yield
-    finally:
-        ray.shutdown()
+    if asked:
+        raise asked[0]
 
 
 def _check_reachable(address: str | None) -> None:
-    """Ray itself tries for minutes, and then ends the process."""
+    """Ray itself tries for a minute."""
     place = re.fullmatch(r"(?:ray://)?(.+):([0-9]+)", address or "")
     if place is not None:
         try:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import json
-import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from torch import nn
 
-from livecnn import bundles, paths, top_shots
+from livecnn import paths, shards, top_shots
 from livecnn._cv2 import one_thread
 from livecnn.album import Album, spec_of
 from livecnn.bundles import Bundle
@@ -21,15 +18,15 @@ from livecnn.locking import one_writer
 from livecnn.moments import Moments
 from livecnn.outputs import check_writable, write_atomically
 from livecnn.patch import FINDERS, check_finder
+from livecnn.ray_engine import engine_of
 from livecnn.scans import Scan
-from livecnn.shards import Engine, Job, in_turn, run
+from livecnn.shards import Engine, absolute, in_turn, model_of, size_of
 from livecnn.top_files import MANIFEST, QUANTILES, VERSION, Top
+from livecnn.top_job import TopJob
 from livecnn.top_tables import write_statistics
 
 K = 9
 MOST_K = 100
-SHARD, MOST_SHARDS = 256, 1000  # images of a shard, unless there would be more shards than this
-ENGINES = ("local", "ray")
 RESERVED = ("shards", "shots")  # other things in the folder
 DEFINITIONS = {
     "value": "of a fully connected unit: its activation; of a map: the mean over its positions",
@@ -70,8 +67,8 @@ def top(
     "ray", the latter at an `address` or, without one, on this machine.  finder: "centre" or "face", what is cut out of an image.
     Raises LivecnnError; what is finished stays in the folder.
     """
-    work = _engine(engine, address)
-    job = _job(images, _model(model), _names(layers), k, shard, finder, device, allow_code)
+    work = engine_of(engine, address)
+    job = _job(images, model_of(model), _names(layers), k, shard, finder, device, allow_code)
     folder = paths.user_top(job.bundle.name) if out is None else Path(out)
     _check_apart(job.place, folder)
     check_writable(folder / MANIFEST)
@@ -90,26 +87,13 @@ def _check_apart(place: str, out: Path) -> None:
         raise UsageError(f"--out {out}: lies in the folder of the images; name one outside {images}")
 
 
-def _engine(engine: str, address: str | None) -> Engine:
-    if engine not in ENGINES:
-        raise UsageError(f"unknown engine {engine!r}; {nearest(engine, ENGINES)}")
-    if engine == "local":
-        if address is not None:
-            raise UsageError(f"--address {address}: allowed with --engine ray")
-        return in_turn
-    from livecnn.ray_engine import on_ray
-
-    return on_ray(address)
-
-
-def _model(model: str | Path | Bundle | nn.Module) -> str | Bundle:
-    """Workers may have another current folder."""
-    if isinstance(model, (str, Path)):
-        path = Path(model).expanduser()
-        return str(path.resolve()) if path.is_dir() and str(model) not in paths.bundles() else str(model)
-    if isinstance(model, Bundle):
-        return model
-    return bundles.of_module(copy.deepcopy(model).eval(), type(model).__name__)
+def run(job: TopJob, folder: Path, engine: Engine = in_turn) -> Scan:
+    """Work on the shards that the folder lacks, and merge all. Raises LivecnnError, see `shards.run`."""
+    shards.run(job, folder, engine)
+    total = job.empty
+    for scan in shards.kept(job, folder):
+        total.merge(scan)
+    return total
 
 
 def _names(layers: str | Sequence[str]) -> tuple[str, ...]:
@@ -120,7 +104,7 @@ def _names(layers: str | Sequence[str]) -> tuple[str, ...]:
 def _job(
     images: str | Path, model: str | Bundle, layers: tuple[str, ...], k: int, shard: int | None, finder: str, device: str,
     allow_code: bool,
-) -> Job:  # fmt: skip
+) -> TopJob:  # fmt: skip
     """Everything that can be wrong is found here. Raises LivecnnError."""
     for name, found, most in (("k", k, MOST_K), ("shard", shard, 10_000_000)):
         if found is not None and not 1 <= found <= most:
@@ -129,25 +113,22 @@ def _job(
         raise UsageError(f"unknown finder {finder!r}; {nearest(finder, FINDERS)}")
     check_finder(finder)
     pick(device)
-    place = _absolute(spec_of(images))
+    place = absolute(spec_of(images))
     with Album(place) as pictures:
         count, labels, fingerprint = len(pictures), tuple(sorted(pictures.labels())), pictures.fingerprint()
-    size = shard or max(SHARD, -(-count // MOST_SHARDS))
-    job = Job(place, model, layers, labels, count, fingerprint, k, size, finder, device, allow_code)
+    job = TopJob(
+        place=place, model=model, layers=layers, images=count, fingerprint=fingerprint, size=shard or size_of(count),
+        finder=finder, device=device, allow_code=allow_code, labels=labels, k=k,
+    )  # fmt: skip
     if not job.shapes:
         raise UsageError("layers: found none; allowed: names as `livecnn layers MODEL` lists them, conv1,conv2")
     return job
 
 
-def _absolute(spec: str) -> str:
-    kind, _, place = spec.partition(":")
-    return f"{kind}:{os.path.abspath(os.path.expanduser(place))}"
-
-
-def _write(folder: Path, job: Job, scan: Scan) -> None:
+def _write(folder: Path, job: TopJob, scan: Scan) -> None:
     """Everything but the shards, top.json at the very end."""
     (folder / MANIFEST).unlink(missing_ok=True)
-    files = _files(job.layers)
+    files = paths.file_names(job.layers, RESERVED)
     with one_thread():
         write_statistics(folder, scan, job.classes)
         top_shots.write(folder, job, scan, files)
@@ -177,13 +158,3 @@ def _about(moments: Moments, shape: tuple[int, ...], file: str) -> dict[str, obj
         "dead": list(moments.dead()),
         "not_finite": {int(unit): int(broken[unit]) for unit in broken.nonzero()[0]},
     }
-
-
-def _files(layers: Sequence[str]) -> dict[str, str]:
-    """What each layer is called in file names: no two alike, on any system."""
-    files: dict[str, str] = {}
-    for number, layer in enumerate(layers):
-        plain = re.sub(r"[^A-Za-z0-9._-]", "_", layer)
-        taken = plain.startswith(".") or plain.casefold() in {file.casefold() for file in files.values()}
-        files[layer] = f"{plain}-{number}" if taken or plain in RESERVED else plain
-    return files

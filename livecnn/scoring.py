@@ -81,6 +81,17 @@ class Scorer:
         self._thumbnails = thumbnails
         self._spec, self._pictures, self._cropper = album.spec, pictures, cropper
         self._module, self._device = placed(module, device), device
+        self._pool: ProcessPoolExecutor | None = None
+
+    @contextmanager
+    def reading(self, jobs: int) -> Iterator[None]:
+        """Inside, so many processes are kept from one call to the next, which would otherwise start its own."""
+        with ExitStack() as stack:
+            self._pool = self._processes(stack, jobs) if jobs > 1 else None
+            try:
+                yield
+            finally:
+                self._pool = None
 
     def __call__(self, places: Sequence[int], jobs: int = 1) -> Generator[Scored]:
         """Lazily: whoever stops asking saves the rest of the work."""
@@ -121,16 +132,20 @@ class Scorer:
     def _read(self, stack: ExitStack, batches: list[Sequence[int]], jobs: int) -> Iterator[list[_Read]]:
         if jobs < 2:
             return (_read(self._pictures, self._cropper, batch, self._thumbnails) for batch in batches)
-        # Not forked: torch and OpenCV have threads that a fork would not take along.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(jobs, context, _Worker.begin, (self._spec, self._cropper, self._thumbnails))
-        stack.callback(_end, pool)
+        pool = self._pool or self._processes(stack, jobs)
 
         def submit(batch: Sequence[int]) -> Future[list[_Read]]:
             with _interrupts_held():
                 return pool.submit(_Worker.read, batch)
 
         return _in_order(submit, batches, AHEAD * jobs)
+
+    def _processes(self, stack: ExitStack, jobs: int) -> ProcessPoolExecutor:
+        # Not forked: torch and OpenCV have threads that a fork would not take along.
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(jobs, context, _Worker.begin, (self._spec, self._cropper, self._thumbnails))
+        stack.callback(_end, pool)
+        return pool
 
     def _values(self, batch: list[_Read]) -> torch.Tensor:
         return torch.from_numpy(np.stack([read.values for read in batch if read.values is not None])).to(self._device)

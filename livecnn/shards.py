@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
-from livecnn import bundles
+from livecnn import bundles, paths
 from livecnn._cv2 import one_thread
 from livecnn.album import Album
 from livecnn.bundles import Bundle
@@ -21,35 +25,56 @@ from livecnn.device import pick
 from livecnn.errors import ModelError, OutputError, SourceError, nearest
 from livecnn.outputs import write_atomically
 from livecnn.patch import Cropper
-from livecnn.scans import Scan
-from livecnn.scoring import Scored, Scorer
+from livecnn.scoring import Scorer
 
 JOB = "job.json"
+SHARD, MOST_SHARDS = 256, 1000  # images of a shard, unless there would be more shards than this
 WORTH_THREADS = 1_000_000  # parameters: threads that share a smaller network's pass mostly wait for each other
 
+
+class Part(Protocol):
+    """What was found in some pictures."""
+
+    def packed(self) -> bytes:
+        """As the content of a file."""
+
+
+P = TypeVar("P", bound=Part)
+
 # Gives the shards asked for, in any order, each with its number.
-Engine = Callable[["Job", Sequence[int]], Generator[tuple[int, bytes]]]
+Engine = Callable[["Job[Any]", Sequence[int]], Generator[tuple[int, bytes]]]
 
 
-@dataclass(frozen=True)
-class Job:
-    """Everything that decides on the result.
+@dataclass(frozen=True, kw_only=True)
+class Job(ABC, Generic[P]):
+    """Everything that decides on the result; a kind of job says what is gathered of a shard.
 
-    place: spec of an album.  model: a name or folder, which workers load themselves, or the network.  labels: that the pictures
-    have, if any.  images: how many there are.  fingerprint: of them.  k: strongest images of a unit.  size: images of a shard.
+    place: spec of an album.  model: a name or folder, which workers load themselves, or the network.  images: how many there
+    are.  fingerprint: of them.  size: images of a shard.  jobs: processes that prepare a worker's images.
+    decisive: the fields that a run that goes on must have in common with the one before, besides the network's.
+    thumbnails: pixels of the longer side of those that are wanted; 0: none.
     """
 
     place: str
     model: str | Bundle
     layers: tuple[str, ...]
-    labels: tuple[str, ...]
     images: int
     fingerprint: str
-    k: int
     size: int
     finder: str = "centre"
     device: str = "auto"
     allow_code: bool = False
+    jobs: int = 1
+
+    decisive: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def gather(self, scorer: Scorer, places: Sequence[int]) -> P:
+        """What is in these pictures."""
+
+    @abstractmethod
+    def unpacked(self, data: bytes) -> P:
+        """Raises ValueError if that is no packed part."""
 
     @cached_property
     def bundle(self) -> Bundle:
@@ -65,38 +90,59 @@ class Job:
         return {layer: found[layer] for layer in self.layers}
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """By which figures are told apart: those of the network, unless the pictures have labels that are none of these."""
-        return self.bundle.classes if set(self.labels) <= set(self.bundle.classes) else self.labels
+    def chosen(self) -> Sequence[int]:
+        """Places of the pictures that are worked on."""
+        return range(self.images)
 
     @property
     def shards(self) -> int:
-        return -(-self.images // self.size)
+        return -(-len(self.chosen) // self.size)
 
-    def places(self, shard: int) -> range:
-        return range(shard * self.size, min((shard + 1) * self.size, self.images))
-
-    @property
-    def empty(self) -> Scan:
-        """A group a class; the last is for pictures without one."""
-        return Scan.none({layer: shape[1] for layer, shape in self.shapes.items()}, len(self.classes) + 1, self.k)
+    def places(self, shard: int) -> Sequence[int]:
+        return self.chosen[shard * self.size : (shard + 1) * self.size]
 
     @property
     def cropper(self) -> Cropper:
         return Cropper(self.bundle.pipeline, 1.0, self.finder)
 
+    @property
+    def thumbnails(self) -> int:
+        return 0
+
     def settings(self) -> dict[str, Any]:
         """What a run that goes on must have in common with the one before, ready for JSON."""
         card = self.bundle.card
         found = {"model": self.bundle.name, "weights": None if card is None else card.weights.sha256}
-        found |= {name: getattr(self, name) for name in ("images", "fingerprint", "k", "size", "finder")}
-        return {**found, "layers": list(self.layers), "labels": list(self.labels)}
+        fields = {name: getattr(self, name) for name in self.decisive}
+        return found | {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
-class Worker:
+def size_of(images: int) -> int:
+    """Images of a shard, where nobody says how many."""
+    return max(SHARD, -(-images // MOST_SHARDS))
+
+
+def model_of(model: str | Path | Bundle | nn.Module) -> str | Bundle:
+    """What a job takes, in the ways a user may name it. A module is left as it is; its tensors are shared."""
+    if isinstance(model, (str, Path)):  # workers may have another current folder
+        path = Path(model).expanduser()
+        return str(path.resolve()) if path.is_dir() and str(model) not in paths.bundles() else str(model)
+    if isinstance(model, Bundle):
+        return model
+    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    return bundles.of_module(copy.deepcopy(model, shared), type(model).__name__)  # which changes the mode
+
+
+def absolute(spec: str) -> str:
+    """The spec of the same album for a worker with another current folder."""
+    kind, _, place = spec.partition(":")
+    return f"{kind}:{os.path.abspath(os.path.expanduser(place))}"
+
+
+class Worker(Generic[P]):
     """Works on shards of a job, one after the other. Raises LivecnnError, also if the pictures are others than the job's."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job[P]) -> None:
         self._job, album = job, Album(job.place)
         with ExitStack() as stack:
             pictures = stack.enter_context(album)
@@ -106,60 +152,75 @@ class Worker:
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             if sum(tensor.numel() for tensor in module.parameters()) < WORTH_THREADS:
                 torch.set_num_threads(1)
-            self._scorer = Scorer(album, pictures, job.cropper, module, device)
+            self._scorer = Scorer(album, pictures, job.cropper, module, device, job.thumbnails)
+            stack.enter_context(self._scorer.reading(job.jobs))
             self._stack = stack.pop_all()
-        self._groups = {name: number for number, name in enumerate(job.classes)}
 
     def close(self) -> None:
         self._stack.close()
 
-    def __call__(self, shard: int) -> Scan:
-        scan, self._scorer.skipped = self._job.empty, []
-        with one_thread(), closing(self._scorer.watched(self._job.layers, self._job.places(shard))) as batches:
-            for scored, activations in batches:
-                scan.add(activations, [each.index for each in scored], [self._group(each) for each in scored])
-        scan.skipped = self._scorer.skipped
-        return scan
-
-    def _group(self, each: Scored) -> int:
-        without = len(self._job.classes)
-        if self._job.labels:
-            return self._groups.get(each.label, without)
-        return without if each.top is None else each.top
+    def __call__(self, shard: int) -> P:
+        self._scorer.skipped = []
+        with one_thread():
+            return self._job.gather(self._scorer, self._job.places(shard))
 
 
-def in_turn(job: Job, shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
+def in_turn(job: Job[Any], shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
     """The engine of one machine: shard after shard."""
     with closing(Worker(job)) as worker:
         for shard in shards:
             yield shard, worker(shard).packed()
 
 
-def run(job: Job, folder: Path, engine: Engine = in_turn) -> Scan:
-    """Work on the shards that the folder lacks, and merge all.
+def run(job: Job[Any], folder: Path, engine: Engine = in_turn) -> None:
+    """Work on the shards that the folder lacks. Whatever ends a run, finished shards are kept.
 
-    They are merged in the order of the pictures, so the result is the same whoever worked on them, and whenever. Whatever ends a
-    run, finished shards are kept. Raises LivecnnError; OutputError if the folder holds another run.
+    Raises LivecnnError; OutputError if the folder holds the shards of another run.
     """
-    _claim(folder / JOB, job.settings())
+    settings = job.settings()
+    _check(folder / JOB, settings)
     missing = [shard for shard in range(job.shards) if not _file(folder, shard).exists()]
-    done = job.images - sum(len(job.places(shard)) for shard in missing)
-    bar = tqdm(desc="images", total=job.images, initial=done, unit="picture", disable=None, leave=False)
-    if missing:
-        with bar, closing(engine(job, missing)) as finished:
-            for shard, data in finished:
-                write_atomically(_file(folder, shard), data)
-                bar.update(len(job.places(shard)))
-    total = job.empty
-    for scan in _kept(job, folder):
-        total.merge(scan)
-    return total
+    if not missing:
+        return
+    left = sum(len(job.places(shard)) for shard in missing)
+    count = len(job.chosen)
+    bar = tqdm(desc="images", total=count, initial=count - left, unit="picture", disable=None, leave=False)
+    with bar, closing(engine(job, missing)) as finished:
+        for shard, data in finished:
+            _claim(folder / JOB, settings)
+            write_atomically(_file(folder, shard), data)
+            bar.update(len(job.places(shard)))
+
+
+def kept(job: Job[P], folder: Path) -> Iterator[P]:
+    """What `run` left, in the order of the pictures, so the same whoever worked on it, and whenever. Raises OutputError."""
+    for shard in range(job.shards):
+        path = _file(folder, shard)
+        try:
+            yield job.unpacked(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise OutputError(f"{path}: damaged: {error}; delete it, and the same command works on it again") from error
+
+
+def discard(folder: Path) -> None:
+    """Delete what `run` left there, and the folder if that was all."""
+    for path in (folder / JOB, *folder.glob("[0-9]*.npz")):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _claim(path: Path, settings: dict[str, Any]) -> None:
+    """Only with the first shard, so that a run that comes to none leaves nothing."""
+    if path.exists():
+        _check(path, settings)
+    else:
+        write_atomically(path, json.dumps(settings, indent=1, ensure_ascii=False).encode())
+
+
+def _check(path: Path, settings: dict[str, Any]) -> None:
     """Raise OutputError if the folder holds the shards of another run."""
     if not path.exists():
-        write_atomically(path, json.dumps(settings, indent=1, ensure_ascii=False).encode())
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -168,16 +229,7 @@ def _claim(path: Path, settings: dict[str, Any]) -> None:
         raise OutputError(f"{path}: not what a run leaves: {error!r}; name another folder") from error
     if other is not None:
         told = "" if other in ("labels", "fingerprint", "weights") else f", {found[other]}, now {settings[other]}"
-        raise OutputError(f"{path.parent.parent}: holds another run ({other}{told}); name another folder")
-
-
-def _kept(job: Job, folder: Path) -> Iterator[Scan]:
-    for shard in range(job.shards):
-        path = _file(folder, shard)
-        try:
-            yield Scan.unpacked(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise OutputError(f"{path}: damaged: {error}; delete it, and the same command works on it again") from error
+        raise OutputError(f"{path.parent}: holds another run ({other}{told}); name another folder, or delete this one")
 
 
 def _file(folder: Path, shard: int) -> Path:

@@ -23,10 +23,10 @@ from livecnn.pixels import scaled
 from livecnn.receptive import Field
 from livecnn.scans import Layer, Scan
 from livecnn.scans.best import NONE
-from livecnn.shards import Job
 from livecnn.strongest import thumbnail
 from livecnn.theme import THEMES
 from livecnn.top_files import SHOTS
+from livecnn.top_job import TopJob
 from livecnn.top_tables import Table
 from livecnn.types import Image
 
@@ -69,7 +69,7 @@ class Window:
         return math.floor(field.centre[axis] + 0.5 + place * field.stride[axis] - field.size[axis] / 2), field.size[axis]
 
 
-def write(folder: Path, job: Job, scan: Scan, files: dict[str, str]) -> None:
+def write(folder: Path, job: TopJob, scan: Scan, files: dict[str, str]) -> None:
     """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
 
     They are read once more. Raises OutputError, ImageError if one cannot be read any more, SourceError if they are others.
@@ -143,7 +143,7 @@ def cut(image: Image, edges: Edges) -> Image:
 class _Sheet:
     """A layer's units side by side."""
 
-    def __init__(self, name: str, job: Job, scan: Scan, window: Window) -> None:
+    def __init__(self, name: str, job: TopJob, scan: Scan, window: Window) -> None:
         self._name, self._job, self._images = name, job, int(scan.sizes.sum())
         self._layer, self._window = scan.layers[name], window
         self._side = math.isqrt(job.k - 1) + 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
-from livecnn import bundles, embedder
+from livecnn import bundles, embedder, shards
 from livecnn.embedding import Embedding
-from livecnn.errors import ModelError, UsageError
+from livecnn.errors import ModelError, OutputError, UsageError
 from livecnn.patch import Cropper
 from livecnn.pca import Pca
 from livecnn.probe import Probe
@@ -70,6 +71,52 @@ def test_the_same_seed_gives_the_same_bytes_and_processes_change_nothing(picture
     assert list(other.indices) == sorted(set(other.indices.tolist()))
 
 
+@pytest.mark.parametrize("layer", ["ip1", "ip2"])
+def test_shards_of_another_size_give_the_same_map(layer: str, pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """ip1 has more values than there are pictures, ip2 has fewer."""
+    whole = livecnn.embed(pictures, layer=layer, method="pca")
+    monkeypatch.setattr(shards, "SHARD", 5)
+    found, shared = (livecnn.embed(pictures, layer=layer, method="pca", jobs=jobs) for jobs in (1, 2))
+    assert found.data() == shared.data()
+    for name in ("mean", "components", "share"):
+        assert getattr(found.pca, name) == pytest.approx(getattr(whole.pca, name), abs=1e-4)
+    assert found.points == pytest.approx(whole.points, abs=1e-3)
+    assert (found.names, found.skipped, found.thumbnails.tobytes()) == (whole.names, whole.skipped, whole.thumbnails.tobytes())
+
+
+def test_a_call_that_was_interrupted_goes_on(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SHARD", 5)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ask: dict[str, Any] = {"limit": 18, "seed": 1, "method": "pca"}
+    expected = livecnn.embed(pictures, layer="ip2", **ask)
+    assert not list(tmp_path.iterdir())  # nothing is kept where no folder is given
+    worked: list[int] = []
+    work = shards.Worker.__call__
+
+    def interrupted(worker: shards.Worker[Any], shard: int) -> object:
+        worked.append(shard)
+        if worked == [0, 1, 2]:
+            raise KeyboardInterrupt
+        return work(worker, shard)
+
+    monkeypatch.setattr(shards.Worker, "__call__", interrupted)
+    parts = tmp_path / "parts"
+    with pytest.raises(KeyboardInterrupt):
+        livecnn.embed(pictures, layer="ip2", parts=parts, **ask)
+    assert sorted(path.name for path in parts.iterdir()) == ["00000.npz", "00001.npz", "job.json"]
+    for other, found in (
+        ({"layer": "ip1"}, r"layers, \['ip2'\], now \['ip1'\]"),
+        ({"layer": "ip2", "seed": 2}, "seed, 1, now 2"),
+    ):
+        with pytest.raises(OutputError, match=rf"parts: holds another run \({found}\); name another folder, or delete this one"):
+            livecnn.embed(pictures, parts=parts, **{"layer": "ip2", **ask, **other})
+    assert livecnn.embed(pictures, layer="ip2", parts=parts, **ask).data() == expected.data()
+    assert worked == [0, 1, 2, 2, 3]
+    (parts / "00001.npz").write_bytes(b"PK")
+    with pytest.raises(OutputError, match=r"00001\.npz: damaged: .*; delete it, and the same command works on it again"):
+        livecnn.embed(pictures, layer="ip2", parts=parts, **ask)
+
+
 def test_idx_files_and_a_network_of_ones_own(tmp_path: Path) -> None:
     write_mnist(tmp_path, *typeset(12), "test")
     own = nn.Sequential(nn.Conv2d(1, 3, 5), nn.Dropout(), nn.Flatten(), nn.Linear(3 * 24 * 24, 2)).train()
@@ -81,9 +128,8 @@ def test_idx_files_and_a_network_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_pictures_of_different_sizes(tmp_path: Path) -> None:
-    for i in range(9):
-        noise = np.random.default_rng(i).integers(0, 255, (40 + i, 60, 3), np.uint8)
-        PillowImage.fromarray(noise).save(tmp_path / f"{i}.png")
+    for i, image in enumerate(typeset(9)[0]):
+        PillowImage.fromarray(np.pad(image, ((6, 6 + i), (16, 16)))).save(tmp_path / f"{i}.png")
     found = livecnn.embed(tmp_path, layer="ip1", method="pca")
     assert found.thumbnails.shape == (9, 48, 48, 3)
     assert not found.labelled
@@ -123,18 +169,22 @@ def test_values_that_are_not_finite_and_layers_that_always_say_the_same(tmp_path
     ):
         livecnn.embed(gray(tmp_path, 255), Odd(), "odd", method="pca")
     with pytest.raises(UsageError, match=r"found 0 pictures \(9 skipped"):
-        livecnn.embed(gray(tmp_path, *[255] * 9), Odd(), "odd", method="pca")
+        livecnn.embed(gray(tmp_path, *[255] * 9), Odd(), "odd", method="pca", parts=tmp_path / "parts")
+    assert not (tmp_path / "parts").exists()  # there is nothing to go on with
 
 
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
         ({"layer": None}, UsageError, "a layer is needed; allowed: conv1, "),
-        ({"layer": "ip7"}, ModelError, "unknown layer 'ip7'; did you mean 'ip"),
+        ({"layer": "ip7"}, ModelError, "unknown layer 'ip7' of lenet-mnist; did you mean 'ip"),
         ({"method": "sne"}, UsageError, "--method: found 'sne'; allowed: tsne, pca, umap"),
         ({"limit": 3}, UsageError, "limit: found 3; allowed: 8 or more"),
         ({"seed": -1}, UsageError, "seed: found -1; allowed: 0 or more"),
         ({"jobs": 0}, UsageError, "jobs: found 0; allowed: 1 or more"),
+        ({"jobs": 2, "engine": "ray"}, UsageError, "--jobs 2: allowed with --engine local; ray has workers of its own"),
+        ({"engine": "spark"}, UsageError, "unknown engine 'spark'; allowed: local, ray"),
+        ({"address": "auto"}, UsageError, "--address auto: allowed with --engine ray"),
     ],
 )
 def test_what_cannot_be(pictures: Path, options: dict[str, Any], kind: type[Exception], message: str) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from livecnn.pca import Pca
+from livecnn.scans import Covariance
 
 
 @pytest.mark.parametrize("shape", [(40, 7), (7, 40), (20, 20)], ids=str)
@@ -30,3 +31,17 @@ def test_none_where_all_are_the_same() -> None:
     pca = Pca.of(np.full((6, 3), 2, np.float32), 3)
     assert pca.components.shape == (0, 3)
     assert pca(np.ones((2, 3), np.float32)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40)], ids=str)
+def test_from_moments_it_is_the_same(shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).normal(3, 2, shape).astype(np.float32)
+    moments = Covariance.none(shape[1])
+    for part in np.array_split(values, 3):
+        moments.add(part.astype(np.float64))
+    found, expected = Pca.of_products(moments.mean, moments.products, 4), Pca.of(values, 4)
+    for name in ("mean", "components", "share"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=1e-6)
+    alike = Covariance.none(3)
+    alike.add(np.full((6, 3), 2.0))
+    assert Pca.of_products(alike.mean, alike.products, 3).components.shape == (0, 3)

@@ -2,87 +2,107 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
 import importlib.util
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import psutil
 import pytest
 
+import livecnn
 from livecnn import scanning, shards
 from livecnn.cli import main
 from livecnn.errors import UsageError
 from livecnn.ray_engine import on_ray
-from livecnn.scans import Scan
 from tests.tiny_mnist import typeset, write_mnist
 
 Output = pytest.CaptureFixture[str]
 with_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
 
 # In a process of its own: Ray leaves threads and handlers behind, and warns.
-CLUSTER = """
-import json, sys
-import psutil, ray
-from livecnn import ray_engine, scanning, shards
-from pathlib import Path
+PROGRAM = """
+import sys
+import ray
+import livecnn
 
 folder, out = sys.argv[1:]
-ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-killed = []
-
-def engine(job, missing):
-    for finished in ray_engine.on_ray()(job, missing):
-        if not killed:
-            workers = [each for each in psutil.Process().children(recursive=True) if "MapWorker" in "".join(each.cmdline())]
-            workers[0].kill()
-            killed.append(workers[0].pid)
-        yield finished
-
-job = scanning._job(folder, "lenet-mnist", ("conv1", "ip2"), 4, 4, "centre", "auto", allow_code=False)
-shards.run(job, Path(out), engine)
-open_still = ray.is_initialized()
-Path(f"{out}.json").write_text(json.dumps({"killed": killed, "open_still": open_still}))
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+made = livecnn.embed(folder, layer="ip1", method="pca", engine="ray", limit=40)
+open(out, "wb").write(made.data())
+assert ray.is_initialized()  # the connection is the program's own
 """
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits")
+    write_mnist(folder, *typeset(240), "test")
+    return folder
 
 
 @with_ray
 @pytest.mark.timeout(300)  # processes start slowly on a busy machine
-def test_a_cluster_gives_what_one_machine_gives_though_a_worker_is_killed(tmp_path: Path) -> None:
-    folder = tmp_path / "digits"
-    folder.mkdir()
-    write_mnist(folder, *typeset(40), "test")
-    job = scanning._job(folder, "lenet-mnist", ("conv1", "ip2"), 4, 4, "centre", "auto", allow_code=False)
-    alone = shards.run(job, tmp_path / "alone")
-    command = [sys.executable, "-c", CLUSTER, folder, tmp_path / "ray"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_a_cluster_gives_what_one_machine_gives_though_a_worker_is_killed(digits: Path, tmp_path: Path) -> None:
+    words = ["top", digits, "--layers", "conv1,ip2", "--k", "4", "--shard", "2", "--out"]
+    assert main([*map(str, words), str(tmp_path / "alone")]) == 0
+    command = [sys.executable, "-m", "livecnn", *words, tmp_path / "ray", "--engine", "ray"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        kill_a_worker(running, tmp_path / "ray" / "shards")
+        told = running.communicate()
+    assert running.returncode == 0, told
+    assert told == (f"{tmp_path / 'ray'}: 30 units of 2 layers, 240 images\n", "")
+    assert_same_folders(tmp_path / "ray", tmp_path / "alone")
+
+
+def kill_a_worker(running: subprocess.Popen[str], shards: Path) -> None:
+    """As soon as one is finished, and in the middle of the others."""
+    workers: list[psutil.Process] = []
+    while not list(shards.glob("*.npz")):
+        assert running.poll() is None, running.communicate()
+        workers = [each for each in psutil.Process(running.pid).children(recursive=True) if is_worker(each)]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            running.wait(0.02)
+    workers[0].kill()
+    assert len(list(shards.glob("*.npz"))) < 120
+
+
+def is_worker(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return "MapWorker" in "".join(process.cmdline())
+    return False
+
+
+def assert_same_folders(one: Path, other: Path) -> None:
+    files = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) for folder in (one, other)]
+    assert files[0] == files[1]
+    assert json.loads((one / "top.json").read_text()) == json.loads((other / "top.json").read_text())
+    for name in ("shots.csv", "units.csv", "correlation.csv"):
+        rows = [list(csv.reader((folder / name).read_text().splitlines())) for folder in (one, other)]
+        assert len(rows[0]) == len(rows[1]) > 1
+        assert all(same(a, b) for pair in zip(*rows, strict=True) for a, b in zip(*pair, strict=True))
+
+
+def same(one: str, other: str) -> bool:
+    return one == other or float(one) == pytest.approx(float(other), abs=1e-6)
+
+
+@with_ray
+@pytest.mark.timeout(300)
+def test_a_map_by_a_program_that_has_a_cluster(digits: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", PROGRAM, digits, tmp_path / "map"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told = json.loads((tmp_path / "ray.json").read_text())
-    assert len(told["killed"]) == 1
-    assert told["open_still"]  # the connection is the program's own
-    assert sorted(path.name for path in (tmp_path / "ray").iterdir()) == [*(f"{n:05d}.npz" for n in range(10)), "job.json"]
-    assert_same(shards.run(job, tmp_path / "ray", None), alone)  # type: ignore[arg-type]
-
-
-def assert_same(one: Scan, other: Scan) -> None:
-    assert one.sizes.tolist() == other.sizes.tolist()
-    for name, layer in one.layers.items():
-        for key, array in layer.arrays().items():
-            expected = other.layers[name].arrays()[key]
-            if key in ("best.images", "best.positions", "moments.count"):
-                assert np.array_equal(array, expected)
-            elif not key.startswith("sketch"):  # a value between two bins may fall into either
-                assert array == pytest.approx(expected, rel=1e-6, abs=1e-6)
-        for share in (0.05, 0.5, 0.95):
-            assert layer.sketch.quantile(share) == pytest.approx(
-                other.layers[name].sketch.quantile(share), rel=0.021, nan_ok=True
-            )
+    assert (tmp_path / "map").read_bytes() == livecnn.embed(digits, layer="ip1", method="pca", limit=40).data()
 
 
 def test_without_ray(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,10 +121,12 @@ def test_no_cluster_at_that_address(tmp_path: Path) -> None:
 
 
 class FakeRay:
-    """A cluster of four GPUs that works in this process, or cannot be reached, or fails."""
+    """A cluster of four GPUs that works in this process, or cannot be reached, or fails. It writes past Python and in between."""
 
-    def __init__(self, error: Exception | None = None, failure: Exception | None = None) -> None:
-        self.error, self.failure = error, failure
+    def __init__(
+        self, error: Exception | None = None, failure: Exception | None = None, meanwhile: Callable[[], None] = lambda: None
+    ) -> None:
+        self.error, self.failure, self.meanwhile = error, failure, meanwhile
         self.started: list[Any] = []
         self.options: dict[str, Any] = {}
         self.stopped = 0
@@ -120,11 +142,14 @@ class FakeRay:
         return False
 
     def init(self, address: str | None, **options: Any) -> None:
+        os.write(2, b"W 1 1] rpc_client.h:153: slow\n")
+        self.meanwhile()
         self.started.append(address)
         if self.error is not None:
             raise self.error
 
     def shutdown(self) -> None:
+        self.meanwhile()
         self.stopped += 1
 
     def cluster_resources(self) -> dict[str, float]:
@@ -142,41 +167,67 @@ class FakeRay:
         return self
 
     def iter_rows(self) -> Iterator[Any]:
+        os.write(2, b"E 1 1] core_worker.cc:2465: Actor\n")
         for item in self.items:
+            print("(raylet) A worker died")
             yield self.work(item)
             if self.failure is not None:
                 raise self.failure
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> shards.Job:
+def job(tmp_path: Path) -> shards.Job[Any]:
     write_mnist(tmp_path, *typeset(8), "test")
     return scanning._job(tmp_path, "lenet-mnist", ("conv1",), 2, 2, "centre", "auto", allow_code=False)
 
 
-def test_shards_come_back_and_the_cluster_is_left(job: shards.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shards_come_back_and_the_cluster_is_left(
+    job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Output
+) -> None:
     ray = FakeRay()
     ray.install(monkeypatch)
-    found = shards.run(job, tmp_path / "ray", on_ray())
-    assert_same(found, shards.run(job, tmp_path / "alone"))
+    found = scanning.run(job, tmp_path / "ray", on_ray())
+    assert found.packed() == scanning.run(job, tmp_path / "alone").packed()
     assert (ray.started, ray.stopped) == ([None], 1)
     assert ray.options == {"compute": 4, "num_gpus": 1, "num_cpus": 0}
     list(on_ray()(dataclasses.replace(job, device="cpu"), [0, 1, 2]))
     assert ray.options == {"compute": 3, "num_cpus": 1}
+    assert capfd.readouterr() == ("", "")
 
 
-def test_a_shard_that_fails_keeps_the_others(job: shards.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_waits_until_ray_has_started_and_ended(
+    job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ray = FakeRay(meanwhile=lambda: os.kill(os.getpid(), signal.SIGINT))
+    ray.install(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        scanning.run(job, tmp_path / "ray", on_ray())
+    assert (ray.started, ray.stopped) == ([None], 1)
+    assert not (tmp_path / "ray").exists()  # nothing is finished
+
+
+def test_a_shard_that_fails_keeps_the_others(job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ray = FakeRay(failure=RuntimeError("traceback\n  of lines\nlivecnn.errors.SourceError: idx x: gone\n"))
     ray.install(monkeypatch)
     with pytest.raises(UsageError, match=r"^--engine ray: a shard failed: SourceError: idx x: gone; finished ones are kept$"):
-        shards.run(job, tmp_path / "ray", on_ray())
+        scanning.run(job, tmp_path / "ray", on_ray())
     assert ray.stopped == 1
     assert (tmp_path / "ray" / "00000.npz").exists()
 
 
-def test_a_cluster_that_refuses(job: shards.Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_is_tried_once(job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "")
+    monkeypatch.delenv("RAY_NUM_REDIS_GET_RETRIES")
+    FakeRay().install(monkeypatch)
+    on_ray()
+    assert "RAY_NUM_REDIS_GET_RETRIES" not in os.environ
+    on_ray("auto")
+    assert os.environ["RAY_NUM_REDIS_GET_RETRIES"] == "1"
+
+
+def test_a_cluster_that_refuses(job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"ray://127.0.0.1:{server.getsockname()[1]}"
         FakeRay(error=ConnectionError("another version\nof Ray")).install(monkeypatch)
         with pytest.raises(UsageError, match=f"^--engine ray: no cluster at {address}: another version$"):
-            shards.run(job, tmp_path / "ray", on_ray(address))
+            scanning.run(job, tmp_path / "ray", on_ray(address))

@@ -144,7 +144,7 @@ def test_a_run_cut_short_goes_on(digits: Path, found: Top, tmp_path: Path, monke
 
     job = scanning._job(digits, "lenet-mnist", ("conv1", "ip2"), 4, 16, "centre", "auto", allow_code=False)
     with pytest.raises(OutputError, match="full"):
-        shards.run(job, tmp_path / "shards", failing)
+        scanning.run(job, tmp_path / "shards", failing)
     assert sorted(contents(tmp_path)) == ["shards/00001.npz", "shards/00002.npz", "shards/job.json"]
     livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=16)
     assert worked == [2, 1, 0]
@@ -238,12 +238,6 @@ def test_classes_are_predicted_where_there_are_no_labels(photos: Path, tmp_path:
     assert top.about["images_per_class"] == [0, 2, 0]
 
 
-def test_layers_with_names_that_are_no_file_names(photos: Path, tmp_path: Path) -> None:
-    assert list(scanning._files(("a/b", "a_b", "A:b", "shots", "..", "ok"))) == ["a/b", "a_b", "A:b", "shots", "..", "ok"]
-    names = list(scanning._files(("a/b", "a_b", "A:b", "shots", "..", "ok")).values())
-    assert names == ["a_b", "a_b-1", "A_b-2", "shots-3", "..-4", "ok"]
-
-
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
@@ -288,7 +282,7 @@ def test_a_damaged_shard(digits: Path, tmp_path: Path) -> None:
 
 def test_pictures_that_change(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "top"
-    job = scanning._job(photos, scanning._model(Small()), ("0",), 2, None, "centre", "auto", allow_code=False)
+    job = scanning._job(photos, shards.model_of(Small()), ("0",), 2, None, "centre", "auto", allow_code=False)
     (photos / "1.png").rename(photos / "0.png")
     with pytest.raises(SourceError, match="holds other pictures than when the run began"):
         shards.Worker(job)

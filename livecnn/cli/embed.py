@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -38,24 +39,25 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--size", type=int, help="Width of the picture in pixels, e.g. 6000 for print.  [1600]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same map.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that prepare pictures.")
+@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who does the work.")
+@click.option("--address", help="Of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT.  [this machine]")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @pass_workbench
-def command(
-    bench: Workbench, /, folder: str, model: str, layer: str, out: Path, method: str, limit: int | None, grid: bool,
-    size: int | None, seed: int, jobs: int, device: str, allow_code: bool,
-) -> None:  # fmt: skip
+def command(bench: Workbench, /, folder: str, model: str, out: Path, grid: bool, size: int | None, **options: Any) -> None:
     """A map of pictures on which those lie together to which a layer answers alike.
 
     FOLDER holds images (sub-folders by class are labels) or MNIST-style idx files, or is a video, or idx:DIR?split=train. MODEL
     is the name of a network at hand, a bundle's folder, or package.module:factory.
+
+    What is finished stays in OUT.parts/ until the map is written, and the same command goes on from there.
     """
     files = importlib.import_module("livecnn.embedding_files")
     files.check_out(out, size, grid=grid)
-    embed = importlib.import_module("livecnn.embedder").embed
-    network = bench.model(model)
-    made = embed(folder, network, layer, method=method, limit=limit, seed=seed, jobs=jobs, device=device, allow_code=allow_code)
+    parts, network = out.with_name(f"{out.name}.parts"), bench.model(model)
+    made = importlib.import_module("livecnn.embedder").embed(folder, network, parts=parts, **options)
     files.write(made, out, size, grid=grid)
+    importlib.import_module("livecnn.shards").discard(parts)
     skipped = f", {len(made.skipped)} skipped (first: {made.skipped[0]})" if made.skipped else ""
-    click.echo(f"{bench.told(out)}: {len(made.names)} pictures{skipped}, {layer} by {method}")
+    click.echo(f"{bench.told(out)}: {len(made.names)} pictures{skipped}, {made.layer} by {made.method}")

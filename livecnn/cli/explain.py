@@ -88,4 +88,5 @@ def command(
     count, sight = explain_files.write(explainer, rgb, Path(image).name, out)
     top = int(sight.scores.argmax())
     told = f"{count} {'explanation' if count == 1 else 'explanations'}"
-    click.echo(f"{bench.told(out)}: {told}; the network says {sight.classes[top]} ({sight.scores[top]:.3f})")
+    says = "nothing is in the image" if sight.empty else f"the network says {sight.classes[top]} ({sight.scores[top]:.3f})"
+    click.echo(f"{bench.told(out)}: {told}; {says}")

@@ -44,6 +44,8 @@ def command(bench: Workbench, /, images: str, model: str, out: str | None, **opt
     found = importlib.import_module("livecnn.scanning").top(images, bench.model(model), out=out, **options)
     units = sum(found.units(layer) for layer in found.layers)
     skipped = f", {found.skipped} skipped (skipped.txt)" if found.skipped else ""
-    click.echo(f"{out or found.path}: {units} units of {len(found.layers)} layers, {found.images} images{skipped}")
+    counts = (len(found.layers), "layer"), (found.images, "image")
+    layers, images = (f"{count} {noun}{'s'[: count != 1]}" for count, noun in counts)
+    click.echo(f"{out or found.path}: {units} units of {layers}, {images}{skipped}")
     if out is None:
         click.echo(f"the explorer shows them: livecnn run explorer --model {model}")

@@ -11,7 +11,7 @@ import tqdm
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn import embedder
+from livecnn import embedder, shards
 from livecnn.cli import main
 from tests.tiny_mnist import typeset, write_mnist
 
@@ -78,10 +78,27 @@ def test_mistakes_are_one_line(words: list[str], message: str, elsewhere: Path, 
     assert not (elsewhere / "x.png").exists()
 
 
-def test_an_interrupt_leaves_nothing(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on_from_what_is_finished(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(embedder.projection, "project", interrupt)
+    words = ["embed", "digits", *PCA, "--out", "x.npz"]
+    with monkeypatch.context() as patched:
+        patched.setattr(embedder.projection, "project", interrupt)
+        assert main(words) == 130
+    assert sorted(str(path.relative_to(elsewhere)) for path in elsewhere.rglob("x*/*")) == [
+        "x.npz.parts/00000.npz",
+        "x.npz.parts/job.json",
+    ]
+    monkeypatch.setattr(shards, "Worker", None)  # nobody works
+    assert main(words) == 0
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["digits", "x.npz"]
+
+
+def test_an_interrupt_before_anything_is_finished_leaves_nothing(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shards.Worker, "__call__", interrupt)
     assert main(["embed", "digits", *PCA, "--out", "x.png"]) == 130
     assert [path.name for path in elsewhere.iterdir()] == ["digits"]

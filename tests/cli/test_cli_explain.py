@@ -80,6 +80,12 @@ def test_a_picture(elsewhere: Path, capsys: Output) -> None:
     assert (opened("new/y.png") == livecnn.explanations("lenet-mnist", "x.png", "conv2", "3,7").picture()).all()
 
 
+def test_an_image_without_anything_in_it(elsewhere: Path, capsys: Output) -> None:
+    PillowImage.new("RGB", (60, 60), (230, 230, 230)).save("blank.png")
+    assert main(["explain", "blank.png", "--layer", "conv1", "--units", "3", "--out", "y.png"]) == 0
+    assert capsys.readouterr().out == "y.png: 1 explanation; nothing is in the image\n"
+
+
 def test_a_folder(capsys: Output) -> None:
     assert main([*UNITS, "--out", "d/"]) == 0
     assert capsys.readouterr().out.startswith("d/: 2 explanations; ")

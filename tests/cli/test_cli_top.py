@@ -34,7 +34,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_a_folder_comes_out(elsewhere: Path, capsys: Output) -> None:
     assert main([*WORDS, "new/d/"]) == 0
-    assert capsys.readouterr() == ("new/d/: 20 units of 1 layers, 30 images\n", "")
+    assert capsys.readouterr() == ("new/d/: 20 units of 1 layer, 30 images\n", "")
     assert json.loads((elsewhere / "new" / "d" / "top.json").read_text())["k"] == 2
 
 
@@ -42,7 +42,7 @@ def test_without_a_folder_it_is_the_explorers(elsewhere: Path, capsys: Output, m
     monkeypatch.setenv("LIVECNN_TOPS", str(elsewhere / "tops"))
     assert main(WORDS[:-1]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == f"{elsewhere / 'tops' / 'lenet-mnist'}: 20 units of 1 layers, 30 images"
+    assert told[0] == f"{elsewhere / 'tops' / 'lenet-mnist'}: 20 units of 1 layer, 30 images"
     assert told[1] == "the explorer shows them: livecnn run explorer --model lenet-mnist"
     assert (
         main(["run", "explorer", "--source", "demo", "--headless", "--frames", "1", "--set", "panels.strongest.folder=nix"]) == 2
@@ -97,7 +97,7 @@ def test_what_cannot_be_read_is_told(elsewhere: Path, capsys: Output, monkeypatc
 
     monkeypatch.setattr(scanning, "run", with_one_skipped)
     assert main([*WORDS, "d/"]) == 0
-    assert capsys.readouterr().out == "d/: 20 units of 1 layers, 30 images, 1 skipped (skipped.txt)\n"
+    assert capsys.readouterr().out == "d/: 20 units of 1 layer, 30 images, 1 skipped (skipped.txt)\n"
     assert (elsewhere / "d" / "skipped.txt").read_text() == "30.png: broken\n"
 
 
