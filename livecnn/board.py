@@ -19,12 +19,12 @@ REST = 0.004  # seconds; shorter ones are saved up
 Answers: TypeAlias = Mapping[str, Any]
 
 
-class Overtaken(Exception):
-    """What is being worked on is not wanted any more."""
+class Overtaken(BaseException):
+    """What is being worked on is not wanted any more. No error: whatever a network or a method catches, this goes through."""
 
 
-class Over(Exception):
-    """The threads are to end."""
+class Over(BaseException):
+    """The threads are to end; the same."""
 
 
 @dataclass(frozen=True)

@@ -118,13 +118,13 @@ class Explainer:
         yield given
 
     def told(self, kind: str, layer: str, explain: Callable[[], T]) -> T | str:
-        """What `explain` returns or, where that is refused, why; anything but a LivecnnError or RuntimeError comes through."""
+        """What `explain` returns or, where that is refused, why. Whatever a network raises on the way back, a show goes on."""
         known = ENDS.get(layer) or self._refused.get((kind, layer))
         if known is not None:
             return known
         try:
             return explain()
-        except (LivecnnError, RuntimeError) as error:
+        except Exception as error:
             reason = _reason(kind, error)
             if not isinstance(error, UsageError):  # which lies in the unit or the class
                 self._refused[kind, layer] = reason

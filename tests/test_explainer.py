@@ -136,15 +136,14 @@ def test_what_lies_in_the_unit_is_tried_again(explainer: Explainer, x: torch.Ten
     assert str(explainer.picture("magic", x, Unit("conv2", 0), 0)).startswith("unknown kind 'magic' in explain")
 
 
-def test_errors_of_pytorch_are_told_in_a_line(explainer: Explainer, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_networks_are_told_in_a_line(explainer: Explainer, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> torch.Tensor:
         raise RuntimeError("out of memory\nat some place")
 
     monkeypatch.setattr(Gradient, "explain", fail)
     assert explainer.picture("gradient", x, Unit("conv2", 0), 0) == "RuntimeError: out of memory"
     monkeypatch.setattr(Gradient, "explain", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError, match="division by zero"):
-        explainer.picture("gradient", x, Unit("conv3", 0), 0)
+    assert explainer.picture("gradient", x, Unit("conv3", 0), 0) == "ZeroDivisionError: division by zero"
 
 
 def test_a_refusal_on_the_way_ends_the_steps(explainer: Explainer) -> None:

@@ -23,6 +23,7 @@ from livecnn.explain.gradient import Gradient
 from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.explain.integrated_gradients import IntegratedGradients
 from livecnn.explain.occlusion import Occlusion
+from livecnn.explainer import Explainer
 from livecnn.explaining import Explaining
 from livecnn.focus import Focus, Unit
 from livecnn.muting import Muting
@@ -616,16 +617,31 @@ def test_muting_reaches_every_thread(bundle: Bundle) -> None:
         assert not any(map.any() for map in rig.found.maps.values())
 
 
-@pytest.mark.parametrize("where", ["explain", "occlusion", "preferred"])
-def test_a_defect_in_any_thread_ends_all(where: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_network_raises_is_told_and_the_threads_go_on(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> Any:
         raise ZeroDivisionError("oops")
 
-    if where == "explain":
-        monkeypatch.setattr(Gradient, "explain", fail)
-    if where == "occlusion":
-        monkeypatch.setattr(Occlusion, "refine", fail)
-    rig = Rig(bundle, Dreams(error=ZeroDivisionError("oops") if where == "preferred" else None))
+    monkeypatch.setattr(Gradient, "explain", fail)
+    monkeypatch.setattr(Occlusion, "refine", fail)
+    rig = Rig(bundle, Dreams(error=ZeroDivisionError("oops")))
+    with rig.explaining:
+        rig.want(replace(UNIT, methods=("gradient", "occlusion")), "unit", "preferred")
+        rig.passed(0)
+        until(lambda: len(rig.found.refused) == 3)
+        assert set(rig.found.refused.values()) == {"ZeroDivisionError: oops"}
+        rig.want(replace(UNIT, methods=("grad_cam",)), "unit")
+        until(lambda: "grad_cam" in rig.found.maps)
+    assert rig.explaining.error is None
+
+
+@pytest.mark.parametrize("where", ["explain", "occlusion", "preferred"])
+def test_a_defect_in_any_thread_ends_all(where: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        if threading.current_thread().name == where:
+            raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(Explainer, "mute", fail)
+    rig = Rig(bundle, Dreams())
     others = threading.active_count()
     with rig.explaining:
         rig.want(replace(UNIT, methods=("gradient", "occlusion")), "unit", "preferred")
