@@ -37,6 +37,7 @@ from livecnn.patch import Cropper
 from livecnn.plan import CAMERA_BOX
 from livecnn.probe import Probe
 from livecnn.sources import SourceOptions, open_source
+from livecnn.types import Prepared
 
 DIGIT = 70  # a frame of the demo in which a digit lies on the paper
 UNITS = range(50)
@@ -150,10 +151,10 @@ def alexnet(module: torch.nn.Module, x: torch.Tensor, most: int, sample: int) ->
 def forward(module: torch.nn.Module, x: torch.Tensor, rounds: int) -> dict[str, float]:
     """Medians in milliseconds of the pass, and of the pass with all maps as pictures."""
     explainer = Explainer(module, list(LAYERS), method="activation")
-    seen = np.zeros((227, 227, 3), np.uint8)
+    prepared = Prepared(x, np.zeros((227, 227, 3), np.uint8))
 
     def maps() -> torch.Tensor:
-        sight = explainer.look(x, seen)
+        sight = explainer.look(prepared)
         for question in sight.questions:
             sight.explain(question).levels()
         return x

@@ -112,7 +112,10 @@ class Explainer:
 
     def __call__(self, image: Image) -> Sight:
         """Look at an image, uint8 (H, W, 3) RGB: its largest centred square goes through the input pipeline. One pass."""
-        prepared = self._cropper(Frame(image, 0, 0.0)).prepared
+        return self.look(self._cropper(Frame(image, 0, 0.0)).prepared)
+
+    def look(self, prepared: Prepared) -> Sight:
+        """The same of what an input pipeline made."""
         tensor = next(self.bundle.module.parameters(), torch.empty(0))
         x = prepared.tensor.to(tensor.device)
         with self._probe as probe:
