@@ -85,6 +85,8 @@ class _Scenes:
 
 def spec_of(place: str | os.PathLike[str]) -> str:
     """The source's spec string for a folder of pictures or of idx files, or a video. Raises UsageError for anything else."""
+    if not isinstance(place, (str, os.PathLike)):
+        raise UsageError(f"pictures: found {type(place).__name__}; allowed: a folder, a video, idx:DIR?split=test")
     text = os.fspath(place)
     path = os.path.expanduser(text)
     if os.path.isdir(path):

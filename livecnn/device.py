@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 CHOICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 
 
-def pick(spec: str = "auto") -> torch.device:
+def pick(spec: str | torch.device = "auto") -> torch.device:
     """The device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` names; auto: CUDA if there is one, else MPS, else the CPU.
 
     Raises ModelError for a device that this machine lacks, naming what it has, and for any other text.
     """
     import torch
 
+    spec = str(spec)
     wanted = re.fullmatch(r"auto|cpu|mps|cuda(?::([0-9]{1,4}))?", spec)
     if wanted is None:
         raise ModelError(f"unknown device {spec!r}; {nearest(spec, CHOICES)}")

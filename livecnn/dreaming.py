@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image as PillowImage
 from torch import nn
 
-from livecnn.asked import Wanted, bundle_of, classes_of, units_of
+from livecnn.asked import Wanted, bundle_of, check_whole, classes_of, units_of
 from livecnn.bundles import Bundle
 from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
 from livecnn.dreams.regularisers import Regularisers
 from livecnn.dreams.transforms import Moves
 from livecnn.errors import UsageError, nearest
+from livecnn.images import shown
 from livecnn.types import Floats, Image
 
 SHORT = 1 << 20  # values of the largest tensor of a pass
-NOTEBOOK = 2600  # pixels of a side, at most, of a picture that a notebook shows by itself
 MOST = {"scaling": 0.9, "blur": 100}
 OWN = ("over", "parameters", "ground", "rate")  # fields of a Dream
+WORDS = ("over", "parameters")
 OPTIONS = (*OWN, *(field.name for kind in (Moves, Regularisers) for field in fields(kind)))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dreams:
     """Images that units like best.
 
@@ -58,10 +58,10 @@ class Dreams:
         return dream_picture.picture(title, told, self.names, self.images, self.values)
 
     def _repr_png_(self) -> bytes:
-        shown, buffer = PillowImage.fromarray(self.picture()), io.BytesIO()
-        shown.thumbnail((NOTEBOOK, NOTEBOOK))
-        shown.save(buffer, "PNG")
-        return buffer.getvalue()
+        return shown(self.picture())
+
+    def __repr__(self) -> str:
+        return f"<{len(self.names)} dreams of {self.settings['model']}, {self.settings['layer'] or 'classes'}, step {self.step}>"
 
 
 class Dreamer:
@@ -82,7 +82,8 @@ class Dreamer:
         unknown = next((name for name in options if name not in OPTIONS), None)
         if unknown is not None:
             raise UsageError(f"unknown option {unknown!r}; {nearest(unknown, OPTIONS, most=len(OPTIONS))}")
-        _check({"seed": seed, **options})
+        check_whole("seed", seed, 0)
+        _check(options)
         self._bundle, self._seed = bundle_of(model, device, allow_code), seed
         if (layer is None) == (classes is None) or (layer is None) != (units is None):
             raise UsageError("a layer and units of it, or classes, are needed, and not both")
@@ -135,12 +136,14 @@ def dream(
 
     model: a name or folder as `livecnn.load` takes it, what that gives, or a module of your own, which is left as it is; its
     attribute `input` tells what it takes, as in model.yaml.  layer: a name as a Probe takes it.  units: `5`, `"0-19"`,
-    `[0, 3, "10-19"]` or `"all"`.  classes: the same, or names.  options: `device`, `allow_code`, and the fields of
-    `livecnn.dreams.Moves`, `Regularisers` and, of `Dream`: over, parameters, ground, rate.
+    `[0, 3, "10-19"]`, a range or an array of numbers, or `"all"`.  classes: the same, or names.  steps: 1 or more.  seed: 0 or
+    more.  options: `device`, `allow_code`, and the fields of `livecnn.dreams.Moves`, `Regularisers` and, of `Dream`: over,
+    "centre", "max" or "mean"; parameters, "fourier" or "pixels"; ground, 0 (black) to 1 (white); rate, above 0.
+
+    Returns Dreams: `.images`, uint8 (U, H, W) or (U, H, W, 3); `.values`, float32 (U,); `.picture()`, which a notebook shows.
     Raises UsageError, ModelError.
     """
-    if steps < 1:
-        raise UsageError(f"steps: found {steps}; allowed: 1 or more")
+    check_whole("steps", steps, 1)
     dreamer = Dreamer(model, layer, units, classes=classes, seed=seed, **options)
     with dreamer.threads():
         *_, last = dreamer(steps, every=steps)
@@ -154,5 +157,7 @@ def _check(options: dict[str, Any]) -> None:
         if name == "blur_every":
             least = 1
         most = MOST.get(name, most)
+        if name not in WORDS and value is not None and not isinstance(value, Real):
+            raise UsageError(f"{name}: found {value!r}; a number is needed")
         if isinstance(value, (int, float)) and not (least <= value <= most and math.isfinite(value)):
             raise UsageError(f"{name}: found {value:g}; allowed: {least} {'or more' if most == math.inf else f'to {most:g}'}")

@@ -12,6 +12,7 @@ from torch import nn
 
 from livecnn import projection, shards
 from livecnn.album import Album, spec_of
+from livecnn.asked import check_whole
 from livecnn.bundles import Bundle
 from livecnn.device import pick
 from livecnn.embedding import Embedding
@@ -48,17 +49,20 @@ def embed(
         livecnn.embed("idx:data/mnist", "lenet-mnist", "ip1", limit=2000)
 
     folder: of pictures (sub-folders are labels), a video or `idx:DIR?split=test`.  model: as for `livecnn.dream`.  layer: a name
-    as a Probe takes it.  method: "tsne", "pca" or "umap".  limit: so many of the pictures, chosen at random by the seed.
-    jobs: processes that read them. engine: "local" or "ray", the latter at an `address` or, without one, on this machine.
+    as a Probe takes it.  method: "tsne", "pca" or "umap".  limit: so many of the pictures, 8 or more, chosen at random by the
+    seed, 0 or more.  jobs: processes that prepare them, 1 or more.  engine: "local" or "ray", the latter at an `address` or,
+    without one, on this machine.
     parts: a folder for what is finished, from which a call that was interrupted goes on; without one nothing is kept.
 
     The layer's values (of more than 4,096 the mean of each map) are reduced to at most 50 principal components, and these to
-    two. Raises LivecnnError.
+    two. Returns an Embedding: `.points`, float32 (N, 2); `.features`, float32 (N, at most 50); `.scores`, float32 (N, K); and
+    `.picture()`, which a notebook shows. Raises LivecnnError.
     """
     projection.check(method)
+    if layer is not None and not isinstance(layer, str):
+        raise UsageError(f"layer: found {layer!r}; allowed: the name of one")
     for name, value, least in (("limit", limit, projection.FEWEST), ("seed", seed, 0), ("jobs", jobs, 1)):
-        if value is not None and value < least:
-            raise UsageError(f"{name}: found {value}; allowed: {least} or more")
+        check_whole(name, value, least)
     if engine != "local" and jobs > 1:
         raise UsageError(f"--jobs {jobs}: allowed with --engine local; {engine} has workers of its own")
     work = engine_of(engine, address)

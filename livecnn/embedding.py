@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image as PillowImage
 
 from livecnn import embedding_picture
 from livecnn.errors import SourceError
+from livecnn.images import shown
 from livecnn.pca import Pca
 from livecnn.types import Floats, Image
 
@@ -27,7 +27,7 @@ TEXTS = ("names", "labels", "classes", "layer", "model", "method", "seed", "skip
 METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Embedding:
     """N pictures, each at a point of the plane.
 
@@ -99,9 +99,10 @@ class Embedding:
         return embedding_picture.picture(*self.words(), self.points, self.thumbnails, groups, names, size, grid=grid)
 
     def _repr_png_(self) -> bytes:
-        buffer = io.BytesIO()
-        PillowImage.fromarray(self.picture()).save(buffer, "PNG")
-        return buffer.getvalue()
+        return shown(self.picture())
+
+    def __repr__(self) -> str:
+        return f"<map of {len(self.names)} pictures: {self.layer} of {self.model}, {METHODS[self.method]}>"
 
     def data(self) -> bytes:
         """What a file of it holds."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import warnings
 from pathlib import Path
@@ -15,6 +16,7 @@ from livecnn.errors import ImageError
 from livecnn.types import Image
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+NOTEBOOK = 2600  # pixels of a side, at most, of a picture that a notebook shows by itself
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 
@@ -42,6 +44,14 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         raise ImageError(f"{path}: not a picture that can be read; allowed: {', '.join(FORMATS)}") from error
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
         raise ImageError(f"{path}: cannot be decoded: {_reason(error)}") from error
+
+
+def shown(picture: Image) -> bytes:
+    """The PNG that a notebook shows: a large picture made smaller."""
+    smaller, buffer = Pillow.fromarray(picture), io.BytesIO()
+    smaller.thumbnail((NOTEBOOK, NOTEBOOK))
+    smaller.save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _decode(path: Path) -> Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image as PillowImage
 from torch import nn
 
 from livecnn import ranges, registry
 from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Place, Question
-from livecnn.asked import Wanted, bundle_of, classes_of, units_of
+from livecnn.asked import Wanted, bundle_of, classes_of, names_of, units_of
 from livecnn.bundles import Bundle
 from livecnn.errors import UsageError
 from livecnn.explain._method import Method
 from livecnn.explain._objective import At, of_class, place_of
 from livecnn.explain._passing import Passing
-from livecnn.images import read_image
+from livecnn.images import read_image, shown
 from livecnn.method_options import Options, options_of, plain
 from livecnn.patch import LARGEST, Cropper
 from livecnn.probe import Probe
@@ -32,10 +30,9 @@ if TYPE_CHECKING:
 
 ALL = "all"  # convolutions
 METHOD = "guided_backprop"
-NOTEBOOK = 2600  # pixels of a side, at most, of a picture that a notebook shows by itself
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Explanations:
     """All that was asked of one image.
 
@@ -57,10 +54,12 @@ class Explanations:
         return explain_picture.picture(self.seen, self.scores, self.classes, questions, self.parts, self.settings)
 
     def _repr_png_(self) -> bytes:
-        shown, buffer = PillowImage.fromarray(self.picture()), io.BytesIO()
-        shown.thumbnail((NOTEBOOK, NOTEBOOK))
-        shown.save(buffer, "PNG")
-        return buffer.getvalue()
+        return shown(self.picture())
+
+    def __repr__(self) -> str:
+        asked, image = self.settings, self.settings["image"]
+        count = sum(len(part.names) for part in self.parts)
+        return f"<{count} explanations of {image or 'an image'} for {asked['model']}: {', '.join(asked['methods'])}>"
 
 
 class Explainer:
@@ -78,7 +77,7 @@ class Explainer:
         allow_code: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        self.methods = tuple(dict.fromkeys([method] if isinstance(method, str) else method))
+        self.methods = names_of("method", method)
         self._kinds: dict[str, type[Method]] = {kind: registry.find("explain", kind, UsageError) for kind in self.methods}
         self.options = options_of(self._kinds, options, of_units=classes is None)
         self.bundle = bundle_of(model, device, allow_code)
@@ -91,13 +90,14 @@ class Explainer:
         self._probe = Probe(self.bundle.module, self.layers)
         self._cropper = Cropper(self.bundle.pipeline, LARGEST)
         card = self.bundle.card
+        every = units is None or (isinstance(units, str) and units == ALL)
         self.settings: dict[str, Any] = {
             "model": self.bundle.name,
             "weights": card.weights.sha256 if card is not None else None,
             "channels": getattr(self.bundle.pipeline, "order", "RGB"),
             "methods": list(self.methods),
             "layers": list(self.layers),
-            "units": None if classes is not None else ALL if units in (None, ALL) else list(next(iter(self._units.values()))),
+            "units": None if classes is not None else ALL if every else list(next(iter(self._units.values()))),
             "classes": None if self._classes is None else list(self._classes),
             "options": plain(self.options),
         }
@@ -220,10 +220,17 @@ def explanations(
         livecnn.explanations("lenet-mnist", "digit.png", classes=[3], method=["gradient", "occlusion"])
 
     model: as `livecnn.dream` takes it.  image: a file, or uint8 (H, W, 3) RGB; its largest centred square counts.
-    layer: a name as a Probe takes it, several, or "all", every convolution.  units: `5`, `"0-19"`, `[0, 3, "10-19"]` or `"all"`,
-    the default.  classes: the same, or names, instead of units; for "grad_cam" the strongest by default.  method: one or several
-    kinds of docs/explain.md.  options: `device`, `allow_code`, and those of the methods, each of which takes what it knows.
-    Raises UsageError, ModelError, ImageError.
+    layer: a name as a Probe takes it, several, or "all", every convolution.  units: `5`, `"0-19"`, `[0, 3, "10-19"]`, a range or
+    an array of numbers, or `"all"`, the default.  classes: the same, or names, instead of units; for "grad_cam" the strongest by
+    default.  method: one or several of "activation", "gradient", "guided_backprop", "deconvnet", "deconvnet_unpooled",
+    "grad_cam", "occlusion", "integrated_gradients"; docs/explain.md tells what they show.
+
+    Options of the methods, each of which takes what it knows: at, "max", "sum" or (row, column) of a map; patch and stride of
+    occlusion, in pixels, 1 or more, and fill, in the network's own units; baseline of integrated gradients, in these units, and
+    steps, 1 to 1000.
+
+    Returns Explanations: `.parts`, one a method and layer, whose `.maps` are float32 (U, C or 1, H, W); `.picture()`, which a
+    notebook shows. Raises UsageError, ModelError, ImageError.
     """
     explainer = Explainer(model, layer, units, classes=classes, method=method, device=device, allow_code=allow_code, **options)
     sight = explainer(read_image(image) if isinstance(image, (str, Path)) else checked(image))
@@ -241,7 +248,7 @@ def checked(image: object) -> Image:
 
 
 def _layers(bundle: Bundle, layer: str | Sequence[str] | None) -> tuple[str, ...]:
-    names = () if layer is None else (layer,) if isinstance(layer, str) else tuple(dict.fromkeys(layer))
+    names = () if layer is None else names_of("layer", layer)
     if ALL not in names:
         return names
     found = tuple(node.name for node in bundle.architecture.nodes if node.window is not None and "conv" in node.type.lower())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, TypedDict
 
 from livecnn import registry
@@ -11,6 +12,7 @@ from livecnn.explain._method import Method
 from livecnn.explain._objective import At
 
 AT = "at"
+NUMBERS = ("patch", "stride", "fill", "baseline", "steps")
 
 
 class Options(TypedDict, total=False):
@@ -29,6 +31,9 @@ def options_of(methods: Mapping[str, type[Method]], options: Mapping[str, Any], 
     given = {name: value for name, value in options.items() if value is not None}
     if AT in given and not of_units:
         raise UsageError("at tells which value of a unit's map counts; found classes")
+    for name, value in given.items():
+        if name in NUMBERS and not isinstance(value, Real):
+            raise UsageError(f"{name}: found {value!r}; a number is needed")
     known = {
         kind: {name: value for name, value in method.options().items() if of_units or name != AT}
         for kind, method in methods.items()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import reprlib
+from collections.abc import Iterable, Mapping
+from numbers import Integral
 from typing import Annotated, Any, Literal
 
 from pydantic import PlainValidator, WithJsonSchema
@@ -18,9 +20,9 @@ _RANGE = re.compile(r"\s*([0-9]{1,9})\s*(?:-\s*([0-9]{1,9})\s*)?")
 
 def parse(value: Any) -> UnitSet:
     """Turn what a user writes into unit numbers; text may hold commas ("0,3,10-19"). Raises ValueError: what is wrong with it."""
-    if value == "all":
+    if isinstance(value, str) and value == "all":
         return "all"
-    items = list(value) if isinstance(value, (list, tuple)) else [value]
+    items = list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) else [value]
     parts = [part for item in items for part in (item.split(",") if isinstance(item, str) else [item])]
     spans = [_span(part) for part in parts]
     if not spans:
@@ -47,10 +49,10 @@ def resolve(units: UnitSet, count: int, noun: str = "unit", layer: str = "the la
 
 
 def _span(part: Any) -> tuple[int, int]:
-    if isinstance(part, int) and not isinstance(part, bool):
+    if isinstance(part, Integral) and not isinstance(part, bool):  # of NumPy, too
         if part < 0:
             raise ValueError(f"found {part}; numbers count from 0")
-        return part, part
+        return int(part), int(part)
     match = _RANGE.fullmatch(part) if isinstance(part, str) else None
     if match is None:
         raise ValueError(f"found {reprlib.repr(part)}; {_ALLOWED}")

@@ -47,7 +47,7 @@ def on_ray(address: str | None = None) -> Engine:
     try:
         import ray.data  # noqa: F401
     except ImportError as error:
-        raise SystemLibraryError("--engine ray: Ray is not installed; pip install livecnn[scan]") from error
+        raise SystemLibraryError("--engine ray: Ray is not installed; pip install 'livecnn[scan]'") from error
 
     def engine(job: Job[Any], shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
         with _cluster(address):

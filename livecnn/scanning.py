@@ -11,6 +11,7 @@ from torch import nn
 from livecnn import paths, shards, top_shots
 from livecnn._cv2 import one_thread
 from livecnn.album import Album, spec_of
+from livecnn.asked import check_whole, names_of
 from livecnn.bundles import Bundle
 from livecnn.device import pick
 from livecnn.errors import UsageError, nearest
@@ -61,11 +62,13 @@ def top(
         livecnn.top("digits", layers="conv1,conv2")
 
     images: a folder (sub-folders are labels), a video or `idx:DIR?split=test`.  model: a name or folder as `livecnn.load` takes
-    it, what that gives, or a module of your own, which is left as it is.  layers: names as a Probe takes them.  out: a folder; a
-    run that was interrupted there goes on. None: the network's in the user's data, which the explorer shows.
+    it, what that gives, or a module of your own, which is left as it is.  layers: names as a Probe takes them, a list or with
+    commas.  out: a folder; a run that was interrupted there goes on. None: the network's in the user's data, which the explorer
+    shows.  k: 1 to 100.
     shard: images that are worked on and written at a time; 256 by default, more of more than 256,000 images.  engine: "local" or
     "ray", the latter at an `address` or, without one, on this machine.  finder: "centre" or "face", what is cut out of an image.
-    Raises LivecnnError; what is finished stays in the folder.
+    Returns a Top, which reads that folder: `.shots(layer, unit)`, `.figures(layer)`, `.picture(layer)`; a notebook shows that of
+    the first. Raises LivecnnError; what is finished stays in the folder.
     """
     work = engine_of(engine, address)
     job = _job(images, model_of(model), _names(layers), k, shard, finder, device, allow_code)
@@ -97,7 +100,7 @@ def run(job: TopJob, folder: Path, engine: Engine = in_turn) -> Scan:
 
 
 def _names(layers: str | Sequence[str]) -> tuple[str, ...]:
-    names = layers.split(",") if isinstance(layers, str) else layers
+    names = layers.split(",") if isinstance(layers, str) else names_of("layers", layers)
     return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
@@ -107,8 +110,7 @@ def _job(
 ) -> TopJob:  # fmt: skip
     """Everything that can be wrong is found here. Raises LivecnnError."""
     for name, found, most in (("k", k, MOST_K), ("shard", shard, 10_000_000)):
-        if found is not None and not 1 <= found <= most:
-            raise UsageError(f"{name}: found {found}; allowed: 1 to {most}")
+        check_whole(name, found, 1, most)
     if finder not in FINDERS:
         raise UsageError(f"unknown finder {finder!r}; {nearest(finder, FINDERS)}")
     check_finder(finder)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from livecnn import bundles, paths
 from livecnn._cv2 import one_thread
 from livecnn.album import Album
+from livecnn.asked import module_of
 from livecnn.bundles import Bundle
 from livecnn.device import pick
 from livecnn.errors import ModelError, OutputError, SourceError, nearest
@@ -129,8 +130,9 @@ def model_of(model: str | Path | Bundle | nn.Module) -> str | Bundle:
         return str(path.resolve()) if path.is_dir() and str(model) not in paths.bundles() else str(model)
     if isinstance(model, Bundle):
         return model
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    return bundles.of_module(copy.deepcopy(model, shared), type(model).__name__)  # which changes the mode
+    module = module_of(model)
+    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
+    return bundles.of_module(copy.deepcopy(module, shared), type(module).__name__)  # which changes the mode
 
 
 def absolute(spec: str) -> str:

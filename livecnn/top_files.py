@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
-from livecnn.images import read_image
+from livecnn.images import read_image, shown
 from livecnn.types import Image
 
 MANIFEST, STATISTICS, SHOTS = "top.json", "statistics.npz", "shots.csv"
@@ -141,7 +141,10 @@ class Top:
         return _pixels(self.path / f"{self._layer(layer)['file']}.png")
 
     def _repr_png_(self) -> bytes:
-        return (self.path / f"{self._layer(self.layers[0])['file']}.png").read_bytes()
+        return shown(self.picture(self.layers[0]))
+
+    def __repr__(self) -> str:
+        return f"<strongest of {self.images} images for {self.model}, {', '.join(self.layers)}: {self.path}>"
 
     def _layer(self, layer: str) -> dict[str, Any]:
         if layer not in self.about["layers"]:

@@ -90,3 +90,5 @@ def test_what_a_place_holds(tmp_path: Path, clip: Path) -> None:
     for wrong in ("nowhere", "camera:0", "demo"):
         with pytest.raises(UsageError, match=f"{wrong}: no such folder or video; allowed: a folder"):
             spec_of(wrong)
+    with pytest.raises(UsageError, match="pictures: found int; allowed: a folder, a video"):
+        spec_of(3)  # type: ignore[arg-type]

@@ -36,6 +36,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], None]:
 def test_picked(machine: Callable[[int, bool], None], cuda: int, mps: bool, spec: str, device: str) -> None:
     machine(cuda, mps)
     assert pick(spec) == torch.device(device)
+    assert pick(torch.device(device)) == torch.device(device)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,8 @@ def test_values_that_are_not_finite_and_layers_that_always_say_the_same(tmp_path
         ({"layer": "ip7"}, ModelError, "unknown layer 'ip7' of lenet-mnist; did you mean 'ip"),
         ({"method": "sne"}, UsageError, "--method: found 'sne'; allowed: tsne, pca, umap"),
         ({"limit": 3}, UsageError, "limit: found 3; allowed: 8 or more"),
+        ({"limit": 20.5}, UsageError, "limit: found 20.5; allowed: whole numbers, 8 or more"),
+        ({"layer": ["ip1"]}, UsageError, r"layer: found \['ip1'\]; allowed: the name of one"),
         ({"seed": -1}, UsageError, "seed: found -1; allowed: 0 or more"),
         ({"jobs": 0}, UsageError, "jobs: found 0; allowed: 1 or more"),
         ({"jobs": 2, "engine": "ray"}, UsageError, "--jobs 2: allowed with --engine local; ray has workers of its own"),

@@ -104,3 +104,4 @@ def test_a_notebook_shows_its_picture() -> None:
     made = embedding()
     with PillowImage.open(io.BytesIO(made._repr_png_())) as picture:
         assert (np.asarray(picture) == made.picture()).all()
+    assert repr(made) == "<map of 24 pictures: fc of toy, PCA>"

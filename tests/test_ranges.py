@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +24,9 @@ from livecnn.ranges import Units, parse, resolve
         ([0, 3, "10-12"], (0, 3, 10, 11, 12)),
         ([9, 2, "4-5"], (9, 2, 4, 5)),
         ((1, 2), (1, 2)),
+        (range(2, 5), (2, 3, 4)),
+        (np.int64(5), (5,)),
+        (np.array([9, 2]), (9, 2)),
     ],
 )
 def test_what_may_be_written(written: Any, units: Any) -> None:

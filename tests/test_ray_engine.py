@@ -108,7 +108,7 @@ def test_a_map_by_a_program_that_has_a_cluster(digits: Path, tmp_path: Path) -> 
 def test_without_ray(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     assert main(["top", str(tmp_path), "--layers", "conv1", "--engine", "ray", "--out", str(tmp_path / "d")]) == 2
-    assert capsys.readouterr().err == "livecnn: --engine ray: Ray is not installed; pip install livecnn[scan]\n"
+    assert capsys.readouterr().err == "livecnn: --engine ray: Ray is not installed; pip install 'livecnn[scan]'\n"
 
 
 @with_ray

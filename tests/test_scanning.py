@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -123,7 +124,9 @@ def test_without_pyarrow_there_is_csv(digits: Path, tmp_path: Path, monkeypatch:
 
 def test_pictures(found: Top) -> None:
     assert found.picture("ip2").ndim == 3
-    assert found._repr_png_() == (found.path / "conv1.png").read_bytes()
+    with PillowImage.open(io.BytesIO(found._repr_png_())) as shown:
+        assert (np.asarray(shown) == found.picture("conv1")).all()
+    assert repr(found) == f"<strongest of 40 images for lenet-mnist, conv1, ip2: {found.path}>"
     about = json.loads((found.path / "top.json").read_text())
     assert about["classes_are"] == "true"
     assert about["images_per_class"] == [4] * 10
@@ -244,6 +247,9 @@ def test_classes_are_predicted_where_there_are_no_labels(photos: Path, tmp_path:
         ({"layers": "conv9"}, ModelError, "unknown layer 'conv9' of lenet-mnist; did you mean 'conv"),
         ({"layers": " , "}, UsageError, "layers: found none"),
         ({"k": 0}, UsageError, "k: found 0; allowed: 1 to 100"),
+        ({"k": "9"}, UsageError, "k: found '9'; allowed: whole numbers, 1 to 100"),
+        ({"layers": 3}, UsageError, "layers: found 3; allowed: a name or a list of names"),
+        ({"model": 3}, UsageError, "model: found int; allowed: a name or folder, what livecnn.load gives, a torch.nn.Module"),
         ({"shard": 0}, UsageError, "shard: found 0"),
         ({"engine": "spark"}, UsageError, "unknown engine 'spark'; allowed: local, ray"),
         ({"address": "auto"}, UsageError, "--address auto: allowed with --engine ray"),

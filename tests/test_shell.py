@@ -222,6 +222,7 @@ def test_help(script: Callable[..., int], capsys: Output) -> None:
         assert f"\n  {word} " in out
     assert "Ctrl-D" in out
     assert out.count("Usage: explain [OPTIONS] IMAGE [MODEL]") == 2
+    assert out.count("Here IMAGE and MODEL may be left out") == 2
     assert out.endswith("none yet: image FILE\n")
 
 

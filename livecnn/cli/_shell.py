@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 PICTURES = ("explain", "dream", "embed")  # a picture each, wherever it goes
 SHARED = (*PICTURES, "top", "layers")
 ALLOW_CODE = click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
+LEFT_OUT = (
+    "Here IMAGE and MODEL may be left out: the ones chosen by `image` and `model` are meant. Without --out a picture is shown in"
+    " a window, or saved in recordings/ where there is none."
+)
 KEYS = (
     ("Tab", "completes commands, options, layers, classes, methods and files"),
     ("Up, Down", "what was typed before, here and in other sessions; with the first letters only such lines"),
@@ -106,6 +110,8 @@ def help_(ctx: click.Context, about: str | None) -> None:
         name, found, _ = commands.resolve_command(above, [about])
         assert found is not None
         click.echo(click.Context(found, info_name=name, parent=above).get_help())
+        if name in PICTURES:
+            click.echo(f"\n{click.wrap_text(LEFT_OUT)}")
         return
     formatter = ctx.make_formatter()
     named = [(name, commands.get_command(above, name)) for name in commands.list_commands(above)]
@@ -114,10 +120,7 @@ def help_(ctx: click.Context, about: str | None) -> None:
     with formatter.section("Keys"):
         formatter.write_dl(KEYS)
     formatter.write_paragraph()
-    formatter.write_text(
-        "IMAGE and MODEL may be left out: the ones chosen by `image` and `model` are meant. Without --out a picture is shown in a"
-        " window, or saved in recordings/ where there is none."
-    )
+    formatter.write_text(LEFT_OUT)
     click.echo(formatter.getvalue(), nl=False)
 
 

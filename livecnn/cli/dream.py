@@ -12,7 +12,7 @@ SHARE = click.FloatRange(0, 1)
 WEIGHT = click.FloatRange(min=0)
 
 
-@click.command()
+@click.command(short_help="What units of a layer, or classes, like best.")
 @click.argument("model", default=complete.MODEL, shell_complete=complete.models)
 @click.option("--layer", shell_complete=complete.layers, help="Whose units; a name as `livecnn layers MODEL` lists them.")
 @click.option("--units", help="Which of them: 5, 0-8, 0,3,10-19 or all.")

@@ -15,7 +15,7 @@ from livecnn.workbench import Workbench
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(short_help="A map of pictures: what a layer finds alike lies together.")
 @click.argument("folder", shell_complete=complete.files)
 @click.argument("model", default=complete.MODEL, shell_complete=complete.models)
 @click.option(

@@ -19,7 +19,7 @@ HEAD = ("layer", "type", "output", "parameters", "kernel", "stride", "padding", 
 NUMBERS = ("parameters",)  # to the right
 
 
-@click.command()
+@click.command(short_help="The layers of a network, and what each sees of the picture.")
 @click.argument("model", shell_complete=complete.models)
 @click.option(
     "--json",

@@ -29,7 +29,7 @@ class Size(click.ParamType):  # type: ignore[type-arg]
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
+@click.command(short_help="Show a network at work: camera, video, folder or the demo.")
 @click.argument("config", required=False, shell_complete=complete.layouts)
 @click.option("--source", help="auto, camera, camera:1, video:FILE, folder:DIR, demo, an http or rtsp address.")
 @click.option(

@@ -11,7 +11,7 @@ from livecnn.cli import pass_workbench
 from livecnn.workbench import Workbench
 
 
-@click.command()
+@click.command(short_help="The images to which each unit answers most, and statistics.")
 @click.argument("images", shell_complete=complete.files)
 @click.argument("model", default=complete.MODEL, shell_complete=complete.models)
 @click.option(

@@ -92,6 +92,7 @@ def test_as_a_picture(tiny: Tiny) -> None:
     picture = found.picture()
     with PillowImage.open(io.BytesIO(found._repr_png_())) as shown:
         assert (np.asarray(shown) == picture).all()
+    assert repr(found) == "<3 dreams of Tiny, 0, step 3>"
     classes = livecnn.dream(tiny, classes="all", steps=3).picture()
     assert picture.shape == classes.shape
     assert (picture[:60] != classes[:60]).any()  # the title
@@ -130,6 +131,9 @@ def test_every_image_is_shown_whole(shape: tuple[int, ...], count: int) -> None:
         (("os:getcwd",), {"classes": 1}, ModelError, "allow-code"),
         (("lenet-mnist",), {"classes": 1, "step": 3}, UsageError, "unknown option 'step'"),
         (("lenet-mnist",), {"classes": 1, "steps": 0}, UsageError, "steps: found 0; allowed: 1 or more"),
+        (("lenet-mnist",), {"classes": 1, "steps": 2.5}, UsageError, "steps: found 2.5; allowed: whole numbers, 1 or more"),
+        (("lenet-mnist",), {"classes": 1, "jitter": "a"}, UsageError, "jitter: found 'a'; a number is needed"),
+        ((3,), {"classes": 1}, UsageError, "model: found int; allowed: a name or folder, what livecnn.load gives"),
         (("lenet-mnist",), {"classes": 1, "seed": -1}, UsageError, "seed: found -1; allowed: 0 or more"),
         (("lenet-mnist",), {"classes": 1, "decay": 1.5}, UsageError, "decay: found 1.5; allowed: 0 to 1"),
         (("lenet-mnist",), {"classes": 1, "scaling": 1}, UsageError, "scaling: found 1; allowed: 0 to 0.9"),

@@ -15,7 +15,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import livecnn
-from livecnn import explain_picture, explained, inquiry
+from livecnn import explain_picture, explained, images
 from livecnn.answers import Question
 from livecnn.errors import ImageError, ModelError, UsageError
 from livecnn.explain.grad_cam import GradCam
@@ -202,6 +202,10 @@ def test_a_file(tiny: Tiny, image: Image, tmp_path: Path) -> None:
         (("2", 0), {"method": "occlusion", "fill": math.nan}, UsageError, "fill: found nan; a finite number is needed"),
         (("2", 0), {"method": "occlusion", "patch": 2, "stride": 3}, UsageError, "found patch 2 and stride 3; allowed"),
         (("2", 0), {"method": "integrated_gradients", "baseline": math.inf}, UsageError, "baseline: found inf; a finite"),
+        (("2", 0), {"method": 3}, UsageError, "method: found 3; allowed: a name or a list of names"),
+        (([["2"]], 0), {}, UsageError, "layer: found .*; allowed: a name or a list of names"),
+        (("2", 0), {"method": "occlusion", "patch": "a"}, UsageError, "patch: found 'a'; a number is needed"),
+        (("2", 0), {"device": 3}, ModelError, "unknown device '3'; allowed: auto, cpu"),
         (("2", 0), {"method": "integrated_gradients", "steps": 1001}, UsageError, "steps: found 1001; allowed: 1 to 1000"),
         (("2", 0), {"colour": 3}, UsageError, "unknown option 'colour'; allowed: at, patch, stride, fill, baseline, steps"),
         (("4", 0), {"method": "activation"}, ModelError, "activation needs a layer that gives maps; '4' gives 2 values"),
@@ -302,11 +306,20 @@ def test_a_picture_that_is_too_large(tiny: Tiny, image: Image, monkeypatch: pyte
         found.picture()
 
 
+def test_units_and_classes_as_numpy_gives_them(tiny: Tiny, image: Image) -> None:
+    for units in (range(1, 3), np.arange(1, 3), "1-2"):
+        found = livecnn.explanations(tiny, image, "2", units)
+        assert (found.parts[0].names, found.settings["units"]) == (("1", "2"), [1, 2])
+    best = found.scores.argmax()
+    assert livecnn.explanations(tiny, image, classes=best).parts[0].names == (found.classes[best],)
+
+
 def test_what_a_notebook_shows_has_a_sensible_size(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inquiry, "NOTEBOOK", 300)
+    monkeypatch.setattr(images, "NOTEBOOK", 300)
     found = livecnn.explanations(tiny, image, "2")
     with PillowImage.open(io.BytesIO(found._repr_png_())) as shown:
         assert max(shown.size) == 300
+    assert repr(found) == "<5 explanations of an image for Tiny: guided_backprop>"
 
 
 def test_pictures_of_values_that_are_no_numbers(tiny: Tiny, image: Image) -> None:
