@@ -1,10 +1,10 @@
-"""The images of a whole collection that units answer to most: the folder of `livecnn top`, for the network that is on show."""
+"""The images of a whole collection that units answer to most: folders of `livecnn top`, for the network that is on show."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from livecnn.top_files import MANIFEST, Shot, Top
 from livecnn.types import Image
 from livecnn.unit_words import number
 
-AUTO = "auto"  # the network's own folder, if there is one
+AUTO = "auto"  # the network's own folders, if there are any
 KEPT = 64  # units whose images stay in memory
 WHOLE = 0.5  # of the input: where a patch covers more, it is shown in its surroundings
 
@@ -83,16 +83,37 @@ class Collection:
         return f"{numbers} of {self.images:,}", numbers, f"active in {percent(active)}", percent(active)
 
 
-def opened(folder: str, context: Context) -> Collection | None:
-    """That in a folder, or, by AUTO, in the network's own; None if that holds no finished one.
+def opened(folder: str, context: Context) -> Mapping[str, Collection]:
+    """By layer, that in a folder, or, by AUTO, the newest that fits among the network's own.
 
-    Raises OutputError: damaged, or of another network.
+    Raises OutputError: damaged, or of another network; by AUTO only if that is so of all that there are.
     """
-    architecture = context.architecture()
-    path = paths.user_top(architecture.name) if folder == AUTO else Path(folder).expanduser()
-    if folder == AUTO and not (path / MANIFEST).is_file():
-        return None
-    top = Top.open(path)
+    if folder != AUTO:
+        collection = _fitting(Top.open(Path(folder).expanduser()), context)
+        return dict.fromkeys(collection.layers, collection)
+    found: dict[str, Collection] = {}
+    refused: list[OutputError] = []
+    for path in _finished(paths.user_top(context.architecture().name)):
+        try:
+            top = Top.open(path)
+            if not found.keys() >= set(top.layers):  # tables that nobody looks at are not even read
+                collection = _fitting(top, context)
+                found = dict.fromkeys(collection.layers, collection) | found
+        except OutputError as error:  # noqa: PERF203
+            refused.append(error)
+    if refused and not found:
+        raise refused[0]
+    return found
+
+
+def _finished(folder: Path) -> list[Path]:
+    """Those in a folder, the newest first."""
+    return sorted((manifest.parent for manifest in folder.glob(f"*/{MANIFEST}")), key=_written, reverse=True)
+
+
+def _fitting(top: Top, context: Context) -> Collection:
+    """Raises OutputError: damaged, or of another network."""
+    path, architecture = top.path, context.architecture()
     units = {node.name: node.output[0] for node in architecture.nodes if node.output}
     weights = top.about.get("weights")
     if weights != context.weights or (weights is None and top.model != architecture.name):
@@ -103,11 +124,19 @@ def opened(folder: str, context: Context) -> Collection | None:
             f"{path}: of another network: {unlike} has {top.units(unlike)} units there, here {units.get(unlike, 'none')}"
         )
     height, width = architecture.input[-2:]
-    return _collection(path, (path / MANIFEST).stat().st_mtime_ns, (height, width))
+    return _collection(path, _written(path), (height, width))
 
 
-@lru_cache(4)
-def _collection(path: Path, _written: int, size: tuple[int, int]) -> Collection:
+def _written(path: Path) -> int:
+    """When; 0 while a run is at it."""
+    try:
+        return (path / MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(16)
+def _collection(path: Path, _stamp: int, size: tuple[int, int]) -> Collection:
     """Kept, as every change of the view asks for it, and large tables take a fifth of a second."""
     return Collection(Top.open(path), size)
 

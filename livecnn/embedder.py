@@ -52,7 +52,8 @@ def embed(
     as a Probe takes it.  method: "tsne", "pca" or "umap".  limit: so many of the pictures, 8 or more, chosen at random by the
     seed, 0 or more.  jobs: processes that prepare them, 1 or more.  engine: "local" or "ray", the latter at an `address` or,
     without one, on this machine.
-    parts: a folder for what is finished, from which a call that was interrupted goes on; without one nothing is kept.
+    parts: a folder for what is finished, from which a call that was interrupted goes on; one call at a time; without one nothing
+    is kept.
 
     The layer's values (of more than 4,096 the mean of each map) are reduced to at most 50 principal components, and these to
     two. Returns an Embedding: `.points`, float32 (N, 2); `.features`, float32 (N, at most 50); `.scores`, float32 (N, K); and

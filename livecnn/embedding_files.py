@@ -6,18 +6,20 @@ import csv
 import io
 from pathlib import Path
 
+from livecnn.album import spec_of
 from livecnn.embedding import Embedding
 from livecnn.embedding_page import page
 from livecnn.embedding_picture import LARGEST, SMALLEST
 from livecnn.errors import OutputError, UsageError
 from livecnn.outputs import check_writable, write_atomically, write_png
+from livecnn.shards import absolute, check_apart
 
 SUFFIXES = (".png", ".html", ".csv", ".npz")
 SIZE = 1600
 
 
-def check_out(out: Path, size: int | None, *, grid: bool) -> None:
-    """Raise OutputError or UsageError before the work begins."""
+def check_out(out: Path, folder: str, size: int | None, *, grid: bool) -> None:
+    """Raise OutputError or UsageError before the work begins. folder: of the pictures."""
     suffix = out.suffix.lower()
     if suffix not in SUFFIXES:
         raise OutputError(f"{out}: unknown suffix {out.suffix!r}; allowed: {', '.join(SUFFIXES)}")
@@ -26,6 +28,8 @@ def check_out(out: Path, size: int | None, *, grid: bool) -> None:
     for option, given, allowed in (("--size", size is not None, (".png",)), ("--grid", grid, (".png", ".html"))):
         if given and suffix not in allowed:
             raise UsageError(f"{option}: {out} is no picture; allowed with {' or '.join(allowed)}")
+    if suffix == ".png":
+        check_apart(absolute(spec_of(folder)), out)
     check_writable(out)
 
 

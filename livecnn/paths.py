@@ -29,7 +29,10 @@ def user_annotations() -> Path:
 
 
 def user_top(model: str) -> Path:
-    """What `livecnn top` found with that network: in $LIVECNN_TOPS, else in `top` beside `models`. It may not exist."""
+    """What runs of `livecnn top` found with that network, a folder each: in $LIVECNN_TOPS, else in `top` beside `models`.
+
+    It may not exist.
+    """
     return _users("LIVECNN_TOPS", "top") / file_name(model)
 
 

@@ -126,9 +126,11 @@ def _cluster(address: str | None) -> Iterator[None]:
 def _begin(address: str | None) -> None:
     import ray
 
+    dashboard = None if address else False
     try:
         with _hushed(), nullcontext() if address else _undisturbed():  # connecting starts no processes, and may take a minute
-            ray.init(address, include_dashboard=None if address else False, log_to_driver=False, logging_level=logging.ERROR)
+            # None would join a cluster that this machine belongs to.
+            ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise UsageError(f"--engine ray: no cluster at {address or 'this machine'}: {reason}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from torch import nn
 
 from livecnn import paths, shards, top_shots
 from livecnn._cv2 import one_thread
-from livecnn.album import Album, spec_of
+from livecnn.album import Album, Pictures, spec_of
 from livecnn.asked import check_whole, names_of
 from livecnn.bundles import Bundle
 from livecnn.device import pick
@@ -21,13 +22,14 @@ from livecnn.outputs import check_writable, write_atomically
 from livecnn.patch import FINDERS, check_finder
 from livecnn.ray_engine import engine_of
 from livecnn.scans import Scan
-from livecnn.shards import Engine, absolute, in_turn, model_of, size_of
+from livecnn.shards import Engine, absolute, check_apart, in_turn, model_of, size_of
 from livecnn.top_files import MANIFEST, QUANTILES, VERSION, Top
 from livecnn.top_job import TopJob
 from livecnn.top_tables import write_statistics
 
 K = 9
 MOST_K = 100
+LONGEST = 24  # letters of either half of a folder's name, so that it fits any system whatever the letters
 RESERVED = ("shards", "shots")  # other things in the folder
 DEFINITIONS = {
     "value": "of a fully connected unit: its activation; of a map: the mean over its positions",
@@ -63,8 +65,8 @@ def top(
 
     images: a folder (sub-folders are labels), a video or `idx:DIR?split=test`.  model: a name or folder as `livecnn.load` takes
     it, what that gives, or a module of your own, which is left as it is.  layers: names as a Probe takes them, a list or with
-    commas.  out: a folder; a run that was interrupted there goes on. None: the network's in the user's data, which the explorer
-    shows.  k: 1 to 100.
+    commas.  out: a folder; a run that was interrupted there goes on. None: one in the user's data, the same for the same call,
+    which the explorer shows.  k: 1 to 100.
     shard: images that are worked on and written at a time; 256 by default, more of more than 256,000 images.  engine: "local" or
     "ray", the latter at an `address` or, without one, on this machine.  finder: "centre" or "face", what is cut out of an image.
     Returns a Top, which reads that folder: `.shots(layer, unit)`, `.figures(layer)`, `.picture(layer)`; a notebook shows that of
@@ -72,22 +74,27 @@ def top(
     """
     work = engine_of(engine, address)
     job = _job(images, model_of(model), _names(layers), k, shard, finder, device, allow_code)
-    folder = paths.user_top(job.bundle.name) if out is None else Path(out)
-    _check_apart(job.place, folder)
+    folder = _usual(job) if out is None else Path(out)
+    check_apart(job.place, folder)
     check_writable(folder / MANIFEST)
-    with one_writer(folder / MANIFEST):
+    with one_writer(folder / MANIFEST), Album(job.place) as pictures:
+        job.check(pictures)
         scan = run(job, folder / "shards", work)
         if not scan.sizes.sum():
             raise UsageError(f"{images}: none of {job.images} pictures can be read; first: {scan.skipped[0]}")
-        _write(folder, job, scan)
+        _write(folder, job, scan, pictures)
     return Top.open(folder)
 
 
-def _check_apart(place: str, out: Path) -> None:
-    """What is written would be among the images when the run goes on. Raises UsageError."""
-    kind, _, images = place.partition(":")
-    if kind == "folder" and out.resolve().is_relative_to(Path(images).resolve()):
-        raise UsageError(f"--out {out}: lies in the folder of the images; name one outside {images}")
+def _usual(job: TopJob) -> Path:
+    """Where the same question always leads, and another one never: by the images' folder, the layers, and all that decides."""
+    address, question, wish = job.place.partition(":")[2].partition("?")
+    images = Path(address).resolve()
+    decisive = hashlib.sha256(json.dumps([f"{images}{question}{wish}", job.settings()]).encode()).hexdigest()
+    layers = "+".join(map(paths.file_name, job.layers))
+    if len(layers) > LONGEST:
+        layers = layers[:LONGEST].rpartition("+")[0] or layers[:LONGEST]
+    return paths.user_top(job.bundle.name) / "-".join((paths.file_name(images.name[:LONGEST]), layers, decisive[:6]))
 
 
 def run(job: TopJob, folder: Path, engine: Engine = in_turn) -> Scan:
@@ -127,13 +134,13 @@ def _job(
     return job
 
 
-def _write(folder: Path, job: TopJob, scan: Scan) -> None:
-    """Everything but the shards, top.json at the very end."""
+def _write(folder: Path, job: TopJob, scan: Scan, pictures: Pictures) -> None:
+    """Everything but the shards, top.json at the very end. pictures: as they were listed when the run began."""
     (folder / MANIFEST).unlink(missing_ok=True)
     files = paths.file_names(job.layers, RESERVED)
     with one_thread():
         write_statistics(folder, scan, job.classes)
-        top_shots.write(folder, job, scan, files)
+        top_shots.write(folder, job, scan, files, pictures)
     lines = "".join(f"{line}\n" for line in scan.skipped)
     write_atomically(folder / "skipped.txt", lines.encode("utf-8", "backslashreplace"))
     about = {

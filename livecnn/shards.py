@@ -7,7 +7,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,19 +17,21 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from livecnn import bundles, paths
+from livecnn import bundles, paths, weights
 from livecnn._cv2 import one_thread
-from livecnn.album import Album
+from livecnn.album import Album, Pictures
 from livecnn.asked import module_of
 from livecnn.bundles import Bundle
 from livecnn.device import pick
-from livecnn.errors import ModelError, OutputError, SourceError, nearest
-from livecnn.outputs import write_atomically
+from livecnn.errors import ModelError, OutputError, SourceError, UsageError, nearest
+from livecnn.locking import one_writer
+from livecnn.outputs import unfinished, write_atomically
 from livecnn.patch import Cropper
 from livecnn.scoring import Scorer
 
-JOB = "job.json"
+JOB, SHARDS = "job.json", "[0-9]*.npz"
 SHARD, MOST_SHARDS = 256, 1000  # images of a shard, unless there would be more shards than this
+UNTOLD = ("classes", "fingerprint", "labels", "state", "weights")  # settings that are long, or mean nothing to a reader
 WORTH_THREADS = 1_000_000  # parameters: threads that share a smaller network's pass mostly wait for each other
 
 
@@ -106,14 +108,27 @@ class Job(ABC, Generic[P]):
     def cropper(self) -> Cropper:
         return Cropper(self.bundle.pipeline, 1.0, self.finder)
 
+    def check(self, pictures: Pictures) -> None:
+        """Raise SourceError if these are others than the job's."""
+        if pictures.fingerprint() != self.fingerprint:
+            raise SourceError(f"{self.place}: holds other pictures than when the run began; begin anew in another folder")
+
+    @cached_property
+    def _state(self) -> str:
+        return weights.digest(self.bundle.module)
+
     @property
     def thumbnails(self) -> int:
         return 0
 
     def settings(self) -> dict[str, Any]:
         """What a run that goes on must have in common with the one before, ready for JSON."""
-        card = self.bundle.card
-        found = {"model": self.bundle.name, "weights": None if card is None else card.weights.sha256}
+        bundle, card = self.bundle, self.bundle.card
+        found: dict[str, Any] = {"model": bundle.name, "weights": None if card is None else card.weights.sha256}
+        if card is None:
+            found["state"] = self._state
+        found["input"] = bundle.pipeline.model_dump(mode="json", exclude={"function"})
+        found["classes"] = list(bundle.classes)
         fields = {name: getattr(self, name) for name in self.decisive}
         return found | {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
@@ -141,6 +156,13 @@ def absolute(spec: str) -> str:
     return f"{kind}:{os.path.abspath(os.path.expanduser(place))}"
 
 
+def check_apart(place: str, out: Path) -> None:
+    """What is written would be among the pictures when a run goes on. Raises UsageError."""
+    kind, _, pictures = place.partition(":")
+    if kind == "folder" and out.resolve().is_relative_to(Path(pictures).resolve()):
+        raise UsageError(f"--out {out}: lies in the folder of the images; name one outside {pictures}")
+
+
 class Worker(Generic[P]):
     """Works on shards of a job, one after the other. Raises LivecnnError, also if the pictures are others than the job's."""
 
@@ -148,8 +170,7 @@ class Worker(Generic[P]):
         self._job, album = job, Album(job.place)
         with ExitStack() as stack:
             pictures = stack.enter_context(album)
-            if pictures.fingerprint() != job.fingerprint:
-                raise SourceError(f"{job.place}: holds other pictures than when the run began; begin anew in another folder")
+            job.check(pictures)
             module, device = job.bundle.module, pick(job.device)
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             if sum(tensor.numel() for tensor in module.parameters()) < WORTH_THREADS:
@@ -205,11 +226,22 @@ def kept(job: Job[P], folder: Path) -> Iterator[P]:
 
 
 def discard(folder: Path) -> None:
-    """Delete what `run` left there, and the folder if that was all."""
-    for path in (folder / JOB, *folder.glob("[0-9]*.npz")):
+    """Delete what `run` left there, and the folder if that was all; at the very end what tells whose the shards are."""
+    for path in (*folder.glob(SHARDS), unfinished(folder / JOB), folder / JOB):
         path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """No other program that asks works there meanwhile; afterwards the folder is gone if it is empty. Raises OutputError."""
+    with one_writer(folder / JOB):
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 def _claim(path: Path, settings: dict[str, Any]) -> None:
@@ -223,6 +255,8 @@ def _claim(path: Path, settings: dict[str, Any]) -> None:
 def _check(path: Path, settings: dict[str, Any]) -> None:
     """Raise OutputError if the folder holds the shards of another run."""
     if not path.exists():
+        if next(path.parent.glob(SHARDS), None) is not None:
+            raise OutputError(f"{path.parent}: holds shards, but no {JOB} that tells whose; delete them, or name another folder")
         return
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -230,7 +264,7 @@ def _check(path: Path, settings: dict[str, Any]) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: not what a run leaves: {error!r}; name another folder") from error
     if other is not None:
-        told = "" if other in ("labels", "fingerprint", "weights") else f", {found[other]}, now {settings[other]}"
+        told = "" if other in UNTOLD else f", {found[other]}, now {settings[other]}"
         raise OutputError(f"{path.parent}: holds another run ({other}{told}); name another folder, or delete this one")
 
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from livecnn import dream_picture
-from livecnn.album import Album, Pictures
-from livecnn.errors import SourceError
+from livecnn.album import Pictures
+from livecnn.errors import ImageError
 from livecnn.explained import as_rgb
 from livecnn.inputs import Pipeline
 from livecnn.kernels import Pair
@@ -30,7 +30,7 @@ from livecnn.top_job import TopJob
 from livecnn.top_tables import Table
 from livecnn.types import Image
 
-OUTSIDE = 64  # gray level of what lies beyond the input's edge
+OUTSIDE = 64  # gray level of what lies beyond the input's edge, and of a picture that is gone
 KEPT = 64 << 20  # bytes of images that are read once for several units
 PICTURED = 512  # units of a layer in its picture
 TILE, GAP, SMALLEST = 64, 5, 116  # pixels: a patch in a picture, what is between two, all of a unit's at least
@@ -69,15 +69,13 @@ class Window:
         return math.floor(field.centre[axis] + 0.5 + place * field.stride[axis] - field.size[axis] / 2), field.size[axis]
 
 
-def write(folder: Path, job: TopJob, scan: Scan, files: dict[str, str]) -> None:
+def write(folder: Path, job: TopJob, scan: Scan, files: dict[str, str], pictures: Pictures) -> None:
     """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
 
-    They are read once more. Raises OutputError, ImageError if one cannot be read any more, SourceError if they are others.
+    pictures: as they were numbered; they are read once more. Raises OutputError.
     """
     nodes, size = {node.name: node for node in job.bundle.architecture.nodes}, _size(job.bundle.pipeline)
-    with Album(job.place) as pictures, Table(folder / SHOTS) as table:
-        if pictures.fingerprint() != job.fingerprint:
-            raise SourceError(f"{job.place}: holds other pictures than when the run began; put them back or begin anew elsewhere")
+    with Table(folder / SHOTS) as table:
         read = lru_cache(max(1, KEPT // (3 * math.prod(size))))(partial(_read, pictures, job.cropper, size))
         for name, layer in scan.layers.items():
             shape, rows = job.shapes[name], []
@@ -99,8 +97,11 @@ def _size(pipeline: Pipeline) -> Pair:
 
 
 def _read(pictures: Pictures, cropper: Cropper, size: Pair, number: int) -> tuple[str, str, Image]:
-    """Name, label and what the network sees, uint8 (*size, 3)."""
-    frame = pictures.at(number)
+    """Name, label and what the network sees, uint8 (*size, 3); of a picture that is gone the reason, and gray."""
+    try:
+        frame = pictures.at(number)
+    except ImageError as error:
+        return str(error), "", np.full((*size, 3), OUTSIDE, np.uint8)
     seen = as_rgb(cropper(frame).prepared.seen)
     name = frame.name.encode("utf-8", "backslashreplace").decode()  # file names may hold bytes of another encoding
     return name, frame.label, seen if seen.shape[:2] == size else scaled(seen, size[1], size[0], sharp=True)

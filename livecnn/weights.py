@@ -32,6 +32,15 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def digest(module: nn.Module) -> str:
+    """Hex digest of a network's parameters and buffers, whatever the order of their memory."""
+    found = hashlib.sha256()
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
 def read(path: Path) -> dict[str, torch.Tensor]:
     """Named tensors of a safetensors file or of a PyTorch state dict (`.pt`, `.pth`), on the CPU.
 

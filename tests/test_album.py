@@ -59,6 +59,9 @@ def test_other_pictures_have_another_fingerprint(tmp_path: Path, clip: Path) -> 
     write_mnist(tmp_path, *typeset(3), "test")
     before = fingerprint(f"idx:{tmp_path}")
     assert fingerprint(f"idx:{tmp_path}") == before
+    images, labels = typeset(3)
+    write_mnist(tmp_path, images, labels[::-1], "test")
+    assert fingerprint(f"idx:{tmp_path}") != before
     write_mnist(tmp_path, *typeset(3, seed=1), "test")
     assert fingerprint(f"idx:{tmp_path}") != before
     folder = tmp_path / "folder"

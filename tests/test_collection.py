@@ -1,37 +1,79 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from livecnn import collection
 from livecnn.collection import AUTO, Collection, opened, percent
 from livecnn.drawer import Context
 from livecnn.errors import OutputError
 from livecnn.outputs import write_png
+from livecnn.top_files import MANIFEST
 from tests.collected import DEAD, IMAGES, PATCH, WHOLE, write_top
 from tests.exploring import explored
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The toy network's own."""
+    """One of the toy network's own."""
     monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path))
-    return tmp_path / "toy"
+    return tmp_path / "toy" / "digits"
 
 
 def found(folder: str | Path = AUTO, context: Context | None = None) -> Collection:
-    collection = opened(str(folder), context or explored())
-    assert collection is not None
-    return collection
+    """Where all layers have the same."""
+    (one,) = set(opened(str(folder), context or explored()).values())
+    return one
 
 
 def test_the_networks_own_folder(folder: Path) -> None:
-    assert opened(AUTO, explored()) is None
+    assert opened(AUTO, explored()) == {}
     (folder / "shards").mkdir(parents=True)
-    assert opened(AUTO, explored()) is None  # not finished
+    assert opened(AUTO, explored()) == {}  # not finished
     write_top(folder)
     assert (found().path, found().images, found().layers) == (folder, IMAGES, ("conv", "fc"))
+
+
+def write_at(second: int, folder: Path, *layers: str, **about: Any) -> Path:
+    units = {"conv": 12, "act_1": 12, "fc": 30}
+    write_top(folder, {layer: units[layer] for layer in layers}, **about)
+    os.utime(folder / MANIFEST, (second, second))
+    return folder
+
+
+def test_of_several_the_newest_with_the_layer(folder: Path) -> None:
+    both = write_at(1, folder.with_name("b"), "conv", "act_1")
+    one = write_at(2, folder.with_name("c"), "conv", images=7)
+    write_at(3, folder.with_name("a"), "fc", weights="of another network")
+    assert {layer: (each.path, each.images) for layer, each in opened(AUTO, explored()).items()} == {
+        "conv": (one, 7),
+        "act_1": (both, IMAGES),
+    }
+    write_at(4, both, "conv", "act_1")
+    assert set(opened(AUTO, explored()).values()) == {found()}
+    assert found().path == both
+
+
+def test_a_damaged_one_is_passed_over(folder: Path) -> None:
+    older = write_at(1, folder.with_name("older"), "conv")
+    (write_at(2, folder.with_name("newer"), "conv", "fc") / "statistics.npz").write_bytes(b"PK")
+    (write_at(3, folder.with_name("newest"), "conv") / MANIFEST).write_text("{")
+    assert {layer: each.path for layer, each in opened(AUTO, explored()).items()} == {"conv": older}
+
+
+def test_tables_that_nobody_looks_at_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    monkeypatch.setattr(collection, "Collection", lambda top, size: read.append(top.path) or Collection(top, size))
+    write_at(1, folder.with_name("older"), "conv")
+    newer = write_at(2, folder.with_name("newer"), "conv", "fc")
+    assert found().path == newer
+    assert read == [newer]
+    found()
+    assert read == [newer]
 
 
 def test_a_folder_by_name(tmp_path: Path) -> None:
@@ -44,7 +86,7 @@ def test_the_weights_decide_whose_it_is(folder: Path) -> None:
     write_top(folder, weights="aa", model="the same by another name")
     assert found(context=explored(weights="aa")).images == IMAGES
     for weights in ("bb", None):
-        with pytest.raises(OutputError, match="toy: of another network, 'the same by another name', or of other weights"):
+        with pytest.raises(OutputError, match="digits: of another network, 'the same by another name', or of other weights"):
             opened(AUTO, explored(weights=weights))
     write_top(folder, model="other")
     with pytest.raises(OutputError, match="of another network, 'other'"):
@@ -87,10 +129,10 @@ def test_nine_at_most_and_no_more_than_these_in_memory(folder: Path) -> None:
 
 
 def test_they_are_read_once(folder: Path) -> None:
-    collection = found(write_top(folder))
-    before = collection.exemplars("conv", 3)
+    known = found(write_top(folder))
+    before = known.exemplars("conv", 3)
     (folder / "shots" / "conv" / "0003.png").unlink()
-    assert collection.exemplars("conv", 3) is before
+    assert known.exemplars("conv", 3) is before
 
 
 def test_numbers_of_a_unit(folder: Path) -> None:

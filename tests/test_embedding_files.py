@@ -133,5 +133,14 @@ def test_what_cannot_be_written(
     tmp_path: Path, name: str, size: int | None, grid: bool, kind: type[Exception], message: str
 ) -> None:
     with pytest.raises(kind, match=message):
-        check_out(tmp_path / name, size, grid=grid)
-    check_out(tmp_path / "x.png", 600, grid=True)
+        check_out(tmp_path / name, str(tmp_path), size, grid=grid)
+
+
+def test_a_picture_among_the_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "in").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"^--out in/new/x\.png: lies in the folder of the images; name one outside .*in$"):
+        check_out(Path("in/new/x.png"), "in", None, grid=False)
+    assert not (tmp_path / "in" / "new").exists()
+    check_out(Path("in/x.html"), "in", None, grid=True)  # which is none of them
+    check_out(Path("x.png"), "in", 600, grid=True)

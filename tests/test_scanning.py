@@ -7,9 +7,10 @@ import importlib.util
 import io
 import json
 import os
+import re
 import shutil
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -22,7 +23,7 @@ from torch import nn
 
 import livecnn
 from livecnn import locking, scanning, shards, top_tables
-from livecnn.errors import ImageError, LivecnnError, ModelError, OutputError, SourceError, UsageError
+from livecnn.errors import LivecnnError, ModelError, OutputError, SourceError, UsageError
 from livecnn.shards import Job
 from livecnn.top_files import QUANTILES, Top
 from tests.tiny_mnist import typeset, write_mnist
@@ -162,9 +163,44 @@ def test_a_finished_run_is_only_written_anew(digits: Path, tmp_path: Path, monke
     assert contents(tmp_path) == before
 
 
-def test_without_a_folder_it_is_the_networks_own(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path))
-    assert livecnn.top(digits, layers="conv1", k=1).path == tmp_path / "lenet-mnist"
+def test_without_a_folder_every_question_has_its_own(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path / "tops"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(photos)
+    module = Small()
+    path = livecnn.top(photos, module, layers="0,1", k=1).path
+    assert path.parent == tmp_path / "tops" / "Small"
+    assert re.fullmatch("photos-0[+]1-[0-9a-f]{6}", path.name)
+    for same in ("photos", "folder:./photos/", "link"):
+        assert livecnn.top(same, module, layers=["0", "1"], k=1).path == path
+    shutil.copytree(photos, tmp_path / "elsewhere" / "photos")
+    trained = Small()
+    nn.init.zeros_(trained[3].bias)
+    found = [
+        path,
+        livecnn.top("elsewhere/photos", module, layers="0,1", k=1).path,
+        livecnn.top(photos, module, layers="0,1", k=2).path,
+        livecnn.top(photos, module, layers="1,0", k=1).path,
+        livecnn.top(photos, trained, layers="0,1", k=1).path,
+    ]
+    assert len(set(found)) == len(found)
+    (photos / "1.png").rename(photos / "0.png")
+    assert livecnn.top(photos, module, layers="0,1", k=1).path not in found
+
+
+def test_names_of_folders_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path / "tops"))
+    photos = tmp_path / ("写真 " * 20).strip()
+    photos.mkdir()
+    PillowImage.new("RGB", (8, 8)).save(photos / "1.png")
+    names = ["an_activation", "another", "é" * 60]
+    for layers, told in ((names, "an_activation[+]another"), (names[1:], "another"), (names[2:], "é{24}")):
+        module = Small()
+        for name in names:
+            module.add_module(name, nn.Identity())
+        name = livecnn.top(photos, module, layers=layers, k=1).path.name
+        assert re.fullmatch("写真-写真-.*写真-" + told + "-[0-9a-f]{6}", name)
+        assert len(name.encode()) < 240
 
 
 def test_figures_over_all_images_need_no_others(found: Top) -> None:
@@ -269,7 +305,14 @@ def test_a_folder_that_holds_another_run(digits: Path, tmp_path: Path) -> None:
     livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
     with pytest.raises(OutputError, match=r"holds another run \(k, 1, now 2\); name another folder"):
         livecnn.top(digits, layers="conv1", out=tmp_path, k=2)
-    (tmp_path / "shards" / "job.json").write_text("[]")
+    job = tmp_path / "shards" / "job.json"
+    job.rename(tmp_path / "kept.json")
+    for layers in ("conv1", "conv2"):
+        with pytest.raises(OutputError, match=r"shards: holds shards, but no job\.json that tells whose; delete them, or"):
+            livecnn.top(digits, layers=layers, out=tmp_path, k=1)
+    (tmp_path / "kept.json").rename(job)
+    livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
+    job.write_text("[]")
     with pytest.raises(OutputError, match=r"job\.json: not what a run leaves"):
         livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
 
@@ -292,26 +335,46 @@ def test_pictures_that_change(photos: Path, tmp_path: Path, monkeypatch: pytest.
     (photos / "1.png").rename(photos / "0.png")
     with pytest.raises(SourceError, match="holds other pictures than when the run began"):
         shards.Worker(job)
-    livecnn.top(photos, Small(), layers="0", out=out)
+    module, trained = Small(), Small()
+    nn.init.zeros_(trained[3].bias)
+    livecnn.top(photos, module, layers="0", out=out)
+    with pytest.raises(OutputError, match=r"holds another run \(state\)"):
+        livecnn.top(photos, trained, layers="0", out=out)
+    module.input = {**Small.input, "order": "BGR"}  # type: ignore[dict-item]
+    with pytest.raises(OutputError, match=r"holds another run \(input, .*RGB.*, now .*BGR"):
+        livecnn.top(photos, module, layers="0", out=out)
+    module.input, module.classes = Small.input, ["a", "b", "c"]
+    with pytest.raises(OutputError, match=r"holds another run \(classes\)"):
+        livecnn.top(photos, module, layers="0", out=out)
+    del module.classes
     (photos / "3.png").unlink()
-    with pytest.raises(OutputError, match="holds another run"):
-        livecnn.top(photos, Small(), layers="0", out=out)
+    with pytest.raises(OutputError, match=r"holds another run \(images, 5, now 4\)"):
+        livecnn.top(photos, module, layers="0", out=out)
 
 
-def test_a_picture_that_is_gone_when_it_is_to_be_shown(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [(Path.unlink, "no such file"), (lambda path: path.write_bytes(b""), "the file is empty")],
+    ids=["gone", "emptied"],
+)
+def test_a_picture_that_is_gone_when_it_is_to_be_shown(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object], reason: str
+) -> None:
     run = scanning.run
 
     def then_gone(*given: Any) -> Any:
         scan = run(*given)
-        (photos / "1.png").write_bytes(b"gone")
+        change(photos / "1.png")
         return scan
 
     monkeypatch.setattr(scanning, "run", then_gone)
-    with pytest.raises(ImageError, match=r"1\.png"):
-        livecnn.top(photos, Small(), layers="0", out=tmp_path / "top")
-    assert not list((tmp_path / "top").glob("shots*.csv"))
-    with pytest.raises(OutputError, match=r"holds no top\.json"):
-        Top.open(tmp_path / "top")
+    top = livecnn.top(photos, Small(), layers="0", out=tmp_path / "top")
+    shots = {shot.name: shot for shot in top.shots("0", 0)}
+    assert set(shots) == {"1.png: " + reason, "3.png", "cat/4.png", "owl/5.png"}
+    gone = shots.pop("1.png: " + reason)
+    assert set(gone.image.ravel()) == set(gone.patch.ravel()) == {64}
+    assert np.isfinite(gone.value)
+    assert all(len(np.unique(shot.image)) > 1 for shot in shots.values())
 
 
 def test_a_folder_among_the_images(photos: Path, tmp_path: Path) -> None:
@@ -348,14 +411,14 @@ def test_tables_without_rows_have_columns(photos: Path, tmp_path: Path) -> None:
     assert empty.shots("0", 1) == ()
 
 
-def test_pictures_that_are_others_when_they_are_to_be_shown(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = scanning.run
-    monkeypatch.setattr(scanning, "run", lambda *given: (run(*given), (photos / "1.png").unlink())[0])
+def test_pictures_that_are_others_once_the_run_begins(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    check, module = scanning.check_writable, Small()
+    livecnn.top(photos, module, layers="0", out=tmp_path / "top")
+    before = contents(tmp_path / "top")
+    monkeypatch.setattr(scanning, "check_writable", lambda path: (check(path), (photos / "1.png").unlink()))
     with pytest.raises(SourceError, match="holds other pictures than when the run began"):
-        livecnn.top(photos, Small(), layers="0", out=tmp_path / "top")
-    assert not (tmp_path / "top" / "top.json").exists()
+        livecnn.top(photos, module, layers="0", out=tmp_path / "top")
+    assert contents(tmp_path / "top") == before
 
 
 def test_nothing_can_be_read(tmp_path: Path) -> None:

@@ -32,6 +32,17 @@ def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
     assert weights.sha256(tmp_path / "a.bin") == hashlib.sha256(content).hexdigest()
 
 
+def test_the_digest_of_a_network_is_that_of_its_values() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2).bfloat16())
+    before = weights.digest(network)
+    assert weights.digest(network.to(memory_format=torch.channels_last)) == before
+    network[1].running_mean[2] += 1
+    after = weights.digest(network)
+    assert after != before
+    torch.nn.init.zeros_(network[2].bias)
+    assert weights.digest(network) not in (before, after)
+
+
 @pytest.mark.parametrize("suffix", weights.FORMATS)
 def test_formats(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"w{suffix}"

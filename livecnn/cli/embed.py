@@ -53,11 +53,12 @@ def command(bench: Workbench, /, folder: str, model: str, out: Path, grid: bool,
 
     What is finished stays in OUT.parts/ until the map is written, and the same command goes on from there.
     """
-    files = importlib.import_module("livecnn.embedding_files")
-    files.check_out(out, size, grid=grid)
+    embedder, files, shards = (importlib.import_module(f"livecnn.{name}") for name in ("embedder", "embedding_files", "shards"))
+    files.check_out(out, folder, size, grid=grid)
     parts, network = out.with_name(f"{out.name}.parts"), bench.model(model)
-    made = importlib.import_module("livecnn.embedder").embed(folder, network, parts=parts, **options)
-    files.write(made, out, size, grid=grid)
-    importlib.import_module("livecnn.shards").discard(parts)
+    with shards.alone(parts):
+        made = embedder.embed(folder, network, parts=parts, **options)
+        files.write(made, out, size, grid=grid)
+        shards.discard(parts)
     skipped = f", {len(made.skipped)} skipped (first: {made.skipped[0]})" if made.skipped else ""
     click.echo(f"{bench.told(out)}: {len(made.names)} pictures{skipped}, {made.layer} by {made.method}")

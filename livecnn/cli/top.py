@@ -22,7 +22,7 @@ from livecnn.workbench import Workbench
     "--out",
     metavar="DIR/",
     shell_complete=complete.files,
-    help="A folder; a run that was interrupted there goes on.  [MODEL's, for the explorer]",
+    help="A folder; a run that was interrupted there goes on.  [one for the explorer]",
 )
 @click.option("--shard", type=click.IntRange(1, 10_000_000), help="Images worked on and written at a time.  [256 or more]")
 @click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who does the work.")
@@ -39,7 +39,7 @@ def command(bench: Workbench, /, images: str, model: str, out: str | None, **opt
     the name of a network at hand, a bundle's folder, or package.module:factory.
 
     The work is done in shards; what is finished stays in DIR/, and the same command goes on from there.
-    Without --out that is a folder in your own data, where the explorer finds it.
+    Without --out that is a folder in your own data, where the explorer finds it; another question gets another folder.
     """
     found = importlib.import_module("livecnn.scanning").top(images, bench.model(model), out=out, **options)
     units = sum(found.units(layer) for layer in found.layers)

@@ -44,7 +44,7 @@ class Strongest(PanelSpec):
     folder: str = Field(
         AUTO,
         min_length=1,
-        description="What `livecnn top … --out FOLDER` found in a collection, from the current folder; auto: without `--out`.",
+        description="What `livecnn top … --out FOLDER` found, from the current folder; auto: the newest without `--out`.",
     )
 
     def drawer(self, name: str, context: Context) -> Drawer:
@@ -59,7 +59,8 @@ class StrongestDrawer(Drawer):
         self._focus, self._metrics = Focus(), Metrics(1.0)
         self._unit: Unit | None = None
         self._memory = context.session.strongest
-        self._collection, self._refusal = _collection(spec, context)
+        self._folder = spec.folder
+        self._collections, self._refusal = _collections(spec, context)
         self._exemplars: Sequence[Exemplar] = ()
         self._hinted = ""  # instead of them
         self._looked: tuple[str, int] | None = None  # the unit of these
@@ -77,13 +78,17 @@ class StrongestDrawer(Drawer):
     @property
     def _tabbed(self) -> bool:
         """Is there anything beside this session?"""
-        return self._collection is not None or self._refusal != ""
+        return bool(self._collections) or self._refusal != ""
+
+    @property
+    def _collection(self) -> Collection | None:
+        """That with the layer of the unit."""
+        return None if self._unit is None else self._collections.get(self._unit.layer)
 
     @property
     def _collected(self) -> bool:
-        """Whether the collection is on show: as chosen, else if it has the layer."""
-        has = self._collection is not None and self._unit is not None and self._unit.layer in self._collection.layers
-        return self._tabbed and (has if self._focus.collection is None else self._focus.collection)
+        """Whether a collection is on show: as chosen, else if there is one of the layer."""
+        return self._tabbed and (self._collection is not None if self._focus.collection is None else self._focus.collection)
 
     @cached_property
     def _units(self) -> Mapping[str, int]:
@@ -111,17 +116,24 @@ class StrongestDrawer(Drawer):
         wanted = (unit.layer, unit.index) if unit is not None and self._collected else None
         if wanted == self._looked:
             return
-        self._looked, self._exemplars, self._hinted = wanted, (), self._refusal
-        if wanted is None or known is None:
+        self._looked, self._exemplars, self._hinted = wanted, (), ""
+        if wanted is None:
             return
-        if wanted[0] not in known.layers:
-            self._hinted = _lacking(wanted[0], self.name, self.context)
+        if known is None:
+            self._hinted = self._refusal or self._lacking(wanted[0])
             return
         try:
             self._exemplars = known.exemplars(*wanted)
             self._hinted = "" if self._exemplars else known.words(*wanted)[0]
         except OutputError as error:
             self._hinted = str(error)
+
+    def _lacking(self, layer: str) -> str:
+        command = f"livecnn top IMAGES {self.context.architecture().name} --layers {layer}"
+        if self._folder == AUTO:
+            return f"nothing of {layer} yet; {command} looks at it"
+        shown = f"--set panels.{self.name}.folder=DIR/"
+        return f"nothing of {layer} in this folder; {command} --out DIR/ makes another, {shown} shows it"
 
     def captions(self) -> Sequence[str]:
         if self._unit is None or self._tabbed:
@@ -256,21 +268,15 @@ class StrongestDrawer(Drawer):
         return None
 
 
-def _collection(spec: Strongest, context: Context) -> tuple[Collection | None, str]:
-    """That of the panel, and why the network's own is not used, if so. Raises FieldError if a folder that is named is not fit."""
+def _collections(spec: Strongest, context: Context) -> tuple[Mapping[str, Collection], str]:
+    """By layer, and why the network's own are not used, if so. Raises FieldError if a folder that is named is not fit."""
     try:
         return opened(spec.folder, context), ""
     except OutputError as error:
         if spec.folder == AUTO:
-            return None, f"not used: {error}"
+            return {}, f"not used: {error}"
         command = f"livecnn top IMAGES {context.architecture().name} --layers A,B --out {spec.folder}"
         raise FieldError("folder", f"{error}; make it: {command}") from error
-
-
-def _lacking(layer: str, panel: str, context: Context) -> str:
-    model = context.architecture().name
-    command = f"livecnn top IMAGES {model} --layers {layer} --out DIR/"
-    return f"nothing of {layer} in this folder; {command} makes another, --set panels.{panel}.folder=DIR/ shows it"
 
 
 def fitted(image: Image, box: Rect) -> Image:

@@ -59,8 +59,10 @@ class Idx(Source):
         return {str(label) for label in np.unique(self._labels)}
 
     def fingerprint(self) -> str:
-        """Of the pictures themselves."""
-        return hashlib.sha256(self._images.data).hexdigest()
+        """Of the pictures themselves, and their labels."""
+        content = hashlib.sha256(self._images.data)
+        content.update(self._labels.data)
+        return content.hexdigest()
 
 
 def load(folder: Path, split: Split) -> tuple[Image, Image]:

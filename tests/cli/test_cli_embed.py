@@ -11,8 +11,9 @@ import tqdm
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn import embedder, shards
+from livecnn import embedder, locking, shards
 from livecnn.cli import main
+from livecnn.errors import OutputError
 from tests.tiny_mnist import typeset, write_mnist
 
 Output = pytest.CaptureFixture[str]
@@ -102,3 +103,57 @@ def test_an_interrupt_before_anything_is_finished_leaves_nothing(elsewhere: Path
     monkeypatch.setattr(shards.Worker, "__call__", interrupt)
     assert main(["embed", "digits", *PCA, "--out", "x.png"]) == 130
     assert [path.name for path in elsewhere.iterdir()] == ["digits"]
+
+
+def test_two_at_a_time_into_the_same_file(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locking, "PATIENCE", 0)
+    words = ["embed", "digits", *PCA, "--out", "x.npz"]
+    with shards.alone(elsewhere / "x.npz.parts"):
+        assert main(words) == 2
+        assert "x.npz.parts/job.json: cannot be written: another program has been writing there" in capsys.readouterr().err
+    assert [path.name for path in elsewhere.iterdir()] == ["digits"]
+    assert main(words) == 0
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["digits", "x.npz"]
+
+
+@pytest.mark.parametrize("deleted", range(6))
+def test_killed_while_it_deletes_what_is_finished(elsewhere: Path, monkeypatch: pytest.MonkeyPatch, deleted: int) -> None:
+    """Shards are never left without what tells whose they are."""
+    monkeypatch.setattr(shards, "SHARD", 8)
+    unlink, words, left = Path.unlink, ["embed", "digits", *PCA, "--out", "x.npz"], [deleted]
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if path.parent.name == "x.npz.parts":
+            if not left[0]:
+                raise KeyboardInterrupt
+            left[0] -= 1
+        unlink(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", killed)
+        assert main(words) == (130 if deleted < 5 else 0)  # of three shards, job.json and what it is called while it is written
+    found = {path.name for path in (elsewhere / "x.npz.parts").glob("*")}
+    assert "job.json" in found or not found
+    before = (elsewhere / "x.npz").read_bytes()
+    assert main([*words, "--layer", "ip2"]) == (2 if found else 0)
+    assert main(words) == 0
+    assert (elsewhere / "x.npz").read_bytes() == before
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["digits", "x.npz"]
+
+
+def test_a_full_disk(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SHARD", 8)
+    write, words = shards.write_atomically, ["embed", "digits", *PCA, "--out", "x.npz"]
+    with monkeypatch.context() as patched:
+
+        def full(path: Path, data: bytes) -> None:
+            if path.name == "00001.npz":
+                raise OutputError(f"{path}: cannot be written: No space left on device")
+            write(path, data)
+
+        patched.setattr(shards, "write_atomically", full)
+        assert main(words) == 2
+    assert capsys.readouterr().err == "livecnn: x.npz.parts/00001.npz: cannot be written: No space left on device\n"
+    assert sorted(path.name for path in (elsewhere / "x.npz.parts").iterdir()) == ["00000.npz", "job.json"]
+    assert main(words) == 0
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["digits", "x.npz"]

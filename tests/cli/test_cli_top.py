@@ -42,7 +42,9 @@ def test_without_a_folder_it_is_the_explorers(elsewhere: Path, capsys: Output, m
     monkeypatch.setenv("LIVECNN_TOPS", str(elsewhere / "tops"))
     assert main(WORDS[:-1]) == 0
     told = capsys.readouterr().out.splitlines()
-    assert told[0] == f"{elsewhere / 'tops' / 'lenet-mnist'}: 20 units of 1 layer, 30 images"
+    (out,) = (elsewhere / "tops" / "lenet-mnist").iterdir()
+    assert out.name.startswith("digits-conv1-")
+    assert told[0] == f"{out}: 20 units of 1 layer, 30 images"
     assert told[1] == "the explorer shows them: livecnn run explorer --model lenet-mnist"
     assert (
         main(["run", "explorer", "--source", "demo", "--headless", "--frames", "1", "--set", "panels.strongest.folder=nix"]) == 2

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from livecnn.panels import FieldError
 from livecnn.plan import check_fit
 from livecnn.session import Session
 from livecnn.strongest import MOST
+from livecnn.top_files import MANIFEST
 from livecnn.types import Findings, Frame, LoopStatus, Preferred
 from tests.collected import DEAD, PATCH, WHOLE, write_top
 from tests.drawing import SIZES, assert_texts_apart, labels, layout
@@ -180,7 +182,7 @@ SESSION, COLLECTION = Button("choose_shots", "session"), Button("choose_shots", 
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the toy network did over a collection; not with its layer `out`."""
     monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path))
-    return write_top(tmp_path / "toy", {"conv": 12, "act_1": 12, "fc": 30})
+    return write_top(tmp_path / "toy" / "digits", {"conv": 12, "act_1": 12, "fc": 30})
 
 
 def colors(screen: Screen) -> dict[str, Any]:
@@ -248,9 +250,26 @@ def test_of_a_layer_that_the_folder_lacks(folder: Path) -> None:
     screen.attend(replace(out, collection=True))
     again(screen)
     told = " ".join(texts(screen))
+    assert "nothing of out yet; livecnn top IMAGES toy --layers out looks at it" in told
+    assert "2.00" not in told
+    assert colors(screen) == {"this session": "off", "collection": "on"}
+    told = " ".join(texts(looking("strongest", replace(out, collection=True), LARGE, folder=str(folder))))
     assert "nothing of out in this folder; livecnn top IMAGES toy --layers out --out DIR/ makes another" in told
     assert "--set panels.it.folder=DIR/" in told
-    assert "2.00" not in told
+
+
+def test_each_layer_has_the_newest_folder_with_it(folder: Path) -> None:
+    newer = write_top(folder.with_name("flowers"), {"fc": 30}, images=77)
+    os.utime(newer / MANIFEST, (4e9, 4e9))
+    screen = looking("strongest", CONV, LARGE)
+    assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+    screen.attend(replace(CONV, layer="fc"))
+    again(screen)
+    assert "77 images" in texts(screen)
+    assert "unit 3 of fc · mean 0.31 · active in 34 % of 77" in texts(screen)
+    screen.point(*place(screen, COLLECTION))
+    assert screen.tooltip.tip is not None
+    assert screen.tooltip.tip.lines == ("77 images", str(newer))
 
 
 def test_a_dead_unit(folder: Path) -> None:
@@ -261,7 +280,7 @@ def test_a_dead_unit(folder: Path) -> None:
 
 def test_without_a_unit_there_are_tabs(folder: Path) -> None:
     screen = looking("strongest", Focus(), LARGE)
-    assert colors(screen) == {"this session": "on", "12,345 images": "off"}
+    assert colors(screen) == {"this session": "on", "collection": "off"}
     assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen))
 
 
