@@ -37,6 +37,7 @@ class Easel:
 
     def show(self, picture: Image, title: str) -> None:
         """uint8 (H, W, 3), in place of the one before. Raises UsageError if the display does not answer."""
+        self._look()  # what was done to the picture before, closing it say, is not for this one
         self._manager = self._manager or self._opened(picture)
         self._fitted.picture = picture
         self._manager.set_window_title(title)

@@ -55,19 +55,18 @@ def picture(
     groups = list(_groups(questions).values())
     together = 1 if all(len(group[0].units) == 1 for group in groups) else max(map(len, groups))
     counts = [len(group) * len(group[0].units) for group in groups]
-    counts[0] += together
     columns = _columns(sum(counts), max(counts), together)
     least = WORDY if max(map(len, groups)) > 1 and sum(counts) <= MANY else SMALLEST
-    wide = min(LARGEST, max(least, (WIDTH - 2 * EDGE) // columns - GAP))
+    wide = min(LARGEST, max(least, (WIDTH - 2 * EDGE) // (1 + columns) - GAP))
     size = wide, max(1, round(wide * seen.shape[0] / seen.shape[1]))
     headings = [_heading(group[0], classes) for group in groups]
     sheet = _Sheet((_title(questions, classes), _subtitle(questions, settings)), headings, counts, columns, size)
     ground, top = explained.as_rgb(seen), int(scores.argmax())
-    sheet.put(0, 0, Tile(scaled(ground, *size, sharp=True), "input", f"{classes[top]}: {scores[top]:.2f}"))
+    sheet.lead(Tile(scaled(ground, *size, sharp=True), "input", f"{classes[top]}: {scores[top]:.2f}"))
     for part in parts:
         section = next(i for i, group in enumerate(groups) if part.question in group)
         group = groups[section]
-        first = group.index(part.question) + together * (section == 0)
+        first = group.index(part.question)
         for i, values in enumerate(part.maps):
             image = _drawn(part.question.method, values, ground, size, settings["channels"])
             sheet.put(section, first + i * len(group), Tile(image, *_words(part, i, group)))
@@ -138,17 +137,17 @@ def _at(options: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 class _Sheet:
-    """Title, subtitle, and sections of tiles on one paper, uint8 (H, W, 3)."""
+    """Title, subtitle, and sections of tiles, right of one that leads them all, on one paper, uint8 (H, W, 3)."""
 
     def __init__(
         self, lines: tuple[str, str], headings: Sequence[str], counts: Sequence[int], columns: int, size: tuple[int, int]
     ) -> None:
-        self._columns, self._size = columns, size
+        self._columns = columns
         self._headed = SECTION * (len(counts) > 1)
-        self._step = size[1] + CAPTION + GAP
-        ends = list(accumulate((self._headed + -(-count // columns) * self._step for count in counts), initial=HEADER))
+        self._across, self._down = size[0] + GAP, size[1] + CAPTION + GAP
+        ends = list(accumulate((self._headed + -(-count // columns) * self._down for count in counts), initial=HEADER))
         self._tops = ends[:-1]
-        width, height = max(LEAST, 2 * EDGE + columns * (size[0] + GAP) - GAP), ends[-1] - GAP + EDGE
+        width, height = max(LEAST, 2 * EDGE + (1 + columns) * self._across - GAP), ends[-1] - GAP + EDGE
         if width * height > MOST_PIXELS:
             found = f"a picture of all that is asked for would have {width} x {height} pixels"
             raise UsageError(f"{found}; ask for fewer units or methods, or for a folder (--out DIR/)")
@@ -158,12 +157,15 @@ class _Sheet:
         _say(self.pixels, lines[0], EDGE, 34, room, 20, "bold")
         _say(self.pixels, lines[1], EDGE, 58, room)
         for top, heading in zip(self._tops, headings if self._headed else (), strict=False):
-            _say(self.pixels, heading, EDGE, top + 20, room, 15, "bold")
+            _say(self.pixels, heading, EDGE + self._across, top + 20, room - self._across, 15, "bold")
+
+    def lead(self, tile: Tile) -> None:
+        _place(self.pixels, EDGE, self._tops[0] + self._headed, tile)
 
     def put(self, section: int, index: int, tile: Tile) -> None:
         row, column = divmod(index, self._columns)
         top = self._tops[section] + self._headed
-        _place(self.pixels, EDGE + column * (self._size[0] + GAP), top + row * self._step, tile)
+        _place(self.pixels, EDGE + (1 + column) * self._across, top + row * self._down, tile)
 
 
 def _place(sheet: Image, x: int, y: int, tile: Tile) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from PIL import Image as PillowImage
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
+from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
@@ -116,6 +119,17 @@ def test_lines_of_a_file(script: Callable[..., int], capsys: Output, loads: list
     assert not {"lenet-mnist", "x.png"} & set(loads[2:])
 
 
+def test_a_file_that_begins_with_a_byte_order_mark(script: Callable[..., int], capsys: Output) -> None:
+    assert script("\ufeffmodel", "model") == 0
+    assert capsys.readouterr() == (2 * LENET, "")
+
+
+def test_no_lines_at_all(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    monkeypatch.setattr(sys, "stdin", None)  # as it is where there is no terminal whatever
+    assert main(["shell"]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
 def test_the_same_pictures_as_outside(script: Callable[..., int]) -> None:
     words = ["explain", "x.png", "lenet-mnist", "--layer", "conv1", "--method", "occlusion", "--out"]
     assert main([*words, "outside.png"]) == 0
@@ -172,6 +186,7 @@ def test_files_that_change_are_read_again(tmp_path: Path, loads: list[str], caps
         ("--fast", "No such option"),
         ("help explian", "unknown command 'explian'; did you mean 'explain'?"),
         ("explain --fast", "No such option"),
+        ("explain --layer", "Option '--layer' requires an argument.\n"),
         ("explain --layer conv2", "Missing argument 'IMAGE'. (see explain --help)"),
         ("explain 'x.png --layer conv2", "explain 'x.png --layer conv2: No closing quotation"),
         ("model nothing", "nothing: neither a model that is at hand nor"),
@@ -199,6 +214,25 @@ def test_whatever_ends_a_command(
     out, err = capsys.readouterr()
     assert out == ""
     assert err.strip() == ("livecnn: internal error: ZeroDivisionError: oops (--debug shows the traceback)" if code == 1 else "")
+
+
+def test_ctrl_c_leaves_no_half_of_a_package(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (elsewhere / "heavy").mkdir()
+    (elsewhere / "heavy" / "__init__.py").write_text(
+        "import heavy.part, signal\nsignal.raise_signal(signal.SIGINT)\nwhole = True\n"
+    )
+    (elsewhere / "heavy" / "part.py").touch()
+    monkeypatch.syspath_prepend(elsewhere)
+
+    def work(*_: object) -> None:
+        importlib.import_module("heavy")
+        while True:
+            time.sleep(0.01)
+
+    monkeypatch.setattr(dream_files, "write", work)
+    assert Shell(Workbench(), elsewhere).run("dream --classes 3") == 130
+    assert sys.modules.pop("heavy").whole
+    del sys.modules["heavy.part"]
 
 
 @pytest.mark.parametrize("words", [("nothing",), ("lenet-mnist", "nothing.png")])
@@ -306,6 +340,16 @@ def test_a_history_that_cannot_be_kept(keys: PipeInput, capsys: Output, elsewher
     assert err.count("\n") == 1
 
 
+def test_a_disk_that_fills_up_meanwhile(keys: PipeInput, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(FileHistory, "store_string", full)
+    keys.send_text(f"model\rmodel\r{CTRL_D}")
+    assert main(["shell"]) == 0
+    assert capsys.readouterr() == (HINT + 2 * LENET, "")
+
+
 def test_without_prompt_toolkit(keys: PipeInput, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "livecnn.cli._prompt")
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
@@ -354,7 +398,10 @@ def bench() -> Workbench:
         ("livecnn lay", ["layers"]),
         ("explain --met", ["--method"]),
         ("explain --layer c", ["conv1", "conv2"]),
-        ("embed . --layer=ip", ["ip1", "ip2"]),
+        ("explain --layer a", ["all"]),
+        ("top . --layers a", []),
+        ("embed . --layer=ip", ["--layer=ip1", "--layer=ip2"]),
+        ("explain --out=my", ["'--out=my folder/'"]),
         ("top . --layers conv1,c", ["conv1,conv2"]),
         ("layers le", ["lenet-mnist"]),
         ("model le", ["lenet-mnist"]),
@@ -385,10 +432,10 @@ def test_completion(bench: Workbench, elsewhere: Path, typed: str, whole: list[s
     assert [each.text for each in found] == whole
 
 
-def test_a_completed_line_is_the_line_that_was_meant(bench: Workbench, elsewhere: Path) -> None:
-    typed = "explain 'x y.png' --compare gradient,occ"
+@pytest.mark.parametrize("typed", ["explain 'x y.png' --compare gradient,occ", "explain 'x y.png' --compare=gradient,occ"])
+def test_a_completed_line_is_the_line_that_was_meant(bench: Workbench, elsewhere: Path, typed: str) -> None:
     (found,) = Completions(Shell(bench, elsewhere)).get_completions(Document(typed), CompleteEvent())
-    assert typed[: found.start_position] + found.text == "explain 'x y.png' --compare gradient,occlusion"
+    assert typed[: found.start_position] + found.text == f"{typed}lusion"
     assert found.display_text == "occlusion"
 
 

@@ -75,15 +75,21 @@ def attempt(call: Callable[[], object], words: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.UsageError as error:
-        place = error.ctx.command_path if error.ctx else "livecnn"
-        hint = "; layouts and options of the live view follow `livecnn run`" if place == "livecnn" else ""
-        return _complain(f"{error.format_message()} (see {f'{place} --help'.strip()}{hint})", words, 2)
+        return _complain(f"{error.format_message()}{_hint(error.ctx)}", words, 2)
     except click.ClickException as error:
         return _complain(error.format_message(), words, 2)
     except LivecnnError as error:
         return _complain(str(error), words, 2)
     except Exception as error:
         return _complain(f"internal error: {type(error).__name__}: {error} (--debug shows the traceback)", words, 1)
+
+
+def _hint(ctx: click.Context | None) -> str:
+    """Where there is more about a command line; click does not always know whose it is."""
+    if ctx is None:
+        return ""
+    more = "; layouts and options of the live view follow `livecnn run`" if ctx.command_path == "livecnn" else ""
+    return f" (see {f'{ctx.command_path} --help'.strip()}{more})"
 
 
 def _complain(message: str, words: Sequence[str], code: int) -> int:

@@ -40,13 +40,14 @@ def methods(ctx: click.Context, param: click.Parameter, incomplete: str) -> Item
     return _listed(registry.kinds("explain"), incomplete)
 
 
-def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:  # noqa: ARG001
+def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     """Of a network that is loaded: loading one takes too long."""
     bench = ctx.find_object(Workbench)
     bundle = None if bench is None else bench.model(_model(ctx))
     if bundle is None or isinstance(bundle, str):
         return []
-    return _listed([node.name for node in bundle.architecture.nodes], incomplete)
+    every = [ALL] if param.multiple else []
+    return _listed([*every, *(node.name for node in bundle.architecture.nodes)], incomplete)
 
 
 def classes(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:  # noqa: ARG001

@@ -6,7 +6,7 @@ import re
 import shlex
 from asyncio import AbstractEventLoop, CancelledError, new_event_loop
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import click
@@ -79,12 +79,18 @@ def _message(shell: Shell) -> StyleAndTextTuples:
     return [("bold", about), ("ansibrightblack", f" {SIGN}")]
 
 
+class _Written(FileHistory):
+    def store_string(self, string: str) -> None:
+        with suppress(OSError):  # a disk that is full by now ends no session
+            super().store_string(string)
+
+
 def _history() -> History:
     path = paths.user_history()
     try:
         check_writable(path)
         with path.open("ab"):
-            return FileHistory(str(path))
+            return _Written(str(path))
     except (OutputError, OSError) as error:
         click.echo(f"livecnn: {error}; what is typed will be forgotten", err=True)
         return InMemoryHistory()
@@ -99,10 +105,12 @@ class Completions(Completer):
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterator[Completion]:  # noqa: ARG002
         text = document.text_before_cursor
         begin = _begin(text)
-        typed = text[begin:]
-        for item in self._items(split(text[:begin]), _unquoted(typed)):
+        typed = _unquoted(text[begin:])
+        option = re.match(r"(--[\w-]+=)?", typed)[0]  # type: ignore[index]
+        for item in self._items(split(text[:begin]), typed):
             for value in _paths(item) if item.type in ("file", "dir") else [item.value]:
-                yield Completion(_quoted(value), begin - len(text), display=_short(value), display_meta=item.help or "")
+                whole = _quoted(option + value)
+                yield Completion(whole, begin - len(text), display=_short(value), display_meta=item.help or "")
 
     def _items(self, words: list[str], incomplete: str) -> list[CompletionItem[str]]:
         if words[:1] == ["livecnn"]:

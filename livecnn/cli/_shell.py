@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from _thread import interrupt_main
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Timer
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +17,7 @@ import click
 from livecnn.cli import _complete as complete
 from livecnn.cli import attempt, pass_workbench
 from livecnn.cli import livecnn as program
+from livecnn.endings import caught
 from livecnn.errors import UsageError, nearest
 from livecnn.images import read_image
 from livecnn.outputs import free_path, write_png
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
 
 PICTURES = ("explain", "dream", "embed")  # a picture each, wherever it goes
 SHARED = (*PICTURES, "top", "layers")
+SOON = 0.05  # seconds until Ctrl-C is tried again
 ALLOW_CODE = click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 LEFT_OUT = (
     "Here IMAGE and MODEL may be left out: the ones chosen by `image` and `model` are meant. Without --out a picture is shown in"
@@ -139,7 +144,8 @@ class Shell:
 
     def run(self, line: str) -> int:
         """Exit code of a line, 0 of an empty one or a comment. Raises SystemExit where it asks for the end, and Terminated."""
-        return attempt(lambda: self._run(line), line.split())
+        with caught(_interrupt):
+            return attempt(lambda: self._run(line), line.split())
 
     def context(self, out: Path | None = None) -> dict[str, Any]:
         """What click has to know of a line's commands; out: where their pictures go."""
@@ -161,6 +167,7 @@ class Shell:
 
     def _words(self, line: str) -> list[str]:
         """None of a comment."""
+        line = line.lstrip("\ufeff")  # some editors begin a file with it
         try:
             words = [] if line.lstrip().startswith("#") else split(line)
         except ValueError as error:
@@ -175,6 +182,17 @@ class Shell:
             self.easel, saved = None, free_path(self._recordings, ".png")
             write_png(saved, picture)
             raise UsageError(f"{error}; saved as {saved}") from error
+
+
+def _interrupt(error: BaseException) -> None:
+    """Raise it. Ctrl-C waits for the end of an import, which would leave half a package behind for the rest of the session."""
+    frame: FrameType | None = sys._getframe()
+    while isinstance(error, KeyboardInterrupt) and frame is not None and frame.f_code is not Shell.run.__code__:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            Timer(SOON, interrupt_main).start()
+            return
+        frame = frame.f_back
+    raise error
 
 
 def split(line: str) -> list[str]:

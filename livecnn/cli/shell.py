@@ -32,7 +32,7 @@ def command(model: str, image: str | None, allow_code: bool) -> int:
 
     Lines of a file (livecnn shell < FILE) are run one after the other, up to the first that fails; its exit code is the shell's.
     """
-    prompt = _prompt() if sys.stdin.isatty() else None
+    prompt = _prompt() if sys.stdin is not None and sys.stdin.isatty() else None
     bench = Workbench()
     bench.take_model(model, allow_code=allow_code)
     if image is not None:
@@ -76,6 +76,6 @@ def _easel(saved: Path) -> Easel | None:
 def _first_failure(shell: Shell) -> int:
     """Exit code of the first line that fails, else 0."""
     try:
-        return next((code for code in map(shell.run, sys.stdin) if code), 0)
+        return next((code for code in map(shell.run, sys.stdin or ()) if code), 0)
     except SystemExit:
         return 0

@@ -251,6 +251,7 @@ def test_the_picture_holds_every_tile(tiny: Tiny, image: Image, monkeypatch: pyt
     assert [tile.told for *_, tile in placed[1:3]] == ["gradient", "activation"]
     corners = [(x, y) for x, y, _ in placed]
     assert len(set(corners)) == len(corners)
+    assert sum(x == placed[0][0] for x, _ in corners) == 1  # the input has a column of its own
     for x, y, tile in placed:
         high, wide = tile.image.shape[:2]
         assert high == round(wide * 9 / 12)

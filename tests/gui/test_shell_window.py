@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 if sys.platform != "win32":
     from tests.terminal import Terminal
 
-SEVEN = "explain --layer conv2 --units 0-5"
+SEVEN = "explain --layer conv2 --units 0-4"
 
 
 @pytest.fixture
@@ -44,8 +44,8 @@ def test_a_picture_beside_the_prompt(display: Display, folder: Path, toolkit: st
     env = {"DISPLAY": display.name, "LIVECNN_HISTORY": str(folder / "history")}
     with Terminal(folder, "shell", "lenet-mnist", "seven.png", env=env, first="" if toolkit == "Qt" else NO_QT) as terminal:
         terminal.type_after("❯", f"{SEVEN} --out outside.png\r")
-        terminal.type_after("outside.png: 6 explanations", f"{SEVEN}\r")
-        terminal.wait_for("in the window: 6 explanations; the network says 7")
+        terminal.type_after("outside.png: 5 explanations", f"{SEVEN}\r")
+        terminal.wait_for("in the window: 5 explanations; the network says 7")
         first = window(display, f"^{SEVEN}$")
         outside = np.asarray(PillowImage.open(folder / "outside.png"))
         height, width = outside.shape[:2]
@@ -80,6 +80,25 @@ def test_a_picture_beside_the_prompt(display: Display, folder: Path, toolkit: st
         assert terminal.end() == 0
     gone(display)
     assert "Traceback" not in terminal.told
+
+
+@pytest.mark.parametrize("toolkit", ["Qt", "Tk"])
+def test_a_window_that_is_closed_while_the_next_picture_is_made(display: Display, folder: Path, toolkit: str) -> None:
+    if toolkit == "Tk":
+        pytest.importorskip("tkinter", reason="this Python has no Tk")
+    env = {"DISPLAY": display.name, "LIVECNN_HISTORY": str(folder / "history")}
+    with Terminal(folder, "shell", "lenet-mnist", "seven.png", env=env, first="" if toolkit == "Qt" else NO_QT) as terminal:
+        terminal.type_after("❯", "explain --classes 7\r")
+        terminal.wait_for("in the window: 1 explanation")
+        window(display, "^explain --classes 7$")
+        terminal.type("dream --layer conv2 --units 0-7 --steps 1000\r")
+        terminal.wait_for("step/s")
+        display.xdotool("key", "alt+F4")
+        terminal.wait_for("in the window: 8 dreams")
+        window(display, "^dream --layer conv2")
+        gone(display)
+        terminal.type("quit\r")
+        assert terminal.end() == 0
 
 
 def test_a_recordings_folder_that_cannot_be_made(display: Display, folder: Path) -> None:
