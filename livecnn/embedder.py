@@ -85,12 +85,13 @@ def _job(
     """Everything that can be wrong is found here. Raises LivecnnError."""
     pick(device)
     place = absolute(spec_of(folder))
-    with Album(place) as pictures:
+    album = Album(place)
+    with album as pictures:
         images, fingerprint = len(pictures), pictures.fingerprint()
     job = EmbeddingJob(
         place=place, model=model, layers=() if layer is None else (layer,), images=images, fingerprint=fingerprint,
-        size=size_of(min(images, limit or images)), device=device, allow_code=allow_code, jobs=jobs,
-        limit=limit, seed=None if limit is None else seed,
+        unlisted=tuple(album.source.skipped), size=size_of(min(images, limit or images)), device=device,
+        allow_code=allow_code, jobs=jobs, limit=limit, seed=None if limit is None else seed,
     )  # fmt: skip
     if not job.layers:
         raise UsageError(f"a layer is needed; {nearest('', job.bundle.shapes([]))}")
@@ -132,7 +133,7 @@ def _pca(job: EmbeddingJob, kept: Path, folder: str) -> tuple[Pca, list[str]]:
     few = len(job.chosen) < job.width  # then the features are less than their covariance, and the analysis of them is quicker
     rows: list[Floats] = []
     moments = Covariance.none(0 if few else job.width)
-    found, skipped = 0, []
+    found, skipped = 0, list(job.unlisted)
     for answers in shards.kept(job, kept):
         found += len(answers.scored)
         skipped += answers.skipped

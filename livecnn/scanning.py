@@ -123,11 +123,12 @@ def _job(
     check_finder(finder)
     pick(device)
     place = absolute(spec_of(images))
-    with Album(place) as pictures:
+    album = Album(place)
+    with album as pictures:
         count, labels, fingerprint = len(pictures), tuple(sorted(pictures.labels())), pictures.fingerprint()
     job = TopJob(
-        place=place, model=model, layers=layers, images=count, fingerprint=fingerprint, size=shard or size_of(count),
-        finder=finder, device=device, allow_code=allow_code, labels=labels, k=k,
+        place=place, model=model, layers=layers, images=count, fingerprint=fingerprint, unlisted=tuple(album.source.skipped),
+        size=shard or size_of(count), finder=finder, device=device, allow_code=allow_code, labels=labels, k=k,
     )  # fmt: skip
     if not job.shapes:
         raise UsageError("layers: found none; allowed: names as `livecnn layers MODEL` lists them, conv1,conv2")
@@ -141,13 +142,14 @@ def _write(folder: Path, job: TopJob, scan: Scan, pictures: Pictures) -> None:
     with one_thread():
         write_statistics(folder, scan, job.classes)
         top_shots.write(folder, job, scan, files, pictures)
-    lines = "".join(f"{line}\n" for line in scan.skipped)
+    skipped = [*job.unlisted, *scan.skipped]
+    lines = "".join(f"{line}\n" for line in skipped)
     write_atomically(folder / "skipped.txt", lines.encode("utf-8", "backslashreplace"))
     about = {
         "version": VERSION,
         **job.settings(),
         "images": int(scan.sizes.sum()),
-        "skipped": len(scan.skipped),
+        "skipped": len(skipped),
         "layers": {name: _about(layer.moments, job.shapes[name], files[name]) for name, layer in scan.layers.items()},
         "classes": list(job.classes),
         "classes_are": "true" if job.labels else "predicted",

@@ -71,13 +71,13 @@ class Scorer:
 
     jobs: processes that decode pictures and run the input pipeline; 1 is this one. The result does not depend on it.
     thumbnails: pixels of the longer side of those to keep; 0: none.
-    skipped: what could not be read, each with its reason, in the order of the places asked for.
+    skipped: what could not be read, each with its reason: folders, then pictures in the order of the places asked for.
     """
 
     def __init__(
         self, album: Album, pictures: Pictures, cropper: Cropper, module: nn.Module, device: torch.device, thumbnails: int = 0
     ) -> None:
-        self.skipped: list[str] = []
+        self.skipped = list(album.source.skipped)
         self._thumbnails = thumbnails
         self._spec, self._pictures, self._cropper = album.spec, pictures, cropper
         self._module, self._device = placed(module, device), device

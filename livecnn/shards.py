@@ -53,7 +53,8 @@ class Job(ABC, Generic[P]):
     """Everything that decides on the result; a kind of job says what is gathered of a shard.
 
     place: spec of an album.  model: a name or folder, which workers load themselves, or the network.  images: how many there
-    are.  fingerprint: of them.  size: images of a shard.  jobs: processes that prepare a worker's images.
+    are.  fingerprint: of them.  unlisted: folders that cannot be looked into, each with the reason.  size: images of a shard.
+    jobs: processes that prepare a worker's images.
     decisive: the fields that a run that goes on must have in common with the one before, besides the network's.
     thumbnails: pixels of the longer side of those that are wanted; 0: none.
     """
@@ -64,6 +65,7 @@ class Job(ABC, Generic[P]):
     images: int
     fingerprint: str
     size: int
+    unlisted: tuple[str, ...] = ()
     finder: str = "centre"
     device: str = "auto"
     allow_code: bool = False

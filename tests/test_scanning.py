@@ -233,6 +233,25 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "photos"
 
 
+def test_a_folder_that_cannot_be_looked_into_is_told(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scandir = os.scandir
+
+    def refuse_owls(path: str) -> object:
+        if Path(path).name == "owl":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse_owls)
+    found = livecnn.top(photos, layers="conv1", out=tmp_path / "top")
+    assert (found.images, found.skipped) == (3, 2)
+    assert (tmp_path / "top" / "skipped.txt").read_text().startswith("owl/: Permission denied\n2.png: ")
+    with pytest.raises(UsageError, match=r"photos: found 3 pictures \(2 skipped; first: owl/: Permission denied\)"):
+        livecnn.embed(photos, layer="ip1", method="pca")
+    (photos / "cat" / "4.png").unlink()  # a label that is no class of LeNet
+    report = livecnn.replay(photos, scores=tmp_path / "scores.csv")
+    assert [line.partition(":")[0] for line in report.skipped] == ["owl/", "2.png"]
+
+
 class Small(nn.Sequential):
     """A field of three of eight pixels that reaches beyond the edges, one map that is never active and one that is NaN."""
 
