@@ -1,16 +1,16 @@
 """Explanations of all maps of a layer, and of a whole network, against captum's neuron API; prints one line of JSON.
 
-    python benchmarks/explain.py [--rounds 20] [--units 384] [--sample 12] [--threads 2]
+    python benchmarks/explain.py [--rounds 20] [--units 384] [--sample 12] [--threads 2] [--device cpu]
 
 LeNet: guided backpropagation of each of conv2's 50 maps at its strongest position, for the same digit, on one thread. captum gets
 the positions, and is asked unit by unit, as its API wants it. Both take turns; the figures are medians. `difference` is the
 largest between the two results, relative to the largest value.
 
-AlexNet as of 2012, random weights, 227x227, all 1,376 maps of its five convolutions, on `--threads`: `alexnet_s` is ours, once,
-layer by layer; `alexnet_captum_s` is what captum takes for them, reckoned from a random sample of each layer, which is asked
-right after ours; `alexnet_difference` is the largest in that sample; `alexnet_mb` is by how much the resident memory rose at most
-(null where the system does not tell). Then the forward pass: `bare_ms` by itself, `maps_ms` with all 1,376 maps as normalised
-pictures (uint8, before any file is written), in turns, medians of `--rounds`.
+AlexNet as of 2012, random weights, 227x227, all 1,376 maps of its five convolutions, on `--threads` or another `--device`:
+`alexnet_s` is ours, once, layer by layer; `alexnet_captum_s` is what captum takes for them, reckoned from a random sample of each
+layer, which is asked right after ours; `alexnet_difference` is the largest in that sample; `alexnet_mb` is by how much the
+resident memory rose at most (null where the system does not tell). Then the forward pass: `bare_ms` by itself, `maps_ms` with all
+1,376 maps as normalised pictures (uint8, before any file is written), in turns, medians of `--rounds`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from captum.attr import NeuronGuidedBackprop
 from torch import nn
 
 from livecnn.bundles import load
+from livecnn.device import pick
 from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.inquiry import Explainer
 from livecnn.patch import Cropper
@@ -51,13 +52,15 @@ def main() -> None:
     parser.add_argument("--units", type=int, default=384, help="at most, of each convolution of AlexNet")
     parser.add_argument("--sample", type=int, default=12, help="of these, which captum is asked for")
     parser.add_argument("--threads", type=int, default=2, help="for AlexNet")
+    parser.add_argument("--device", default="cpu", help="for AlexNet")
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")  # captum tells that it hooks ReLUs
     told = compare(options.rounds)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    module, x = Classic().eval().requires_grad_(False), torch.randn(1, 3, 227, 227)
+    device = pick(options.device)
+    module, x = Classic().eval().requires_grad_(False).to(device), torch.randn(1, 3, 227, 227).to(device)
     print(json.dumps({**told, **alexnet(module, x, options.units, options.sample), **forward(module, x, options.rounds)}))
 
 
@@ -182,6 +185,8 @@ def most_memory() -> float | None:
 def timed(work: Callable[[], torch.Tensor]) -> tuple[float, torch.Tensor]:
     start = time.perf_counter()
     result = work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - start, result
 
 
