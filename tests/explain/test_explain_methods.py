@@ -22,7 +22,7 @@ from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.nets.lenet import Lenet
 from livecnn.probe import Probe
 from tests.conftest import ROOT
-from tests.rectified import Reused, picture, seeded, untouched
+from tests.rectified import Doubled, Reused, picture, seeded, untouched
 
 KINDS = registry.kinds("explain")
 OF_UNITS = [kind for kind in KINDS if kind != "grad_cam"]
@@ -235,15 +235,6 @@ def test_units_go_in_as_many_goes_as_memory_asks_for(net: nn.Module, x: torch.Te
 
 
 def test_steps_without_a_batched_way_back(x: torch.Tensor) -> None:
-    class Doubled(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-            return x * 2
-
-        @staticmethod
-        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-            return torch.from_numpy(gradient.numpy() * 2)
-
     class Net(nn.Conv2d):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(Doubled.apply(x))  # type: ignore[no-untyped-call]

@@ -15,7 +15,7 @@ from livecnn.explain.deconvnet import Deconvnet
 from livecnn.explain.gradient import Gradient
 from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.explain.integrated_gradients import IntegratedGradients
-from tests.rectified import picture, seeded, untouched
+from tests.rectified import Doubled, picture, seeded, untouched
 
 METHODS = (Gradient, GuidedBackprop, Deconvnet)
 CONVOLUTIONS: dict[str, dict[str, Any]] = {
@@ -101,15 +101,6 @@ def test_a_convolution_of_another_kind_keeps_its_own_way_back(monkeypatch: pytes
 
 def test_one_unit_after_the_other() -> None:
     """Where a step has no batched way back."""
-
-    class Doubled(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
-            return x * 2
-
-        @staticmethod
-        def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
-            return torch.from_numpy(gradient.numpy() * 2)
 
     class Twice(nn.Module):
         def forward(self, x: torch.Tensor) -> Any:
