@@ -314,6 +314,7 @@ def test_in_a_terminal(elsewhere: Path) -> None:
         terminal.type_after("step/s", CTRL_C)
         terminal.type_after("❯", "nonsense")
         terminal.type_after("nonsense", CTRL_C)
+        terminal.wait_for("\n")  # the line that was given up is drawn once more, and a Ctrl-D before the next prompt is lost
         terminal.type_after("❯", CTRL_D)
         assert terminal.end() == 0
         assert terminal.as_before()
