@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from livecnn.focus import Button
 from livecnn.geometry import Rect
 from livecnn.pixels import Group, Label, text_width
+from livecnn.targets import Button
 from livecnn.theme import Color
 
 

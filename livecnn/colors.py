@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 
-from livecnn.reduce import EMPTY, LEVELS, LOWEST, NOT_FINITE
 from livecnn.theme import Theme
-from livecnn.types import Image
+from livecnn.types import EMPTY, LEVELS, LOWEST, NOT_FINITE, Image
 
 # What the strong end of a colour map looks like, in a word.
 STRONG = {

@@ -24,7 +24,7 @@ from pydantic import (
 from livecnn import mosaic, paths, registry, yamlfile
 from livecnn.errors import ConfigError, LivecnnError, nearest
 from livecnn.gaze import Gaze
-from livecnn.panels import FieldError, PanelSpec
+from livecnn.panel_spec import FieldError, PanelSpec
 from livecnn.validation import Misfit, Problem, explain, report
 from livecnn.yamlfile import Document, Location
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from matplotlib.artist import Artist
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.transforms import IdentityTransform
 
 from livecnn.architecture import Architecture
-from livecnn.focus import Focus, Target, Tip
+from livecnn.focus import Ask, Focus
 from livecnn.geometry import Rect
 from livecnn.pixels import Label, text_width
 from livecnn.session import Session
+from livecnn.targets import Target, Tip
 from livecnn.theme import Color, Metrics, Theme
 from livecnn.types import Floats, Scene
 
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 
 NOTHING = "nothing in the box"
-
-Ask = Literal["unit", "grid", "contributions", "preferred"]  # see Findings
 
 
 def _unknown() -> Architecture:

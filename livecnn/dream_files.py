@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,17 +15,13 @@ from tqdm import tqdm
 from livecnn.dreaming import Dreamer, Dreams
 from livecnn.dreams.ascent import State
 from livecnn.errors import OutputError, UsageError
-from livecnn.outputs import check_writable, write_atomically, write_png
+from livecnn.outputs import check_writable, is_folder, write_atomically, write_png
 from livecnn.recorder import open_recorder
 
 FRAMES, FPS, HOLD = 64, 12.0, 2.0  # of a film: pictures, a second, and seconds for the last
 OFTEN = 2.0  # seconds between two states
 MANIFEST, STATE = "manifest.json", "state.safetensors"
 SUFFIXES = (".png", ".gif", ".mp4")
-
-
-def is_folder(out: str) -> bool:
-    return out.endswith(("/", os.sep)) or Path(out).is_dir()
 
 
 def check_out(out: str, resume: bool) -> None:

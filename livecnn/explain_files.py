@@ -15,10 +15,9 @@ from tqdm import tqdm
 
 from livecnn import explain_picture, paths
 from livecnn.answers import Explanation, Question
-from livecnn.dream_files import is_folder
 from livecnn.errors import OutputError
 from livecnn.inquiry import Explainer, Sight
-from livecnn.outputs import check_writable, write_atomically, write_png
+from livecnn.outputs import check_writable, is_folder, write_atomically, write_png
 from livecnn.types import Image
 
 MANIFEST, SCORES, ARCHITECTURE, INPUT = "manifest.json", "scores.json", "architecture.json", "input.png"

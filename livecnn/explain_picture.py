@@ -13,7 +13,7 @@ from livecnn import explained
 from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Question
 from livecnn.colors import table
 from livecnn.errors import UsageError
-from livecnn.pixels import Weight, scaled, shorten, text_width, write
+from livecnn.pixels import Weight, as_rgb, scaled, shorten, text_width, write
 from livecnn.theme import THEMES
 from livecnn.types import Floats, Image
 
@@ -61,7 +61,7 @@ def picture(
     size = wide, max(1, round(wide * seen.shape[0] / seen.shape[1]))
     headings = [_heading(group[0], classes) for group in groups]
     sheet = _Sheet((_title(questions, classes), _subtitle(questions, settings)), headings, counts, columns, size)
-    ground, top = explained.as_rgb(seen), int(scores.argmax())
+    ground, top = as_rgb(seen), int(scores.argmax())
     sheet.lead(Tile(scaled(ground, *size, sharp=True), "input", f"{classes[top]}: {scores[top]:.2f}"))
     for part in parts:
         section = next(i for i, group in enumerate(groups) if part.question in group)

@@ -99,11 +99,6 @@ def strength(values: Floats) -> float:
     return most or 1.0
 
 
-def as_rgb(image: Image) -> Image:
-    """uint8 (H, W) or (H, W, 3) -> (H, W, 3)."""
-    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
-
-
 def _in_color(values: Floats, size: tuple[int, int]) -> Image:
     share = np.nan_to_num(values / strength(values), posinf=1, neginf=-1)
     return scaled(np.ascontiguousarray((127.5 + 127.5 * share).astype(np.uint8).transpose(1, 2, 0)), *size, sharp=True)

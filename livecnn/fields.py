@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import PlainValidator, WithJsonSchema
 
 from livecnn.errors import nearest
+from livecnn.types import SCALES, ScaleValue
 
 # Perceptually uniform (equal steps in value look equal) or gray: a map with false edges would show what is not there.
 Colormap = Literal[
@@ -26,10 +27,6 @@ Colormap = Literal[
     "cividis_r",
 ]
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
-
-ScaleName = Literal["map", "layer", "running"]
-ScaleValue = ScaleName | tuple[float, float]
-SCALES: tuple[ScaleName, ...] = get_args(ScaleName)
 
 
 def parse_scale(value: Any) -> ScaleValue:

@@ -1,11 +1,9 @@
-"""What the user looks at in the explorer, and what can lie under the mouse."""
+"""What the user looks at in the explorer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias, get_args
-
-from livecnn.geometry import Rect
+from typing import Literal, get_args
 
 INPUT, OUTPUT = "", "(output)"  # the two ends of a network, as if they were layers
 
@@ -55,55 +53,4 @@ class Focus:
         return self if layer == self.layer else replace(self, layer=layer, unit=0, page=0, hover=None)
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
-    """A node of the architecture."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Layers that are folded into one node, or can be."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Class:
-    """One of the network's classes."""
-
-    index: int
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A time in the past, on the clock of the frames' times."""
-
-    time: float
-
-
-@dataclass(frozen=True, slots=True)
-class Button:
-    """A word that does what a key does. action: as in keys.py; argument: what it is told, e.g. the kind of a method."""
-
-    action: str
-    argument: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Strong:
-    """One of the images that a unit answers to most, by its place among them."""
-
-    rank: int
-
-
-Target: TypeAlias = Unit | Layer | Group | Class | Moment | Button | Strong
-
-
-@dataclass(frozen=True, slots=True)
-class Tip:
-    """What there is to say of a target, and where it lies: the words must not cover it."""
-
-    lines: tuple[str, ...]
-    about: Rect
+Ask = Literal["unit", "grid", "contributions", "preferred"]  # see Findings

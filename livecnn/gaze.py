@@ -11,7 +11,7 @@ from livecnn import registry
 from livecnn.architecture import Architecture, Node
 from livecnn.errors import UsageError, nearest
 from livecnn.focus import OUTPUT, Focus, Order
-from livecnn.panels import FieldError
+from livecnn.panel_spec import FieldError
 from livecnn.validation import Misfit
 
 AUTO = "auto"

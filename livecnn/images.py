@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageOps, UnidentifiedImageError
 
-from livecnn._cv2 import MAX_PIXELS
+from livecnn._cv2 import MAX_PIXELS, cv2
 from livecnn.errors import ImageError
 from livecnn.types import Image
 
@@ -92,3 +92,15 @@ def _from_deep_gray(picture: Pillow.Image) -> Pillow.Image:
 def _reason(error: Exception) -> str:
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return " ".join(text.split()) or type(error).__name__
+
+
+THUMBNAIL = 96  # pixels of a kept shot's longer side
+
+
+def thumbnail(shot: Image, longest: int = THUMBNAIL) -> Image:
+    """uint8 (h, w, 3), a copy, no side longer than that."""
+    ratio = longest / max(shot.shape)
+    if ratio >= 1:
+        return shot.copy()
+    width, height = (max(1, round(side * ratio)) for side in (shot.shape[1], shot.shape[0]))
+    return np.asarray(cv2.resize(shot, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

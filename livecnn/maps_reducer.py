@@ -13,7 +13,7 @@ from livecnn.reduce import Ranger, Reducer, average_down, encode
 from livecnn.types import Floats, Image
 
 if TYPE_CHECKING:
-    from livecnn.fields import ScaleValue
+    from livecnn.types import ScaleValue
 
 Settings = tuple[tuple[int, ...], tuple[int, int]]
 

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent
 
 def shipped(room: str) -> Path:
     """The folder of "configs" or "models": inside an installed package, beside it in a checkout."""
-    inside = PACKAGE / room
+    inside = PACKAGE / "_shipped" / room
     return inside if inside.is_dir() else PACKAGE.parent / room
 
 

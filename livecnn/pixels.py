@@ -244,3 +244,8 @@ class Group(LiveArtist):
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         for member in self.members:
             member.draw(renderer)
+
+
+def as_rgb(image: Image) -> Image:
+    """uint8 (H, W) or (H, W, 3) -> (H, W, 3)."""
+    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image

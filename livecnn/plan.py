@@ -16,7 +16,7 @@ from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Context
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
 from livecnn.focus import Focus
-from livecnn.panels import FieldError, PanelSpec
+from livecnn.panel_spec import FieldError, PanelSpec
 from livecnn.patch import Cropper, check_finder
 from livecnn.probe import class_weights, weight_norms
 from livecnn.sources import Source, SourceOptions, open_source
@@ -118,10 +118,9 @@ class Plan:
 
     def observer(self, device: torch.device, fall_back: Callable[[str], None] | None = None, *, calm: bool = False) -> Observer:
         """What looks at frames, through all networks. calm: they follow one another in time, see Cropper."""
-        box, share = self.layout.box, box_share(self.layout, self.source)
 
         def looking(bundle: Bundle, beside: Mapping[str, Observer] = MappingProxyType({})) -> Observer:
-            cropper = Cropper(bundle.pipeline, share, box.finder, box.margin, calm=calm)
+            cropper = make_cropper(bundle, self.layout, self.source, calm=calm)
             return Observer(bundle.module, cropper, device, bundle.precision, fall_back, beside)
 
         return looking(self.bundle, {name: looking(other) for name, other in self.others.items()})
@@ -218,6 +217,12 @@ def box_share(layout: Layout, source: Source) -> float:
     if layout.box.size != "auto":
         return layout.box.size
     return CAMERA_BOX if source.camera_like else WHOLE_BOX
+
+
+def make_cropper(bundle: Bundle, layout: Layout, source: Source, *, calm: bool = False) -> Cropper:
+    """Crop for a network as a layout says; see `Cropper` for calm."""
+    box = layout.box
+    return Cropper(bundle.pipeline, box_share(layout, source), box.finder, box.margin, calm=calm)
 
 
 def context_of(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[str, Bundle] = MappingProxyType({})) -> Context:

@@ -19,15 +19,11 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from livecnn.types import Floats, Image
+from livecnn.types import EMPTY, LEVELS, LOWEST, NOT_FINITE, Floats, Image
 
 if TYPE_CHECKING:
-    from livecnn.fields import ScaleValue
+    from livecnn.types import ScaleValue
 
-EMPTY = 0  # no unit here: the card shows through
-NOT_FINITE = 1  # NaN or infinite
-LOWEST = 2  # codes 2 .. 255 are values from the low to the high end of the scale
-LEVELS = 255 - LOWEST
 
 LEAST_SPAN = 1e-30  # ranges below this count as none; keeps the gain finite in float32
 RUNNING_SHARE = 0.05  # of the way that a running range moves to the newest one, per tick

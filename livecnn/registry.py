@@ -13,15 +13,15 @@ from livecnn.errors import LivecnnError, nearest
 
 
 def kinds(room: str) -> tuple[str, ...]:
-    """Names of the kinds in a room, e.g. `kinds("panels")`, sorted."""
+    """Return the names of the kinds in a room, e.g. `kinds("explain.methods")`, sorted: its modules, not its packages."""
     package = importlib.import_module(f"livecnn.{room}")
-    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.name.startswith("_")))
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not (m.ispkg or m.name.startswith("_"))))
 
 
 def find(room: str, kind: str, error: type[LivecnnError]) -> Any:
     """The class of a kind; raises `error` with the nearest names if there is none."""
     known = kinds(room)
     if kind not in known:
-        raise error(f"unknown kind {kind!r} in {room}; {nearest(kind, known)}")
+        raise error(f"unknown kind {kind!r} in {room.split('.')[-1]}; {nearest(kind, known)}")
     module = importlib.import_module(f"livecnn.{room}.{kind}")
     return getattr(module, "".join(part.capitalize() for part in kind.split("_")))

@@ -21,12 +21,12 @@ from livecnn.device import pick
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
 from livecnn.explaining import Explaining
 from livecnn.figure import Screen
-from livecnn.outputs import ScoresTable, check_writable, unfinished
-from livecnn.patch import Cropper
-from livecnn.plan import Plan, box_share
+from livecnn.outputs import check_writable, unfinished
+from livecnn.plan import Plan, make_cropper
 from livecnn.preferring import preferring
 from livecnn.recorder import NUMBERED, InBackground, open_recorder
 from livecnn.run import explained
+from livecnn.scores_table import ScoresTable
 from livecnn.scoring import Scored, Scorer
 from livecnn.summary import Summary, check_suffix
 from livecnn.tick import Observer
@@ -119,8 +119,7 @@ def run_replay(options: ReplayOptions) -> Replay:
     choice.check(classes)
     summary = None if patterns is None else _empty_summary(plan)
     album, device = Album(spec), pick(options.device)
-    box, share = plan.layout.box, box_share(plan.layout, plan.source)
-    cropper = Cropper(plan.bundle.pipeline, share, box.finder, box.margin)
+    cropper = make_cropper(plan.bundle, plan.layout, plan.source)
     with one_thread(), album as pictures, plan.observer(device) as observer:
         _check_labels(pictures.labels(), options, plan.bundle.name, classes)
         scorer = Scorer(album, pictures, cropper, plan.bundle.module, device)

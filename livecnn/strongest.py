@@ -8,12 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livecnn._cv2 import cv2
+from livecnn.images import thumbnail
 from livecnn.types import Floats, Frame, Image
 
 MOST = 9  # shots of a unit
 APART = 1.0  # seconds: of shots closer to each other only the stronger one is kept, else nine of the same moment fill the memory
-THUMBNAIL = 96  # pixels of a kept shot's longer side
 LIMIT = 2048  # shots in all: 54 MiB
 NONE = -1  # no shot
 
@@ -129,12 +128,3 @@ class Strongest:
             kept[:] = np.take_along_axis(kept, order, axis=0)
         for shot in given.tolist():
             del self.shots[shot], self._uses[shot]
-
-
-def thumbnail(shot: Image, longest: int = THUMBNAIL) -> Image:
-    """uint8 (h, w, 3), a copy, no side longer than that."""
-    ratio = longest / max(shot.shape)
-    if ratio >= 1:
-        return shot.copy()
-    width, height = (max(1, round(side * ratio)) for side in (shot.shape[1], shot.shape[0]))
-    return np.asarray(cv2.resize(shot, (width, height), interpolation=cv2.INTER_AREA), np.uint8)

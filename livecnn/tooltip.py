@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from livecnn.focus import Tip
 from livecnn.geometry import Rect
 from livecnn.overlay import Overlay, framed
 from livecnn.pixels import Label, text_width
+from livecnn.targets import Tip
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg

@@ -14,16 +14,15 @@ import numpy as np
 from livecnn import dream_picture
 from livecnn.album import Pictures
 from livecnn.errors import ImageError
-from livecnn.explained import as_rgb
+from livecnn.images import thumbnail
 from livecnn.inputs import Pipeline
 from livecnn.kernels import Pair
 from livecnn.outputs import write_png
 from livecnn.patch import Cropper
-from livecnn.pixels import scaled
+from livecnn.pixels import as_rgb, scaled
 from livecnn.receptive import Field
 from livecnn.scans import Layer, Scan
 from livecnn.scans.best import NONE
-from livecnn.strongest import thumbnail
 from livecnn.theme import THEMES
 from livecnn.top_files import SHOTS
 from livecnn.top_job import TopJob

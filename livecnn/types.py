@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -179,3 +179,24 @@ class Scene:
     def of(self, model: str) -> Scene:
         """As a panel sees it that names this network; "" is the main one."""
         return replace(self, tick=self.tick.others[model]) if model in self.tick.others else self
+
+
+EMPTY = 0  # no unit here: the card shows through
+
+
+NOT_FINITE = 1  # NaN or infinite
+
+
+LOWEST = 2  # codes 2 .. 255 are values from the low to the high end of the scale
+
+
+LEVELS = 255 - LOWEST
+
+
+ScaleName = Literal["map", "layer", "running"]
+
+
+ScaleValue = ScaleName | tuple[float, float]
+
+
+SCALES: tuple[ScaleName, ...] = get_args(ScaleName)

@@ -6,22 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import combinations
-from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 from tqdm import tqdm
 
 from livecnn._cv2 import one_thread
-from livecnn.album import Album, spec_of
+from livecnn.album import Album
 from livecnn.annotations import Annotations, Mark, Verdict, tally
 from livecnn.bundles import Bundle
-from livecnn.config import Layout
 from livecnn.device import pick
 from livecnn.errors import OutputError, UsageError, nearest
 from livecnn.patch import Cropper
 from livecnn.patterns import Patterns
-from livecnn.plan import box_share
 from livecnn.scoring import Scorer
 
 
@@ -87,14 +84,12 @@ def sizes(bundle: Bundle, files: Sequence[Annotations]) -> dict[str, int]:
     return {layer: shapes[layer][1] for layer in dict.fromkeys(wanted)}
 
 
-def responses(bundle: Bundle, layers: Sequence[str], images: str | Path, layout: Layout, tell: Callable[[str], None]) -> Patterns:
-    """What all units of these layers do over all images, see `livecnn replay --summary`; cropped as the layout says.
+def responses(bundle: Bundle, layers: Sequence[str], album: Album, cropper: Cropper, tell: Callable[[str], None]) -> Patterns:
+    """What all units of these layers do over all images, see `livecnn replay --summary`.
 
-    images: a folder, a data set or a video, as `livecnn.replay` takes them.  tell: gets a line if some cannot be read. Raises
+    tell: gets a line if some cannot be read. Raises
     LivecnnError.
     """
-    album, box = Album(spec_of(images)), layout.box
-    cropper = Cropper(bundle.pipeline, box_share(layout, album.source), box.finder, box.margin)
     patterns = Patterns(layers, bundle.classes, bundle.name)
     with one_thread(), album as pictures:
         scorer, count = Scorer(album, pictures, cropper, bundle.module, pick("auto")), len(pictures)
@@ -104,7 +99,7 @@ def responses(bundle: Bundle, layers: Sequence[str], images: str | Path, layout:
                 patterns.add(activations, [None] * len(places), np.full(len(places), -1))
                 bar.update(len(places))
     if not patterns.images:
-        raise UsageError(f"{images}: none of {count} pictures can be read; first: {scorer.skipped[0]}")
+        raise UsageError(f"{album.spec}: none of {count} pictures can be read; first: {scorer.skipped[0]}")
     if scorer.skipped:
         tell(f"{len(scorer.skipped)} of {count} pictures cannot be read; first: {scorer.skipped[0]}")
     return patterns

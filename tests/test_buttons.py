@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 
 from livecnn.buttons import Buttons, Word, row_width
-from livecnn.focus import Button
+from livecnn.targets import Button
 from tests.drawing import ink, labels, overlap
 
 WORDS = [Word(text, (255, 255, 255), Button("do", text)) for text in ("one", "two", "three")]

@@ -8,8 +8,8 @@ from matplotlib import colormaps
 
 from livecnn.colors import cells, enlarge, signed, squeeze, strong_word, table
 from livecnn.fields import COLORMAPS
-from livecnn.reduce import EMPTY, LOWEST, NOT_FINITE
 from livecnn.theme import THEMES, Theme
+from livecnn.types import EMPTY, LOWEST, NOT_FINITE
 
 DARK = THEMES["dark"]
 

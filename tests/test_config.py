@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from livecnn import paths, yamlfile
 from livecnn.config import Layout, build, check_layout, find_layout, load_layout
 from livecnn.errors import ConfigError
-from livecnn.panels import PanelSpec
+from livecnn.panel_spec import PanelSpec
 from livecnn.panels.camera import Camera
 from livecnn.panels.feature_maps import FeatureMaps
 

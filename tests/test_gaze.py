@@ -14,7 +14,7 @@ from livecnn.config import Layout, build
 from livecnn.errors import ConfigError
 from livecnn.focus import INPUT, OUTPUT, Focus
 from livecnn.gaze import Gaze
-from livecnn.panels import FieldError
+from livecnn.panel_spec import FieldError
 
 DIGITS = tuple("0123456789")
 

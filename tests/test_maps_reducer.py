@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from livecnn.maps_reducer import MapsReducer
-from livecnn.reduce import LOWEST, NOT_FINITE
+from livecnn.types import LOWEST, NOT_FINITE
 
 
 def reducer_of(units: tuple[int, ...], room: tuple[int, int] = (100, 100), scale: str = "map") -> MapsReducer:

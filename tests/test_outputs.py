@@ -13,7 +13,8 @@ from PIL import Image as PillowImage
 
 from livecnn import outputs
 from livecnn.errors import OutputError
-from livecnn.outputs import ScoresTable, check_writable, free_path, unfinished, write_atomically, write_png
+from livecnn.outputs import check_writable, free_path, unfinished, write_atomically, write_png
+from livecnn.scores_table import ScoresTable
 from livecnn.types import Box, Frame, Patch, Prepared, Tick
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)

@@ -12,18 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch.nn import functional as F
 
-from livecnn.fields import ScaleValue
-from livecnn.reduce import (
-    EMPTY,
-    NOT_FINITE,
-    RUNNING_SHARE,
-    MosaicReducer,
-    NeuronsReducer,
-    Ranger,
-    ValueReducer,
-    average_down,
-    encode,
-)
+from livecnn.reduce import RUNNING_SHARE, MosaicReducer, NeuronsReducer, Ranger, ValueReducer, average_down, encode
+from livecnn.types import EMPTY, NOT_FINITE, ScaleValue
 
 Array = npt.NDArray[Any]
 MIDDLE, LOWEST, HIGHEST = 129, 2, 255

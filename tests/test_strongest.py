@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecnn import strongest
-from livecnn.strongest import APART, MOST, THUMBNAIL, Strongest, thumbnail
+from livecnn.images import THUMBNAIL, thumbnail
+from livecnn.strongest import APART, MOST, Strongest
 from livecnn.types import Frame, Image
 
 UNITS = 3

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import torch
 from PIL import Image as PillowImage
 
 from livecnn import bundles
+from livecnn.album import Album, spec_of
 from livecnn.annotations import Annotations, Mark, Verdict
 from livecnn.bundles import Bundle
 from livecnn.config import load_layout
 from livecnn.errors import OutputError, UsageError
 from livecnn.patterns import Patterns
+from livecnn.plan import make_cropper
 from livecnn.probe import Probe
 from livecnn.verdicts import Agreement, report, responses, sizes
 from tests.tiny_mnist import typeset
@@ -31,6 +34,11 @@ def images(tmp_path: Path) -> Path:
     for number, image in enumerate(typeset(6)[0]):
         PillowImage.fromarray(255 - image).resize((56, 56)).save(folder / f"{number}.png")
     return folder
+
+
+def looked_at(bundle: Bundle, layers: list[str], images: Path, layout: str, tell: Callable[[str], None]) -> Patterns:
+    album = Album(spec_of(images))
+    return responses(bundle, layers, album, make_cropper(bundle, load_layout(layout), album.source), tell)
 
 
 def marked(path: Path, annotator: str, **layers: dict[int, Verdict]) -> Annotations:
@@ -125,7 +133,7 @@ def test_sizes(tmp_path: Path, lenet: Bundle) -> None:
 def test_means_agree_with_a_direct_computation(tmp_path: Path, lenet: Bundle, images: Path) -> None:
     one = marked(tmp_path / "a.json", "ana", conv2={3: "good", 7: "good", 20: "bad"}, ip1={4: "bad", 5: "bad"})
     one.note("conv2", 9, "not in the means")
-    told = report([one], {}, responses(lenet, ["conv2", "ip1"], images, load_layout("replay"), pytest.fail))
+    told = report([one], {}, looked_at(lenet, ["conv2", "ip1"], images, "replay", pytest.fail))
     assert told["images"] == 6
     found = told["files"][0]["layers"]
     batch = torch.cat([lenet.prepare(np.asarray(PillowImage.open(file).convert("RGB"))) for file in sorted(images.iterdir())])
@@ -151,11 +159,11 @@ def test_units_without_a_finite_value_have_no_mean(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_read(lenet: Bundle, images: Path) -> None:
     lines: list[str] = []
     (images / "3.png").write_bytes(b"no picture")
-    assert responses(lenet, ["conv1"], images, load_layout("lenet"), lines.append).images == 5
+    assert looked_at(lenet, ["conv1"], images, "lenet", lines.append).images == 5
     assert len(lines) == 1
     assert lines[0].startswith("1 of 6 pictures cannot be read; first: ")
     assert "3.png" in lines[0]
     for file in images.iterdir():
         file.write_bytes(b"no picture")
     with pytest.raises(UsageError, match=r"images: none of 6 pictures can be read; first: .*0\.png"):
-        responses(lenet, ["conv1"], images, load_layout("lenet"), lines.append)
+        looked_at(lenet, ["conv1"], images, "lenet", lines.append)

@@ -195,10 +195,16 @@ def _looked_at(
 ) -> tuple[dict[str, int], Patterns | None]:
     """Sizes of the layers with marks and, over images, what their units do."""
     from livecnn import verdicts
+    from livecnn.album import Album, spec_of
     from livecnn.config import load_layout
+    from livecnn.plan import make_cropper
 
     sizes = verdicts.sizes(bundle, files)
-    return sizes, verdicts.responses(bundle, list(sizes), images, load_layout(layout), _warn) if images else None
+    if images is None:
+        return sizes, None
+    album = Album(spec_of(images))
+    cropper = make_cropper(bundle, load_layout(layout), album.source)
+    return sizes, verdicts.responses(bundle, list(sizes), album, cropper, _warn)
 
 
 def _csv(annotations: Annotations) -> bytes:

@@ -9,11 +9,12 @@ import numpy as np
 
 from livecnn.architecture import Node
 from livecnn.details import Detail, Words, quoted, rise
-from livecnn.drawer import Ask, Context
-from livecnn.focus import Focus, Target, Unit
+from livecnn.drawer import Context
+from livecnn.focus import Ask, Focus, Unit
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps
 from livecnn.pixels import Fills, text_width
+from livecnn.targets import Target
 from livecnn.theme import Metrics
 from livecnn.types import Findings, Floats, Scene
 

@@ -15,15 +15,15 @@ from livecnn.details import Detail, Word, quoted
 from livecnn.details.cells import Cells
 from livecnn.details.marks import Marks
 from livecnn.details.ranking import Ranking
-from livecnn.drawer import Ask, Context
-from livecnn.fields import ScaleValue
-from livecnn.focus import Button, Focus, Order, Target, Tip, Unit
+from livecnn.drawer import Context
+from livecnn.focus import Ask, Focus, Order, Unit
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps, MapsReducer
 from livecnn.pixels import Pixels
-from livecnn.reduce import EMPTY, LEVELS, LOWEST, average_down
+from livecnn.reduce import average_down
+from livecnn.targets import Button, Target, Tip
 from livecnn.theme import Metrics
-from livecnn.types import Findings, Floats, Image, Scene
+from livecnn.types import EMPTY, LEVELS, LOWEST, Findings, Floats, Image, ScaleValue, Scene
 
 ACTIVATION = "activation"
 BY = {

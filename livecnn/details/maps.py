@@ -5,8 +5,8 @@ from __future__ import annotations
 from livecnn.architecture import Node
 from livecnn.details.grid import Grid
 from livecnn.drawer import Context
-from livecnn.fields import ScaleValue
 from livecnn.maps_reducer import Maps
+from livecnn.types import ScaleValue
 
 
 class MapGrid(Grid):

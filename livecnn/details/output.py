@@ -10,11 +10,11 @@ from livecnn.architecture import Node
 from livecnn.details import Detail, Word, Words, rise
 from livecnn.details.marks import frame
 from livecnn.drawer import NOTHING, Context
-from livecnn.focus import Class, Target
 from livecnn.geometry import Rect, best_grid
 from livecnn.maps_reducer import Maps
 from livecnn.pixels import Fills, Pixels, scaled, text_width
 from livecnn.session import Example
+from livecnn.targets import Class, Target
 from livecnn.types import Image, Scene
 
 NONE_YET = "a shot of each class will stand here"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from livecnn.drawer import Context, Drawer
-from livecnn.focus import Focus, Group, Layer, Target, Tip
+from livecnn.focus import Focus
 from livecnn.geometry import Rect
-from livecnn.panels import PanelSpec
+from livecnn.panel_spec import PanelSpec
 from livecnn.pixels import Pixels
 from livecnn.strip_view import StripView
+from livecnn.targets import Group, Layer, Target, Tip
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:

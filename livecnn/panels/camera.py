@@ -9,7 +9,7 @@ from pydantic import Field
 from livecnn._cv2 import cv2
 from livecnn.drawer import Context, Drawer
 from livecnn.geometry import Rect
-from livecnn.panels import PanelSpec
+from livecnn.panel_spec import PanelSpec
 from livecnn.pixels import Label, Pixels, scaled, text_width
 from livecnn.theme import Color
 from livecnn.types import Frame, Image, Patch, Scene, SourceStatus

@@ -13,7 +13,7 @@ from livecnn.axis import figure, short, ticks
 from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.expectation import expected, numbers
 from livecnn.geometry import Rect
-from livecnn.panels import FieldError, PanelSpec
+from livecnn.panel_spec import FieldError, PanelSpec
 from livecnn.pixels import Fills, Label, text_width
 from livecnn.readout import Readout
 from livecnn.theme import BAND, Color, mixed

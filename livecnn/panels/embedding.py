@@ -17,7 +17,7 @@ from livecnn.errors import SourceError, nearest
 from livecnn.exhibit import Exhibit, hung
 from livecnn.features import count
 from livecnn.geometry import Rect
-from livecnn.panels import FieldError, PanelSpec
+from livecnn.panel_spec import FieldError, PanelSpec
 from livecnn.paragraph import Paragraph
 from livecnn.pixels import Fills, Pixels, scaled
 from livecnn.placement import Placed, PlacementReducer

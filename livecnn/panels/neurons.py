@@ -13,7 +13,7 @@ from livecnn.drawer import Context, Drawer
 from livecnn.errors import nearest
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
-from livecnn.panels import FieldError, PanelSpec
+from livecnn.panel_spec import FieldError, PanelSpec
 from livecnn.pixels import Fills, Label, Pixels
 from livecnn.ranges import Units, resolve
 from livecnn.reduce import Neurons as NeuronsView

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from livecnn.drawer import Context, Drawer
 from livecnn.geometry import Rect
-from livecnn.panels import PanelSpec
+from livecnn.panel_spec import PanelSpec
 from livecnn.pixels import Label, Pixels, scaled, text_width
 from livecnn.types import Image, Scene
 

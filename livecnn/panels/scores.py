@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import Field
 
 from livecnn.drawer import NOTHING, Context, Drawer
-from livecnn.focus import Class, Target, Tip
 from livecnn.geometry import Rect
-from livecnn.panels import PanelSpec
+from livecnn.panel_spec import PanelSpec
 from livecnn.pixels import Fills, Label, text_width
+from livecnn.targets import Class, Target, Tip
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:

@@ -11,16 +11,16 @@ from pydantic import Field
 
 from livecnn.buttons import Buttons, Word, row_width
 from livecnn.collection import AUTO, Collection, Exemplar, opened
-from livecnn.drawer import Ask, Context, Drawer
+from livecnn.drawer import Context, Drawer
 from livecnn.errors import OutputError
 from livecnn.exhibit import Exhibit, hung, outline
-from livecnn.explained import as_rgb
-from livecnn.focus import Button, Focus, Strong, Target, Tip, Unit
+from livecnn.focus import Ask, Focus, Unit
 from livecnn.geometry import Rect
-from livecnn.panels import FieldError, PanelSpec
+from livecnn.panel_spec import FieldError, PanelSpec
 from livecnn.paragraph import Paragraph, fitting
-from livecnn.pixels import Label, scaled
+from livecnn.pixels import Label, as_rgb, scaled
 from livecnn.strongest import MOST
+from livecnn.targets import Button, Strong, Target, Tip
 from livecnn.theme import Metrics
 from livecnn.types import Image, Preferred, Scene
 from livecnn.unit_reducer import PeaksReducer

@@ -10,13 +10,14 @@ from pydantic import Field
 
 from livecnn.axis import around, figure, short
 from livecnn.drawer import Context, Drawer
-from livecnn.focus import INPUT, OUTPUT, Focus, Moment, Target, Tip
+from livecnn.focus import INPUT, OUTPUT, Focus
 from livecnn.geometry import Rect
 from livecnn.history import History
-from livecnn.panels import PanelSpec
+from livecnn.panel_spec import PanelSpec
 from livecnn.peak import Peak, PeakReducer
 from livecnn.pixels import Label, Pixels, text_width
 from livecnn.shares import Shares
+from livecnn.targets import Moment, Target, Tip
 from livecnn.timescale import TimeScale, draw_line
 from livecnn.timestrip import TimeStrip
 from livecnn.types import Image, Scene, Tick

@@ -16,7 +16,7 @@ from livecnn.expectation import expected, numbers
 from livecnn.fields import Range
 from livecnn.geometry import Rect
 from livecnn.history import History
-from livecnn.panels import FieldError, PanelSpec, check_value
+from livecnn.panel_spec import FieldError, PanelSpec, check_value
 from livecnn.pixels import Label, Pixels, text_width
 from livecnn.reduce import ValueReducer
 from livecnn.timescale import Numbers, TimeScale, draw_line

@@ -12,16 +12,17 @@ from pydantic import Field
 from livecnn.architecture import Architecture, Node
 from livecnn.buttons import Buttons, Word, row_width
 from livecnn.colors import table
-from livecnn.drawer import Ask, Context, Drawer
+from livecnn.drawer import Context, Drawer
 from livecnn.exhibit import Exhibit, hung
-from livecnn.explained import OVERLAID, as_rgb, methods, names, picture
+from livecnn.explained import OVERLAID, methods, names, picture
 from livecnn.fields import Colormap
-from livecnn.focus import Button, Focus, Target, Tip
+from livecnn.focus import Ask, Focus
 from livecnn.focus import Unit as FocusedUnit
 from livecnn.geometry import Rect
-from livecnn.panels import PanelSpec
+from livecnn.panel_spec import PanelSpec
 from livecnn.paragraph import Paragraph, fitting
-from livecnn.pixels import Label
+from livecnn.pixels import Label, as_rgb
+from livecnn.targets import Button, Target, Tip
 from livecnn.theme import Metrics
 from livecnn.types import Findings, Image, Scene
 from livecnn.unit_pictures import Position, map_picture, reach, seen_picture

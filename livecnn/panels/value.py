@@ -12,7 +12,7 @@ from livecnn.axis import figure, short
 from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.fields import Range
 from livecnn.geometry import Rect
-from livecnn.panels import PanelSpec, check_value
+from livecnn.panel_spec import PanelSpec, check_value
 from livecnn.pixels import Fills, Label
 from livecnn.readout import Readout
 from livecnn.reduce import ValueReducer

@@ -7,9 +7,10 @@ import pytest
 
 from livecnn.drawer import Drawer
 from livecnn.figure import Screen
-from livecnn.focus import Focus, Group, Layer, Target, Tip
+from livecnn.focus import Focus
 from livecnn.geometry import Rect
 from livecnn.session import Session
+from livecnn.targets import Group, Layer, Target, Tip
 from tests.charts import real
 from tests.drawing import SIZES, assert_texts_apart, context, layout, scene
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from livecnn.figure import Screen
-from livecnn.panels import FieldError
+from livecnn.panel_spec import FieldError
 from livecnn.panels.distribution import Distribution
 from livecnn.theme import THEMES
 from tests.drawing import assert_texts_apart, context, inside, labels, layout, scene

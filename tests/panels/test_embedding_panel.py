@@ -11,7 +11,7 @@ from livecnn.config import check_layout, load_layout
 from livecnn.embedding import Embedding
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.panels import FieldError
+from livecnn.panel_spec import FieldError
 from livecnn.placement import Placed, PlacementReducer
 from livecnn.plan import Plan
 from tests.drawing import DIGITS, SHAPES, SIZES, activations, assert_texts_apart, context, labels, layout, scene

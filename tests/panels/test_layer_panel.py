@@ -13,10 +13,11 @@ from livecnn.architecture import Architecture, Node
 from livecnn.drawer import Context, Drawer
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.focus import INPUT, ORDERS, OUTPUT, Button, Class, Focus, Order, Target, Unit
+from livecnn.focus import INPUT, ORDERS, OUTPUT, Focus, Order, Unit
 from livecnn.kernels import Window
 from livecnn.receptive import Field
 from livecnn.session import Example, Session
+from livecnn.targets import Button, Class, Target
 from livecnn.theme import THEMES, Color
 from livecnn.types import Findings, Frame, Image, Prepared, Scene
 from tests import drawing

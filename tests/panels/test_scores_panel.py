@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from livecnn.figure import Screen
-from livecnn.focus import Class
 from livecnn.geometry import Rect
 from livecnn.panels.scores import NOTHING, Scores
 from livecnn.pixels import Label
+from livecnn.targets import Class
 from livecnn.theme import THEMES
 from tests.drawing import DIGITS, context, ink, inside, labels, layout, overlap, scene
 

@@ -11,11 +11,12 @@ import torch
 
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.focus import Button, Focus, Strong, Unit
-from livecnn.panels import FieldError
+from livecnn.focus import Focus, Unit
+from livecnn.panel_spec import FieldError
 from livecnn.plan import check_fit
 from livecnn.session import Session
 from livecnn.strongest import MOST
+from livecnn.targets import Button, Strong
 from livecnn.top_files import MANIFEST
 from livecnn.types import Findings, Frame, LoopStatus, Preferred
 from tests.collected import DEAD, PATCH, WHOLE, write_top

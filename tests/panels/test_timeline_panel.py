@@ -11,8 +11,9 @@ import torch
 from livecnn.architecture import Architecture, Node
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.focus import INPUT, OUTPUT, Class, Focus, Moment
+from livecnn.focus import INPUT, OUTPUT, Focus
 from livecnn.peak import PeakReducer
+from livecnn.targets import Class, Moment
 from livecnn.theme import CLASSES, THEMES
 from livecnn.types import Frame
 from tests.drawing import DIGITS, MEASURED, SHAPES, activations, assert_texts_apart, context, labels, layout, picture, scene

@@ -10,7 +10,7 @@ import torch
 
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.panels import FieldError
+from livecnn.panel_spec import FieldError
 from livecnn.panels.trace import Trace
 from livecnn.theme import THEMES
 from livecnn.types import Frame

@@ -1,0 +1,63 @@
+"""What can lie under the mouse on a panel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from livecnn.focus import Unit
+from livecnn.geometry import Rect
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A node of the architecture."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Layers that are folded into one node, or can be."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """One of the network's classes."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time in the past, on the clock of the frames' times."""
+
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A word that does what a key does. action: as in keys.py; argument: what it is told, e.g. the kind of a method."""
+
+    action: str
+    argument: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Strong:
+    """One of the images that a unit answers to most, by its place among them."""
+
+    rank: int
+
+
+Target: TypeAlias = Unit | Layer | Group | Class | Moment | Button | Strong
+
+
+@dataclass(frozen=True, slots=True)
+class Tip:
+    """What there is to say of a target, and where it lies: the words must not cover it."""
+
+    lines: tuple[str, ...]
+    about: Rect
