@@ -92,7 +92,7 @@ def be_window(searching: bool, words: list[str]) -> None:
     from watched import run
 
     from livecnn.explaining import Explaining
-    from livecnn.focus import Focus
+    from livecnn.selection import Focus
 
     if searching:
         want, begin = Explaining.want, time.monotonic()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from threading import Condition
 from typing import Any, TypeAlias
 
-from livecnn.focus import Ask, Focus
+from livecnn.selection import Ask, Focus
 from livecnn.types import Findings, Tick
 
 REST = 0.004  # seconds; shorter ones are saved up

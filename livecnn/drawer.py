@@ -11,9 +11,9 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.transforms import IdentityTransform
 
 from livecnn.architecture import Architecture
-from livecnn.focus import Ask, Focus
 from livecnn.geometry import Rect
 from livecnn.pixels import Label, text_width
+from livecnn.selection import Ask, Focus
 from livecnn.session import Session
 from livecnn.targets import Target, Tip
 from livecnn.theme import Color, Metrics, Theme

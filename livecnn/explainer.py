@@ -17,8 +17,8 @@ from livecnn.errors import LivecnnError, ModelError, UsageError
 from livecnn.explain._contributions import Contributions
 from livecnn.explain._method import Method, Objectived
 from livecnn.explain.occlusion import COARSEST, Occlusion
-from livecnn.focus import INPUT, OUTPUT, Unit
 from livecnn.muting import Muting
+from livecnn.selection import INPUT, OUTPUT, Unit
 from livecnn.types import Floats
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from livecnn.board import Board, Over, Overtaken, Pace, Wish
 from livecnn.bundles import Bundle
 from livecnn.engine import placed
 from livecnn.explainer import Explainer, apart
-from livecnn.focus import Ask, Focus
+from livecnn.selection import Ask, Focus
 from livecnn.types import Findings, Preferred, Tick
 
 DUTIES = {"explain": 0.5, "occlusion": 0.1, "preferred": 0.15}  # of a core, by thread, so that the loops do not feel it

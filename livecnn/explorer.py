@@ -10,9 +10,9 @@ from livecnn import registry
 from livecnn.annotations import Annotations, Verdict
 from livecnn.errors import LivecnnError
 from livecnn.figure import Screen
-from livecnn.focus import INPUT, ORDERS, OUTPUT, Focus, Unit
 from livecnn.live import Live
 from livecnn.reduce import Reducer
+from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Unit
 from livecnn.targets import Button, Class, Group, Layer, Moment, Target
 from livecnn.types import Frame
 

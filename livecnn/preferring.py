@@ -9,7 +9,7 @@ from torch import nn
 from livecnn.bundles import Bundle
 from livecnn.dreams.ascent import STEPS, Dream
 from livecnn.explaining import EVERY, Dreaming
-from livecnn.focus import Unit
+from livecnn.selection import Unit
 from livecnn.types import Preferred
 
 

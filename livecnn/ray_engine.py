@@ -15,9 +15,9 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
-from livecnn.endings import caught
 from livecnn.errors import SystemLibraryError, UsageError, nearest
 from livecnn.shards import Engine, Job, Worker, in_turn
+from livecnn.signals import caught
 
 ENGINES = ("local", "ray")
 PATIENCE = 10.0  # seconds for an address to answer

@@ -22,6 +22,6 @@ def find(room: str, kind: str, error: type[LivecnnError]) -> Any:
     """The class of a kind; raises `error` with the nearest names if there is none."""
     known = kinds(room)
     if kind not in known:
-        raise error(f"unknown kind {kind!r} in {room.split('.')[-1]}; {nearest(kind, known)}")
+        raise error(f"unknown kind {kind!r} in {room.rsplit('.', maxsplit=1)[-1]}; {nearest(kind, known)}")
     module = importlib.import_module(f"livecnn.{room}.{kind}")
     return getattr(module, "".join(part.capitalize() for part in kind.split("_")))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from livecnn.focus import Unit
 from livecnn.geometry import Rect
+from livecnn.selection import Unit
 
 
 @dataclass(frozen=True, slots=True)

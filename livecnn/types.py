@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.focus import Focus, Unit
+from livecnn.selection import Focus, Unit
 
 if TYPE_CHECKING:
     import torch

@@ -12,9 +12,9 @@ from matplotlib.artist import Artist
 from matplotlib.backend_bases import KeyEvent, MouseButton, MouseEvent, TimerBase
 
 from livecnn.controls import Controls
-from livecnn.endings import caught
 from livecnn.figure import Screen
 from livecnn.live import Live
+from livecnn.signals import caught
 from livecnn.toolkits import new_manager
 
 POLL = 3  # milliseconds between two questions whether there is something new; it costs some microseconds

@@ -11,8 +11,8 @@ import torch
 from livecnn.architecture import Architecture, Node
 from livecnn.drawer import Context
 from livecnn.figure import Screen
-from livecnn.focus import Focus
 from livecnn.receptive import Field
+from livecnn.selection import Focus
 from livecnn.session import Session
 from livecnn.types import Findings, Scene
 from tests.drawing import DIGITS, SHAPES, context, layout, scene

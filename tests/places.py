@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from livecnn.drawer import Drawer
 from livecnn.figure import Screen
-from livecnn.focus import Unit
+from livecnn.selection import Unit
 from livecnn.targets import Target
 
 STEP = 4  # pixels between two looks

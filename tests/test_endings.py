@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from livecnn.endings import Terminated, caught
+from livecnn.signals import Terminated, caught
 
 SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 

@@ -25,8 +25,8 @@ from livecnn.explain.integrated_gradients import IntegratedGradients
 from livecnn.explain.occlusion import Occlusion
 from livecnn.explainer import Explainer
 from livecnn.explaining import Explaining
-from livecnn.focus import Focus, Unit
 from livecnn.muting import Muting
+from livecnn.selection import Focus, Unit
 from livecnn.types import Box, Findings, Frame, Patch, Preferred, Prepared, Tick
 from tests.rectified import untouched
 

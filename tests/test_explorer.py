@@ -13,10 +13,10 @@ import livecnn
 from livecnn.annotations import Annotations
 from livecnn.drawer import Drawer
 from livecnn.explorer import NO_EXPLORER
-from livecnn.focus import INPUT, OUTPUT, Focus, Unit
 from livecnn.geometry import Rect
 from livecnn.past import Past
 from livecnn.plan import Plan
+from livecnn.selection import INPUT, OUTPUT, Focus, Unit
 from livecnn.targets import Button, Class, Layer, Moment, Strong, Target
 from livecnn.types import Floats, Frame
 from tests import places

@@ -12,9 +12,9 @@ from livecnn import yamlfile
 from livecnn.architecture import Architecture
 from livecnn.config import Layout, build
 from livecnn.errors import ConfigError
-from livecnn.focus import INPUT, OUTPUT, Focus
 from livecnn.gaze import Gaze
 from livecnn.panel_spec import FieldError
+from livecnn.selection import INPUT, OUTPUT, Focus
 
 DIGITS = tuple("0123456789")
 

@@ -13,9 +13,9 @@ import torch
 from livecnn import live
 from livecnn.capture import Capture
 from livecnn.errors import ModelError, SourceError
-from livecnn.focus import Focus
 from livecnn.live import Live
 from livecnn.plan import Plan
+from livecnn.selection import Focus
 from livecnn.slot import Slot
 from livecnn.sources import Source, SourceOptions
 from livecnn.stats import Stats

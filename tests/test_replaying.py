@@ -21,9 +21,9 @@ from livecnn import figure, recorder
 from livecnn._cv2 import cv2
 from livecnn.errors import ImageError, LivecnnError, OutputError, SourceError, UsageError
 from livecnn.figure import Screen
-from livecnn.focus import Focus
 from livecnn.panels.scores import ScoresDrawer
 from livecnn.replaying import Replay
+from livecnn.selection import Focus
 from livecnn.sources.folder import Folder
 from livecnn.types import Frame, Scene
 from tests.faults import Trouble, after

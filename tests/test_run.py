@@ -22,13 +22,13 @@ from livecnn._cv2 import cv2
 from livecnn.config import load_layout
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.figure import Screen
-from livecnn.focus import Focus
 from livecnn.nets.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
 from livecnn.pixels import Label
 from livecnn.plan import box_share
 from livecnn.run import RunOptions, Sinks, run
 from livecnn.scores_table import ScoresTable
+from livecnn.selection import Focus
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.sources.demo import Demo
 from livecnn.stats import Stats

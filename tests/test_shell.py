@@ -27,8 +27,8 @@ from livecnn import bundles, dream_files, easel, images, toolkits
 from livecnn.cli import main
 from livecnn.cli._prompt import Completions
 from livecnn.cli._shell import Shell
-from livecnn.endings import Terminated
 from livecnn.errors import UsageError
+from livecnn.signals import Terminated
 from livecnn.workbench import Workbench
 from tests.conftest import ROOT
 

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from livecnn.focus import Focus
 from livecnn.receptive import Field
+from livecnn.selection import Focus
 from livecnn.types import Findings
 from livecnn.unit_reducer import UnitView
 from livecnn.unit_words import called, captions, meaning, noted, number

@@ -14,8 +14,8 @@ from functools import partial
 import click
 
 from livecnn import __version__
-from livecnn.endings import Terminated, caught
 from livecnn.errors import LivecnnError
+from livecnn.signals import Terminated, caught
 from livecnn.workbench import Workbench
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it

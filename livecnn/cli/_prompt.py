@@ -21,9 +21,9 @@ from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from livecnn import paths
 from livecnn.cli._shell import Shell, commands, split
-from livecnn.endings import caught
 from livecnn.errors import LivecnnError, OutputError
 from livecnn.outputs import check_writable
+from livecnn.signals import caught
 
 SIGN = "❯ "
 

@@ -17,10 +17,10 @@ import click
 from livecnn.cli import _complete as complete
 from livecnn.cli import attempt, pass_workbench
 from livecnn.cli import livecnn as program
-from livecnn.endings import caught
 from livecnn.errors import UsageError, nearest
 from livecnn.images import read_image
 from livecnn.outputs import free_path, write_png
+from livecnn.signals import caught
 from livecnn.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import numpy as np
 from livecnn.architecture import Node
 from livecnn.details import Detail, Words, quoted, rise
 from livecnn.drawer import Context
-from livecnn.focus import Ask, Focus, Unit
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps
 from livecnn.pixels import Fills, text_width
+from livecnn.selection import Ask, Focus, Unit
 from livecnn.targets import Target
 from livecnn.theme import Metrics
 from livecnn.types import Findings, Floats, Scene

@@ -16,11 +16,11 @@ from livecnn.details.cells import Cells
 from livecnn.details.marks import Marks
 from livecnn.details.ranking import Ranking
 from livecnn.drawer import Context
-from livecnn.focus import Ask, Focus, Order, Unit
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps, MapsReducer
 from livecnn.pixels import Pixels
 from livecnn.reduce import average_down
+from livecnn.selection import Ask, Focus, Order, Unit
 from livecnn.targets import Button, Target, Tip
 from livecnn.theme import Metrics
 from livecnn.types import EMPTY, LEVELS, LOWEST, Findings, Floats, Image, ScaleValue, Scene

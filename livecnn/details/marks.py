@@ -7,9 +7,9 @@ from typing import Any
 
 from livecnn.details import Words
 from livecnn.details.cells import Cells
-from livecnn.focus import Focus
 from livecnn.geometry import Rect
 from livecnn.pixels import Fills, text_width
+from livecnn.selection import Focus
 from livecnn.theme import Color, Metrics, Theme
 
 CORNER = 0.22  # side of the corner that tells good or bad, as a share of the cell

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.focus import Order
+from livecnn.selection import Order
 from livecnn.types import Floats
 
 CALM = 1.0  # seconds between two sortings: units that change places at every tick cannot be looked at

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from livecnn.drawer import Context, Drawer
-from livecnn.focus import Focus
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
 from livecnn.pixels import Pixels
+from livecnn.selection import Focus
 from livecnn.strip_view import StripView
 from livecnn.targets import Group, Layer, Target, Tip
 from livecnn.types import Image, Scene

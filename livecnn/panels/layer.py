@@ -20,11 +20,11 @@ from livecnn.details.units import UnitGrid
 from livecnn.details.window import WindowStrip
 from livecnn.drawer import Context, Drawer
 from livecnn.fields import Colormap, Scale
-from livecnn.focus import INPUT, OUTPUT, Focus
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps
 from livecnn.panel_spec import PanelSpec
 from livecnn.pixels import text_width
+from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.targets import Target, Tip
 from livecnn.types import Scene
 

@@ -14,11 +14,11 @@ from livecnn.collection import AUTO, Collection, Exemplar, opened
 from livecnn.drawer import Context, Drawer
 from livecnn.errors import OutputError
 from livecnn.exhibit import Exhibit, hung, outline
-from livecnn.focus import Ask, Focus, Unit
 from livecnn.geometry import Rect
 from livecnn.panel_spec import FieldError, PanelSpec
 from livecnn.paragraph import Paragraph, fitting
 from livecnn.pixels import Label, as_rgb, scaled
+from livecnn.selection import Ask, Focus, Unit
 from livecnn.strongest import MOST
 from livecnn.targets import Button, Strong, Target, Tip
 from livecnn.theme import Metrics

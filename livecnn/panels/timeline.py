@@ -10,12 +10,12 @@ from pydantic import Field
 
 from livecnn.axis import around, figure, short
 from livecnn.drawer import Context, Drawer
-from livecnn.focus import INPUT, OUTPUT, Focus
 from livecnn.geometry import Rect
 from livecnn.history import History
 from livecnn.panel_spec import PanelSpec
 from livecnn.peak import Peak, PeakReducer
 from livecnn.pixels import Label, Pixels, text_width
+from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.shares import Shares
 from livecnn.targets import Moment, Target, Tip
 from livecnn.timescale import TimeScale, draw_line

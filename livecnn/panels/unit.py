@@ -16,12 +16,12 @@ from livecnn.drawer import Context, Drawer
 from livecnn.exhibit import Exhibit, hung
 from livecnn.explained import OVERLAID, methods, names, picture
 from livecnn.fields import Colormap
-from livecnn.focus import Ask, Focus
-from livecnn.focus import Unit as FocusedUnit
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
 from livecnn.paragraph import Paragraph, fitting
 from livecnn.pixels import Label, as_rgb
+from livecnn.selection import Ask, Focus
+from livecnn.selection import Unit as FocusedUnit
 from livecnn.targets import Button, Target, Tip
 from livecnn.theme import Metrics
 from livecnn.types import Findings, Image, Scene

@@ -14,8 +14,8 @@ from PIL import Image as PillowImage
 
 import livecnn
 from livecnn.annotations import Annotations, annotations_path
-from livecnn.focus import Unit
 from livecnn.plan import Plan
+from livecnn.selection import Unit
 from livecnn.targets import Button, Layer, Target
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven

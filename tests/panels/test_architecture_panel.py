@@ -7,8 +7,8 @@ import pytest
 
 from livecnn.drawer import Drawer
 from livecnn.figure import Screen
-from livecnn.focus import Focus
 from livecnn.geometry import Rect
+from livecnn.selection import Focus
 from livecnn.session import Session
 from livecnn.targets import Group, Layer, Target, Tip
 from tests.charts import real

@@ -13,9 +13,9 @@ from livecnn.architecture import Architecture, Node
 from livecnn.drawer import Context, Drawer
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.focus import INPUT, ORDERS, OUTPUT, Focus, Order, Unit
 from livecnn.kernels import Window
 from livecnn.receptive import Field
+from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Order, Unit
 from livecnn.session import Example, Session
 from livecnn.targets import Button, Class, Target
 from livecnn.theme import THEMES, Color

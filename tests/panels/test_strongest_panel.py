@@ -11,9 +11,9 @@ import torch
 
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.focus import Focus, Unit
 from livecnn.panel_spec import FieldError
 from livecnn.plan import check_fit
+from livecnn.selection import Focus, Unit
 from livecnn.session import Session
 from livecnn.strongest import MOST
 from livecnn.targets import Button, Strong

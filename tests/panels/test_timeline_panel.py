@@ -11,8 +11,8 @@ import torch
 from livecnn.architecture import Architecture, Node
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.focus import INPUT, OUTPUT, Focus
 from livecnn.peak import PeakReducer
+from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.targets import Class, Moment
 from livecnn.theme import CLASSES, THEMES
 from livecnn.types import Frame

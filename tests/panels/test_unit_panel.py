@@ -11,11 +11,11 @@ import torch
 from livecnn.architecture import Architecture
 from livecnn.explained import methods, names
 from livecnn.figure import Screen
-from livecnn.focus import INPUT, OUTPUT, Focus, Unit
 from livecnn.geometry import Rect
 from livecnn.patch import Cropper
 from livecnn.plan import Plan
 from livecnn.probe import Probe
+from livecnn.selection import INPUT, OUTPUT, Focus, Unit
 from livecnn.session import Session
 from livecnn.targets import Button, Class
 from livecnn.theme import THEMES
