@@ -25,10 +25,10 @@ from PIL import Image as PillowImage
 from livecnn import bundles, mnist
 from livecnn.config import load_layout
 from livecnn.figure import Screen
-from livecnn.outputs import write_png
+from livecnn.io.files import write_png
+from livecnn.io.recorders import find_ffmpeg, open_recorder
 from livecnn.patch import Cropper
 from livecnn.plan import box_share, context_of
-from livecnn.recorder import find_ffmpeg, open_recorder
 from livecnn.sources import SourceOptions, open_source
 from livecnn.tick import Observer
 from livecnn.types import Image, LoopStatus, Scene, SourceStatus

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn._cv2 import cv2
-from livecnn.images import read_image
+from livecnn.io.images import read_image
 
 Picture = npt.NDArray[np.uint8]
 Plane = npt.NDArray[np.float32]

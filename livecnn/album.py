@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Protocol
 
 from livecnn.errors import SourceError, UsageError
-from livecnn.idx import FILES, find
+from livecnn.io.idx import FILES, find
 from livecnn.sources import Source, open_source
 from livecnn.sources.folder import Folder
 from livecnn.sources.idx import Idx

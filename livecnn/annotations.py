@@ -18,10 +18,10 @@ from pydantic_core import to_json
 
 from livecnn import paths
 from livecnn.errors import OutputError
-from livecnn.locking import one_writer
-from livecnn.outputs import write_atomically
-from livecnn.validation import Misfit, explain, report
-from livecnn.yamlfile import Document
+from livecnn.io.file_lock import one_writer
+from livecnn.io.files import write_atomically
+from livecnn.io.validation import Misfit, explain, report
+from livecnn.io.yaml_document import Document
 
 Verdict = Literal["good", "bad"]
 

@@ -16,14 +16,15 @@ import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 from torch import nn
 
-from livecnn import catalogue, inputs, paths, registry, usercode, weights, yamlfile
+from livecnn import catalogue, inputs, paths, registry, usercode, weights
 from livecnn.architecture import Architecture
 from livecnn.errors import ModelError, OutputError, UsageError, nearest
 from livecnn.inputs._called import Called
+from livecnn.io import yaml_document as yamlfile
+from livecnn.io.validation import Misfit, Problem, explain, report
+from livecnn.io.yaml_document import Document
 from livecnn.probe import function_shapes, scores_of, survey
 from livecnn.types import Image, Precision
-from livecnn.validation import Misfit, Problem, explain, report
-from livecnn.yamlfile import Document
 
 T = TypeVar("T")
 

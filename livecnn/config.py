@@ -21,12 +21,13 @@ from pydantic import (
     model_validator,
 )
 
-from livecnn import mosaic, paths, registry, yamlfile
+from livecnn import mosaic, paths, registry
 from livecnn.errors import ConfigError, LivecnnError, nearest
 from livecnn.gaze import Gaze
+from livecnn.io import yaml_document as yamlfile
+from livecnn.io.validation import Misfit, Problem, explain, report
+from livecnn.io.yaml_document import Document, Location
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.validation import Misfit, Problem, explain, report
-from livecnn.yamlfile import Document, Location
 
 SMALLEST_BOX = 0.1
 

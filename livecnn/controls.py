@@ -11,9 +11,9 @@ from livecnn.explorer import Explorer
 from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.film import Film
+from livecnn.io.files import free_path, write_png
 from livecnn.keys import ACTIONS
 from livecnn.live import Live
-from livecnn.outputs import free_path, write_png
 from livecnn.plan import Plan, box_share
 from livecnn.reload import Watch
 

@@ -167,7 +167,7 @@ def folders() -> Iterator[Finding]:
 
 
 def ffmpeg() -> Iterator[Finding]:
-    from livecnn.recorder import find_ffmpeg
+    from livecnn.io.recorders import find_ffmpeg
 
     try:
         program = find_ffmpeg()

@@ -15,8 +15,8 @@ from tqdm import tqdm
 from livecnn.dreaming import Dreamer, Dreams
 from livecnn.dreams.ascent import State
 from livecnn.errors import OutputError, UsageError
-from livecnn.outputs import check_writable, is_folder, write_atomically, write_png
-from livecnn.recorder import open_recorder
+from livecnn.io.files import check_writable, is_folder, write_atomically, write_png
+from livecnn.io.recorders import open_recorder
 
 FRAMES, FPS, HOLD = 64, 12.0, 2.0  # of a film: pictures, a second, and seconds for the last
 OFTEN = 2.0  # seconds between two states

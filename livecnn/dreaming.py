@@ -20,7 +20,7 @@ from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
 from livecnn.dreams.regularisers import Regularisers
 from livecnn.dreams.transforms import Moves
 from livecnn.errors import UsageError, nearest
-from livecnn.images import shown
+from livecnn.io.images import shown
 from livecnn.types import Floats, Image
 
 SHORT = 1 << 20  # values of the largest tensor of a pass

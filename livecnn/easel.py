@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 
 from livecnn.errors import OutputError
-from livecnn.outputs import free_path, write_png
+from livecnn.io.files import free_path, write_png
 from livecnn.pixels import buffer_of, scaled
 from livecnn.theme import THEMES
 from livecnn.toolkits import new_manager

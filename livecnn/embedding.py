@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from livecnn import embedding_picture
 from livecnn.errors import SourceError
-from livecnn.images import shown
+from livecnn.io.images import shown
 from livecnn.pca import Pca
 from livecnn.types import Floats, Image
 

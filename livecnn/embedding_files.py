@@ -11,7 +11,7 @@ from livecnn.embedding import Embedding
 from livecnn.embedding_page import page
 from livecnn.embedding_picture import LARGEST, SMALLEST
 from livecnn.errors import OutputError, UsageError
-from livecnn.outputs import check_writable, write_atomically, write_png
+from livecnn.io.files import check_writable, write_atomically, write_png
 from livecnn.shards import absolute, check_apart
 
 SUFFIXES = (".png", ".html", ".csv", ".npz")

@@ -17,7 +17,7 @@ from livecnn import explain_picture, paths
 from livecnn.answers import Explanation, Question
 from livecnn.errors import OutputError
 from livecnn.inquiry import Explainer, Sight
-from livecnn.outputs import check_writable, is_folder, write_atomically, write_png
+from livecnn.io.files import check_writable, is_folder, write_atomically, write_png
 from livecnn.types import Image
 
 MANIFEST, SCORES, ARCHITECTURE, INPUT = "manifest.json", "scores.json", "architecture.json", "input.png"

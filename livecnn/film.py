@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from livecnn.errors import LivecnnError, OutputError
-from livecnn.outputs import free_path
-from livecnn.recorder import InBackground, find_ffmpeg, open_recorder
+from livecnn.io.files import free_path
+from livecnn.io.recorders import InBackground, find_ffmpeg, open_recorder
 from livecnn.types import Image
 
 

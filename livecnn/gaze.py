@@ -10,9 +10,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from livecnn import registry
 from livecnn.architecture import Architecture, Node
 from livecnn.errors import UsageError, nearest
+from livecnn.io.validation import Misfit
 from livecnn.panel_spec import FieldError
 from livecnn.selection import OUTPUT, Focus, Order
-from livecnn.validation import Misfit
 
 AUTO = "auto"
 

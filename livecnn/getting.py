@@ -9,7 +9,7 @@ from pathlib import Path
 from livecnn import catalogue, importing, paths
 from livecnn.catalogue import Entry, File
 from livecnn.errors import SourceError, UsageError
-from livecnn.fetch import check, fetch
+from livecnn.io.download import check, fetch
 
 
 def get(name: str, given: Sequence[Path] = (), *, force: bool = False) -> Path:

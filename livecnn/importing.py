@@ -15,7 +15,7 @@ from livecnn import bundles, checking, paths, registry
 from livecnn.bundles import Bundle
 from livecnn.errors import ModelError, UsageError
 from livecnn.importers import Imported
-from livecnn.outputs import cannot_write
+from livecnn.io.files import cannot_write
 from livecnn.types import Precision
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")

@@ -19,7 +19,7 @@ from livecnn.errors import UsageError
 from livecnn.explain._method import Method
 from livecnn.explain._objective import At, of_class, place_of
 from livecnn.explain._passing import Passing
-from livecnn.images import read_image, shown
+from livecnn.io.images import read_image, shown
 from livecnn.method_options import Options, options_of, plain
 from livecnn.patch import LARGEST, Cropper
 from livecnn.probe import Probe

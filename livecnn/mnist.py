@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn.errors import SourceError
-from livecnn.fetch import fetch as download
-from livecnn.idx import FILES, Split, find, read_idx
+from livecnn.io.download import fetch as download
+from livecnn.io.idx import FILES, Split, find, read_idx
 from livecnn.types import Image
 
 Labels = npt.NDArray[np.uint8]

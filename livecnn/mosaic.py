@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from livecnn.validation import Misfit
+from livecnn.io.validation import Misfit
 
 EMPTY = "."
 MOST = 32  # rows or columns; more than any screen can show

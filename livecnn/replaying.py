@@ -21,10 +21,10 @@ from livecnn.device import pick
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
 from livecnn.explaining import Explaining
 from livecnn.figure import Screen
-from livecnn.outputs import check_writable, unfinished
+from livecnn.io.files import check_writable, unfinished
+from livecnn.io.recorders import NUMBERED, InBackground, open_recorder
 from livecnn.plan import Plan, make_cropper
 from livecnn.preferring import preferring
-from livecnn.recorder import NUMBERED, InBackground, open_recorder
 from livecnn.run import explained
 from livecnn.scores_table import ScoresTable
 from livecnn.scoring import Scored, Scorer

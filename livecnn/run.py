@@ -23,12 +23,12 @@ from livecnn.errors import OutputError, SourceError, UsageError
 from livecnn.explaining import Explaining
 from livecnn.figure import Screen
 from livecnn.film import Film
+from livecnn.io.files import check_writable, free_path
+from livecnn.io.recorders import InBackground, open_recorder
 from livecnn.live import Live
-from livecnn.outputs import check_writable, free_path
 from livecnn.past import Past
 from livecnn.plan import Plan
 from livecnn.preferring import preferring
-from livecnn.recorder import InBackground, open_recorder
 from livecnn.scores_table import ScoresTable
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources.pad import Pad

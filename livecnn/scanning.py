@@ -16,9 +16,9 @@ from livecnn.asked import check_whole, names_of
 from livecnn.bundles import Bundle
 from livecnn.device import pick
 from livecnn.errors import UsageError, nearest
-from livecnn.locking import one_writer
+from livecnn.io.file_lock import one_writer
+from livecnn.io.files import check_writable, write_atomically
 from livecnn.moments import Moments
-from livecnn.outputs import check_writable, write_atomically
 from livecnn.patch import FINDERS, check_finder
 from livecnn.ray_engine import engine_of
 from livecnn.scans import Scan

@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
-from livecnn.outputs import cannot_write
+from livecnn.io.files import cannot_write
 from livecnn.types import Floats, Tick
 
 

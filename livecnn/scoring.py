@@ -21,7 +21,7 @@ from livecnn._cv2 import cv2
 from livecnn.album import Album, Pictures
 from livecnn.engine import placed
 from livecnn.errors import ImageError
-from livecnn.images import thumbnail
+from livecnn.io.images import thumbnail
 from livecnn.patch import Cropper
 from livecnn.probe import Probe
 from livecnn.tick import probabilities

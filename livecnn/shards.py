@@ -24,8 +24,8 @@ from livecnn.asked import module_of
 from livecnn.bundles import Bundle
 from livecnn.device import pick
 from livecnn.errors import ModelError, OutputError, SourceError, UsageError, nearest
-from livecnn.locking import one_writer
-from livecnn.outputs import unfinished, write_atomically
+from livecnn.io.file_lock import one_writer
+from livecnn.io.files import unfinished, write_atomically
 from livecnn.patch import Cropper
 from livecnn.scoring import Scorer
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from livecnn.outputs import write_atomically
+from livecnn.io.files import write_atomically
 from livecnn.types import LoopStatus, Scene, SourceStatus, Tick
 
 RECENT = 60  # ticks that the rates on screen are taken over

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.images import thumbnail
+from livecnn.io.images import thumbnail
 from livecnn.types import Floats, Frame, Image
 
 MOST = 9  # shots of a unit

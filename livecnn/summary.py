@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from livecnn.errors import OutputError, UsageError
+from livecnn.io.files import write_atomically, write_png
 from livecnn.moments import strongest
-from livecnn.outputs import write_atomically, write_png
 from livecnn.patterns import Patterns
 
 SUFFIXES = (".png", ".csv", ".json")

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
-from livecnn.images import read_image, shown
+from livecnn.io.images import read_image, shown
 from livecnn.types import Image
 
 MANIFEST, STATISTICS, SHOTS = "top.json", "statistics.npz", "shots.csv"

@@ -14,10 +14,10 @@ import numpy as np
 from livecnn import dream_picture
 from livecnn.album import Pictures
 from livecnn.errors import ImageError
-from livecnn.images import thumbnail
 from livecnn.inputs import Pipeline
+from livecnn.io.files import write_png
+from livecnn.io.images import thumbnail
 from livecnn.kernels import Pair
-from livecnn.outputs import write_png
 from livecnn.patch import Cropper
 from livecnn.pixels import as_rgb, scaled
 from livecnn.receptive import Field

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livecnn.io.files import cannot_write, unfinished, write_atomically
 from livecnn.moments import Moments
-from livecnn.outputs import cannot_write, unfinished, write_atomically
 from livecnn.scans import Layer, Scan
 from livecnn.top_files import QUANTILES, STATISTICS
 

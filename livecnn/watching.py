@@ -17,11 +17,11 @@ from livecnn.bundles import Bundle
 from livecnn.config import Layout
 from livecnn.device import pick
 from livecnn.errors import UsageError
+from livecnn.io.yaml_document import Document
 from livecnn.plan import Plan, load_views
 from livecnn.run import RunOptions, run_plan, seen_or_recorded
 from livecnn.sources import SourceOptions
 from livecnn.types import Image
-from livecnn.yamlfile import Document
 
 
 def watch(

@@ -52,7 +52,7 @@ class Workbench:
 
     def take_image(self, name: str) -> Image:
         """Read an image, uint8 (H, W, 3) RGB, and keep it. Raises ImageError."""
-        from livecnn.images import read_image
+        from livecnn.io.images import read_image
 
         self._picture = _Kept(name, Path(name), lambda: read_image(name))
         return self._picture()
@@ -68,7 +68,7 @@ class Workbench:
 
     def image(self, name: str) -> Image:
         """uint8 (H, W, 3) RGB. Raises ImageError."""
-        from livecnn.images import read_image
+        from livecnn.io.images import read_image
 
         return self._picture() if self._picture is not None and self._picture.name == name else read_image(name)
 

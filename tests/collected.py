@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from livecnn.outputs import write_png
+from livecnn.io.files import write_png
 from livecnn.top_files import MANIFEST, SHOTS, STATISTICS, VERSION
 from livecnn.top_shots import COLUMNS
 

@@ -12,11 +12,11 @@ import yaml
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
 
-from livecnn import yamlfile
 from livecnn.config import Layout, build
 from livecnn.drawer import Context
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
+from livecnn.io import yaml_document as yamlfile
 from livecnn.pixels import Group, Label
 from livecnn.theme import THEMES, Metrics
 from livecnn.types import Box, Frame, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick

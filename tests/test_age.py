@@ -21,7 +21,7 @@ from livecnn.config import Layout, load_layout
 from livecnn.errors import LivecnnError, SystemLibraryError
 from livecnn.faces import Face
 from livecnn.figure import Screen
-from livecnn.outputs import write_png
+from livecnn.io.files import write_png
 from livecnn.patch import FACE, Cropper
 from livecnn.plan import Plan
 from livecnn.replaying import replay

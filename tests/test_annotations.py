@@ -17,9 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn import locking, paths
+from livecnn import paths
 from livecnn.annotations import Annotations, Mark, Verdict, annotations_path
 from livecnn.errors import OutputError
+from livecnn.io import file_lock as locking
 
 TIME = "2026-01-31T14:23:55Z"
 UNIT = {"verdict": "good", "time": TIME}

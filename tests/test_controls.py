@@ -17,10 +17,10 @@ from livecnn.errors import OutputError, SourceError
 from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.film import Film
+from livecnn.io.recorders import Recorder
 from livecnn.keys import ACTIONS
 from livecnn.patch import NO_FACE
 from livecnn.plan import CAMERA_BOX, WHOLE_BOX, Plan
-from livecnn.recorder import Recorder
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.demo import Demo
 from livecnn.sources.pad import Pad

@@ -12,9 +12,10 @@ import matplotlib as mpl
 import pytest
 import torch
 
-from livecnn import __version__, doctor, paths, recorder, toolkits, trial
+from livecnn import __version__, doctor, paths, toolkits, trial
 from livecnn.doctor import Finding, examine
 from livecnn.errors import UsageError
+from livecnn.io import recorders as recorder
 from livecnn.sources import _devices, camera
 
 Interpreter = Callable[[str], None]

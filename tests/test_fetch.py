@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from livecnn import fetch as fetching
 from livecnn.errors import OutputError, SourceError
-from livecnn.fetch import check, fetch
+from livecnn.io import download as fetching
+from livecnn.io.download import check, fetch
 from tests.downloads import Answer, FileServer, cut, hang_up, no_ranges, redirect, stall, status
 
 CONTENT = bytes(range(256)) * 4000  # about 1 MB

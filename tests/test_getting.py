@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from livecnn import bundles, catalogue, checking, fetch, paths
+from livecnn import bundles, catalogue, checking, paths
 from livecnn.catalogue import ENTRIES, Entry, File
 from livecnn.errors import LivecnnError, ModelError, SourceError, UsageError
 from livecnn.getting import get
+from livecnn.io import download as fetch
 from tests import fake_importers
 from tests.downloads import FileServer, cut, hang_up, status
 

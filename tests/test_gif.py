@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from PIL import Image as PillowImage
 from PIL import ImageSequence
 
-from livecnn import gif
 from livecnn._cv2 import cv2
+from livecnn.io.recorders import gif_encoder as gif
 from livecnn.sources import open_source
 from livecnn.types import Image
 

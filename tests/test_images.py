@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from livecnn._cv2 import cv2
 from livecnn.errors import ImageError
-from livecnn.images import read_image
+from livecnn.io.images import read_image
 from livecnn.types import Image
 
 RAMP16 = (np.arange(8 * 6).reshape(8, 6) * 1394).astype(np.uint16)

@@ -63,7 +63,7 @@ def test_truncated_and_lying_files_are_clear_errors(tmp_path: Path, content: byt
 
 
 def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecnn.idx.MOST_BYTES", 1000)
+    monkeypatch.setattr("livecnn.io.idx.MOST_BYTES", 1000)
     path = tmp_path / "bomb.gz"
     path.write_bytes(gzip.compress(bytes(100_000)))
     with pytest.raises(SourceError, match="of content: not an MNIST file"):
@@ -135,7 +135,7 @@ def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecnn.fetch.PAUSES", (0.0,))
+    monkeypatch.setattr("livecnn.io.download.PAUSES", (0.0,))
 
 
 @pytest.fixture

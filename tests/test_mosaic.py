@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from livecnn import mosaic
-from livecnn.validation import Misfit
+from livecnn.io.validation import Misfit
 
 cells_of_a_grid = (
     st.integers(1, 3)

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from livecnn import outputs
 from livecnn.errors import OutputError
-from livecnn.outputs import check_writable, free_path, unfinished, write_atomically, write_png
+from livecnn.io import files as outputs
+from livecnn.io.files import check_writable, free_path, unfinished, write_atomically, write_png
 from livecnn.scores_table import ScoresTable
 from livecnn.types import Box, Frame, Patch, Prepared, Tick
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image as PillowImage
 
-from livecnn.palette import Palette
+from livecnn.io.recorders.palette import Palette
 from livecnn.sources import open_source
 
 RNG = np.random.default_rng(5)

@@ -23,7 +23,7 @@ from PIL import ImageDraw, ImageSequence
 
 from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
-from livecnn.recorder import GifRecorder, InBackground, Mp4Recorder, Recorder, find_ffmpeg, fitted, open_recorder
+from livecnn.io.recorders import GifRecorder, InBackground, Mp4Recorder, Recorder, find_ffmpeg, fitted, open_recorder
 from livecnn.sources import open_source
 from livecnn.types import Image
 

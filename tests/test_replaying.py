@@ -17,10 +17,11 @@ from PIL import Image as PillowImage
 from PIL import ImageSequence
 
 import livecnn
-from livecnn import figure, recorder
+from livecnn import figure
 from livecnn._cv2 import cv2
 from livecnn.errors import ImageError, LivecnnError, OutputError, SourceError, UsageError
 from livecnn.figure import Screen
+from livecnn.io import recorders as recorder
 from livecnn.panels.scores import ScoresDrawer
 from livecnn.replaying import Replay
 from livecnn.selection import Focus

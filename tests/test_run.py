@@ -17,11 +17,12 @@ from matplotlib.backends.backend_agg import RendererAgg
 from PIL import Image as PillowImage
 from PIL import ImageSequence
 
-from livecnn import bundles, figure, recorder
+from livecnn import bundles, figure
 from livecnn._cv2 import cv2
 from livecnn.config import load_layout
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.figure import Screen
+from livecnn.io import recorders as recorder
 from livecnn.nets.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
 from livecnn.pixels import Label

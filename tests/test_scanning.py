@@ -22,8 +22,9 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
-from livecnn import locking, scanning, shards, top_tables
+from livecnn import scanning, shards, top_tables
 from livecnn.errors import LivecnnError, ModelError, OutputError, SourceError, UsageError
+from livecnn.io import file_lock as locking
 from livecnn.shards import Job
 from livecnn.top_files import QUANTILES, Top
 from tests.tiny_mnist import typeset, write_mnist

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from livecnn import paths, registry, schema, yamlfile
+from livecnn import paths, registry, schema
 from livecnn.errors import ConfigError
+from livecnn.io import yaml_document as yamlfile
 from tests.conftest import ROOT
 
 

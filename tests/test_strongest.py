@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecnn import strongest
-from livecnn.images import THUMBNAIL, thumbnail
+from livecnn.io.images import THUMBNAIL, thumbnail
 from livecnn.strongest import APART, MOST, Strongest
 from livecnn.types import Frame, Image
 

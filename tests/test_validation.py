@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from livecnn.errors import ModelError
-from livecnn.validation import Misfit, Problem, explain, report
-from livecnn.yamlfile import parse
+from livecnn.io.validation import Misfit, Problem, explain, report
+from livecnn.io.yaml_document import parse
 
 
 class Inner(BaseModel):

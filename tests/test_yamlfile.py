@@ -8,8 +8,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn import yamlfile
 from livecnn.errors import ConfigError, ModelError
+from livecnn.io import yaml_document as yamlfile
 
 FILE = Path("f.yaml")
 

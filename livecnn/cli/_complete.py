@@ -8,8 +8,9 @@ from pathlib import Path
 import click
 from click.shell_completion import CompletionItem
 
-from livecnn import paths, registry, yamlfile
+from livecnn import paths, registry
 from livecnn.errors import ModelError
+from livecnn.io import yaml_document as yamlfile
 from livecnn.workbench import Workbench
 
 MODEL = "lenet-mnist"

@@ -18,8 +18,8 @@ from livecnn.cli import _complete as complete
 from livecnn.cli import attempt, pass_workbench
 from livecnn.cli import livecnn as program
 from livecnn.errors import UsageError, nearest
-from livecnn.images import read_image
-from livecnn.outputs import free_path, write_png
+from livecnn.io.files import free_path, write_png
+from livecnn.io.images import read_image
 from livecnn.signals import caught
 from livecnn.workbench import Workbench
 

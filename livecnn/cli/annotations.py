@@ -53,7 +53,7 @@ def list_() -> None:
 def export(out: Path, layout: str, model: str | None, given: Path | None, force: bool) -> None:
     """Write the marks to OUT: a row a unit as FILE.csv, or as FILE.json what `stats` of another user can read."""
     from livecnn.annotations import Annotations, as_json
-    from livecnn.outputs import write_atomically
+    from livecnn.io.files import write_atomically
 
     if out.suffix.lower() not in FORMATS:
         raise OutputError(f"{out}: unknown suffix {out.suffix!r}; allowed: {', '.join(FORMATS)}")
@@ -89,7 +89,7 @@ def stats(
 
     from livecnn import verdicts
     from livecnn.annotations import Annotations
-    from livecnn.outputs import check_writable, write_atomically
+    from livecnn.io.files import check_writable, write_atomically
 
     if file not in (None, "-"):
         check_writable(Path(str(file)))

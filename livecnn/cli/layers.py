@@ -41,7 +41,7 @@ def command(bench: Workbench, /, model: str, file: str | None, allow_code: bool)
     import json
 
     from livecnn import bundles
-    from livecnn.outputs import check_writable, write_atomically
+    from livecnn.io.files import check_writable, write_atomically
 
     if file not in (None, "-"):
         check_writable(Path(str(file)))

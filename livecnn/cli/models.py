@@ -233,7 +233,7 @@ def _cut(text: str, most: int = 200) -> str:
 
 
 def _pairs(option: str, words: Sequence[str]) -> dict[str, Any]:
-    from livecnn import yamlfile
+    from livecnn.io import yaml_document as yamlfile
 
     pairs = {}
     for word in words:

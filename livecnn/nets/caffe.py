@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from torch import nn
 
 from livecnn.errors import ModelError, nearest
+from livecnn.io.validation import explain
 from livecnn.nets import _caffe_filters, _caffe_pooling, _caffe_shapes, _caffe_units
 from livecnn.nets._caffe_layer import LARGEST, Count, Layer, Number, Shape, told
-from livecnn.validation import explain
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch import nn
 
 from livecnn.errors import ModelError, nearest
+from livecnn.io.validation import explain
 from livecnn.tracing import Place, key_of
-from livecnn.validation import explain
 
 # Each of them computes from plain numbers and words. What holds code (Lambda, TorchModuleWrapper), paths (StringLookup,
 # TFSMLayer) or other layers (Bidirectional, TimeDistributed) is not among them.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from livecnn.errors import ImageError, SourceError
-from livecnn.images import FORMATS, SUFFIXES, read_image
+from livecnn.io.images import FORMATS, SUFFIXES, read_image
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources._names import Names
 from livecnn.sources._natural import natural_key

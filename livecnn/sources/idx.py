@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from livecnn.errors import SourceError, nearest
-from livecnn.idx import FILES, Split, find, read_idx
+from livecnn.io.idx import FILES, Split, find, read_idx
 from livecnn.sources import Source, SourceOptions
 from livecnn.types import Frame, Image
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
-from livecnn.images import SUFFIXES
+from livecnn.io.images import SUFFIXES
 from livecnn.sources import SourceOptions
 from livecnn.sources._capturing import Capturing, file_interval
 from livecnn.types import Frame

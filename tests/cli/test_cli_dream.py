@@ -16,9 +16,10 @@ import tqdm
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn import dream_files, outputs
+from livecnn import dream_files
 from livecnn.cli import main
 from livecnn.dreams.ascent import Dream
+from livecnn.io import files as outputs
 
 Output = pytest.CaptureFixture[str]
 UNITS = ["dream", "--layer", "conv2", "--units", "3,7"]

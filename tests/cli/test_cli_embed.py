@@ -11,9 +11,10 @@ import tqdm
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn import embedder, locking, shards
+from livecnn import embedder, shards
 from livecnn.cli import main
 from livecnn.errors import OutputError
+from livecnn.io import file_lock as locking
 from tests.tiny_mnist import typeset, write_mnist
 
 Output = pytest.CaptureFixture[str]

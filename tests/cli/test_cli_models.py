@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from livecnn import bundles, catalogue, fetch, paths
+from livecnn import bundles, catalogue, paths
 from livecnn.cli import main
+from livecnn.io import download as fetch
 from tests import fake_importers
 from tests.downloads import FileServer, cut
 

@@ -15,7 +15,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import livecnn
-from livecnn import explain_picture, explained, images
+from livecnn import explain_picture, explained
 from livecnn.answers import Question
 from livecnn.errors import ImageError, ModelError, UsageError
 from livecnn.explain.grad_cam import GradCam
@@ -24,6 +24,7 @@ from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.explain.integrated_gradients import IntegratedGradients
 from livecnn.explain.occlusion import Occlusion
 from livecnn.inquiry import Explainer
+from livecnn.io import images
 from livecnn.theme import THEMES
 from livecnn.types import Image
 from tests.rectified import seeded

@@ -96,7 +96,7 @@ BREAKING = {  # what breaks: code, exit code, message
     "model": (broken("livecnn.nets.lenet.Lenet.forward", "ZeroDivisionError('oops')"), 1, DEFECT),
     "panel": (broken("livecnn.panels.scores.ScoresDrawer.show", "ZeroDivisionError('oops')"), 1, DEFECT),
     "full disk": (
-        broken("livecnn.recorder.GifRecorder._put", "OSError(28, 'No space left on device')", 4),
+        broken("livecnn.io.recorders.GifRecorder._put", "OSError(28, 'No space left on device')", 4),
         2,
         "livecnn: x.gif: No space left on device after 3 pictures\n",
     ),

@@ -14,8 +14,8 @@ from benchmarks import stress
 from livecnn import bundles, mnist
 from livecnn._cv2 import cv2
 from livecnn.bundles import Bundle
-from livecnn.images import read_image
 from livecnn.inputs.ink import Ink
+from livecnn.io.images import read_image
 
 Picture = npt.NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from livecnn.errors import LivecnnError, nearest
-from livecnn.yamlfile import Document, Location
+from livecnn.io.yaml_document import Document, Location
 
 
 @dataclass(frozen=True)

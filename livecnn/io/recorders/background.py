@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 
-from livecnn.recorder._base import Recorder
+from livecnn.io.recorders.base import Recorder
 from livecnn.types import Image
 
 

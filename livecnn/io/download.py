@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from livecnn.errors import SourceError
-from livecnn.outputs import cannot_write
+from livecnn.io.files import cannot_write
 
 STALLED = 30.0  # seconds without a byte before the line counts as dead
 PAUSES = (1.0, 2.0, 5.0)  # seconds before each new attempt, as long as nothing comes

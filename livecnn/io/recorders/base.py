@@ -14,7 +14,7 @@ import numpy as np
 from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
 from livecnn.geometry import Rect
-from livecnn.outputs import unfinished
+from livecnn.io.files import unfinished
 from livecnn.types import Image
 
 

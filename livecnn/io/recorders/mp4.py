@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 from livecnn.errors import OutputError
-from livecnn.recorder._base import Recorder
+from livecnn.io.recorders.base import Recorder
 from livecnn.types import Image
 
 

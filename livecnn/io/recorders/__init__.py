@@ -10,12 +10,12 @@ import os
 from pathlib import Path
 
 from livecnn.errors import OutputError
-from livecnn.outputs import check_writable
-from livecnn.recorder._background import InBackground
-from livecnn.recorder._base import Recorder, fitted
-from livecnn.recorder._folder import NUMBERED, FolderRecorder, check_unnumbered
-from livecnn.recorder._gif import GifRecorder
-from livecnn.recorder._mp4 import Mp4Recorder, find_ffmpeg
+from livecnn.io.files import check_writable
+from livecnn.io.recorders.background import InBackground
+from livecnn.io.recorders.base import Recorder, fitted
+from livecnn.io.recorders.gif import GifRecorder
+from livecnn.io.recorders.mp4 import Mp4Recorder, find_ffmpeg
+from livecnn.io.recorders.png_folder import NUMBERED, FolderRecorder, check_unnumbered
 
 __all__ = [
     "NUMBERED",

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from livecnn.errors import OutputError
-from livecnn.outputs import write_png
-from livecnn.recorder._base import Recorder
+from livecnn.io.files import write_png
+from livecnn.io.recorders.base import Recorder
 from livecnn.types import Image
 
 NUMBERED = re.compile(r"\d{4,}\.png", re.ASCII)

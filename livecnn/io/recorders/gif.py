@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from livecnn import gif
-from livecnn.recorder._base import Recorder
+from livecnn.io.recorders import gif_encoder as gif
+from livecnn.io.recorders.base import Recorder
 from livecnn.types import Image
 
 LEAST_DELAY = 2  # hundredths of a second; viewers slow anything faster down to 10

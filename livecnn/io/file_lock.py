@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from livecnn.errors import OutputError
-from livecnn.outputs import cannot_write
+from livecnn.io.files import cannot_write
 
 PATIENCE = 2.0  # seconds that another program may take
 

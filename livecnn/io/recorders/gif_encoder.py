@@ -10,7 +10,7 @@ from PIL import GifImagePlugin
 from PIL import Image as PillowImage
 
 from livecnn._cv2 import cv2
-from livecnn.palette import Packed, Palette
+from livecnn.io.recorders.palette import Packed, Palette
 from livecnn.types import Image
 
 TRAILER = b";"
