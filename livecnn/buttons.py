@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from livecnn.drawing.artists import Group, Label, text_width
+from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
-from livecnn.pixels import Group, Label, text_width
 from livecnn.targets import Button
-from livecnn.theme import Color
 
 
 class Word(NamedTuple):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from livecnn import paths
 from livecnn.drawer import Context
+from livecnn.drawing.tile import Edges
 from livecnn.errors import LivecnnError, OutputError
-from livecnn.exhibit import Edges
 from livecnn.strongest import MOST
 from livecnn.top_files import MANIFEST, Shot, Top
 from livecnn.types import Image

@@ -11,12 +11,12 @@ from matplotlib.patches import FancyBboxPatch
 from matplotlib.transforms import IdentityTransform
 
 from livecnn.architecture import Architecture
+from livecnn.drawing.artists import Label, text_width
+from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
-from livecnn.pixels import Label, text_width
 from livecnn.selection import Ask, Focus
 from livecnn.session import Session
 from livecnn.targets import Target, Tip
-from livecnn.theme import Color, Metrics, Theme
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:

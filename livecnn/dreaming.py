@@ -48,7 +48,7 @@ class Dreams:
 
     def picture(self) -> Image:
         """All side by side, uint8 (H, W, 3)."""
-        from livecnn import dream_picture
+        from livecnn.drawing import contact_sheet as dream_picture
 
         layer, over = self.settings["layer"], self.settings["over"]
         title = f"What units of {layer} like best" if layer is not None else "What classes look like to the network"

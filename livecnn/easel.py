@@ -12,10 +12,10 @@ from matplotlib.backend_bases import FigureManagerBase, KeyEvent
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 
+from livecnn.drawing.artists import buffer_of, scaled
+from livecnn.drawing.theme import THEMES
 from livecnn.errors import OutputError
 from livecnn.io.files import free_path, write_png
-from livecnn.pixels import buffer_of, scaled
-from livecnn.theme import THEMES
 from livecnn.toolkits import new_manager
 from livecnn.types import Image
 

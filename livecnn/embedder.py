@@ -15,12 +15,12 @@ from livecnn.album import Album, spec_of
 from livecnn.asked import check_whole
 from livecnn.bundles import Bundle
 from livecnn.device import pick
+from livecnn.drawing.artists import scaled
 from livecnn.embedding import Embedding
 from livecnn.embedding_job import EmbeddingJob
 from livecnn.errors import UsageError, nearest
 from livecnn.features import MOST
 from livecnn.pca import Pca
-from livecnn.pixels import scaled
 from livecnn.ray_engine import engine_of
 from livecnn.scans import Covariance
 from livecnn.shards import absolute, model_of, size_of

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
+from livecnn.drawing.artists import scaled
+from livecnn.drawing.markers import SHAPES, color_of
+from livecnn.drawing.theme import THEMES
 from livecnn.embedding import Embedding
-from livecnn.glyphs import SHAPES, color_of
-from livecnn.pixels import scaled
 from livecnn.placing import cells, framed
-from livecnn.theme import THEMES
 from livecnn.types import Image
 
 TEMPLATE = Path(__file__).with_suffix(".html")

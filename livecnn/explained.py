@@ -15,10 +15,10 @@ import torch
 
 from livecnn import registry
 from livecnn._cv2 import cv2
-from livecnn.colors import cells, enlarge, table
-from livecnn.pixels import scaled
+from livecnn.drawing.artists import scaled
+from livecnn.drawing.colormaps import cells, enlarge, table
+from livecnn.drawing.theme import Theme
 from livecnn.reduce import encode
-from livecnn.theme import Theme
 from livecnn.types import Floats, Image
 
 # By kind, from the longest wording to the shortest.

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from matplotlib.artist import Artist
 
+from livecnn.drawing.artists import Fills, Label, text_width
+from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
-from livecnn.pixels import Fills, Label, text_width
-from livecnn.theme import Color, Metrics, Theme
 from livecnn.types import LoopStatus, Scene
 
 REFRESH_TICKS = 8  # as in the status panel

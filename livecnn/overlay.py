@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from livecnn.drawing.artists import Fills, Label, LiveArtist, Spot, buffer_of, spot_of, text_width
+from livecnn.drawing.theme import THEMES, Metrics, Theme
 from livecnn.geometry import Rect
-from livecnn.pixels import Fills, Label, LiveArtist, Spot, buffer_of, spot_of, text_width
-from livecnn.theme import THEMES, Metrics, Theme
 from livecnn.types import Image
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from livecnn.autolayout import layout_of
 from livecnn.bundles import Bundle
 from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Context
+from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
 from livecnn.panel_spec import FieldError, PanelSpec
 from livecnn.patch import Cropper, check_finder
 from livecnn.probe import class_weights, weight_norms
 from livecnn.selection import Focus
 from livecnn.sources import Source, SourceOptions, open_source
-from livecnn.theme import THEMES
 from livecnn.tick import Observer
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from functools import cached_property
 from itertools import groupby
 from typing import NamedTuple
 
+from livecnn.drawing.artists import shorten, text_width
+from livecnn.drawing.theme import Metrics
 from livecnn.flowchart import Box, Chart, Link
 from livecnn.geometry import Rect
-from livecnn.pixels import shorten, text_width
-from livecnn.theme import Metrics
 
 
 class Type(NamedTuple):

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from livecnn.brush import Point, fade, head, paste, plate, swing, trace
+from livecnn.drawing.artists import text_width, write
+from livecnn.drawing.shapes import Point, fade, head, paste, plate, swing, trace
+from livecnn.drawing.theme import Color, Metrics, Theme, mixed
 from livecnn.flowchart import Box, Link
 from livecnn.geometry import Rect
-from livecnn.pixels import text_width, write
 from livecnn.strip import Strip, fitting, names, straight
-from livecnn.theme import Color, Metrics, Theme, mixed
 from livecnn.types import Image
 
 Counts = tuple[int, int, int]  # good, bad, unmarked

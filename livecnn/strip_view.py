@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from livecnn.architecture import Architecture
+from livecnn.drawing.theme import Metrics, Theme
 from livecnn.flowchart import Box, flowchart, opening
 from livecnn.geometry import Rect
 from livecnn.strip import laid_out
 from livecnn.strip_picture import Counts, State, picture
-from livecnn.theme import Metrics, Theme
 from livecnn.types import Image
 from livecnn.wording import facts
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn._cv2 import cv2
-from livecnn.axis import short, ticks
+from livecnn.drawing.artists import Label, text_width
+from livecnn.drawing.theme import BAND, Theme, mixed
+from livecnn.drawing.ticks import short, ticks
 from livecnn.geometry import Rect
 from livecnn.history import History
-from livecnn.pixels import Label, text_width
-from livecnn.theme import BAND, Theme, mixed
 from livecnn.types import Image
 
 T = TypeVar("T", float, npt.NDArray[np.float64])

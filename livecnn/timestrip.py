@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn._cv2 import cv2
+from livecnn.drawing.artists import Label, text_width
+from livecnn.drawing.theme import CLASSES, INK, Color, Theme, mixed
 from livecnn.geometry import Rect
 from livecnn.history import BINS
-from livecnn.pixels import Label, text_width
 from livecnn.shares import Course, Shares
-from livecnn.theme import CLASSES, INK, Color, Theme, mixed
 from livecnn.timescale import FRACTION, TimeScale, points
 from livecnn.types import Image
 

@@ -11,19 +11,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from livecnn import dream_picture
 from livecnn.album import Pictures
+from livecnn.drawing import contact_sheet as dream_picture
+from livecnn.drawing.artists import as_rgb, scaled
+from livecnn.drawing.theme import THEMES
 from livecnn.errors import ImageError
 from livecnn.inputs import Pipeline
 from livecnn.io.files import write_png
 from livecnn.io.images import thumbnail
 from livecnn.kernels import Pair
 from livecnn.patch import Cropper
-from livecnn.pixels import as_rgb, scaled
 from livecnn.receptive import Field
 from livecnn.scans import Layer, Scan
 from livecnn.scans.best import NONE
-from livecnn.theme import THEMES
 from livecnn.top_files import SHOTS
 from livecnn.top_job import TopJob
 from livecnn.top_tables import Table

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.exhibit import Edges, outline
+from livecnn.drawing.artists import scaled
+from livecnn.drawing.theme import Color
+from livecnn.drawing.tile import Edges, outline
 from livecnn.explained import squares
-from livecnn.pixels import scaled
 from livecnn.receptive import Field
-from livecnn.theme import Color
 from livecnn.types import Image
 from livecnn.unit_reducer import UnitView
 

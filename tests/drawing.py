@@ -14,11 +14,11 @@ from matplotlib.backends.backend_agg import RendererAgg
 
 from livecnn.config import Layout, build
 from livecnn.drawer import Context
+from livecnn.drawing.artists import Group, Label
+from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.io import yaml_document as yamlfile
-from livecnn.pixels import Group, Label
-from livecnn.theme import THEMES, Metrics
 from livecnn.types import Box, Frame, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick
 
 DIGITS = tuple("0123456789")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.axis import around, figure, round_step, short, ticks
+from livecnn.drawing.ticks import around, figure, round_step, short, ticks
 
 ends = st.floats(-1e9, 1e9).filter(lambda value: value == 0 or abs(value) > 1e-6)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livecnn.brush import fade, head, paste, plate, swing, trace
+from livecnn.drawing.shapes import fade, head, paste, plate, swing, trace
 
 BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (255, 0, 0)
 

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
 
-from livecnn.colors import cells, enlarge, signed, squeeze, strong_word, table
+from livecnn.drawing.colormaps import cells, enlarge, signed, squeeze, strong_word, table
+from livecnn.drawing.theme import THEMES, Theme
 from livecnn.fields import COLORMAPS
-from livecnn.theme import THEMES, Theme
 from livecnn.types import EMPTY, LOWEST, NOT_FINITE
 
 DARK = THEMES["dark"]

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import RendererAgg
 
-from livecnn.exhibit import Exhibit, dimmed, hung, outline
+from livecnn.drawing.theme import THEMES, Metrics
+from livecnn.drawing.tile import Exhibit, dimmed, hung, outline
 from livecnn.geometry import Rect
-from livecnn.theme import THEMES, Metrics
 from tests.drawing import inside, overlap
 
 DARK = THEMES["dark"]

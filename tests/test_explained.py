@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from livecnn import registry
-from livecnn.colors import table
+from livecnn.drawing.colormaps import table
+from livecnn.drawing.theme import THEMES
 from livecnn.explained import COLORED, MEANINGS, NAMES, methods, names, overlaid, picture, squares, strength
-from livecnn.theme import THEMES
 
 DARK = THEMES["dark"]
 SEEN = np.full((8, 8, 3), 100, np.uint8)

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import RendererAgg
 
+from livecnn.drawing.artists import buffer_of
+from livecnn.drawing.theme import THEMES, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.help import Help
 from livecnn.overlay import Banner, Overlay, Prompt, RecMark, Toast, framed
-from livecnn.pixels import buffer_of
-from livecnn.theme import THEMES, Metrics, Theme
 from livecnn.types import Image
 from tests.drawing import ink, inside, overlap
 

@@ -3,10 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livecnn.drawing.artists import Paragraph, fitting, text_width, wrapped
+from livecnn.drawing.theme import THEMES
 from livecnn.geometry import Rect
-from livecnn.paragraph import Paragraph, fitting, wrapped
-from livecnn.pixels import text_width
-from livecnn.theme import THEMES
 from tests.drawing import ink, inside, labels
 
 REASON = "guided_backprop: 'relu' is called as a function, whose gradient cannot be changed; make it a module"

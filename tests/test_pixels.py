@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import RendererAgg
 
+from livecnn.drawing.artists import Align, Fills, Group, Label, Pixels, buffer_of, shorten, text_width, write
 from livecnn.geometry import Rect
-from livecnn.pixels import Align, Fills, Group, Label, Pixels, buffer_of, shorten, text_width, write
 from tests.drawing import ink, inside
 
 W, H = 24, 16

@@ -20,12 +20,12 @@ from PIL import ImageSequence
 from livecnn import bundles, figure
 from livecnn._cv2 import cv2
 from livecnn.config import load_layout
+from livecnn.drawing.artists import Label
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.figure import Screen
 from livecnn.io import recorders as recorder
 from livecnn.nets.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
-from livecnn.pixels import Label
 from livecnn.plan import box_share
 from livecnn.run import RunOptions, Sinks, run
 from livecnn.scores_table import ScoresTable

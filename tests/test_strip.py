@@ -6,10 +6,10 @@ from itertools import combinations, pairwise
 
 import pytest
 
+from livecnn.drawing.artists import text_width
+from livecnn.drawing.theme import Metrics
 from livecnn.flowchart import INPUT, OUTPUT, Box, flowchart, opening
-from livecnn.pixels import text_width
 from livecnn.strip import Strip, fitting, laid_out, names, straight
-from livecnn.theme import Metrics
 from tests.charts import NETS, chain, drawn, node, real
 from tests.drawing import overlap
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livecnn.drawing.theme import THEMES, Color, Metrics
 from livecnn.flowchart import flowchart, opening
 from livecnn.strip import Strip, laid_out
 from livecnn.strip_picture import State, picture
-from livecnn.theme import THEMES, Color, Metrics
 from livecnn.types import Image
 from tests.charts import NETS, chain, real
 from tests.test_strip import STRIP, branched, strip_of

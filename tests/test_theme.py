@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from livecnn.theme import BAND, CLASSES, INK, THEMES, Color, Metrics, Theme, mixed
+from livecnn.drawing.theme import BAND, CLASSES, INK, THEMES, Color, Metrics, Theme, mixed
 
 themes = pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 

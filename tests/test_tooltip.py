@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.geometry import Rect
 from livecnn.targets import Tip
-from livecnn.theme import THEMES, Metrics
 from livecnn.tooltip import Tooltip, beside
 from tests.drawing import ink, inside, overlap
 

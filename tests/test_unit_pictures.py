@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from livecnn.architecture import Architecture
-from livecnn.colors import table
+from livecnn.drawing.colormaps import table
+from livecnn.drawing.theme import THEMES
 from livecnn.nets.lenet import Lenet
 from livecnn.receptive import Field
-from livecnn.theme import THEMES
 from livecnn.unit_pictures import map_picture, reach, seen_picture
 from livecnn.unit_reducer import UnitView
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.colors import cells, squeeze
+from livecnn.drawing.colormaps import cells, squeeze
 from livecnn.geometry import Rect, best_grid
 
 

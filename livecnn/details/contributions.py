@@ -10,12 +10,12 @@ import numpy as np
 from livecnn.architecture import Node
 from livecnn.details import Detail, Words, quoted, rise
 from livecnn.drawer import Context
+from livecnn.drawing.artists import Fills, text_width
+from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps
-from livecnn.pixels import Fills, text_width
 from livecnn.selection import Ask, Focus, Unit
 from livecnn.targets import Target
-from livecnn.theme import Metrics
 from livecnn.types import Findings, Floats, Scene
 
 CALM = 0.2  # seconds between two pictures: numbers that change at every tick cannot be read

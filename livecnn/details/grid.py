@@ -10,19 +10,19 @@ import numpy.typing as npt
 import torch
 
 from livecnn.architecture import Node
-from livecnn.colors import enlarge, signed, table
 from livecnn.details import Detail, Word, quoted
 from livecnn.details.cells import Cells
 from livecnn.details.marks import Marks
 from livecnn.details.ranking import Ranking
 from livecnn.drawer import Context
+from livecnn.drawing.artists import Pixels
+from livecnn.drawing.colormaps import enlarge, signed, table
+from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps, MapsReducer
-from livecnn.pixels import Pixels
 from livecnn.reduce import average_down
 from livecnn.selection import Ask, Focus, Order, Unit
 from livecnn.targets import Button, Target, Tip
-from livecnn.theme import Metrics
 from livecnn.types import EMPTY, LEVELS, LOWEST, Findings, Floats, Image, ScaleValue, Scene
 
 ACTIVATION = "activation"

@@ -11,9 +11,9 @@ from livecnn.architecture import Node
 from livecnn.details import Detail, Words
 from livecnn.details.text import write_lines
 from livecnn.drawer import Context
+from livecnn.drawing.artists import Pixels, scaled
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps
-from livecnn.pixels import Pixels, scaled
 from livecnn.types import Image, Prepared, Scene
 
 CALM = 1.0  # seconds between two looks at the values

@@ -7,10 +7,10 @@ from typing import Any
 
 from livecnn.details import Words
 from livecnn.details.cells import Cells
+from livecnn.drawing.artists import Fills, text_width
+from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
-from livecnn.pixels import Fills, text_width
 from livecnn.selection import Focus
-from livecnn.theme import Color, Metrics, Theme
 
 CORNER = 0.22  # side of the corner that tells good or bad, as a share of the cell
 

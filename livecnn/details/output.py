@@ -10,9 +10,9 @@ from livecnn.architecture import Node
 from livecnn.details import Detail, Word, Words, rise
 from livecnn.details.marks import frame
 from livecnn.drawer import NOTHING, Context
+from livecnn.drawing.artists import Fills, Pixels, scaled, text_width
 from livecnn.geometry import Rect, best_grid
 from livecnn.maps_reducer import Maps
-from livecnn.pixels import Fills, Pixels, scaled, text_width
 from livecnn.session import Example
 from livecnn.targets import Class, Target
 from livecnn.types import Image, Scene

@@ -10,11 +10,11 @@ import numpy.typing as npt
 from livecnn.architecture import Node
 from livecnn.details.text import Facts, field_lines, parameter_line, size_line, window_lines, write_lines
 from livecnn.drawer import Context
+from livecnn.drawing.artists import Pixels
+from livecnn.drawing.theme import Metrics, Theme, mixed
 from livecnn.geometry import Rect
 from livecnn.kernels import Pair, Window
 from livecnn.maps_reducer import Maps
-from livecnn.pixels import Pixels
-from livecnn.theme import Metrics, Theme, mixed
 from livecnn.types import Image, Scene
 
 LEAST = 3  # pixels of a square's side

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Pixels
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
-from livecnn.pixels import Pixels
 from livecnn.selection import Focus
 from livecnn.strip_view import StripView
 from livecnn.targets import Group, Layer, Target, Tip
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 
 class Architecture(PanelSpec):

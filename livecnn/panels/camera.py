@@ -8,14 +8,14 @@ from pydantic import Field
 
 from livecnn._cv2 import cv2
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Label, Pixels, scaled, text_width
+from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
-from livecnn.pixels import Label, Pixels, scaled, text_width
-from livecnn.theme import Color
 from livecnn.types import Frame, Image, Patch, Scene, SourceStatus
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 
 TROUBLES = ("stale", "frozen", "lost")  # that stand over the picture

@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.axis import figure, short, ticks
 from livecnn.drawer import NOTHING, Context, Drawer
+from livecnn.drawing.artists import Fills, Label, text_width
+from livecnn.drawing.readout import Readout
+from livecnn.drawing.theme import BAND, Color, mixed
+from livecnn.drawing.ticks import figure, short, ticks
 from livecnn.expectation import expected, numbers
 from livecnn.geometry import Rect
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.pixels import Fills, Label, text_width
-from livecnn.readout import Readout
-from livecnn.theme import BAND, Color, mixed
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 TOPS = (0.05, 0.1, 0.2, 0.5, 1.0)  # what the height of the panel may mean; the lowest that no bar surpasses
 LABELS = 11  # below the bars, at most

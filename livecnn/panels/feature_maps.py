@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from livecnn.colors import cells, enlarge, squeeze, strong_word, table
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Label, Pixels
+from livecnn.drawing.colormaps import cells, enlarge, squeeze, strong_word, table
 from livecnn.errors import nearest
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.pixels import Label, Pixels
 from livecnn.ranges import Units, resolve
 from livecnn.reduce import Mosaic, MosaicReducer
 from livecnn.types import Scene
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 
 class FeatureMaps(PanelSpec):

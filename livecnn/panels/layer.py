@@ -19,18 +19,18 @@ from livecnn.details.text import Facts, Text
 from livecnn.details.units import UnitGrid
 from livecnn.details.window import WindowStrip
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import text_width
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps
 from livecnn.panel_spec import PanelSpec
-from livecnn.pixels import text_width
 from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.targets import Target, Tip
 from livecnn.types import Scene
 
 if TYPE_CHECKING:
+    from livecnn.drawing.theme import Metrics
     from livecnn.reduce import Reducer
-    from livecnn.theme import Metrics
 
 
 class Layer(PanelSpec):

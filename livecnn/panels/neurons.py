@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.colors import cells, enlarge, strong_word, table
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Fills, Label, Pixels
+from livecnn.drawing.colormaps import cells, enlarge, strong_word, table
 from livecnn.errors import nearest
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.pixels import Fills, Label, Pixels
 from livecnn.ranges import Units, resolve
 from livecnn.reduce import Neurons as NeuronsView
 from livecnn.reduce import NeuronsReducer
 from livecnn.types import Scene
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 
 class Neurons(PanelSpec):

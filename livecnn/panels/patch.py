@@ -8,13 +8,13 @@ import numpy as np
 from pydantic import Field
 
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Label, Pixels, scaled, text_width
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
-from livecnn.pixels import Label, Pixels, scaled, text_width
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 CAPTIONS = (("as taken", "taken"), ("what the net sees", "the net sees", "seen"))  # from the longest to the shortest
 

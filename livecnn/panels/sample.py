@@ -10,14 +10,14 @@ from pydantic import Field
 
 from livecnn._cv2 import cv2
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Label, Pixels, scaled
+from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
-from livecnn.pixels import Label, Pixels, scaled
-from livecnn.theme import Color
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 SQUARES = 6  # times enlarged, and more: each pixel is shown as the square that it is
 SMOOTH = 4  # times larger are marks drawn, so that their edges become smooth

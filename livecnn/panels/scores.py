@@ -8,14 +8,14 @@ import numpy as np
 from pydantic import Field
 
 from livecnn.drawer import NOTHING, Context, Drawer
+from livecnn.drawing.artists import Fills, Label, text_width
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
-from livecnn.pixels import Fills, Label, text_width
 from livecnn.targets import Class, Target, Tip
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 
 class Scores(PanelSpec):

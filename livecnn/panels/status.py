@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Label, text_width
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
-from livecnn.pixels import Label, text_width
 from livecnn.types import LoopStatus, Scene, SourceStatus
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 USUAL = 7  # lines while all is well; what is to be told of a trouble pushes the last ones out of a small panel
 WRAPPED = 3  # lines for the reason of a trouble, at most

@@ -12,16 +12,15 @@ from pydantic import Field
 from livecnn.buttons import Buttons, Word, row_width
 from livecnn.collection import AUTO, Collection, Exemplar, opened
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting, scaled
+from livecnn.drawing.theme import Metrics
+from livecnn.drawing.tile import Exhibit, hung, outline
 from livecnn.errors import OutputError
-from livecnn.exhibit import Exhibit, hung, outline
 from livecnn.geometry import Rect
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.paragraph import Paragraph, fitting
-from livecnn.pixels import Label, as_rgb, scaled
 from livecnn.selection import Ask, Focus, Unit
 from livecnn.strongest import MOST
 from livecnn.targets import Button, Strong, Target, Tip
-from livecnn.theme import Metrics
 from livecnn.types import Image, Preferred, Scene
 from livecnn.unit_reducer import PeaksReducer
 from livecnn.unit_words import number

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.axis import around, figure, short
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Label, Pixels, text_width
+from livecnn.drawing.ticks import around, figure, short
 from livecnn.geometry import Rect
 from livecnn.history import History
 from livecnn.panel_spec import PanelSpec
 from livecnn.peak import Peak, PeakReducer
-from livecnn.pixels import Label, Pixels, text_width
 from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.shares import Shares
 from livecnn.targets import Moment, Target, Tip
@@ -23,7 +23,7 @@ from livecnn.timestrip import TimeStrip
 from livecnn.types import Image, Scene, Tick
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 STRIP = 0.52  # of the height, where there is a line below
 

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.axis import around, figure, short, ticks
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.artists import Label, Pixels, text_width
+from livecnn.drawing.ticks import around, figure, short, ticks
 from livecnn.errors import nearest
 from livecnn.expectation import expected, numbers
 from livecnn.fields import Range
 from livecnn.geometry import Rect
 from livecnn.history import History
 from livecnn.panel_spec import FieldError, PanelSpec, check_value
-from livecnn.pixels import Label, Pixels, text_width
 from livecnn.reduce import ValueReducer
 from livecnn.timescale import Numbers, TimeScale, draw_line
 from livecnn.types import Image, Scene, Tick
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 EXPECTED = "expected"
 LEVELS = 6  # lines across, at most

@@ -11,19 +11,18 @@ from pydantic import Field
 
 from livecnn.architecture import Architecture, Node
 from livecnn.buttons import Buttons, Word, row_width
-from livecnn.colors import table
 from livecnn.drawer import Context, Drawer
-from livecnn.exhibit import Exhibit, hung
+from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting
+from livecnn.drawing.colormaps import table
+from livecnn.drawing.theme import Metrics
+from livecnn.drawing.tile import Exhibit, hung
 from livecnn.explained import OVERLAID, methods, names, picture
 from livecnn.fields import Colormap
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec
-from livecnn.paragraph import Paragraph, fitting
-from livecnn.pixels import Label, as_rgb
 from livecnn.selection import Ask, Focus
 from livecnn.selection import Unit as FocusedUnit
 from livecnn.targets import Button, Target, Tip
-from livecnn.theme import Metrics
 from livecnn.types import Findings, Image, Scene
 from livecnn.unit_pictures import Position, map_picture, reach, seen_picture
 from livecnn.unit_reducer import UnitReducer, UnitView

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from livecnn.axis import figure, short
 from livecnn.drawer import NOTHING, Context, Drawer
+from livecnn.drawing.artists import Fills, Label
+from livecnn.drawing.readout import Readout
+from livecnn.drawing.ticks import figure, short
 from livecnn.fields import Range
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec, check_value
-from livecnn.pixels import Fills, Label
-from livecnn.readout import Readout
 from livecnn.reduce import ValueReducer
 from livecnn.types import Scene
 
 if TYPE_CHECKING:
-    from livecnn.theme import Metrics
+    from livecnn.drawing.theme import Metrics
 
 
 class Value(PanelSpec):

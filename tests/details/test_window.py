@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from livecnn.details.window import drawn
+from livecnn.drawing.theme import THEMES, Color
 from livecnn.kernels import Window
-from livecnn.theme import THEMES, Color
 from livecnn.types import Image
 
 DARK = THEMES["dark"]

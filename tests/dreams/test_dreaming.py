@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
-from livecnn import dream_picture
+from livecnn.drawing import contact_sheet as dream_picture
 from livecnn.dreaming import OPTIONS, Dreamer
 from livecnn.errors import ModelError, UsageError
 from livecnn.inputs._called import Called

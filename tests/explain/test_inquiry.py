@@ -17,6 +17,7 @@ from torch.testing import assert_close
 import livecnn
 from livecnn import explain_picture, explained
 from livecnn.answers import Question
+from livecnn.drawing.theme import THEMES
 from livecnn.errors import ImageError, ModelError, UsageError
 from livecnn.explain.grad_cam import GradCam
 from livecnn.explain.gradient import Gradient
@@ -25,7 +26,6 @@ from livecnn.explain.integrated_gradients import IntegratedGradients
 from livecnn.explain.occlusion import Occlusion
 from livecnn.inquiry import Explainer
 from livecnn.io import images
-from livecnn.theme import THEMES
 from livecnn.types import Image
 from tests.rectified import seeded
 

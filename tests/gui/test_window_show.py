@@ -12,8 +12,8 @@ from PIL import Image as PillowImage
 
 from livecnn import paths
 from livecnn._cv2 import cv2
+from livecnn.drawing.theme import Metrics
 from livecnn.plan import Plan
-from livecnn.theme import Metrics
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven
 from tests.mjpeg import MjpegServer

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livecnn.drawing.theme import THEMES
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.panels.camera import scaled
-from livecnn.theme import THEMES
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
 from tests.drawing import context, ink, inside, layout, picture, scene
 

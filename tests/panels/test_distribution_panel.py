@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livecnn.drawing.theme import THEMES
 from livecnn.figure import Screen
 from livecnn.panel_spec import FieldError
 from livecnn.panels.distribution import Distribution
-from livecnn.theme import THEMES
 from tests.drawing import assert_texts_apart, context, inside, labels, layout, scene
 
 DARK = THEMES["dark"]

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.panel_spec import FieldError
 from livecnn.panels.feature_maps import FeatureMaps
-from livecnn.theme import THEMES
 from tests.drawing import DIGITS, SHAPES, context, ink, inside, layout, scene
 
 DARK = THEMES["dark"]

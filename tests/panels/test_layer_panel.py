@@ -11,6 +11,7 @@ import torch
 
 from livecnn.architecture import Architecture, Node
 from livecnn.drawer import Context, Drawer
+from livecnn.drawing.theme import THEMES, Color
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.kernels import Window
@@ -18,7 +19,6 @@ from livecnn.receptive import Field
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Order, Unit
 from livecnn.session import Example, Session
 from livecnn.targets import Button, Class, Target
-from livecnn.theme import THEMES, Color
 from livecnn.types import Findings, Frame, Image, Prepared, Scene
 from tests import drawing
 from tests.drawing import DIGITS, SIZES, activations, assert_texts_apart, context, layout, picture

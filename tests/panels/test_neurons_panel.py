@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.panel_spec import FieldError
 from livecnn.panels.neurons import Neurons, NeuronsDrawer
 from livecnn.plan import check_fit
-from livecnn.theme import THEMES
 from livecnn.types import Scene
 from tests.drawing import DIGITS, SHAPES, context, inside, layout, scene
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livecnn.drawing.theme import THEMES
 from livecnn.figure import Screen
 from livecnn.panels.sample import mark
-from livecnn.theme import THEMES
 from livecnn.types import Frame, LoopStatus, SourceStatus
 from tests.drawing import DIGITS, context, ink, inside, labels, layout, overlap, picture, scene
 

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livecnn.drawing.artists import Label
+from livecnn.drawing.theme import THEMES
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.panels.scores import NOTHING, Scores
-from livecnn.pixels import Label
 from livecnn.targets import Class
-from livecnn.theme import THEMES
 from tests.drawing import DIGITS, context, ink, inside, labels, layout, overlap, scene
 
 DARK = THEMES["dark"]

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from livecnn.architecture import Architecture, Node
+from livecnn.drawing.theme import CLASSES, THEMES
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.peak import PeakReducer
 from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.targets import Class, Moment
-from livecnn.theme import CLASSES, THEMES
 from livecnn.types import Frame
 from tests.drawing import DIGITS, MEASURED, SHAPES, activations, assert_texts_apart, context, labels, layout, picture, scene
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from livecnn.architecture import Architecture
+from livecnn.drawing.theme import THEMES
 from livecnn.explained import methods, names
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
@@ -18,7 +19,6 @@ from livecnn.probe import Probe
 from livecnn.selection import INPUT, OUTPUT, Focus, Unit
 from livecnn.session import Session
 from livecnn.targets import Button, Class
-from livecnn.theme import THEMES
 from livecnn.tick import Observer
 from livecnn.types import Findings, Frame, Scene
 from livecnn.unit_reducer import UnitReducer

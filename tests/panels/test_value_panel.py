@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
+from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.panel_spec import FieldError
 from livecnn.panels.value import Value
-from livecnn.theme import THEMES
 from livecnn.types import Scene
 from tests.drawing import DIGITS, SHAPES, assert_texts_apart, context, ink, labels, layout, scene
 

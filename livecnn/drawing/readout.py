@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from livecnn.drawing.artists import Label, text_width
+from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
-from livecnn.pixels import Label, text_width
-from livecnn.theme import Color, Metrics, Theme
 
 LARGEST = 96  # pixels at 1280x720
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
 
 from livecnn._cv2 import cv2
+from livecnn.drawing.artists import Align, Fills, Label, Weight, buffer_of, scaled
+from livecnn.drawing.theme import THEMES, Color
 from livecnn.geometry import Rect
-from livecnn.pixels import Align, Fills, Label, Weight, buffer_of, scaled
-from livecnn.theme import THEMES, Color
 from livecnn.types import Floats, Image
 
 WIDTH = 1280  # pixels at most, unless there are very many

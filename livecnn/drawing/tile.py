@@ -8,10 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from livecnn._cv2 import cv2
+from livecnn.drawing.artists import Fills, Group, Label, Paragraph, Pixels, fitting
+from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
-from livecnn.paragraph import Paragraph, fitting
-from livecnn.pixels import Fills, Group, Label, Pixels
-from livecnn.theme import Color, Metrics, Theme
 from livecnn.types import Image
 
 DIM = 0.25  # of its own colours, what a picture keeps that is of something else by now

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 
-from livecnn.theme import Theme
+from livecnn.drawing.theme import Theme
 from livecnn.types import EMPTY, LEVELS, LOWEST, NOT_FINITE, Image
 
 # What the strong end of a colour map looks like, in a word.

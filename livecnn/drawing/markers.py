@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from livecnn._cv2 import cv2
-from livecnn.theme import CLASSES, Color
+from livecnn.drawing.theme import CLASSES, Color
 from livecnn.types import Floats, Image
 
 FINE = 8  # each pixel of a mark is drawn as so many, squared

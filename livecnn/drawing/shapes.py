@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn._cv2 import cv2
-from livecnn.theme import Color
+from livecnn.drawing.theme import Color
 from livecnn.types import Image
 
 SHIFT = 4  # OpenCV takes places in sixteenths of a pixel
