@@ -7,9 +7,9 @@ from collections.abc import Callable
 from livecnn.live import Live
 from livecnn.opener import Opener
 from livecnn.sources import Source
-from livecnn.sources._devices import is_device
 from livecnn.sources.camera import Camera, candidates
 from livecnn.sources.pad import Pad
+from livecnn.sources.support.v4l_devices import is_device
 
 BUSY = "still opening the last one …"
 

@@ -16,7 +16,8 @@ from livecnn import __version__, doctor, paths, toolkits, trial
 from livecnn.doctor import Finding, examine
 from livecnn.errors import UsageError
 from livecnn.io import recorders as recorder
-from livecnn.sources import _devices, camera
+from livecnn.sources import camera
+from livecnn.sources.support import v4l_devices as _devices
 
 Interpreter = Callable[[str], None]
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions
-from livecnn.sources._capturing import Capturing
-from livecnn.sources._devices import card_name, is_device, listed_numbers, trouble
+from livecnn.sources.support.opencv_capture import Capturing
+from livecnn.sources.support.v4l_devices import card_name, is_device, listed_numbers, trouble
 from livecnn.types import Frame
 
 # In the order to try. Media Foundation first: DirectShow opens fast, but is slow later with some cameras.

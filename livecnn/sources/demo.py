@@ -9,10 +9,10 @@ import numpy as np
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import Source, SourceOptions
-from livecnn.sources._desk import SHEET, Light, paint_desk, paint_noise, paint_sheet
-from livecnn.sources._hand import TIP, paint_hand
-from livecnn.sources._handwriting import Points, Writing, write
-from livecnn.sources._layer import Layer
+from livecnn.sources.demo_scene.hand import TIP, paint_hand
+from livecnn.sources.demo_scene.handwriting import Points, Writing, write
+from livecnn.sources.demo_scene.layer import Layer
+from livecnn.sources.demo_scene.paper import SHEET, Light, paint_desk, paint_noise, paint_sheet
 from livecnn.types import Frame, Image
 
 SIZE = (640, 480)

@@ -11,8 +11,7 @@ from pathlib import Path
 from livecnn.errors import ImageError, SourceError
 from livecnn.io.images import FORMATS, SUFFIXES, read_image
 from livecnn.sources import Source, SourceOptions
-from livecnn.sources._names import Names
-from livecnn.sources._natural import natural_key
+from livecnn.sources.support.natural_order import Names, natural_key
 from livecnn.types import Frame, Image
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions
-from livecnn.sources._capturing import Capturing, file_interval
+from livecnn.sources.support.opencv_capture import Capturing, file_interval
 from livecnn.types import Frame, Image
 
 TIMEOUT = 4.0  # seconds without an answer, on opening and on each read

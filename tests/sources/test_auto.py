@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from livecnn.sources import SourceOptions, _devices, open_source
+from livecnn.sources import SourceOptions, open_source
+from livecnn.sources.support import v4l_devices as _devices
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 

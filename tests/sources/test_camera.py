@@ -9,8 +9,9 @@ import pytest
 
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
-from livecnn.sources import SourceOptions, _devices, open_source
+from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.camera import Camera, Found, cameras
+from livecnn.sources.support import v4l_devices as _devices
 
 BLUE = np.zeros((48, 64, 3), np.uint8)
 BLUE[..., 0] = 255  # in OpenCV's order

@@ -8,8 +8,8 @@ import pytest
 
 from livecnn._cv2 import cv2
 from livecnn.sources import SourceOptions, open_source
-from livecnn.sources._layer import Layer
 from livecnn.sources.demo import FPS, Stage
+from livecnn.sources.demo_scene.layer import Layer
 from livecnn.types import Image
 
 BOX = (slice(108, 372), slice(188, 452))  # 264 pixels in the middle

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from livecnn.sources import _devices
-from livecnn.sources._devices import card_name, is_device, listed_numbers, trouble, video_devices
+from livecnn.sources.support import v4l_devices as _devices
+from livecnn.sources.support.v4l_devices import card_name, is_device, listed_numbers, trouble, video_devices
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="devices as Linux lists them")
 

@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 from livecnn.album import Album
 from livecnn.errors import ImageError, SourceError
 from livecnn.sources import SourceOptions, open_source
-from livecnn.sources._natural import natural_key
+from livecnn.sources.support.natural_order import natural_key
 
 
 def picture(path: Path, level: int = 0) -> None:

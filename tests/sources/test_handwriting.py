@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecnn.sources._handwriting import Points, Writing, write
+from livecnn.sources.demo_scene.handwriting import Points, Writing, write
 
 writings = st.builds(lambda digit, seed: write(digit, np.random.default_rng(seed)), st.integers(0, 9), st.integers(0, 10**6))
 

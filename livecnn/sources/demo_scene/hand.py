@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from livecnn._cv2 import cv2
-from livecnn.sources._layer import Layer, cast
+from livecnn.sources.demo_scene.layer import Layer, cast
 from livecnn.types import Floats
 
 Chain = Sequence[tuple[float, float, float]]  # (x, y, radius): discs and everything between each and the next

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from livecnn._cv2 import cv2
-from livecnn.sources._layer import Layer, cast
+from livecnn.sources.demo_scene.layer import Layer, cast
 from livecnn.types import Floats, Image
 
 SHEET = (560, 460)  # width, height of the layer that holds the sheet of paper and its shadow

@@ -7,7 +7,7 @@ import re
 import stat
 from pathlib import Path
 
-from livecnn.sources._natural import natural_key
+from livecnn.sources.support.natural_order import natural_key
 
 DEV = Path("/dev")
 PROC = Path("/proc")

@@ -1,0 +1,1 @@
+"""TODO demo_scene."""
