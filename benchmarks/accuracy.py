@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from livecnn import bundles, mnist
+from livecnn.networks import bundle as bundles
+from livecnn.networks.training import mnist
 
 SHARED = Path(os.environ.get("LIVECNN_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
 

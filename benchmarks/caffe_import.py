@@ -70,8 +70,8 @@ def import_one(prototxt: Path, weights: Path, bundle: Path) -> None:
     """Prints the most resident memory, in bytes."""
     import resource
 
-    from livecnn import bundles
-    from livecnn.importers.caffe import Caffe
+    from livecnn.networks import bundle as bundles
+    from livecnn.networks.importers.caffe import Caffe
 
     found = Caffe()([prototxt, weights])
     card = {

@@ -21,12 +21,12 @@ import torch
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
-from livecnn import mnist
-from livecnn.bundles import load
 from livecnn.embedder import COMPONENTS
 from livecnn.features import features
+from livecnn.networks.bundle import load
+from livecnn.networks.inspection.probe import Probe
+from livecnn.networks.training import mnist
 from livecnn.pca import Pca
-from livecnn.probe import Probe
 from livecnn.projection import project
 from livecnn.types import Floats, Image
 

@@ -30,13 +30,13 @@ import torch
 from captum.attr import NeuronGuidedBackprop
 from torch import nn
 
-from livecnn.bundles import load
-from livecnn.device import pick
 from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.inquiry import Explainer
+from livecnn.networks.bundle import load
+from livecnn.networks.device import pick
+from livecnn.networks.inspection.probe import Probe
 from livecnn.patch import Cropper
 from livecnn.plan import CAMERA_BOX
-from livecnn.probe import Probe
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Prepared
 

@@ -70,8 +70,8 @@ def main() -> None:
 
 def film(path: Path, fps: int, count: int) -> None:
     """Pictures of digits being written, those without any left out."""
-    from livecnn import bundles
     from livecnn._cv2 import cv2
+    from livecnn.networks import bundle as bundles
     from livecnn.patch import Cropper
     from livecnn.sources import open_source
 

@@ -24,9 +24,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import torch
 
 from livecnn.engine import Engine, placed
-from livecnn.nets.vgg import Vgg
+from livecnn.networks.architectures.vgg import Vgg
+from livecnn.networks.pipelines.support.gpu_resize import Resize
 from livecnn.reduce import MosaicReducer
-from livecnn.resize import Resize
 
 MAPS = {"features.2": 64, "features.7": 128, "features.14": 256, "features.21": 512}
 GRIDS = {64: (7, 10), 128: (10, 13), 256: (14, 19), 512: (20, 26)}

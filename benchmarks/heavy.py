@@ -22,7 +22,7 @@ from live_loop import FPS, film, moving
 
 NETWORK = """
 import torch
-from livecnn.nets.vgg import Vgg
+from livecnn.networks.architectures.vgg import Vgg
 
 def make():
     torch.manual_seed(0)

@@ -25,11 +25,11 @@ from typing import cast
 import torch
 from torch import nn
 
-from livecnn.bundles import Bundle, load
 from livecnn.config import Layout, load_layout
 from livecnn.engine import WORTH_TURNING
 from livecnn.figure import Screen
-from livecnn.inputs.plain import Plain
+from livecnn.networks.bundle import Bundle, load
+from livecnn.networks.pipelines.plain import Plain
 from livecnn.panels.feature_maps import FeatureMaps
 from livecnn.panels.neurons import Neurons
 from livecnn.panels.scores import Scores

@@ -116,9 +116,9 @@ def _scores(data: Path, count: int, folder: Path) -> dict[str, float]:
 def _parts(data: Path, places: range) -> float:
     import torch
 
-    from livecnn import bundles
     from livecnn._cv2 import one_thread
     from livecnn.album import Album
+    from livecnn.networks import bundle as bundles
     from livecnn.scoring import BATCH
 
     bundle = bundles.load("lenet-mnist")

@@ -113,7 +113,7 @@ def centre_box(frame: Picture) -> Picture:
 def main() -> None:
     """Classify every sample with the model and its own input pipeline; an empty box counts as wrong."""
     options = _options()
-    from livecnn import bundles
+    from livecnn.networks import bundle as bundles
 
     bundle = bundles.load(options.model)
     right: dict[str, list[bool]] = {}

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from livecnn import bundles  # before Qt: what OpenCV does to Qt's environment is undone in there
+from livecnn.networks import bundle as bundles  # before Qt: what OpenCV does to Qt's environment is undone in there
 
 # isort: split
 from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets

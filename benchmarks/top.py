@@ -57,9 +57,9 @@ def _bare(folder: Path) -> float:
     """Seconds for a picture."""
     import torch
 
-    from livecnn import bundles
     from livecnn._cv2 import one_thread
     from livecnn.album import Album
+    from livecnn.networks import bundle as bundles
     from livecnn.scoring import BATCH
 
     bundle = bundles.load("lenet-mnist")

@@ -35,12 +35,12 @@ from livecnn.errors import (
 )
 
 if TYPE_CHECKING:
-    from livecnn.architecture import Architecture
-    from livecnn.bundles import load
     from livecnn.dreaming import dream
     from livecnn.embedder import embed
     from livecnn.inquiry import explanations
-    from livecnn.probe import Probe, layers_of
+    from livecnn.networks.bundle import load
+    from livecnn.networks.inspection.architecture import Architecture
+    from livecnn.networks.inspection.probe import Probe, layers_of
     from livecnn.replaying import replay
     from livecnn.scanning import top
     from livecnn.watching import watch
@@ -70,13 +70,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Architecture": "livecnn.architecture",
-    "Probe": "livecnn.probe",
+    "Architecture": "livecnn.networks.inspection.architecture",
+    "Probe": "livecnn.networks.inspection.probe",
     "dream": "livecnn.dreaming",
     "explanations": "livecnn.inquiry",
     "embed": "livecnn.embedder",
-    "layers_of": "livecnn.probe",
-    "load": "livecnn.bundles",
+    "layers_of": "livecnn.networks.inspection.probe",
+    "load": "livecnn.networks.bundle",
     "replay": "livecnn.replaying",
     "top": "livecnn.scanning",
     "watch": "livecnn.watching",

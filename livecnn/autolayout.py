@@ -11,12 +11,12 @@ from typing import Any
 
 from torch import nn
 
-from livecnn.bundles import Bundle
 from livecnn.config import Layout, build
 from livecnn.errors import ModelError
 from livecnn.io.yaml_document import Document
 from livecnn.mosaic import EMPTY
-from livecnn.probe import Tap
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.inspection.probe import Tap
 
 Shapes = Mapping[str, tuple[int, ...]]
 Span = tuple[int, int]  # from and to, in thousandths of the picture's width or height

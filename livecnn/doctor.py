@@ -116,7 +116,7 @@ def window() -> Iterator[Finding]:
 def gpu() -> Iterator[Finding]:
     import torch
 
-    from livecnn.device import pick
+    from livecnn.networks.device import pick
 
     device = pick("auto")
     if device.type == "cpu":
@@ -183,7 +183,8 @@ def ffmpeg() -> Iterator[Finding]:
 
 def model() -> Iterator[Finding]:
     """Loading it verifies its checksum, and that every weight fits."""
-    from livecnn import bundles, paths
+    from livecnn import paths
+    from livecnn.networks import bundle as bundles
 
     folder = paths.shipped("models") / "lenet-mnist"
     try:

@@ -10,10 +10,10 @@ from matplotlib.artist import Artist
 from matplotlib.patches import FancyBboxPatch
 from matplotlib.transforms import IdentityTransform
 
-from livecnn.architecture import Architecture
 from livecnn.drawing.artists import Label, text_width
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
+from livecnn.networks.inspection.architecture import Architecture
 from livecnn.selection import Ask, Focus
 from livecnn.session import Session
 from livecnn.targets import Target, Tip

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from livecnn.asked import Wanted, bundle_of, check_whole, classes_of, units_of
-from livecnn.bundles import Bundle
 from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
 from livecnn.dreams.regularisers import Regularisers
 from livecnn.dreams.transforms import Moves
 from livecnn.errors import UsageError, nearest
 from livecnn.io.images import shown
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.selectors import Wanted, bundle_of, check_whole, classes_of, units_of
 from livecnn.types import Floats, Image
 
 SHORT = 1 << 20  # values of the largest tensor of a pass

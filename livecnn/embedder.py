@@ -12,14 +12,14 @@ from torch import nn
 
 from livecnn import projection, shards
 from livecnn.album import Album, spec_of
-from livecnn.asked import check_whole
-from livecnn.bundles import Bundle
-from livecnn.device import pick
 from livecnn.drawing.artists import scaled
 from livecnn.embedding import Embedding
 from livecnn.embedding_job import EmbeddingJob
 from livecnn.errors import UsageError, nearest
 from livecnn.features import MOST
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.device import pick
+from livecnn.networks.selectors import check_whole
 from livecnn.pca import Pca
 from livecnn.ray_engine import engine_of
 from livecnn.scans import Covariance

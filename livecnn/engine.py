@@ -15,8 +15,8 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
-from livecnn.muting import Muting, Units
-from livecnn.probe import Tap
+from livecnn.networks.inspection.ablation import Muting, Units
+from livecnn.networks.inspection.probe import Tap
 from livecnn.reduce import Reducer
 from livecnn.types import Precision
 

@@ -17,7 +17,7 @@ from livecnn.errors import LivecnnError, ModelError, UsageError
 from livecnn.explain._contributions import Contributions
 from livecnn.explain._method import Method, Objectived
 from livecnn.explain.occlusion import COARSEST, Occlusion
-from livecnn.muting import Muting
+from livecnn.networks.inspection.ablation import Muting
 from livecnn.selection import INPUT, OUTPUT, Unit
 from livecnn.types import Floats
 

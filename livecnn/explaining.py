@@ -13,9 +13,9 @@ import torch
 from torch import nn
 
 from livecnn.board import Board, Over, Overtaken, Pace, Wish
-from livecnn.bundles import Bundle
 from livecnn.engine import placed
 from livecnn.explainer import Explainer, apart
+from livecnn.networks.bundle import Bundle
 from livecnn.selection import Ask, Focus
 from livecnn.types import Findings, Preferred, Tick
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Literal
 
-from livecnn.architecture import Architecture, Node
 from livecnn.folding import Group, Item, grouped, is_function
-from livecnn.receptive import RESHAPING
+from livecnn.networks.inspection.architecture import Architecture, Node
+from livecnn.networks.inspection.receptive_field import RESHAPING
 from livecnn.wording import short_type, size
 
 INPUT, OUTPUT = "", "(output)"  # names of these boxes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from math import ceil
 
-from livecnn.architecture import Node
+from livecnn.networks.inspection.architecture import Node
 
 MOST = 10  # items side by side; of more, blocks are made
 LONGEST = 2 * MOST  # but of no more than these only where a pooling tells where a block ends

@@ -8,9 +8,9 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from livecnn import registry
-from livecnn.architecture import Architecture, Node
 from livecnn.errors import UsageError, nearest
 from livecnn.io.validation import Misfit
+from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panel_spec import FieldError
 from livecnn.selection import OUTPUT, Focus, Order
 

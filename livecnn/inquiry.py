@@ -11,18 +11,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from livecnn import ranges, registry
+from livecnn import registry
 from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Place, Question
-from livecnn.asked import Wanted, bundle_of, classes_of, names_of, units_of
-from livecnn.bundles import Bundle
 from livecnn.errors import UsageError
 from livecnn.explain._method import Method
 from livecnn.explain._objective import At, of_class, place_of
 from livecnn.explain._passing import Passing
 from livecnn.io.images import read_image, shown
 from livecnn.method_options import Options, options_of, plain
+from livecnn.networks import unit_ranges as ranges
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.inspection.probe import Probe
+from livecnn.networks.selectors import Wanted, bundle_of, classes_of, names_of, units_of
 from livecnn.patch import LARGEST, Cropper
-from livecnn.probe import Probe
 from livecnn.types import Floats, Frame, Image, Prepared
 
 if TYPE_CHECKING:

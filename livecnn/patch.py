@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from livecnn.faces import Follower
-from livecnn.inputs import Pipeline
+from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Box, Frame, Image, Patch
 
 SMALLEST, LARGEST = 0.1, 1.0  # share of the frame's short side

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from livecnn.bundles import Bundle
 from livecnn.dreams.ascent import STEPS, Dream
 from livecnn.explaining import EVERY, Dreaming
+from livecnn.networks.bundle import Bundle
 from livecnn.selection import Unit
 from livecnn.types import Preferred
 

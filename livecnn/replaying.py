@@ -17,12 +17,12 @@ from tqdm import tqdm
 from livecnn._cv2 import one_thread
 from livecnn.album import Album, Pictures, spec_of
 from livecnn.choice import Choice
-from livecnn.device import pick
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
 from livecnn.explaining import Explaining
 from livecnn.figure import Screen
 from livecnn.io.files import check_writable, unfinished
 from livecnn.io.recorders import NUMBERED, InBackground, open_recorder
+from livecnn.networks.device import pick
 from livecnn.plan import Plan, make_cropper
 from livecnn.preferring import preferring
 from livecnn.run import explained

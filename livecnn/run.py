@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from livecnn.annotations import Annotations, annotations_path
-from livecnn.bundles import Bundle
 from livecnn.capture import Capture
 from livecnn.controls import Controls
-from livecnn.device import pick
 from livecnn.errors import OutputError, SourceError, UsageError
 from livecnn.explaining import Explaining
 from livecnn.figure import Screen
@@ -26,6 +24,8 @@ from livecnn.film import Film
 from livecnn.io.files import check_writable, free_path
 from livecnn.io.recorders import InBackground, open_recorder
 from livecnn.live import Live
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.device import pick
 from livecnn.past import Past
 from livecnn.plan import Plan
 from livecnn.preferring import preferring

@@ -12,13 +12,13 @@ from torch import nn
 from livecnn import paths, shards, top_shots
 from livecnn._cv2 import one_thread
 from livecnn.album import Album, Pictures, spec_of
-from livecnn.asked import check_whole, names_of
-from livecnn.bundles import Bundle
-from livecnn.device import pick
 from livecnn.errors import UsageError, nearest
 from livecnn.io.file_lock import one_writer
 from livecnn.io.files import check_writable, write_atomically
 from livecnn.moments import Moments
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.device import pick
+from livecnn.networks.selectors import check_whole, names_of
 from livecnn.patch import FINDERS, check_finder
 from livecnn.ray_engine import engine_of
 from livecnn.scans import Scan

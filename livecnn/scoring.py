@@ -22,8 +22,8 @@ from livecnn.album import Album, Pictures
 from livecnn.engine import placed
 from livecnn.errors import ImageError
 from livecnn.io.images import thumbnail
+from livecnn.networks.inspection.probe import Probe
 from livecnn.patch import Cropper
-from livecnn.probe import Probe
 from livecnn.tick import probabilities
 from livecnn.types import Floats, Image
 

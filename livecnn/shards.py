@@ -17,15 +17,17 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from livecnn import bundles, paths, weights
+from livecnn import paths
 from livecnn._cv2 import one_thread
 from livecnn.album import Album, Pictures
-from livecnn.asked import module_of
-from livecnn.bundles import Bundle
-from livecnn.device import pick
 from livecnn.errors import ModelError, OutputError, SourceError, UsageError, nearest
 from livecnn.io.file_lock import one_writer
 from livecnn.io.files import unfinished, write_atomically
+from livecnn.networks import bundle as bundles
+from livecnn.networks import weights
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.device import pick
+from livecnn.networks.selectors import module_of
 from livecnn.patch import Cropper
 from livecnn.scoring import Scorer
 

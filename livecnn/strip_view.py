@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from livecnn.architecture import Architecture
 from livecnn.drawing.theme import Metrics, Theme
 from livecnn.flowchart import Box, flowchart, opening
 from livecnn.geometry import Rect
+from livecnn.networks.inspection.architecture import Architecture
 from livecnn.strip import laid_out
 from livecnn.strip_picture import Counts, State, picture
 from livecnn.types import Image

@@ -14,7 +14,7 @@ from torch import nn
 
 from livecnn.engine import Engine
 from livecnn.errors import ModelError
-from livecnn.muting import Muting, Units
+from livecnn.networks.inspection.ablation import Muting, Units
 from livecnn.patch import Cropper
 from livecnn.reduce import Reducer
 from livecnn.types import Floats, Frame, Patch, Precision, Tick

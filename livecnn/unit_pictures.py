@@ -9,7 +9,7 @@ from livecnn.drawing.artists import scaled
 from livecnn.drawing.theme import Color
 from livecnn.drawing.tile import Edges, outline
 from livecnn.explained import squares
-from livecnn.receptive import Field
+from livecnn.networks.inspection.receptive_field import Field
 from livecnn.types import Image
 from livecnn.unit_reducer import UnitView
 

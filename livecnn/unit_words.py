@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from livecnn.explained import MEANINGS, names
-from livecnn.receptive import Field
+from livecnn.networks.inspection.receptive_field import Field
 from livecnn.types import Findings
 from livecnn.unit_reducer import UnitView
 

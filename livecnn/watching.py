@@ -12,12 +12,13 @@ import matplotlib as mpl
 import torch
 from torch import nn
 
-from livecnn import autolayout, bundles, config
-from livecnn.bundles import Bundle
+from livecnn import autolayout, config
 from livecnn.config import Layout
-from livecnn.device import pick
 from livecnn.errors import UsageError
 from livecnn.io.yaml_document import Document
+from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.device import pick
 from livecnn.plan import Plan, load_views
 from livecnn.run import RunOptions, run_plan, seen_or_recorded
 from livecnn.sources import SourceOptions

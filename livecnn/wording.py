@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from livecnn.architecture import Node
-from livecnn.kernels import Pair
-from livecnn.receptive import DROPOUTS
+from livecnn.networks.inspection.architecture import Node
+from livecnn.networks.inspection.receptive_field import DROPOUTS
+from livecnn.networks.inspection.windows import Pair
 
 # By type, in small letters; what is not here keeps its own name.
 WORDS = {

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
-    from livecnn.bundles import Bundle
+    from livecnn.networks.bundle import Bundle
     from livecnn.types import Image
 
 T = TypeVar("T")
@@ -44,7 +44,8 @@ class Workbench:
 
     def take_model(self, name: str, *, allow_code: bool = False) -> Bundle:
         """Load a network, as `livecnn.load` does, and keep it. Raises ModelError; what was kept before then stays."""
-        from livecnn import bundles, paths
+        from livecnn import paths
+        from livecnn.networks import bundle as bundles
 
         card = paths.bundles().get(name, Path(name).expanduser()) / bundles.CARD
         self._bundle = _Kept(name, card, lambda: bundles.load(name, allow_code=allow_code))

@@ -15,9 +15,11 @@ import torch
 from torch import nn
 
 from livecnn._cv2 import cv2
-from livecnn.importers import Imported, _caffe_graph, _caffe_text
-from livecnn.importers.caffe import Caffe as CaffeImporter
-from livecnn.nets.caffe import Caffe
+from livecnn.networks.architectures.caffe import Caffe
+from livecnn.networks.importers import Imported
+from livecnn.networks.importers.caffe import Caffe as CaffeImporter
+from livecnn.networks.importers.caffe_format import graph as _caffe_graph
+from livecnn.networks.importers.caffe_format import prototxt as _caffe_text
 
 Array = npt.NDArray[np.float32]
 

@@ -8,14 +8,14 @@ from functools import cache
 import torch
 from torch import nn
 
-from livecnn.architecture import Architecture, Node
-from livecnn.kernels import Window
-from livecnn.nets.alexnet import Alexnet
-from livecnn.nets.lenet import Lenet
-from livecnn.nets.resnet import Resnet
-from livecnn.nets.squeezenet import Squeezenet
-from livecnn.nets.tiny_xception import TinyXception
-from livecnn.nets.vgg import Vgg
+from livecnn.networks.architectures.alexnet import Alexnet
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.architectures.resnet import Resnet
+from livecnn.networks.architectures.squeezenet import Squeezenet
+from livecnn.networks.architectures.tiny_xception import TinyXception
+from livecnn.networks.architectures.vgg import Vgg
+from livecnn.networks.inspection.architecture import Architecture, Node
+from livecnn.networks.inspection.windows import Window
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "lenet": (Lenet, (1, 28, 28)),

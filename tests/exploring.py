@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from livecnn.architecture import Architecture, Node
 from livecnn.drawer import Context
 from livecnn.figure import Screen
-from livecnn.receptive import Field
+from livecnn.networks.inspection.architecture import Architecture, Node
+from livecnn.networks.inspection.receptive_field import Field
 from livecnn.selection import Focus
 from livecnn.session import Session
 from livecnn.types import Findings, Scene

@@ -11,9 +11,9 @@ import torch
 
 from livecnn import registry
 from livecnn.errors import LivecnnError, ModelError
-from livecnn.importers import Imported, Importer
-from livecnn.nets.lenet import Lenet
-from livecnn.nets.squeezenet import Squeezenet
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.architectures.squeezenet import Squeezenet
+from livecnn.networks.importers import Imported, Importer
 
 
 class Fake(Importer):
@@ -52,7 +52,8 @@ class WeightsOnly(Importer):
             raise ModelError(f"{files[0]}: architecture {architecture}, allow_code {allow_code}")
         torch.manual_seed(0)
         options = dict(options or {})
-        return Imported(registry.find("nets", architecture, ModelError)(**options).eval(), architecture, options)
+        network = registry.find("networks.architectures", architecture, ModelError)(**options)
+        return Imported(network.eval(), architecture, options)
 
 
 def use(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +62,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds, find = registry.kinds, registry.find
 
     def found(room: str, kind: str, error: type[LivecnnError]) -> Any:
-        return fakes[kind] if room == "importers" and kind in fakes else find(room, kind, error)
+        return fakes[kind] if room == "networks.importers" and kind in fakes else find(room, kind, error)
 
-    monkeypatch.setattr(registry, "kinds", lambda room: ("face_api", *fakes) if room == "importers" else kinds(room))
+    monkeypatch.setattr(registry, "kinds", lambda room: ("face_api", *fakes) if room == "networks.importers" else kinds(room))
     monkeypatch.setattr(registry, "find", found)

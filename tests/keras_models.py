@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 import torch
 
-from livecnn.importers.keras import Keras
-from livecnn.nets.keras import library
-from livecnn.probe import Probe
+from livecnn.networks.architectures.keras import library
+from livecnn.networks.importers.keras import Keras
+from livecnn.networks.inspection.probe import Probe
 
 keras = library()
 layers = keras.layers

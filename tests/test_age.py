@@ -14,14 +14,15 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn import bundles, faces, plan
+from livecnn import faces, plan
 from livecnn._cv2 import cv2
-from livecnn.bundles import Bundle
 from livecnn.config import Layout, load_layout
 from livecnn.errors import LivecnnError, SystemLibraryError
 from livecnn.faces import Face
 from livecnn.figure import Screen
 from livecnn.io.files import write_png
+from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import Bundle
 from livecnn.patch import FACE, Cropper
 from livecnn.plan import Plan
 from livecnn.replaying import replay

@@ -10,7 +10,9 @@ import pytest
 import torch
 
 import livecnn
-from livecnn import bundles, errors, probe, watching
+from livecnn import errors, watching
+from livecnn.networks import bundle as bundles
+from livecnn.networks.inspection import probe
 
 HEAVY = {"torch", "matplotlib", "cv2", "numpy", "pydantic", "PySide6"}
 

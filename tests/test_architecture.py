@@ -16,16 +16,16 @@ from torch import nn
 from torch.nn import functional
 
 import livecnn
-from livecnn.architecture import Architecture, Node
-from livecnn.nets.alexnet import Alexnet
-from livecnn.nets.caffe import Caffe
-from livecnn.nets.lenet import Lenet
-from livecnn.nets.resnet import Resnet
-from livecnn.nets.squeezenet import Squeezenet
-from livecnn.nets.tiny_xception import TinyXception
-from livecnn.nets.vgg import Vgg
-from livecnn.probe import Probe
-from livecnn.receptive import Field
+from livecnn.networks.architectures.alexnet import Alexnet
+from livecnn.networks.architectures.caffe import Caffe
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.architectures.resnet import Resnet
+from livecnn.networks.architectures.squeezenet import Squeezenet
+from livecnn.networks.architectures.tiny_xception import TinyXception
+from livecnn.networks.architectures.vgg import Vgg
+from livecnn.networks.inspection.architecture import Architecture, Node
+from livecnn.networks.inspection.probe import Probe
+from livecnn.networks.inspection.receptive_field import Field
 from tests import caffe_files
 
 NETS: list[tuple[Callable[[], nn.Module], tuple[int, int, int]]] = [
@@ -580,7 +580,7 @@ def test_caffe_googlenet(shared: Path, tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, of NumPy
 def test_keras(tmp_path: Path) -> None:
     keras_models = pytest.importorskip("tests.keras_models")
-    from livecnn.importers.keras import Keras
+    from livecnn.networks.importers.keras import Keras
 
     keras, layers = keras_models.keras, keras_models.layers
     first = keras.Input((13, 12, 1))

@@ -6,13 +6,13 @@ from torch import nn
 from torch.nn import functional as F
 
 from livecnn.autolayout import chosen, layout_of, spread
-from livecnn.bundles import Bundle, load, of_module
 from livecnn.config import Layout
 from livecnn.errors import ModelError
 from livecnn.figure import grid
 from livecnn.geometry import Rect
+from livecnn.networks.bundle import Bundle, load, of_module
+from livecnn.networks.inspection.probe import layers_of
 from livecnn.plan import check_fit, context_of
-from livecnn.probe import layers_of
 
 COLOUR = {"kind": "plain", "size": [32, 32], "channels": 3}
 

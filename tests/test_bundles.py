@@ -14,9 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from livecnn import bundles, paths
+from livecnn import paths
 from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError
-from livecnn.nets.lenet import Lenet
+from livecnn.networks import bundle as bundles
+from livecnn.networks.architectures.lenet import Lenet
 
 DIGITS = tuple("0123456789")
 PLAIN = {"kind": "plain", "size": [28, 28], "channels": 1}
@@ -119,7 +120,7 @@ def test_a_dry_run_that_fails_leaves_no_hooks_either(folder: Path) -> None:
             seen.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("livecnn.nets.lenet.Lenet", Watched)
+        patch.setattr("livecnn.networks.architectures.lenet.Lenet", Watched)
         with pytest.raises(ModelError, match=r"^mine: a picture of 1x64x64 does not go through: RuntimeError: "):
             bundles.load(folder)
     assert not any(module._forward_hooks for module in seen[0].modules())
@@ -139,7 +140,10 @@ def test_classes_may_be_written_as_numbers(folder: Path) -> None:
     ("changes", "message"),
     [
         ({"name": ""}, r"model\.yaml:1: name: found ''; allowed: at least 1 character"),
-        ({"architecture": "lenett"}, r"model\.yaml:2: architecture: unknown kind 'lenett' in nets; did you mean 'lenet'\?"),
+        (
+            {"architecture": "lenett"},
+            r"model\.yaml:2: architecture: unknown kind 'lenett' in architectures; did you mean 'lenet'\?",
+        ),
         ({"architecture": "../evil"}, r"model\.yaml:2: architecture: unknown kind '\.\./evil' in nets"),
         ({"architecture": None}, r"architecture: found None; allowed: a valid string"),
         ({"licens": "MIT"}, r"licens: unknown key; did you mean 'licence'\?"),

@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from livecnn import bundles, checking, paths
-from livecnn.bundles import Bundle, Check, ModelCard
+from livecnn import paths
 from livecnn.errors import ModelError
+from livecnn.networks import bundle as bundles
+from livecnn.networks import check as checking
+from livecnn.networks.bundle import Bundle, Check, ModelCard
 
 PLAIN = {"kind": "plain", "size": [8, 10], "channels": 3}
 

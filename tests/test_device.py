@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from livecnn.device import pick
 from livecnn.errors import ModelError
+from livecnn.networks.device import pick
 
 
 @pytest.fixture

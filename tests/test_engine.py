@@ -11,9 +11,9 @@ from torch import nn
 
 from livecnn.engine import Engine, Work
 from livecnn.errors import ModelError
-from livecnn.inputs.plain import Plain
+from livecnn.networks.pipelines.plain import Plain
+from livecnn.networks.pipelines.support.gpu_resize import Resize
 from livecnn.reduce import MosaicReducer, NeuronsReducer
-from livecnn.resize import Resize
 from tests.drawing import picture
 
 CPU = torch.device("cpu")

@@ -15,8 +15,8 @@ from livecnn.explain._contributions import Contributions
 from livecnn.explain.gradient import Gradient
 from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.explainer import Explainer, apart
-from livecnn.nets.lenet import Lenet
-from livecnn.probe import Probe
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.inspection.probe import Probe
 from livecnn.selection import INPUT, OUTPUT, Unit
 from tests.rectified import Functional, Reused, picture, seeded, untouched
 

@@ -14,9 +14,8 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
-from livecnn import bundles, explaining
+from livecnn import explaining
 from livecnn.board import Board
-from livecnn.bundles import Bundle
 from livecnn.errors import ModelError
 from livecnn.explain.grad_cam import GradCam
 from livecnn.explain.gradient import Gradient
@@ -25,7 +24,9 @@ from livecnn.explain.integrated_gradients import IntegratedGradients
 from livecnn.explain.occlusion import Occlusion
 from livecnn.explainer import Explainer
 from livecnn.explaining import Explaining
-from livecnn.muting import Muting
+from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.inspection.ablation import Muting
 from livecnn.selection import Focus, Unit
 from livecnn.types import Box, Findings, Frame, Patch, Preferred, Prepared, Tick
 from tests.rectified import untouched

@@ -15,8 +15,8 @@ from livecnn import faces
 from livecnn._cv2 import cv2
 from livecnn.errors import SystemLibraryError
 from livecnn.faces import HOLD, Detector, Face, Follower
-from livecnn.inputs.plain import Plain
 from livecnn.io.images import read_image
+from livecnn.networks.pipelines.plain import Plain
 from livecnn.patch import FACE, LARGEST, NO_FACE, WIDEST, Cropper, centre
 from livecnn.sources import open_source
 from livecnn.types import Box, Frame, Image

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn import bundles, paths
-from livecnn.bundles import Bundle
+from livecnn import paths
 from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Drawer
 from livecnn.drawing.artists import Label, buffer_of
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
+from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import Bundle
 from livecnn.patch import Cropper
 from livecnn.plan import context_of, load_views
 from livecnn.sources import open_source

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from livecnn.architecture import Architecture, Node
 from livecnn.folding import LONGEST, MOST, Group, Item, grouped, is_function, nodes_of
+from livecnn.networks.inspection.architecture import Architecture, Node
 from tests.charts import NETS, chain, node, real
 
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from livecnn.architecture import Architecture
 from livecnn.config import Layout, build
 from livecnn.errors import ConfigError
 from livecnn.gaze import Gaze
 from livecnn.io import yaml_document as yamlfile
+from livecnn.networks.inspection.architecture import Architecture
 from livecnn.panel_spec import FieldError
 from livecnn.selection import INPUT, OUTPUT, Focus
 

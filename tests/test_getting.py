@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from livecnn import bundles, catalogue, checking, paths
-from livecnn.catalogue import ENTRIES, Entry, File
+from livecnn import paths
 from livecnn.errors import LivecnnError, ModelError, SourceError, UsageError
-from livecnn.getting import get
 from livecnn.io import download as fetch
+from livecnn.networks import bundle as bundles
+from livecnn.networks import catalogue
+from livecnn.networks import check as checking
+from livecnn.networks.catalogue import ENTRIES, Entry, File
+from livecnn.networks.fetch_model import get
 from tests import fake_importers
 from tests.downloads import FileServer, cut, hang_up, status
 

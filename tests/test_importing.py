@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-from livecnn import bundles, checking, paths
+from livecnn import paths
 from livecnn.errors import ModelError, OutputError, UsageError
-from livecnn.importing import About, import_model, place, read_labels
+from livecnn.networks import bundle as bundles
+from livecnn.networks import check as checking
+from livecnn.networks.import_model import About, import_model, place, read_labels
 from tests import fake_importers
 
 
@@ -142,7 +144,7 @@ def test_a_swap_that_fails_leaves_the_older_one(file: Path, monkeypatch: pytest.
             raise PermissionError(13, "in use")
         replace(source, target)
 
-    monkeypatch.setattr("livecnn.importing.os.replace", busy)
+    monkeypatch.setattr("livecnn.networks.import_model.os.replace", busy)
     with pytest.raises(OutputError, match=r"mine: cannot be written: in use"):
         import_model([file], "mine", About(licence="B"), force=True)
     assert bundles.read_card(folder).licence == "A"

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from livecnn import mnist
 from livecnn.errors import OutputError, SourceError
+from livecnn.networks.training import mnist
 from tests.tiny_mnist import Bytes, idx, write_mnist
 
 # Reading

@@ -11,11 +11,11 @@ from torch.testing import assert_close
 from livecnn.errors import ModelError
 from livecnn.explain.gradient import Gradient
 from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.muting import Muting
-from livecnn.nets.caffe import Caffe
-from livecnn.nets.lenet import Lenet
-from livecnn.nets.resnet import Block
-from livecnn.probe import Probe, layers_of
+from livecnn.networks.architectures.caffe import Caffe
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.architectures.resnet import Block
+from livecnn.networks.inspection.ablation import Muting
+from livecnn.networks.inspection.probe import Probe, layers_of
 from tests.faults import Trouble, after
 
 DIGIT = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))

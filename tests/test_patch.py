@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.inputs.plain import Plain
+from livecnn.networks.pipelines.plain import Plain
 from livecnn.patch import LARGEST, SMALLEST, Cropper, centre
 from livecnn.types import Box, Frame, Image
 

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from livecnn import paths
-from livecnn.bundles import Bundle
 from livecnn.config import load_layout
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, UsageError
 from livecnn.figure import Screen
-from livecnn.inputs.plain import Plain
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.pipelines.plain import Plain
 from livecnn.plan import Plan, context_of, load_views
 from livecnn.sources.demo import Demo
 from livecnn.types import Scene

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from livecnn.errors import ModelError
-from livecnn.nets.lenet import Lenet
-from livecnn.probe import Probe, class_weights, layers_of
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.inspection.probe import Probe, class_weights, layers_of
 
 
 def hooks(module: nn.Module) -> int:
@@ -384,7 +384,7 @@ def test_unknown_functions_are_refused_with_the_nearest_name(layer: str, message
 
 
 def test_modules_alone_are_never_traced(net: nn.Module, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecnn.probe.Trace", lambda _: pytest.fail("traced"))
+    monkeypatch.setattr("livecnn.networks.inspection.probe.Trace", lambda _: pytest.fail("traced"))
     with Probe(net, ["0", "2"]) as probe:
         probe(x)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from livecnn.ranges import Units, parse, resolve
+from livecnn.networks.unit_ranges import Units, parse, resolve
 
 
 @pytest.mark.parametrize(

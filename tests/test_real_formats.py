@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn import bundles, catalogue, inputs
 from livecnn._cv2 import cv2
-from livecnn.catalogue import ENTRIES, File
 from livecnn.cli import main
-from livecnn.nets.squeezenet import Squeezenet
+from livecnn.networks import bundle as bundles
+from livecnn.networks import catalogue
+from livecnn.networks import pipelines as inputs
+from livecnn.networks.architectures.squeezenet import Squeezenet
+from livecnn.networks.catalogue import ENTRIES, File
 from livecnn.plan import Plan
 from tests import caffe_files
 

@@ -17,14 +17,15 @@ from matplotlib.backends.backend_agg import RendererAgg
 from PIL import Image as PillowImage
 from PIL import ImageSequence
 
-from livecnn import bundles, figure
+from livecnn import figure
 from livecnn._cv2 import cv2
 from livecnn.config import load_layout
 from livecnn.drawing.artists import Label
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.figure import Screen
 from livecnn.io import recorders as recorder
-from livecnn.nets.lenet import Lenet
+from livecnn.networks import bundle as bundles
+from livecnn.networks.architectures.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
 from livecnn.plan import box_share
 from livecnn.run import RunOptions, Sinks, run
@@ -298,7 +299,7 @@ def test_how_large_the_box_is(source: str, share: float) -> None:
 
 def test_code_is_run_only_if_allowed() -> None:
     with pytest.raises(ModelError, match="--allow-code"):
-        headless("demo", 1, model="livecnn.nets.lenet:Lenet")
+        headless("demo", 1, model="livecnn.networks.architectures.lenet:Lenet")
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])

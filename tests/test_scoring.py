@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from livecnn import bundles, scoring
+from livecnn import scoring
 from livecnn.album import Album
+from livecnn.networks import bundle as bundles
 from livecnn.patch import Cropper
 from livecnn.scoring import Scored, Scorer
 from livecnn.tick import Observer

@@ -11,8 +11,8 @@ import torch
 
 from livecnn.errors import OutputError, UsageError
 from livecnn.moments import Moments, cosines, observed
-from livecnn.nets.lenet import Lenet
-from livecnn.probe import Probe
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.inspection.probe import Probe
 from livecnn.summary import COLUMNS, Summary
 
 CLASSES = ("cat", "dog", "owl")

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from livecnn import bundles, engine
+from livecnn import engine
 from livecnn.errors import ModelError
-from livecnn.inputs.plain import Plain
+from livecnn.networks import bundle as bundles
+from livecnn.networks.pipelines.plain import Plain
 from livecnn.patch import Cropper
 from livecnn.reduce import MosaicReducer, NeuronsReducer, ValueReducer
 from livecnn.tick import Observer, probabilities

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from livecnn.explainer import apart
-from livecnn.tracing import Trace
+from livecnn.networks.inspection.tracing import Trace
 from tests.rectified import picture
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.architecture import Architecture
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
-from livecnn.nets.lenet import Lenet
-from livecnn.receptive import Field
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.inspection.architecture import Architecture
+from livecnn.networks.inspection.receptive_field import Field
 from livecnn.unit_pictures import map_picture, reach, seen_picture
 from livecnn.unit_reducer import UnitView
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from livecnn.receptive import Field
+from livecnn.networks.inspection.receptive_field import Field
 from livecnn.selection import Focus
 from livecnn.types import Findings
 from livecnn.unit_reducer import UnitView

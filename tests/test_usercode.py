@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from livecnn import usercode
 from livecnn.errors import ModelError
+from livecnn.networks import user_code as usercode
 
 
 @pytest.fixture

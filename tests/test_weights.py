@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from livecnn import weights
 from livecnn.errors import ModelError
+from livecnn.networks import weights
 
 
 class Payload:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from livecnn.kernels import Window
+from livecnn.networks.inspection.windows import Window
 from livecnn.wording import facts, pair, short_type, size
 from tests.charts import node, real
 

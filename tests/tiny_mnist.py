@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from livecnn import mnist
 from livecnn._cv2 import cv2
+from livecnn.networks.training import mnist
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -15,7 +15,7 @@ from livecnn.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from livecnn.annotations import Annotations
-    from livecnn.bundles import Bundle
+    from livecnn.networks.bundle import Bundle
     from livecnn.patterns import Patterns
 
 LAYOUT = "explorer"
@@ -172,7 +172,8 @@ def _path(layout: str, model: str | None) -> Path:
 
 def _name(model: str) -> str:
     """As the bundle calls itself, if there is one."""
-    from livecnn import bundles, paths
+    from livecnn import paths
+    from livecnn.networks import bundle as bundles
 
     folder = paths.bundles().get(model) or Path(model).expanduser()
     return bundles.read_card(folder).name if os.path.isfile(folder / bundles.CARD) else model
@@ -180,7 +181,8 @@ def _name(model: str) -> str:
 
 def _bundle(name: str, model: str | None, allow_code: bool, *, needed: bool) -> Bundle | None:
     """The network that the marks are of; None if it is not at hand, nor needed. Raises ModelError."""
-    from livecnn import bundles, paths
+    from livecnn import paths
+    from livecnn.networks import bundle as bundles
 
     if model is None and name not in paths.bundles() and not needed:
         return None

@@ -13,7 +13,7 @@ from livecnn.cli import pass_workbench
 from livecnn.workbench import Workbench
 
 if TYPE_CHECKING:
-    from livecnn.architecture import Architecture, Node
+    from livecnn.networks.inspection.architecture import Architecture, Node
 
 HEAD = ("layer", "type", "output", "parameters", "kernel", "stride", "padding", "dilation", "groups", "sees", "every", "from")
 NUMBERS = ("parameters",)  # to the right
@@ -40,8 +40,8 @@ def command(bench: Workbench, /, model: str, file: str | None, allow_code: bool)
     """
     import json
 
-    from livecnn import bundles
     from livecnn.io.files import check_writable, write_atomically
+    from livecnn.networks import bundle as bundles
 
     if file not in (None, "-"):
         check_writable(Path(str(file)))

@@ -14,7 +14,7 @@ from livecnn.errors import ModelError, UsageError
 from livecnn.types import Precision
 
 if TYPE_CHECKING:
-    from livecnn.bundles import Bundle, ModelCard
+    from livecnn.networks.bundle import Bundle, ModelCard
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 ALLOW_CODE = click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
@@ -29,7 +29,8 @@ def command() -> None:
 @command.command(name="list")
 def list_() -> None:
     """The networks at hand, and those that `livecnn models get` fetches."""
-    from livecnn import catalogue, paths
+    from livecnn import paths
+    from livecnn.networks import catalogue
 
     known = paths.bundles()
     rows = [_row(name, folder) for name, folder in known.items()]
@@ -51,7 +52,8 @@ def show(name: str, as_json: bool, allow_code: bool) -> None:
 
     NAME is that of a network at hand or of one that can be fetched, or a bundle's folder.
     """
-    from livecnn import catalogue, paths
+    from livecnn import paths
+    from livecnn.networks import catalogue
 
     about = _of_entry(name) if name in catalogue.ENTRIES and name not in paths.bundles() else _of_bundle(name, allow_code)
     if as_json:
@@ -75,8 +77,8 @@ def get(name: str, given: tuple[Path, ...], force: bool) -> None:
 
     A download that breaks off, or is ended with Ctrl-C, goes on from there the next time.
     """
-    from livecnn import catalogue
-    from livecnn.getting import get as get_model
+    from livecnn.networks import catalogue
+    from livecnn.networks.fetch_model import get as get_model
 
     entry = catalogue.find(name)
     unpinned = "" if all(file.sha256 for file in entry.files if file.suffix != ".txt") else " (its maker names no checksum)"
@@ -117,7 +119,7 @@ def import_(
 
     FILES are those of one network; their suffixes tell what they are.
     """
-    from livecnn.importing import About, import_model
+    from livecnn.networks.import_model import About, import_model
 
     about = About(_pairs("--input", fields), _names(classes), licence, source or "", precision=precision)
     _done(name, import_model(files, name, about, options=_pairs("--option", options), tell=_warn, **chosen))
@@ -131,7 +133,8 @@ def check(name: str, allow_code: bool) -> int:
 
     Ends with 0 if they agree, with 1 if not, with 2 if there is nothing to run or to compare with.
     """
-    from livecnn import bundles, checking
+    from livecnn.networks import bundle as bundles
+    from livecnn.networks import check as checking
 
     found = checking.difference(bundles.load(name, allow_code=allow_code))
     click.echo(f"{name}: {found or 'ok'}")
@@ -143,7 +146,8 @@ def _done(name: str, folder: Path) -> None:
 
 
 def _row(name: str, folder: Path) -> tuple[str, ...]:
-    from livecnn import bundles, paths
+    from livecnn import paths
+    from livecnn.networks import bundle as bundles
 
     where = "shipped" if folder.parent == paths.shipped("models") else str(folder)
     try:
@@ -154,7 +158,8 @@ def _row(name: str, folder: Path) -> tuple[str, ...]:
 
 
 def _of_bundle(name: str, allow_code: bool) -> dict[str, Any]:
-    from livecnn import bundles, paths
+    from livecnn import paths
+    from livecnn.networks import bundle as bundles
 
     bundle = bundles.load(name, allow_code=allow_code)
     if bundle.card is None:
@@ -169,7 +174,7 @@ def _warn(line: str) -> None:
 
 
 def _of_entry(name: str) -> dict[str, Any]:
-    from livecnn import catalogue
+    from livecnn.networks import catalogue
 
     entry = catalogue.find(name)
     return {
@@ -245,7 +250,7 @@ def _pairs(option: str, words: Sequence[str]) -> dict[str, Any]:
 
 
 def _names(text: str | None) -> list[str] | None:
-    from livecnn.importing import read_labels
+    from livecnn.networks.import_model import read_labels
 
     if text is None:
         return None

@@ -29,9 +29,11 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
     _check_writable(out)
     import torch
 
-    from livecnn import bundles, checking, mnist
-    from livecnn.inputs.ink import Ink
-    from livecnn.training import loop
+    from livecnn.networks import bundle as bundles
+    from livecnn.networks import check as checking
+    from livecnn.networks.pipelines.ink import Ink
+    from livecnn.networks.training import mnist
+    from livecnn.networks.training import train as loop
 
     pipeline, recipe = Ink(), loop.Recipe(epochs=epochs)
     images, labels = mnist.load(data, "train")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.artist import Artist
 
-from livecnn.architecture import Node
 from livecnn.drawer import Context
 from livecnn.drawing.artists import Align, Group, Label, LiveArtist, Weight
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps, MapsReducer
+from livecnn.networks.inspection.architecture import Node
 from livecnn.selection import Ask, Focus
 from livecnn.targets import Button, Target, Tip
 from livecnn.types import Image, Scene

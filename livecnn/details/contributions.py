@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from livecnn.architecture import Node
 from livecnn.details import Detail, Words, quoted, rise
 from livecnn.drawer import Context
 from livecnn.drawing.artists import Fills, text_width
 from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps
+from livecnn.networks.inspection.architecture import Node
 from livecnn.selection import Ask, Focus, Unit
 from livecnn.targets import Target
 from livecnn.types import Findings, Floats, Scene

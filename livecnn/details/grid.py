@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.architecture import Node
 from livecnn.details import Detail, Word, quoted
 from livecnn.details.cells import Cells
 from livecnn.details.marks import Marks
@@ -20,6 +19,7 @@ from livecnn.drawing.colormaps import enlarge, signed, table
 from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps, MapsReducer
+from livecnn.networks.inspection.architecture import Node
 from livecnn.reduce import average_down
 from livecnn.selection import Ask, Focus, Order, Unit
 from livecnn.targets import Button, Target, Tip

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from livecnn.architecture import Node
 from livecnn.details.grid import Grid
 from livecnn.drawer import Context
 from livecnn.maps_reducer import Maps
+from livecnn.networks.inspection.architecture import Node
 from livecnn.types import ScaleValue
 
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livecnn.architecture import Node
 from livecnn.details import Detail, Word, Words, rise
 from livecnn.drawer import NOTHING, Context
 from livecnn.drawing.artists import Fills, text_width
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps, MapsReducer
+from livecnn.networks.inspection.architecture import Node
 from livecnn.targets import Class, Target
 from livecnn.types import Floats, Scene
 

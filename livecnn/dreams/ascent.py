@@ -22,7 +22,7 @@ from livecnn.explain._method import gradients_recorded
 from livecnn.explain._passing import Passing
 
 if TYPE_CHECKING:
-    from livecnn.bundles import Bundle
+    from livecnn.networks.bundle import Bundle
 
 STEPS = 128
 MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB

@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from livecnn.probe import Tap
+from livecnn.networks.inspection.probe import Tap
 
 SOFTMAXES = (
     functional.softmax,

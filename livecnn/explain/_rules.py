@@ -14,7 +14,7 @@ from torch.autograd.graph import Node
 from torch.nn import functional
 
 from livecnn.errors import ModelError
-from livecnn.tracing import Trace
+from livecnn.networks.inspection.tracing import Trace
 
 
 @dataclass(frozen=True)

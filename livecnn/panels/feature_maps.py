@@ -13,8 +13,8 @@ from livecnn.drawing.colormaps import cells, enlarge, squeeze, strong_word, tabl
 from livecnn.errors import nearest
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
+from livecnn.networks.unit_ranges import Units, resolve
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.ranges import Units, resolve
 from livecnn.reduce import Mosaic, MosaicReducer
 from livecnn.types import Scene
 

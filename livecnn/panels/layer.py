@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from livecnn.architecture import Node
 from livecnn.details import Detail, Exchanged, Word, Words
 from livecnn.details.contributions import Contributions, feeds_classes
 from livecnn.details.input import Input
@@ -23,6 +22,7 @@ from livecnn.drawing.artists import text_width
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect
 from livecnn.maps_reducer import Maps
+from livecnn.networks.inspection.architecture import Node
 from livecnn.panel_spec import PanelSpec
 from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.targets import Target, Tip

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.architecture import Architecture, Node
 from livecnn.buttons import Buttons, Word, row_width
 from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting
@@ -19,6 +18,7 @@ from livecnn.drawing.tile import Exhibit, hung
 from livecnn.explained import OVERLAID, methods, names, picture
 from livecnn.fields import Colormap
 from livecnn.geometry import Rect
+from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panel_spec import PanelSpec
 from livecnn.selection import Ask, Focus
 from livecnn.selection import Unit as FocusedUnit

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from livecnn import bundles, catalogue, paths
+from livecnn import paths
 from livecnn.cli import main
 from livecnn.io import download as fetch
+from livecnn.networks import bundle as bundles
+from livecnn.networks import catalogue
 from tests import fake_importers
 from tests.downloads import FileServer, cut
 
@@ -199,7 +201,7 @@ def test_get_tells_the_licence_before_anything_else(monkeypatch: pytest.MonkeyPa
         assert "licence: its authors': for academic research only" in capsys.readouterr().out
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("livecnn.getting.fetch", told_already)
+    monkeypatch.setattr("livecnn.networks.fetch_model.fetch", told_already)
     assert main(["models", "get", "age-dex"]) == 130
 
 
@@ -207,7 +209,7 @@ def test_get_says_when_nothing_vouches_for_the_bytes(monkeypatch: pytest.MonkeyP
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("livecnn.getting.fetch", interrupted)
+    monkeypatch.setattr("livecnn.networks.fetch_model.fetch", interrupted)
     assert main(["models", "get", "age-dex"]) == 130
     assert "540.0 MB (its maker names no checksum)\n" in capsys.readouterr().out
     assert main(["models", "get", "vgg16"]) == 130

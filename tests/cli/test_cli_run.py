@@ -278,7 +278,7 @@ def test_pictures_of_all_kinds_are_read_or_skipped(elsewhere: Path, capsys: Outp
 def test_activations_that_are_no_numbers(
     elsewhere: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
-    from livecnn.nets.lenet import Lenet
+    from livecnn.networks.architectures.lenet import Lenet
 
     forward: Callable[..., torch.Tensor] = Lenet.forward
     monkeypatch.setattr(Lenet, "forward", lambda self, x: forward(self, x) * float("nan"))

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from livecnn import bundles, checking, cli, mnist
-from livecnn.training import loop
+from livecnn import cli
+from livecnn.networks import bundle as bundles
+from livecnn.networks import check as checking
+from livecnn.networks.training import mnist
+from livecnn.networks.training import train as loop
 from tests.tiny_mnist import typeset, write_mnist
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from livecnn.details.window import drawn
 from livecnn.drawing.theme import THEMES, Color
-from livecnn.kernels import Window
+from livecnn.networks.inspection.windows import Window
 from livecnn.types import Image
 
 DARK = THEMES["dark"]

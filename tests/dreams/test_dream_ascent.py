@@ -13,11 +13,11 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 import livecnn
-from livecnn import mnist
-from livecnn.bundles import Bundle
 from livecnn.dreams import Ascent, Dream, Moves, Regularisers
 from livecnn.dreams import ascent as ascents
 from livecnn.errors import ModelError, UsageError
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.training import mnist
 from tests.rectified import Reused, seeded, untouched
 
 SHAPE = 2, 13, 12

@@ -16,9 +16,9 @@ import livecnn
 from livecnn.drawing import contact_sheet as dream_picture
 from livecnn.dreaming import OPTIONS, Dreamer
 from livecnn.errors import ModelError, UsageError
-from livecnn.inputs._called import Called
-from livecnn.inputs.ink import Ink
-from livecnn.inputs.plain import Plain
+from livecnn.networks.function_pipeline import Called
+from livecnn.networks.pipelines.ink import Ink
+from livecnn.networks.pipelines.plain import Plain
 from tests.conftest import ROOT
 
 

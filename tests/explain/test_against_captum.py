@@ -19,9 +19,9 @@ from livecnn.explain.gradient import Gradient
 from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.explain.integrated_gradients import IntegratedGradients
 from livecnn.explain.occlusion import Occlusion
-from livecnn.nets.alexnet import Alexnet
-from livecnn.nets.squeezenet import Squeezenet
-from livecnn.probe import Probe
+from livecnn.networks.architectures.alexnet import Alexnet
+from livecnn.networks.architectures.squeezenet import Squeezenet
+from livecnn.networks.inspection.probe import Probe
 from tests.rectified import Reused, picture, seeded
 
 attr = pytest.importorskip("captum.attr", reason="captum is not installed (extra explain)")

@@ -13,7 +13,7 @@ from livecnn.explain.activation import Activation
 from livecnn.explain.grad_cam import GradCam
 from livecnn.explain.integrated_gradients import IntegratedGradients
 from livecnn.explain.occlusion import Occlusion
-from livecnn.probe import Probe
+from livecnn.networks.inspection.probe import Probe
 from tests.rectified import Reused, picture, seeded, untouched
 
 

@@ -14,7 +14,7 @@ from livecnn.explain.deconvnet import Deconvnet
 from livecnn.explain.deconvnet_unpooled import DeconvnetUnpooled
 from livecnn.explain.gradient import Gradient
 from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.nets.caffe import Caffe
+from livecnn.networks.architectures.caffe import Caffe
 from tests.rectified import picture, seeded
 
 CONV = {"type": "Convolution", "num_output": 4, "kernel_size": [3]}
@@ -52,7 +52,7 @@ def test_caffe() -> None:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, of NumPy
 def test_keras(tmp_path: Path) -> None:
-    from livecnn.importers.keras import Keras
+    from livecnn.networks.importers.keras import Keras
     from tests.keras_models import keras as library
     from tests.keras_models import layers, saved
 

@@ -19,8 +19,8 @@ from livecnn.explain import _backprop
 from livecnn.explain._method import Method
 from livecnn.explain.gradient import Gradient
 from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.nets.lenet import Lenet
-from livecnn.probe import Probe
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.inspection.probe import Probe
 from tests.conftest import ROOT
 from tests.rectified import Doubled, Reused, picture, seeded, untouched
 

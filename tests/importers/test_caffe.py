@@ -11,11 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from livecnn import bundles, inputs, mnist
 from livecnn.errors import ModelError
-from livecnn.importers import Imported
-from livecnn.importers.caffe import Caffe
-from livecnn.probe import Probe
+from livecnn.networks import bundle as bundles
+from livecnn.networks import pipelines as inputs
+from livecnn.networks.importers import Imported
+from livecnn.networks.importers.caffe import Caffe
+from livecnn.networks.inspection.probe import Probe
+from livecnn.networks.training import mnist
 from livecnn.run import RunOptions, run
 from tests import caffe_files
 from tests.caffe_files import Array
@@ -73,7 +75,7 @@ def spec_of(found: Imported) -> dict[str, Any]:
 
 def again(found: Imported) -> nn.Module:
     """The same network from what a bundle keeps of it."""
-    module = bundles.registry.find("nets", found.architecture, ModelError)(**found.options)
+    module = bundles.registry.find("networks.architectures", found.architecture, ModelError)(**found.options)
     module.load_state_dict(found.module.state_dict())
     return module.eval()
 

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livecnn.errors import ModelError
-from livecnn.importers import _caffe_text
-from livecnn.importers.caffe import Caffe
+from livecnn.networks.importers.caffe import Caffe
+from livecnn.networks.importers.caffe_format import prototxt as _caffe_text
 from tests import caffe_files
 from tests.caffe_files import Array, blob, field, varint
 

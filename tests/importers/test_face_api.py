@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from livecnn import bundles
 from livecnn.errors import ModelError
-from livecnn.importers.face_api import FaceApi
-from livecnn.probe import Probe
+from livecnn.networks import bundle as bundles
+from livecnn.networks.importers.face_api import FaceApi
+from livecnn.networks.inspection.probe import Probe
 
 FLOATS = 421_731
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 import yaml
 
-from livecnn import bundles
 from livecnn.errors import ModelError
-from livecnn.importers._keras_config import KNOWN
-from livecnn.importers.keras import Keras
-from livecnn.nets.keras import library
-from livecnn.probe import Probe, layers_of
+from livecnn.networks import bundle as bundles
+from livecnn.networks.architectures.keras import library
+from livecnn.networks.importers.keras import Keras
+from livecnn.networks.importers.keras_format.config import KNOWN
+from livecnn.networks.inspection.probe import Probe, layers_of
 from tests.keras_models import assert_same, digits, edited, h5, picture, saved, set_argument, turned
 
 keras = library()

@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livecnn.errors import ModelError
-from livecnn.importers.keras import Keras
-from livecnn.nets.keras import library
+from livecnn.networks.architectures.keras import library
+from livecnn.networks.importers.keras import Keras
 from tests.keras_models import digits, edited, h5, layer_at, put, saved, set_argument
 
 keras = library()

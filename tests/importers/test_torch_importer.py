@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from livecnn import bundles
 from livecnn.errors import ModelError
-from livecnn.importers.torch import Torch
-from livecnn.nets.lenet import Lenet
+from livecnn.networks import bundle as bundles
+from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.importers.torch import Torch
 
 CARD: dict[str, Any] = {
     "name": "mine",

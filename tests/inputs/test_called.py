@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from livecnn.errors import ModelError
-from livecnn.inputs._called import Called
+from livecnn.networks.function_pipeline import Called
 from livecnn.types import Image
 
 

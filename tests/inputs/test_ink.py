@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
 
-from livecnn import inputs
 from livecnn._cv2 import cv2
-from livecnn.inputs.ink import Ink, read
+from livecnn.networks import pipelines as inputs
+from livecnn.networks.pipelines.ink import Ink, read
 
 Picture = npt.NDArray[np.uint8]
 SIDE = 264

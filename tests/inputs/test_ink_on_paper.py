@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from benchmarks import stress
-from livecnn import bundles, mnist
 from livecnn._cv2 import cv2
-from livecnn.bundles import Bundle
-from livecnn.inputs.ink import Ink
 from livecnn.io.images import read_image
+from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.pipelines.ink import Ink
+from livecnn.networks.training import mnist
 
 Picture = npt.NDArray[np.uint8]
 

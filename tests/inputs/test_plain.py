@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydantic import ValidationError
 
-from livecnn import inputs
-from livecnn.inputs.plain import Plain
+from livecnn.networks import pipelines as inputs
+from livecnn.networks.pipelines.plain import Plain
 
 
 def test_each_channel_is_normalised_on_the_scale_0_to_1() -> None:

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from livecnn.errors import ModelError
-from livecnn.nets.caffe import Caffe
-from livecnn.probe import layers_of
+from livecnn.networks.architectures.caffe import Caffe
+from livecnn.networks.inspection.probe import layers_of
 
 INPUTS = {"data": [1, 3, 8, 8]}
 LAYERS: list[dict[str, Any]] = [

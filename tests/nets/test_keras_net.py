@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from livecnn import bundles
 from livecnn.errors import ModelError
-from livecnn.nets.keras import Keras, library
+from livecnn.networks import bundle as bundles
+from livecnn.networks.architectures.keras import Keras, library
 
 CONV: dict[str, Any] = {"name": "conv", "kind": "Conv2D", "config": {"filters": 2, "kernel_size": 3, "activation": "relu"}}
 FLAT: dict[str, Any] = {"name": "flat", "kind": "Flatten"}
@@ -93,7 +93,7 @@ def test_another_backend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_backend_is_chosen_where_nobody_has() -> None:
-    code = "from livecnn.nets.keras import library; print(library().backend.backend())"
+    code = "from livecnn.networks.architectures.keras import library; print(library().backend.backend())"
     environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "torch\n"

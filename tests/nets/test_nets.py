@@ -12,14 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from livecnn import bundles, registry, weights
+from livecnn import registry
 from livecnn.errors import ModelError
-from livecnn.nets.alexnet import Alexnet
-from livecnn.nets.resnet import Block, Resnet
-from livecnn.nets.squeezenet import Fire, Squeezenet
-from livecnn.nets.tiny_xception import Main, Reduction, TinyXception
-from livecnn.nets.vgg import Vgg
-from livecnn.probe import Probe, layers_of
+from livecnn.networks import bundle as bundles
+from livecnn.networks import weights
+from livecnn.networks.architectures.alexnet import Alexnet
+from livecnn.networks.architectures.resnet import Block, Resnet
+from livecnn.networks.architectures.squeezenet import Fire, Squeezenet
+from livecnn.networks.architectures.tiny_xception import Main, Reduction, TinyXception
+from livecnn.networks.architectures.vgg import Vgg
+from livecnn.networks.inspection.probe import Probe, layers_of
 
 # Parameters as https://docs.pytorch.org/vision/stable/models.html tells them.
 PARAMETERS = [
@@ -118,7 +120,7 @@ def test_resnet_without_the_counters_of_its_normalisation() -> None:
 @pytest.mark.parametrize(("network", "allowed"), [("vgg", "11, 13, 16, 19"), ("resnet", "18, 34")])
 def test_a_depth_that_there_is_not(network: str, allowed: str) -> None:
     with pytest.raises(ValueError, match=f"^depth 12; allowed: {allowed}$"):
-        registry.find("nets", network, ModelError)(depth=12)
+        registry.find("networks.architectures", network, ModelError)(depth=12)
 
 
 def test_a_bundle_says_which_depth(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.architecture import Architecture, Node
 from livecnn.drawer import Context, Drawer
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.kernels import Window
-from livecnn.receptive import Field
+from livecnn.networks.inspection.architecture import Architecture, Node
+from livecnn.networks.inspection.receptive_field import Field
+from livecnn.networks.inspection.windows import Window
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Order, Unit
 from livecnn.session import Example, Session
 from livecnn.targets import Button, Class, Target

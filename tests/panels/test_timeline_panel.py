@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.architecture import Architecture, Node
 from livecnn.drawing.theme import CLASSES, THEMES
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
+from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.peak import PeakReducer
 from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.targets import Class, Moment

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.architecture import Architecture
 from livecnn.drawing.theme import THEMES
 from livecnn.explained import methods, names
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
+from livecnn.networks.inspection.architecture import Architecture
+from livecnn.networks.inspection.probe import Probe
 from livecnn.patch import Cropper
 from livecnn.plan import Plan
-from livecnn.probe import Probe
 from livecnn.selection import INPUT, OUTPUT, Focus, Unit
 from livecnn.session import Session
 from livecnn.targets import Button, Class

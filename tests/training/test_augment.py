@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from livecnn.training.augment import Augment
+from livecnn.networks.training.augment import Augment
 
 NOTHING = Augment(
     rotation=0, shear=0, stretch=0, thicken=0, thin=0, bend=0, zoom=0, shift=0, blur=0, light=0, fade=0, noise=0

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from livecnn.inputs.ink import Ink
-from livecnn.training import loop
+from livecnn.networks.pipelines.ink import Ink
+from livecnn.networks.training import train as loop
 from tests.tiny_mnist import Bytes, typeset
 
 

@@ -1,0 +1,270 @@
+"""A Keras model as layers under their own names: Keras computes, torch's modules are the activations, maps are (N, C, H, W)."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import sys
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from torch import nn
+
+from livecnn.errors import ModelError, nearest
+from livecnn.io.validation import explain
+from livecnn.networks.inspection.tracing import Place, key_of
+
+# Each of them computes from plain numbers and words. What holds code (Lambda, TorchModuleWrapper), paths (StringLookup,
+# TFSMLayer) or other layers (Bidirectional, TimeDistributed) is not among them.
+WEIGHING = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Dense", "PReLU")
+POOLING = ("MaxPooling2D", "AveragePooling2D", "GlobalMaxPooling2D", "GlobalAveragePooling2D")
+NORMALIZING = ("BatchNormalization", "LayerNormalization", "GroupNormalization", "UnitNormalization", "Normalization")
+ACTING = ("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax", "Rescaling", "Identity")
+SHAPING = ("Flatten", "Reshape", "Permute", "RepeatVector")
+RESIZING = ("ZeroPadding2D", "Cropping2D", "UpSampling2D", "Resizing", "CenterCrop")
+MERGING = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
+LAYERS = (*WEIGHING, *POOLING, *NORMALIZING, *ACTING, *SHAPING, *RESIZING, *MERGING)
+GRAPH = "Graph"  # a model inside the model
+
+ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {  # of the axis of the channels
+    "linear": lambda _: nn.Identity(),
+    "relu": lambda _: nn.ReLU(),
+    "relu6": lambda _: nn.ReLU6(),
+    "leaky_relu": lambda _: nn.LeakyReLU(0.2),
+    "elu": lambda _: nn.ELU(),
+    "selu": lambda _: nn.SELU(),
+    "gelu": lambda _: nn.GELU(),
+    "silu": lambda _: nn.SiLU(),
+    "swish": lambda _: nn.SiLU(),
+    "mish": lambda _: nn.Mish(),
+    "sigmoid": lambda _: nn.Sigmoid(),
+    "hard_sigmoid": lambda _: nn.Hardsigmoid(),
+    "hard_silu": lambda _: nn.Hardswish(),
+    "hard_swish": lambda _: nn.Hardswish(),
+    "tanh": lambda _: nn.Tanh(),
+    "softplus": lambda _: nn.Softplus(),
+    "softsign": lambda _: nn.Softsign(),
+    "softmax": nn.Softmax,
+    "log_softmax": nn.LogSoftmax,
+}
+
+MOST_VALUES = 1 << 28  # in one tensor: 1 GiB
+
+Symbol: TypeAlias = Any  # keras.KerasTensor, a shape without values
+
+
+class Step(BaseModel):
+    """One call of a layer. kind, config: of the layer, at its first call.  inputs: keys of outputs; by default the one before.
+
+    The key of an output is the layer's name; that of its second call is "name:2".
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: str = ""
+    config: dict[str, JsonValue] = {}
+    inputs: tuple[str, ...] = ()
+
+
+class Plan(BaseModel):
+    """Steps in the order in which they run. input: the key of what comes in.  outputs: keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    input: str
+    steps: tuple[Step, ...]
+    outputs: tuple[str, ...]
+
+
+def _validated(plan: Mapping[str, Any]) -> Plan:
+    try:
+        return Plan.model_validate(plan)
+    except ValidationError as error:
+        first = explain(error, Plan, plan)[0]
+        raise ModelError(f"{'.'.join(map(str, first.location))}: {first.message}") from error
+
+
+def library() -> Any:
+    """The package keras, computing with torch. Raises ModelError where that cannot be."""
+    if "keras" not in sys.modules:
+        os.environ["KERAS_BACKEND"] = "torch"  # read once, by the first import
+    try:
+        import h5py  # noqa: F401  # Keras does not ask for it, and its files need it
+        import keras
+    except ImportError as error:
+        raise ModelError(f"a Keras model needs {error.name}: pip install 'livecnn[keras]'") from error
+    backend = keras.backend.backend()
+    if backend != "torch":
+        raise ModelError(f"keras is already imported, with {backend} as its backend; set KERAS_BACKEND=torch before that")
+    return keras
+
+
+class Graph(nn.Module):
+    """Layers by name, and the order in which they call each other. Maps go from one to the next as (N, C, H, W)."""
+
+    def __init__(self, plan: Mapping[str, Any], channels_first: bool) -> None:
+        super().__init__()
+        self._plan = _validated(plan)
+        self._channels_first = channels_first
+
+    def symbol(self, symbol: Symbol) -> Symbol:
+        """The output's shape for that of an input, as Keras has it, (N, H, W, C). The first time, the layers are made."""
+        return self._walk(symbol, self._symbol_of)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self._walk(x, lambda step, inputs: self.get_submodule(step.name)(*inputs))
+
+    def _walk(self, first: Any, call: Callable[[Step, Sequence[Any]], Any]) -> Any:
+        key = self._plan.input
+        values = {key: first}
+        calls: Counter[str] = Counter()
+        for step in self._plan.steps:
+            inputs = [values[before] for before in step.inputs or (key,)]
+            calls[step.name] += 1
+            key = key_of(Place(step.name, calls[step.name]))
+            values[key] = call(step, inputs)
+        found = tuple(values[output] for output in self._plan.outputs)
+        return found[0] if len(found) == 1 else found
+
+    def _symbol_of(self, step: Step, symbols: Sequence[Symbol]) -> Symbol:
+        try:
+            if step.name not in self._modules:
+                self.add_module(step.name, _made(step.kind, step.config, symbols[0], self._channels_first))
+            symbol = _symbol(self.get_submodule(step.name), symbols)
+            _affordable(symbol.shape)
+        except Exception as error:  # whatever Keras does with a configuration that makes no sense
+            raise ModelError(f"layer {step.name!r}: {step.kind}: {first_line(error)}") from error
+        return symbol
+
+
+class Keras(Graph):
+    """(N, C, H, W) float32 -> what the Keras model gives for it: a tensor, or of several outputs a tuple.
+
+    shape: of its input without the batch axis, (H, W, C) or (H, W); None where any size will do.  plan: the fields of Plan.
+    channels_first: all the model's maps are (C, H, W), and so is `shape`.
+
+    "conv" is what the layer of that name gives, with its activation; if it has one, "conv.linear" is the value before it and
+    "conv.relu" (by the activation's name) the module that computes it. Raises ModelError.
+    """
+
+    def __init__(self, shape: Sequence[int | None], plan: Mapping[str, Any], channels_first: bool = False) -> None:
+        keras = library()
+        super().__init__(plan, channels_first)
+        self._shape = tuple(shape)
+        if len(shape) not in (2, 3) or not all(size is None or isinstance(size, int) for size in shape):
+            raise ModelError(f"found the shape {shape}; allowed: (H, W) or (H, W, C)")
+        self._flat = len(shape) == 2
+        try:
+            with keras.device("cpu"):
+                self.symbol(keras.KerasTensor((1, *shape)))
+        except KeyError as error:
+            raise ModelError(f"nothing has the key {error}; allowed: that of an output before it") from error
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Keras:
+        """Made anew, as Keras' own layers cannot be copied: the weights are copies, hooks are not."""
+        copied = memo[id(self)] = Keras(self._shape, self._plan.model_dump(), self._channels_first)
+        copied.load_state_dict(self.state_dict())
+        kept = dict(self.named_parameters())
+        for name, parameter in copied.named_parameters():
+            parameter.requires_grad_(kept[name].requires_grad)
+        return copied.train(self.training)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        with library().device(str(x.device)):  # which Keras otherwise chooses itself
+            return super().forward(x[:, 0] if self._flat else x)
+
+
+class Layer(nn.Module):
+    """A layer of Keras without its activation; maps go in and come out as (N, C, H, W).
+
+    kind: its class, as Keras calls it; "" inside an Activated, which has it.
+    """
+
+    def __init__(self, kind: str, layer: Any, merges: bool, channels_first: bool) -> None:
+        super().__init__()
+        self.kind = kind
+        self._layer = (layer,)  # not as a module, which would name the parameters its own way
+        self._merges = merges
+        self._turns = not channels_first
+        self._modes = {"training": False} if "training" in inspect.signature(layer.call).parameters else {}
+
+    def symbol(self, *symbols: Symbol) -> Symbol:
+        symbol = self._layer[0](list(symbols) if self._merges else symbols[0])
+        for variable in self._layer[0].weights:
+            self.register_parameter(variable.name, variable.value)
+        return symbol
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Its arguments, as Keras tells them, and its class as `kind`."""
+        return {**self._layer[0].get_config(), "kind": type(self._layer[0]).__name__}
+
+    @property
+    def weight(self) -> torch.Tensor | None:
+        """Of a Dense layer (outputs, inputs), as nn.Linear has it."""
+        return self.get_parameter("kernel").T if type(self._layer[0]).__name__ == "Dense" else None
+
+    def forward(self, *maps: torch.Tensor) -> torch.Tensor:
+        given = [x.permute(0, 2, 3, 1) if self._turns and x.ndim == 4 else x for x in maps]
+        # Not __call__, which would copy to Keras' own device, and takes its time.
+        output: torch.Tensor = self._layer[0].call(given if self._merges else given[0], **self._modes)
+        return output.permute(0, 3, 1, 2) if self._turns and output.ndim == 4 else output
+
+
+class Activated(nn.Sequential):
+    """A layer of Keras, `linear`, and its activation under the name of that."""
+
+    def __init__(self, layer: Layer, name: str, activation: nn.Module) -> None:
+        super().__init__(OrderedDict({"linear": layer, name: activation}))
+        self.kind, layer.kind = layer.kind, ""
+
+
+def _made(kind: str, config: Mapping[str, Any], symbol: Symbol, channels_first: bool) -> nn.Module:
+    if kind == GRAPH:
+        return Graph(config, channels_first)
+    if kind not in LAYERS:
+        raise ModelError(f"unknown kind; {nearest(kind, LAYERS, most=len(LAYERS))}")
+    if kind == "Identity":
+        return nn.Identity()
+    axis = 1 if len(symbol.shape) == 4 and not channels_first else -1
+    name = config.get("activation", "linear")
+    if name not in ACTIVATIONS:
+        raise ModelError(f"unknown activation {name!r}; {nearest(str(name), ACTIVATIONS, most=len(ACTIVATIONS))}")
+    activation = ACTIVATIONS[name](axis)
+    if kind == "Activation":
+        return activation
+    layer = Layer(kind, _layer(kind, config), kind in MERGING, channels_first)
+    return layer if name == "linear" else Activated(layer, name, activation)
+
+
+def _layer(kind: str, config: Mapping[str, Any]) -> Any:
+    """A layer of Keras, its weights memory that is still to be filled, its activation left out."""
+    layer = getattr(library().layers, kind)
+    blank = {name: _unfilled for name in inspect.signature(layer).parameters if name.endswith("_initializer")}
+    return layer(**{**config, **blank, **({"activation": None} if "activation" in config else {})}, dtype="float32")
+
+
+def _unfilled(shape: Sequence[int], dtype: Any = None) -> Any:
+    _affordable(shape)
+    return library().ops.empty(shape, dtype)
+
+
+def _symbol(module: nn.Module, symbols: Sequence[Symbol]) -> Symbol:
+    if isinstance(module, nn.Sequential):
+        module = module[0]
+    return module.symbol(*symbols) if isinstance(module, Graph | Layer) else symbols[0]
+
+
+def _affordable(shape: Sequence[int | None]) -> None:
+    if math.prod(size or 1 for size in shape) > MOST_VALUES:
+        raise ModelError(f"found a tensor of shape {tuple(shape)}; allowed: {MOST_VALUES} values")
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, without the pages that Keras adds."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

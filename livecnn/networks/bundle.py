@@ -1,0 +1,354 @@
+"""A model is a bundle: a folder with `model.yaml` (what it is) and its weights."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Annotated, Any, TypeVar
+
+import numpy as np
+import torch
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
+from torch import nn
+
+from livecnn import paths, registry
+from livecnn.errors import ModelError, OutputError, UsageError, nearest
+from livecnn.io import yaml_document as yamlfile
+from livecnn.io.validation import Misfit, Problem, explain, report
+from livecnn.io.yaml_document import Document
+from livecnn.networks import catalogue, weights
+from livecnn.networks import pipelines as inputs
+from livecnn.networks import user_code as usercode
+from livecnn.networks.function_pipeline import Called
+from livecnn.networks.inspection.architecture import Architecture
+from livecnn.networks.inspection.probe import function_shapes, scores_of, survey
+from livecnn.types import Image, Precision
+
+T = TypeVar("T")
+
+CARD = "model.yaml"
+WEIGHTS = "weights.safetensors"
+INPUT_HINT = (
+    "give the network an attribute `input`, as in model.yaml, or call livecnn.watch(…, input=…) with "
+    "{'kind': 'plain', 'size': [32, 32], 'channels': 3} or a function from uint8 (H, W, 3) to its tensor"
+)
+
+# By channels: what networks trained on ImageNet expect (https://docs.pytorch.org/vision/stable/models.html), and MNIST's size.
+_USUAL_INPUT: dict[int, dict[str, Any]] = {
+    3: {
+        "kind": "plain",
+        "size": [224, 224],
+        "channels": 3,
+        "mean": [0.485, 0.456, 0.406],
+        "std": [0.229, 0.224, 0.225],
+        "resize": "bilinear",
+    },
+    1: {"kind": "plain", "size": [28, 28], "channels": 1, "mean": [0.0], "std": [1.0]},
+}
+
+
+def _inside(file: str) -> str:
+    """A bundle must not reach out of its folder, whatever the platform's idea of a path is."""
+    windows = PureWindowsPath(file)
+    if "\0" in file or file.startswith("/") or windows.drive or windows.root or ".." in windows.parts:
+        raise Misfit(f"found {file!r}; allowed: a file inside the bundle's folder")
+    if PurePosixPath(file).suffix not in weights.FORMATS:
+        raise Misfit(f"found {file!r}; allowed: a file that ends in {', '.join(weights.FORMATS)}")
+    return file
+
+
+def _as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value  # `classes: [0, 1]`
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Weights(_Section):
+    """A file of named tensors, and what its bytes must hash to."""
+
+    file: Annotated[str, AfterValidator(_inside)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Check(_Section):
+    """What the network gave for a known picture of `sample`, [H, W] pixels: see `livecnn/networks/check.py`."""
+
+    sample: tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]]
+    scores: tuple[float, ...]
+
+
+class ModelCard(_Section):
+    """model.yaml.
+
+    architecture: a file name in architectures/, or `package.module:factory`.  options: the arguments of its class or factory.
+    input: `kind` of a pipeline in pipelines/, and its fields.  classes: names in the order of the scores.  accuracy: by data
+    set, 0..1.  training: how to get the same weights again.  precision: with which it may calculate on CUDA devices, if its
+    scores stay within 0.01.  check: what `livecnn models check` compares with.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    architecture: str
+    options: dict[str, JsonValue] = {}
+    weights: Weights
+    input: dict[str, JsonValue]
+    classes: tuple[Annotated[str, BeforeValidator(_as_text)], ...]
+    licence: str
+    source: str
+    accuracy: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
+    training: dict[str, JsonValue] = {}
+    precision: Precision = "float32"
+    check: Check | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A network ready to be looked at: in evaluation mode, and, unless it is `of_module`, its parameters without gradients.
+
+    classes: names in the order of the scores.  pipeline: from a shot to its input.  card: None for a network from code.
+    """
+
+    name: str
+    module: nn.Module
+    classes: tuple[str, ...]
+    pipeline: inputs.Pipeline
+    card: ModelCard | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """See ModelCard."""
+        return self.card.precision if self.card else "float32"
+
+    def prepare(self, rgb: Image) -> torch.Tensor:
+        """uint8 (H, W, 3) RGB, values 0..255 -> the network's input, float32 (1, C, H, W). Raises UsageError."""
+        if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size:
+            found = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
+            raise UsageError(f"prepare: found {found}; a NumPy array of uint8 (H, W, 3) is needed")
+        return self.pipeline(rgb).tensor
+
+    def shapes(self, wanted: Iterable[str] = ()) -> dict[str, tuple[int, ...]]:
+        """Output shape (1, …) of every layer by its name (see `livecnn.Probe`), in the order in which they finish.
+
+        Functions are among them only if one of the layers `wanted` is no module: finding them takes another pass. Layers that
+        did not run, or gave something else than tensors with a batch axis, are left out. Raises ModelError.
+        """
+        modules = self._survey[1]
+        return modules if all(layer in modules for layer in wanted) else {**modules, **self._functions}
+
+    @cached_property
+    def architecture(self) -> Architecture:
+        """The network as data, by a pass of zeros. Raises ModelError."""
+        return self._with_blank(partial(Architecture.of, name=self.name))
+
+    @cached_property
+    def _survey(self) -> tuple[Any, dict[str, tuple[int, ...]]]:
+        return self._with_blank(survey)
+
+    @cached_property
+    def _functions(self) -> dict[str, tuple[int, ...]]:
+        return self._with_blank(function_shapes)
+
+    def _with_blank(self, look: Callable[[nn.Module, torch.Tensor], T]) -> T:
+        """What there is to see in a pass of a picture of zeros."""
+        shape = self.pipeline.shape
+        tensor = next(self.module.parameters(), torch.empty(0))
+        try:
+            return look(self.module, torch.zeros(1, *shape, device=tensor.device))
+        except Exception as error:  # whatever a network raises when its input does not suit it
+            size = "x".join(map(str, shape))
+            reason = str(error).partition("\n")[0]
+            told = f"{self.name}: a picture of {size} does not go through: {type(error).__name__}: {reason}"
+            raise ModelError(f"{told}; {INPUT_HINT}" if self.card is None else told) from error
+
+
+def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
+    """The bundle of that name (the user's own first, then what ships), in that folder, or from `package.module:factory`.
+
+    The last runs the user's code and needs `allow_code`, and so does a bundle whose architecture is such a factory.
+    Raises ModelError: unknown, damaged, or not what its card says.
+    """
+    name = str(spec)
+    known = paths.bundles()
+    path = known.get(name) or os.path.expanduser(name)  # os.path takes any text, pathlib raises
+    if os.path.isdir(path):
+        bundle = _read(Path(path), allow_code)
+    elif usercode.allowed(name, allow_code):
+        bundle = of_module(usercode.build(name).requires_grad_(False), name)
+    else:
+        allowed = [*known, "FOLDER", "package.module:factory"]
+        if name in catalogue.ENTRIES:
+            raise ModelError(f"{name}: not at hand; fetch it with: livecnn models get {name}")
+        raise ModelError(f"{name}: neither a model that is at hand nor a bundle's folder; {nearest(name, allowed)}")
+    _check_scores(bundle)
+    return bundle
+
+
+def read_card(folder: Path) -> ModelCard:
+    """What a bundle's model.yaml says; nothing else is looked at. Raises ModelError."""
+    return _validated_card(yamlfile.load(folder / CARD, ModelError))
+
+
+def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path:
+    """Write a network and its card as a bundle; returns the folder. An older bundle there is replaced at the very end.
+
+    card: the fields of ModelCard but `weights`. Raises ModelError (the card is wrong) or OutputError (cannot be written).
+    """
+    folder = Path(folder)
+    fields = {**card, "weights": {"file": WEIGHTS, "sha256": "0" * 64}}
+    _validated_card(Document(fields, folder / CARD, {}, error=ModelError))
+
+    def write_card(path: Path) -> None:
+        fields["weights"]["sha256"] = weights.sha256(path.with_name(_temporary(WEIGHTS)))
+        path.write_bytes(yamlfile.dump(fields).encode())
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _replace({folder / WEIGHTS: lambda path: weights.write(module, path), folder / CARD: write_card})
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    return folder
+
+
+def architecture(name: str, options: Mapping[str, JsonValue], *, allow_code: bool = False) -> nn.Module:
+    """A network without its weights: a file name in architectures/ or, with `allow_code`, `package.module:factory`.
+
+    Raises ModelError, TypeError, ValueError or RuntimeError (the options are wrong).
+    """
+    if usercode.allowed(name, allow_code):
+        return usercode.build(name, options)
+    network: nn.Module = registry.find("networks.architectures", name, ModelError)(**options)
+    return network
+
+
+def _read(folder: Path, allow_code: bool) -> Bundle:
+    document = yamlfile.load(folder / CARD, ModelError)
+    card = _validated_card(document)
+    pipeline = _pipeline(document)
+    try:
+        network = architecture(card.architecture, card.options, allow_code=allow_code)
+    except (ModelError, TypeError, ValueError, RuntimeError) as error:  # the last from PyTorch: a size below 0, or too large
+        of_code = usercode.SPEC.fullmatch(card.architecture) is not None
+        at = "architecture" if of_code or card.architecture not in registry.kinds("networks.architectures") else "options"
+        raise report(document, [Problem((at,), weights.first_line(error))]) from error
+    path = _weights_path(folder, card.weights)
+    weights.fill(network, weights.read(path), path)
+    return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card)
+
+
+def of_module(
+    module: nn.Module,
+    name: str | None = None,
+    *,
+    classes: Sequence[str] | None = None,
+    input: Mapping[str, Any] | Callable[[Image], torch.Tensor] | None = None,
+) -> Bundle:
+    """A bundle of any network, which may say as attributes what a card says: `classes`, and `input` as in model.yaml.
+
+    name: by default that of its class.  classes: None means that attribute, else numbers.  input: as in model.yaml, or a function
+    from a shot, uint8 (H, W, 3) RGB, to the network's input (1, …); None means that attribute, else what is usual for so many
+    channels. The network is put into evaluation mode. Raises ModelError.
+    """
+    name = name or type(module).__name__
+    pipeline = _pipeline_of(name, module, _declared(module, "input") if input is None else input)
+    known = _declared(module, "classes") if classes is None else classes
+    if known is not None and (not isinstance(known, Sequence) or isinstance(known, str)):
+        raise ModelError(f"{name}: its `classes` are a {type(known).__name__}; a list of names is needed")
+    bundle = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline)
+    if known is None:
+        bundle = replace(bundle, classes=tuple(map(str, range((*_scores_shape(bundle), 0)[1]))))
+    _check_scores(bundle)
+    return bundle
+
+
+def _pipeline_of(name: str, module: nn.Module, chosen: Any) -> inputs.Pipeline:
+    if chosen is None:
+        chosen = usual_input(name, module)
+    if callable(chosen):
+        return Called.of(chosen)
+    if not isinstance(chosen, Mapping):
+        raise ModelError(f"{name}: its `input` is a {type(chosen).__name__}; a dict is needed, as in model.yaml, or a function")
+    return _pipeline(Document({"input": dict(chosen)}, Path(name), {}, error=ModelError))
+
+
+def _declared(network: nn.Module, name: str) -> Any:
+    value = getattr(network, name, None)
+    return None if isinstance(value, nn.Module) else value  # a layer may well be called `input`
+
+
+def usual_input(name: str, network: nn.Module) -> dict[str, Any]:
+    """The fields of `input` that networks for photographs, or for MNIST, have; by channels. Raises ModelError."""
+    first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
+    channels = first.in_channels if first else 0
+    if channels not in _USUAL_INPUT:
+        found = f"its first convolution takes {channels} channels" if first else "it has no convolution"
+        raise ModelError(f"{name}: {found}, so its input is unknown; {INPUT_HINT}")
+    return _USUAL_INPUT[channels]
+
+
+def _validated_card(document: Document) -> ModelCard:
+    try:
+        return ModelCard.model_validate_json(json.dumps(document.data), strict=True)
+    except ValidationError as error:
+        raise report(document, explain(error, ModelCard, document.data)) from error
+
+
+def _pipeline(document: Document) -> inputs.Pipeline:
+    """The pipeline of a document's `input`."""
+    fields = document.data["input"]
+    try:
+        return inputs.make(fields)
+    except ModelError as error:
+        problems = [Problem(("input", "kind"), str(error))]
+        raise report(document, problems) from error
+    except ValidationError as error:
+        pipeline = registry.find("networks.pipelines", fields.get("kind", "plain"), ModelError)
+        raise report(document, explain(error, pipeline, fields, ("input",))) from error
+
+
+def _weights_path(folder: Path, card: Weights) -> Path:
+    """Path of the weights, once it is sure that they lie inside the bundle and are those that the card means."""
+    path = folder / card.file
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"{path}: a link that leads out of the bundle's folder; the file itself is needed")
+    try:
+        found = weights.sha256(path)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if found != card.sha256:
+        raise ModelError(f"{path}: damaged or changed: its sha256 is {found}, {CARD} says {card.sha256}")
+    return path
+
+
+def _scores_shape(bundle: Bundle) -> tuple[int, ...]:
+    output = bundle._survey[0]
+    try:
+        return tuple(scores_of(output).shape)
+    except ModelError as error:
+        raise ModelError(f"{bundle.name}: {error}") from error
+
+
+def _check_scores(bundle: Bundle) -> None:
+    found, count = _scores_shape(bundle), len(bundle.classes)
+    if found != (1, count):
+        raise ModelError(f"{bundle.name}: the network gives scores of shape {found}; (1, {count}) is needed for {count} classes")
+
+
+def _replace(writers: Mapping[Path, Callable[[Path], None]]) -> None:
+    """Write files in full before any takes its place, the last one last: no reader meets half a file."""
+    with ExitStack() as cleanup:
+        for path, write in writers.items():
+            temporary = path.with_name(_temporary(path.name))
+            cleanup.callback(temporary.unlink, missing_ok=True)
+            write(temporary)
+        for path in writers:
+            os.replace(path.with_name(_temporary(path.name)), path)
+
+
+def _temporary(name: str) -> str:
+    return f".{name}.{os.getpid()}"

@@ -1,0 +1,168 @@
+"""From files that other programs wrote to a bundle among the user's own models."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from livecnn import paths, registry
+from livecnn.errors import ModelError, UsageError
+from livecnn.io.files import cannot_write
+from livecnn.networks import bundle as bundles
+from livecnn.networks import check as checking
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.importers import Imported
+from livecnn.types import Precision
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+LABELS_BYTES = 1 << 20
+
+# Before a class name: its number, or WordNet's.
+_NUMBER = re.compile(r"(?:\d+\s*[,:]\s*|n\d{8}\s+)(?=\S)")
+
+
+@dataclass(frozen=True)
+class About:
+    """What is said about a network besides what its files tell.
+
+    input: fields, as in model.yaml, that are put over those which the files tell, or which are usual for such a network.
+    classes: names in the order of the scores; None: those that the files tell, or else numbers. precision: see ModelCard.
+    """
+
+    input: Mapping[str, Any] = field(default_factory=dict)
+    classes: Sequence[str] | None = None
+    licence: str = "unknown"
+    source: str = ""
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    precision: Precision = "float32"
+
+
+def import_model(
+    files: Sequence[Path],
+    name: str,
+    about: About | None = None,
+    *,
+    architecture: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    allow_code: bool = False,
+    force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Path:
+    """Read files with the importer for their suffixes and write the bundle `name`; returns its folder.
+
+    architecture, options: for files that hold weights alone, see ModelCard; or, with `allow_code`, `package.module:factory`.
+    force: replace a model of that name. tell: gets what its owner should know, line by line. The network is run once before it
+    is written, and once as it was written. Raises UsageError, ModelError, OutputError.
+    """
+    folder = place(name, force)
+    new = folder.with_name(f".{name}.new.{os.getpid()}")
+    chosen = {"architecture": architecture, "options": options, "allow_code": allow_code}
+    try:
+        imported = _read(files, chosen)
+        for note in imported.notes:
+            tell(note)
+        _write(new, imported, name, about or About(), ", ".join(file.name for file in files))
+        del imported  # reading it back takes as much memory again
+        found = checking.difference(bundles.load(new, allow_code=allow_code))
+        if found:
+            raise ModelError(f"{name}: read back from its bundle the network is another one: {found}")
+        _put(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return folder
+
+
+def place(name: str, force: bool = False) -> Path:
+    """The folder of a new bundle. Raises UsageError for a name that will not do, or is taken unless `force`."""
+    if not NAME.fullmatch(name):
+        raise UsageError(f"found the name {name!r}; allowed: up to 64 letters, digits, - and _, a letter or digit first")
+    folder = paths.user_models() / name
+    if folder.exists() and not (folder / bundles.CARD).is_file():
+        raise UsageError(f"{folder}: there is something else than a model; allowed: another name")
+    taken = folder if folder.exists() else paths.bundles().get(name)
+    if taken is not None and not force:
+        raise UsageError(f"{name}: there is a model of that name already, in {taken}; allowed: another name, or --force")
+    return folder
+
+
+def read_labels(path: Path) -> list[str]:
+    """Class names of a text file, one a line; a number before a name, as in synset_words.txt, is left out. Raises UsageError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(LABELS_BYTES + 1)
+        lines = content.decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not UTF-8 text; a file with a class name a line is needed") from error
+    if len(content) > LABELS_BYTES:
+        raise UsageError(f"{path}: found more than {LABELS_BYTES} bytes; a file with a class name a line is needed")
+    return [_NUMBER.sub("", line.strip(), count=1) for line in lines if line.strip()]
+
+
+def _read(files: Sequence[Path], chosen: Mapping[str, Any]) -> Imported:
+    missing = next((file for file in files if not file.is_file()), None)
+    if missing is not None:
+        raise UsageError(f"{missing}: no such file")
+    suffixes = {file.suffix.lower() for file in files}
+    known = {kind: registry.find("networks.importers", kind, ModelError) for kind in registry.kinds("networks.importers")}
+    importer = next((found for found in known.values() if suffixes <= set(found.suffixes)), None)
+    if importer is None:
+        allowed = "; ".join(f"{', '.join(found.suffixes)} ({kind})" for kind, found in known.items())
+        raise UsageError(f"{files[0]}: found files that end in {', '.join(sorted(suffixes))}; allowed together: {allowed}")
+    taken = inspect.signature(importer.__call__).parameters
+    refused = next((word for word, value in chosen.items() if value and word not in taken and word != "allow_code"), None)
+    if refused:
+        raise UsageError(f"{files[0]}: found --{refused.rstrip('s')}; what such files hold tells it")
+    result: Imported = importer()(files, **{word: value for word, value in chosen.items() if value and word in taken})
+    return result
+
+
+def _described(imported: Imported, name: str, about: About) -> tuple[Bundle, dict[str, Any]]:
+    """The network with its input and classes, tried; and the input's fields."""
+    told = dict(imported.input or {})
+    if not told and not {"size", "channels"} <= about.input.keys():
+        told = bundles.usual_input(name, imported.module)
+    if about.input.get("kind", told.get("kind")) != told.get("kind"):
+        told = {}  # the fields of one pipeline mean nothing to another
+    fields = {**told, **about.input}
+    classes = imported.classes or None if about.classes is None else about.classes
+    return bundles.of_module(imported.module, name, classes=classes, input=fields), fields
+
+
+def _write(folder: Path, imported: Imported, name: str, about: About, files: str) -> None:
+    """The bundle; nothing of the network stays in memory."""
+    bundle, fields = _described(imported, name, about)
+    card = {
+        "name": name,
+        "architecture": imported.architecture,
+        "options": dict(imported.options),
+        "input": fields,
+        "classes": list(bundle.classes),
+        "licence": about.licence,
+        "source": about.source or files,
+        "accuracy": dict(about.accuracy),
+        "precision": about.precision,
+        "check": checking.record(bundle),
+    }
+    bundles.save(folder, bundle.module, card)
+
+
+def _put(new: Path, folder: Path) -> None:
+    """In place of an older bundle, which stays if that fails."""
+    old = folder.with_name(f".{folder.name}.old.{os.getpid()}")
+    try:
+        if folder.exists():
+            os.replace(folder, old)
+        os.replace(new, folder)
+    except OSError as error:
+        if old.exists():
+            os.replace(old, folder)
+        raise cannot_write(folder, error) from error
+    shutil.rmtree(old, ignore_errors=True)

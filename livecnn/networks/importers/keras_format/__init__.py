@@ -1,0 +1,1 @@
+"""TODO keras_format."""

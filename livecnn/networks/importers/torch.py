@@ -1,0 +1,80 @@
+"""Weights that PyTorch or safetensors saved, for an architecture that is named beside them."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+import torch
+from pydantic import JsonValue
+
+from livecnn import registry
+from livecnn.errors import ModelError
+from livecnn.networks import bundle as bundles
+from livecnn.networks import weights
+from livecnn.networks.importers import Imported, Importer, single
+
+_WRAPPED_UNDER = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+
+_GIVEN_BY_CODE = "a function that returns it, `livecnn run --model package.module:factory --allow-code`"
+_PROGRAMS = {
+    "constants.pkl": "is a TorchScript program, whose layers cannot be watched; allowed: the state dict of the network it was "
+    "made from, torch.save(model.state_dict(), FILE)",
+    "archive_format": "is a program of torch.export, and reading it may run code; allowed: the state dict of the network it was "
+    f"made from, or, if you trust it, torch.export.unflatten(torch.export.load(FILE)) in {_GIVEN_BY_CODE}",
+}
+
+
+class Torch(Importer):
+    """State dicts, also inside a checkpoint ({"state_dict": …}), of a network that ran on a GPU, in parallel or compiled."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".pt2", ".safetensors")
+
+    def __call__(
+        self,
+        files: Sequence[Path],
+        *,
+        architecture: str | None = None,
+        options: Mapping[str, JsonValue] = MappingProxyType({}),
+        allow_code: bool = False,
+    ) -> Imported:
+        path = single(files)
+        _refuse_programs(path)
+        tensors = _unwrapped(weights.content(path), path)
+        if architecture is None:
+            kinds = (*registry.kinds("networks.architectures"), "package.module:factory")
+            raise ModelError(f"{path}: holds weights alone; give the --architecture that they are for: {', '.join(kinds)}")
+        try:
+            module = bundles.architecture(architecture, options, allow_code=allow_code)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ModelError(f"{architecture}: its options do not fit: {weights.first_line(error)}") from error
+        weights.fill(module, tensors, path)
+        return Imported(module.eval(), architecture, dict(options))
+
+
+def _refuse_programs(path: Path) -> None:
+    """Files that hold more than tensors, told by what their archives hold; nothing of them is read."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = {Path(name).name for name in archive.namelist()}
+    except (OSError, zipfile.BadZipFile):
+        return  # a damaged file, or one that is no archive: whoever reads it will tell
+    for name, told in _PROGRAMS.items():
+        if name in names:
+            raise ModelError(f"{path}: {told}")
+
+
+def _unwrapped(content: Any, path: Path) -> dict[str, torch.Tensor]:
+    while isinstance(content, Mapping):
+        inner = next((content[key] for key in _WRAPPED_UNDER if isinstance(content.get(key), Mapping)), None)
+        if inner is None:
+            break
+        content = inner
+    tensors = weights.named(content, path)
+    while prefix := next((prefix for prefix in _PREFIXES if tensors and all(name.startswith(prefix) for name in tensors)), None):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors

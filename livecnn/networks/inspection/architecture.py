@@ -1,0 +1,104 @@
+"""What a network is made of, as data: its layers in the order in which they work, what feeds them, what each of them sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from livecnn.networks.inspection.forward_record import PICTURE, Call, record
+from livecnn.networks.inspection.receptive_field import FIRST, Field, field_of
+from livecnn.networks.inspection.windows import Window, kind_of, window_of
+
+
+@dataclass(frozen=True)
+class Node:
+    """A call of a layer, or of a function between layers.
+
+    name: as a Probe takes it, "relu:2" in the second call.  type: what the program that it comes from calls it, "Conv2d" or
+    "Convolution"; of a function its name.  inputs: names of the nodes that feed it, "" for the network's input.
+    output: the size without the batch axis, (C, H, W) or (units,).  parameters: how many, counted in the layer's first call.
+    window: of a convolution or pooling.  field: the receptive field; None where it cannot be told.
+    """
+
+    name: str
+    type: str
+    inputs: tuple[str, ...]
+    output: tuple[int, ...]
+    parameters: int
+    window: Window | None
+    field: Field | None
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A network at work on an input of one size.
+
+    input: (C, H, W).  nodes: in the order in which they work.  layers: how many run; calling one twice makes no second.
+    parameters: of the whole network.
+    """
+
+    name: str
+    input: tuple[int, ...]
+    nodes: tuple[Node, ...]
+    layers: int
+    parameters: int
+
+    @classmethod
+    def of(cls, module: nn.Module, x: torch.Tensor, name: str = "") -> Architecture:
+        """The architecture by a pass of x (1, C, H, W), whatever its values.
+
+        Functions between layers are nodes where torch.fx can trace the network; elsewhere their inputs feed the next layer.
+        Mode, device and hooks stay as they are; whatever the network raises comes through.
+        """
+        calls = record(module, x)
+        modules = [inner for inner in dict.fromkeys(call.module for call in calls) if inner is not None]
+        total = sum(parameter.numel() for parameter in module.parameters())
+        return cls(name or type(module).__name__, tuple(x.shape[1:]), _nodes(calls, tuple(x.shape)), len(modules), total)
+
+    def data(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        return {
+            "model": self.name,
+            "input": list(self.input),
+            "layers": self.layers,
+            "parameters": self.parameters,
+            "nodes": [_data(node) for node in self.nodes],
+        }
+
+
+def _nodes(calls: list[Call], picture: tuple[int, ...]) -> tuple[Node, ...]:
+    fields: dict[int, Field | None] = {PICTURE: FIRST}
+    feeding: dict[int, tuple[str, ...]] = {PICTURE: ("",)}  # by call, the names under which it feeds others
+    counted: set[nn.Parameter] = set()
+    nodes = []
+    for number, call in enumerate(calls):
+        inputs = tuple(dict.fromkeys(name for before in call.inputs for name in feeding[before]))
+        fields[number] = field_of(call, (fields[before] for before in call.inputs), picture)
+        feeding[number] = (call.name,) if call.name else inputs
+        if call.name:
+            own = set(call.module.parameters()) - counted if call.module else set()
+            counted |= own
+            size = sum(parameter.numel() for parameter in own)
+            nodes.append(Node(call.name, _type(call), inputs, call.shape[1:], size, window_of(call), fields[number]))
+    return tuple(nodes)
+
+
+def _type(call: Call) -> str:
+    return call.function if call.module is None else kind_of(call.module) or type(call.module).__name__
+
+
+def _data(node: Node) -> Mapping[str, Any]:
+    window = dict.fromkeys(Window.__dataclass_fields__) if node.window is None else asdict(node.window)
+    return {
+        "name": node.name,
+        "type": node.type,
+        "inputs": node.inputs,
+        "output": node.output,
+        "parameters": node.parameters,
+        **window,
+        "receptive_field": None if node.field is None else asdict(node.field),
+    }

@@ -1,0 +1,272 @@
+"""Scores and activations of a network, through hooks that live exactly as long as a `with`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from livecnn.errors import ModelError, nearest
+from livecnn.networks.inspection.tracing import Place, Trace, key_of, locate, modes, parts, pick
+from livecnn.types import Floats
+
+Wanted = list[tuple[str, str]]  # of one step's output: the layer as it was asked for, the part
+
+
+class Tap:
+    """Forward hooks on layers of a network: `take(layer, output)` gets every output before a later step can write over it.
+
+    For the names of layers see Probe. A network with a mapping `blobs` (layer -> the layer that overwrites its blob, Caffe's
+    way) gives the overwritten value under the layer's name, as Caffe's blob holds it. Only if a layer is no module the network
+    is traced, and then goes step by step. Raises ModelError for an unknown layer, or one that did not run or gave no tensor.
+    """
+
+    def __init__(self, module: nn.Module, layers: Iterable[str], take: Callable[[str, torch.Tensor], None]) -> None:
+        self.module = module
+        self.layers = tuple(dict.fromkeys(layers))
+        self._take = take
+        self._modules = {name: inner for name, inner in module.named_modules(remove_duplicate=False) if name}
+        self._trace: Trace | None = None
+        blobs: Mapping[str, str] = getattr(module, "blobs", {})
+        self._places = {layer: self._locate(layer, blobs.get(layer, layer)) for layer in self.layers}
+        self._ran: set[str] = set()
+        self._calls: dict[str, int] = {}
+        self._hooks = ExitStack()
+        self._inside = False
+
+    def __enter__(self) -> Tap:
+        self._hooks.close()
+        with ExitStack() as hooks:
+            for name, wanted in self._by_module().items() if self._trace is None else ():
+                handle = self._modules[name].register_forward_hook(partial(self._hook, name, wanted))
+                hooks.callback(handle.remove)
+            self._hooks = hooks.pop_all()
+        self._inside = True
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._hooks.close()
+        self._inside = False
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """One forward pass without gradients: the network's scores, see `scores_of`."""
+        # In inference mode tensors would not count what is written to them.
+        with torch.inference_mode(False), torch.no_grad():
+            return self.run(x)
+
+    def run(self, x: torch.Tensor) -> torch.Tensor:
+        """The same, with gradients where they are recorded."""
+        self._ran.clear()
+        self._calls.clear()
+        output = self.module(x) if self._trace is None or not self._inside else self._step_by_step(self._trace, x)
+        for layer in self.layers:
+            if layer not in self._ran:
+                raise self._did_not_run(layer)
+        return scores_of(output)
+
+    def _locate(self, layer: str, blob: str) -> Place:
+        place = locate(self._modules, blob)
+        if place is not None:
+            return place
+        if self._trace is None:
+            try:
+                self._trace = Trace(self.module)
+            except ModelError as error:
+                raise ModelError(f"unknown layer {layer!r}; {nearest(layer, self._modules)}; {error}") from error
+        place = locate(self._trace.functions, blob)
+        if place is None or self._trace.step(place) is None:
+            raise ModelError(f"unknown layer {layer!r}; {nearest(layer, dict.fromkeys([*self._modules, *self._trace.offered]))}")
+        return place
+
+    def _by_module(self) -> dict[str, dict[int, Wanted]]:
+        """By module and call, what is wanted of it."""
+        wanted: dict[str, dict[int, Wanted]] = {}
+        for layer, place in self._places.items():
+            wanted.setdefault(place.name, {}).setdefault(place.call, []).append((layer, place.part))
+        return wanted
+
+    def _hook(self, name: str, wanted: Mapping[int, Wanted], _module: nn.Module, _inputs: object, output: object) -> None:
+        self._calls[name] = call = self._calls.get(name, 0) + 1
+        if call in wanted:
+            self._give(wanted[call], output)
+
+    def _give(self, wanted: Wanted, output: object) -> None:
+        for layer, part in wanted:
+            tensor = output if isinstance(output, torch.Tensor) and not part else pick(output, part, torch.Tensor)
+            if tensor is None:
+                raise _no_tensor(layer, part, output)
+            self._ran.add(layer)
+            self._take(layer, tensor)
+
+    def _step_by_step(self, trace: Trace, x: torch.Tensor) -> Any:
+        if trace.modes != modes(self.module):  # which are part of a trace
+            self._trace = trace = Trace(self.module)
+        wanted: dict[fx.Node, Wanted] = {}
+        for layer, place in self._places.items():
+            step = trace.step(place)
+            if step is not None:
+                wanted.setdefault(step[0], []).append((layer, step[1]))
+        return trace.run(x, {node: partial(self._give, layers) for node, layers in wanted.items()})
+
+    def _did_not_run(self, layer: str) -> ModelError:
+        name, call, _ = self._places[layer]
+        if 0 < self._calls.get(name, 0) < call:
+            return ModelError(f"layer {layer!r} did not run: {name!r} runs {self._calls[name]} times in a pass")
+        return ModelError(f"layer {layer!r} did not run; is it part of the forward pass, and the probe inside its `with`?")
+
+
+def _no_tensor(layer: str, part: str, output: object) -> ModelError:
+    found = parts(output, torch.Tensor)
+    if not found or not part:
+        return ModelError(f"layer {layer!r} gave a {type(output).__name__}; a tensor is needed")
+    step = layer.removesuffix(f".{part}")
+    return ModelError(f"unknown layer {layer!r}; {nearest(layer, [step, *(f'{step}.{place}' for place in found if place)])}")
+
+
+class Probe:
+    """Scores and chosen activations of a network.
+
+        with Probe(model, ["conv1", "fc1"]) as probe:
+            scores, activations = probe(x)  # x (N, C, H, W); activations: dict layer -> tensor (N, ...)
+
+    layers: "block.conv1" is a module by its name in `named_modules`, in its first call of a pass, "relu:2" in its second. Of a
+    module that gives a tuple or a dict, "lstm" is the first tensor; "lstm.0", "lstm.1.0", "head.logits" are those at their
+    places. Any other name is that of a function in the forward pass, as torch.fx gives it: "relu_1", "add", "flatten"; then the
+    network is traced, and runs function by function. `layers_of` lists what there is.
+
+    scores: what the network returns; of several tensors the first of shape (N, classes).
+
+    Gradients are not recorded. Training or evaluation mode is left as it is, inside and afterwards; a network that normalises
+    by batch or drops units wants `model.eval()` first. An activation is copied where a later step of the network writes over it
+    (`nn.ReLU(inplace=True)`, `x += y`), so it is what the layer gave. For `blobs` and errors see Tap.
+    """
+
+    def __init__(self, module: nn.Module, layers: Iterable[str]) -> None:
+        self._tap = Tap(module, layers, self._keep)
+        self._kept: dict[str, torch.Tensor] = {}
+        # Copying costs. The first pass copies everything and tells which outputs are overwritten; later ones copy only those.
+        self._overwritten: set[str] | None = None
+        self._given: dict[str, tuple[torch.Tensor, float]] = {}
+
+    def __enter__(self) -> Probe:
+        self._tap.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._tap.__exit__(kind, value, trace)
+        self._kept = {}
+
+    def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """One forward pass: the scores, and the activations by layer."""
+        self._kept = {}
+        scores = self._tap(x)
+        if self._overwritten is None:
+            self._overwritten = {layer for layer, (output, writes) in self._given.items() if _writes(output) != writes}
+            self._given = {}
+        return scores, self._kept
+
+    def _keep(self, layer: str, output: torch.Tensor) -> None:
+        if self._overwritten is None:
+            self._given[layer] = output, _writes(output)
+        copied = self._overwritten is None or layer in self._overwritten
+        self._kept[layer] = output.clone() if copied else output
+
+
+def _writes(tensor: torch.Tensor) -> float:
+    """How often something was written in place; not equal to itself where torch does not count, so that a copy is kept."""
+    return math.nan if tensor.is_inference() else tensor._version
+
+
+def scores_of(output: object) -> torch.Tensor:
+    """What a network returned, or, of several tensors (tuple, dict, dataclass), the first of shape (N, classes).
+
+    Raises ModelError if there is none.
+    """
+    if isinstance(output, torch.Tensor):
+        return output
+    found = parts(output, torch.Tensor)
+    scores = next((tensor for tensor in found.values() if tensor.ndim == 2), None)
+    if scores is None:
+        told = ", ".join(f"{part}: {tuple(tensor.shape)}" for part, tensor in found.items()) or "no tensor"
+        raise ModelError(f"the network returns a {type(output).__name__} of {told}; one of shape (N, classes) is needed")
+    return scores
+
+
+def layers_of(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
+    """Every name that a Probe takes, and the shape (N, …) of what stands there for the input x.
+
+    Modules in the order in which they finish, then functions, if the network can be traced. What does not run, or has no batch
+    axis, is left out. Mode, device and hooks stay as they are; whatever the network raises comes through.
+    """
+    return {**survey(module, x)[1], **function_shapes(module, x)}
+
+
+def survey(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, tuple[int, ...]]]:
+    """One pass: what the network returned, and the shapes that `layers_of` tells of its modules."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    modules = {name: inner for name, inner in module.named_modules() if name}
+    calls = dict.fromkeys(modules, 0)
+
+    def note(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
+        calls[name] += 1
+        found = _shapes(Place(name, calls[name]), output)
+        shapes.update((key, shape) for key, shape in found.items() if key == name or key not in modules)
+
+    with ExitStack() as hooks, torch.no_grad():
+        for name, inner in modules.items():
+            hooks.callback(inner.register_forward_hook(partial(note, name)).remove)
+        return module(x), shapes
+
+
+def function_shapes(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
+    """The shapes that `layers_of` tells of functions; {} where the network cannot be traced."""
+    try:
+        trace = Trace(module)
+    except ModelError:
+        return {}
+    shapes: dict[str, tuple[int, ...]] = {}
+    take = {
+        node: (lambda output, name=name: shapes.update(_shapes(Place(name), output))) for name, node in trace.functions.items()
+    }
+    with torch.no_grad():
+        trace.run(x, take)
+    return shapes
+
+
+def _shapes(place: Place, output: object) -> dict[str, tuple[int, ...]]:
+    """By key; the first tensor stands under the key without a part, too."""
+    found = {part: tuple(tensor.shape) for part, tensor in parts(output, torch.Tensor).items() if tensor.ndim >= 2}
+    if found:
+        found = {"": next(iter(found.values())), **found}
+    return {key_of(place._replace(part=part)): shape for part, shape in found.items()}
+
+
+def class_weights(module: nn.Module, units: int, classes: int) -> torch.Tensor | None:
+    """Weights (classes, units) from the units of the last hidden layer to the classes; None if no such layer feeds them."""
+    weights = [getattr(inner, "weight", None) for inner in module.modules()]
+    fitting = [weight for weight in weights if isinstance(weight, torch.Tensor) and weight.shape == (classes, units)]
+    return fitting[-1].detach() if fitting else None
+
+
+def weight_norms(module: nn.Module, layer: str) -> Floats | None:
+    """float32 (units,): the L2 norm of the weights that lead to each unit of a layer; None of a layer without weights."""
+    inner = dict(module.named_modules()).get(layer)
+    found = None if inner is None else next((found for each in inner.modules() if (found := _by_unit(each)) is not None), None)
+    if found is None:
+        return None
+    norms: Floats = found.detach().float().flatten(1).norm(dim=1).cpu().numpy()
+    return norms
+
+
+def _by_unit(inner: nn.Module) -> torch.Tensor | None:
+    """A layer's weights with the axis of its units first; Keras has it last."""
+    weight, kernel = getattr(inner, "weight", None), dict(inner.named_parameters(recurse=False)).get("kernel")
+    if isinstance(weight, torch.Tensor) and weight.ndim >= 2:
+        return weight.movedim(1, 0) if isinstance(inner, nn.ConvTranspose2d) else weight
+    return None if kernel is None or kernel.ndim < 2 else kernel.movedim(-1, 0)

@@ -1,0 +1,110 @@
+"""What most networks trained on photographs expect: resized, and each channel normalised."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from livecnn._cv2 import cv2
+from livecnn.networks.pipelines import Pipeline
+from livecnn.types import Image, Prepared
+
+if TYPE_CHECKING:
+    import torch
+
+    from livecnn.networks.pipelines.support.gpu_resize import Resize
+
+Side = Annotated[int, Field(ge=1, le=8192)]
+Mean = Annotated[float, Field(allow_inf_nan=False)]
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class Plain(Pipeline):
+    """Resized to `size`, whatever the shot's proportions -> float32 (1, channels, H, W), (value - mean) / std by channel.
+
+    size: [H, W]. channels: 3 is colour, in this order, 1 luminance. mean, std: one number a channel, or one for all.
+    scale: of the values that mean and std are meant for: 1 means 0..1, 255 means 0..255.
+    resize: "area" averages where it shrinks; "bilinear" weighs neighbours by a triangle that grows with the step, as Pillow and
+    torchvision do: for networks that were trained so. Where it grows both interpolate linearly.
+    """
+
+    size: tuple[Side, Side]
+    channels: Literal[1, 3] = 3
+    order: Literal["RGB", "BGR"] = "RGB"
+    mean: tuple[Mean, ...] = (0.0,)
+    std: tuple[Deviation, ...] = (1.0,)
+    scale: Literal[1, 255] = 1
+    resize: Literal["area", "bilinear"] = "area"
+
+    @model_validator(mode="after")
+    def _number_a_channel(self) -> Plain:
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) not in (1, self.channels):
+                allowed = "1" if self.channels == 1 else f"1 or {self.channels}, one a channel"
+                raise ValueError(f"{name} has {len(values)} numbers; allowed: {allowed}")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return (self.channels, *self.size)
+
+    @property
+    def limits(self) -> tuple[torch.Tensor, torch.Tensor]:
+        import torch
+
+        mean, std = (torch.tensor(values)[:, None, None].expand(self.channels, 1, 1) for values in (self.mean, self.std))
+        return -mean / std, (self.scale - mean) / std
+
+    def picture(self, tensor: torch.Tensor) -> Image:
+        seen = super().picture(tensor)
+        return seen[..., ::-1].copy() if self.order == "BGR" and self.channels == 3 else seen
+
+    def on(self, device: torch.device) -> Pipeline:
+        return _PlainOnGpu(**dict(self)) if device.type == "cuda" else self
+
+    def __call__(self, shot: Image) -> Prepared:
+        import torch
+
+        seen = self._seen(shot)
+        values = torch.from_numpy(seen).reshape(*self.size, self.channels) * (self.scale / 255)
+        if self.order == "BGR":
+            values = values.flip(-1)
+        normal = (values - torch.tensor(self.mean)) / torch.tensor(self.std)
+        return Prepared(normal.permute(2, 0, 1)[None].contiguous(), seen)
+
+    def _seen(self, shot: Image) -> Image:
+        seen = _resized(shot, self.size) if self.resize == "area" else _bilinear(shot, self.size)
+        return seen if self.channels == 3 else np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
+
+
+class _PlainOnGpu(Plain):
+    """The shot is uploaded as it is, and resized and normalised there; the picture for the eye does not wait for the device."""
+
+    @cached_property
+    def _rest(self) -> Resize:
+        from livecnn.networks.pipelines.support.gpu_resize import Resize
+
+        area, reverse = self.resize == "area", self.order == "BGR"
+        return Resize(self.size, self.channels, self.mean, self.std, self.scale, area=area, reverse=reverse)
+
+    def __call__(self, shot: Image) -> Prepared:
+        import torch
+
+        return Prepared(torch.from_numpy(shot), self._seen(shot), rest=self._rest)
+
+
+def _resized(shot: Image, size: tuple[int, int]) -> Image:
+    """Averages where it shrinks, so that fine texture does not turn into moiré; interpolates where it grows."""
+    height, width = size
+    shrinks = shot.shape[0] > height or shot.shape[1] > width
+    mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(np.ascontiguousarray(shot), (width, height), interpolation=mode), np.uint8)
+
+
+def _bilinear(shot: Image, size: tuple[int, int]) -> Image:
+    from PIL import Image as Pillow
+
+    return np.asarray(Pillow.fromarray(shot).resize((size[1], size[0]), Pillow.Resampling.BILINEAR), np.uint8).copy()

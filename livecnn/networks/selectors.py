@@ -1,0 +1,89 @@
+"""What a user asks for of a network: the network itself, units of its layers, classes; each in the ways it may be said."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Sequence
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from livecnn.errors import UsageError, nearest
+from livecnn.networks import bundle as bundles
+from livecnn.networks import unit_ranges as ranges
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.device import pick
+
+Wanted = str | int | Sequence[str | int] | npt.NDArray[np.integer[Any]]  # units as `livecnn.networks.unit_ranges` takes them
+
+
+def bundle_of(model: str | Path | Bundle | nn.Module, device: str | None, allow_code: bool) -> Bundle:
+    """With a network of its own, in evaluation mode: over the same weights, if they are on the device that is given."""
+    place = None if device is None else pick(device)
+    if isinstance(model, (str, Path)):
+        bundle = bundles.load(model, allow_code=allow_code)
+    else:
+        module = model.module if isinstance(model, Bundle) else module_of(model)
+        shared = [tensor for tensor in (*module.parameters(), *module.buffers()) if place in (None, tensor.device)]
+        apart = copy.deepcopy(module, {id(tensor): tensor for tensor in shared}).eval()
+        if isinstance(model, Bundle):
+            bundle = Bundle(model.name, apart, model.classes, model.pipeline, model.card)
+        else:
+            bundle = bundles.of_module(apart, type(model).__name__)
+    if place is not None:
+        bundle.module.to(place)
+    return bundle
+
+
+def module_of(model: object) -> nn.Module:
+    """Raises UsageError if it is none."""
+    if isinstance(model, nn.Module):
+        return model
+    allowed = "a name or folder, what livecnn.load gives, a torch.nn.Module"
+    raise UsageError(f"model: found {type(model).__name__}; allowed: {allowed}")
+
+
+def names_of(what: str, names: str | Iterable[str]) -> tuple[str, ...]:
+    """Each once. Raises UsageError for what is no name."""
+    found = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
+    if not all(isinstance(name, str) for name in found):
+        raise UsageError(f"{what}: found {names!r}; allowed: a name or a list of names")
+    return tuple(dict.fromkeys(found))
+
+
+def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+    """Raise UsageError for anything but a whole number from the least to the most; None is left to the default."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if value is not None and not (whole and least <= value and (most is None or value <= most)):  # type: ignore[operator]
+        span = f"{least} or more" if most is None else f"{least} to {most}"
+        raise UsageError(f"{name}: found {value!r}; allowed: {'' if whole else 'whole numbers, '}{span}")
+
+
+def units_of(bundle: Bundle, layer: str | None, units: Wanted | None) -> tuple[int, ...]:
+    try:
+        parsed = ranges.parse(units)
+    except ValueError as error:
+        raise UsageError(f"units: {error}") from error
+    if parsed != "all":
+        return parsed
+    shape = bundle.shapes([str(layer)]).get(str(layer), (1, 1))  # of an unknown layer the network itself will tell
+    return tuple(range(shape[1]))
+
+
+def classes_of(bundle: Bundle, classes: Wanted) -> tuple[int, ...]:
+    """Names, else numbers."""
+    items = classes.split(",") if isinstance(classes, str) else list(classes) if isinstance(classes, Iterable) else [classes]
+    if all(isinstance(item, str) and item.strip() in bundle.classes for item in items):
+        items = [bundle.classes.index(str(item).strip()) for item in items]
+    try:
+        parsed = ranges.parse("all" if items == ["all"] else items)
+    except ValueError:
+        raise UsageError(f"unknown class {str(classes)!r}; {nearest(str(classes), bundle.classes)}") from None
+    try:
+        return ranges.resolve(parsed, len(bundle.classes), "class", bundle.name)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
