@@ -30,12 +30,12 @@ import torch
 from captum.attr import NeuronGuidedBackprop
 from torch import nn
 
+from livecnn.engine.crop import Cropper
 from livecnn.explain.guided_backprop import GuidedBackprop
 from livecnn.inquiry import Explainer
 from livecnn.networks.bundle import load
 from livecnn.networks.device import pick
 from livecnn.networks.inspection.probe import Probe
-from livecnn.patch import Cropper
 from livecnn.plan import CAMERA_BOX
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Prepared

@@ -71,8 +71,8 @@ def main() -> None:
 def film(path: Path, fps: int, count: int) -> None:
     """Pictures of digits being written, those without any left out."""
     from livecnn._cv2 import cv2
+    from livecnn.engine.crop import Cropper
     from livecnn.networks import bundle as bundles
-    from livecnn.patch import Cropper
     from livecnn.sources import open_source
 
     crop = Cropper(bundles.load("lenet-mnist").pipeline, 0.55)
@@ -128,10 +128,10 @@ def strip(rounds: int = 5, ticks: int = 200) -> float:
     import numpy as np
     import torch
 
+    from livecnn.engine.crop import Cropper
+    from livecnn.engine.observer import Observer
     from livecnn.figure import Screen
-    from livecnn.patch import Cropper
     from livecnn.plan import Plan
-    from livecnn.tick import Observer
     from livecnn.types import Frame, Scene
 
     plan = Plan.of("explorer", source="demo")

@@ -23,15 +23,15 @@ import torch
 from PIL import Image as PillowImage
 
 from livecnn.config import load_layout
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer
 from livecnn.figure import Screen
 from livecnn.io.files import write_png
 from livecnn.io.recorders import find_ffmpeg, open_recorder
 from livecnn.networks import bundle as bundles
 from livecnn.networks.training import mnist
-from livecnn.patch import Cropper
 from livecnn.plan import box_share, context_of
 from livecnn.sources import SourceOptions, open_source
-from livecnn.tick import Observer
 from livecnn.types import Image, LoopStatus, Scene, SourceStatus
 
 SHARED = Path(os.environ.get("LIVECNN_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"

@@ -26,17 +26,17 @@ import torch
 from torch import nn
 
 from livecnn.config import Layout, load_layout
-from livecnn.engine import WORTH_TURNING
+from livecnn.engine.crop import Cropper
+from livecnn.engine.engine import WORTH_TURNING
+from livecnn.engine.observer import Observer
 from livecnn.figure import Screen
 from livecnn.networks.bundle import Bundle, load
 from livecnn.networks.pipelines.plain import Plain
 from livecnn.panels.feature_maps import FeatureMaps
 from livecnn.panels.neurons import Neurons
 from livecnn.panels.scores import Scores
-from livecnn.patch import Cropper
 from livecnn.plan import CAMERA_BOX, context_of
 from livecnn.sources import SourceOptions, open_source
-from livecnn.tick import Observer
 from livecnn.types import Frame, Patch
 
 DIGIT = 70  # a frame of the demo in which a digit lies on the paper

@@ -16,8 +16,8 @@ from ticking import CAPTIONS, HEIGHTS, SIZE, WIDTHS, Clock, drive, headline, per
 
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
+from livecnn.engine.reducers import Mosaic, Neurons
 from livecnn.figure import Screen
-from livecnn.reduce import Mosaic, Neurons
 from livecnn.types import Image, Scene
 
 THEME = THEMES["dark"]

@@ -74,10 +74,10 @@ def _naive(data: Path, count: int, path: Path) -> float:
     from matplotlib.animation import FuncAnimation, PillowWriter
 
     from livecnn.album import Album
+    from livecnn.engine.crop import Cropper
+    from livecnn.engine.observer import Observer
     from livecnn.figure import Screen
-    from livecnn.patch import Cropper
     from livecnn.plan import Plan
-    from livecnn.tick import Observer
     from livecnn.types import LoopStatus, Scene
 
     plan = Plan.of(LAYOUT, source="demo")

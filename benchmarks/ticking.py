@@ -15,12 +15,12 @@ from livecnn.networks import bundle as bundles  # before Qt: what OpenCV does to
 from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
 
 from livecnn.config import load_layout
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer
+from livecnn.engine.reducers import Mosaic
 from livecnn.figure import Screen
-from livecnn.patch import Cropper
 from livecnn.plan import box_share, context_of
-from livecnn.reduce import Mosaic
 from livecnn.sources import SourceOptions, open_source
-from livecnn.tick import Observer
 from livecnn.types import Image, LoopStatus, Scene, SourceStatus
 
 SIZE = (1280, 720)

@@ -22,7 +22,7 @@ from livecnn.types import Floats, Scene
 if TYPE_CHECKING:
     import torch
 
-    from livecnn.reduce import Reducer
+    from livecnn.engine.reducers import Reducer
 
 
 NOTHING = "nothing in the box"

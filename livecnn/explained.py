@@ -18,7 +18,7 @@ from livecnn._cv2 import cv2
 from livecnn.drawing.artists import scaled
 from livecnn.drawing.colormaps import cells, enlarge, table
 from livecnn.drawing.theme import Theme
-from livecnn.reduce import encode
+from livecnn.engine.reducers import encode
 from livecnn.types import Floats, Image
 
 # By kind, from the longest wording to the shortest.

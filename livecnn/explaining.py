@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from livecnn.board import Board, Over, Overtaken, Pace, Wish
-from livecnn.engine import placed
+from livecnn.engine.engine import placed
 from livecnn.explainer import Explainer, apart
 from livecnn.networks.bundle import Bundle
 from livecnn.selection import Ask, Focus

@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from livecnn import registry
 from livecnn.annotations import Annotations, Verdict
+from livecnn.engine.reducers import Reducer
 from livecnn.errors import LivecnnError
 from livecnn.figure import Screen
 from livecnn.live import Live
-from livecnn.reduce import Reducer
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Unit
 from livecnn.targets import Button, Class, Group, Layer, Moment, Target
 from livecnn.types import Frame

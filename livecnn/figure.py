@@ -19,12 +19,12 @@ from livecnn.config import Layout
 from livecnn.drawer import Context, Drawer, card_patch, hexed
 from livecnn.drawing.artists import Group, buffer_of
 from livecnn.drawing.theme import THEMES, Metrics
+from livecnn.engine.reducers import Reducer
 from livecnn.geometry import Rect
 from livecnn.header import Header
 from livecnn.help import Help
 from livecnn.overlay import Banner, Prompt, RecMark, Toast
 from livecnn.panels.neurons import NeuronsDrawer
-from livecnn.reduce import Reducer
 from livecnn.selection import Ask, Focus
 from livecnn.targets import Target
 from livecnn.tooltip import Tooltip

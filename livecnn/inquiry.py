@@ -13,6 +13,7 @@ from torch import nn
 
 from livecnn import registry
 from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Place, Question
+from livecnn.engine.crop import LARGEST, Cropper
 from livecnn.errors import UsageError
 from livecnn.explain._method import Method
 from livecnn.explain._objective import At, of_class, place_of
@@ -23,7 +24,6 @@ from livecnn.networks import unit_ranges as ranges
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Probe
 from livecnn.networks.selectors import Wanted, bundle_of, classes_of, names_of, units_of
-from livecnn.patch import LARGEST, Cropper
 from livecnn.types import Floats, Frame, Image, Prepared
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from threading import Event, Thread
 from types import TracebackType
 
 from livecnn.capture import Capture
+from livecnn.engine.observer import Observer
 from livecnn.explaining import Explaining
 from livecnn.slot import Slot
 from livecnn.sources import Source
 from livecnn.stats import Stats
-from livecnn.tick import Observer
 from livecnn.types import Frame, Scene, SourceStatus, Tick
 
 # A frame whose pass through the network will be ready within this time is shown together with it; a slower network is not

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import torch
 
 from livecnn.embedding import Embedding, Ints
+from livecnn.engine.reducers import Reducer
 from livecnn.features import features
-from livecnn.reduce import Reducer
 from livecnn.types import Floats
 
 

@@ -14,15 +14,15 @@ from livecnn.autolayout import layout_of
 from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawer import Context
 from livecnn.drawing.theme import THEMES
+from livecnn.engine.crop import Cropper, check_finder
+from livecnn.engine.observer import Observer
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import class_weights, weight_norms
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.patch import Cropper, check_finder
 from livecnn.selection import Focus
 from livecnn.sources import Source, SourceOptions, open_source
-from livecnn.tick import Observer
 
 if TYPE_CHECKING:
     import torch

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from livecnn._cv2 import one_thread
 from livecnn.album import Album, Pictures, spec_of
 from livecnn.choice import Choice
+from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
 from livecnn.explaining import Explaining
 from livecnn.figure import Screen
@@ -29,7 +30,6 @@ from livecnn.run import explained
 from livecnn.scores_table import ScoresTable
 from livecnn.scoring import Scored, Scorer
 from livecnn.summary import Summary, check_suffix
-from livecnn.tick import Observer
 from livecnn.types import LoopStatus, Scene, SourceStatus
 
 SLOWEST, FASTEST = 0.01, 30.0  # pictures a second; GIF's clock and MP4's rate tell no more apart

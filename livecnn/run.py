@@ -17,6 +17,7 @@ from tqdm import tqdm
 from livecnn.annotations import Annotations, annotations_path
 from livecnn.capture import Capture
 from livecnn.controls import Controls
+from livecnn.engine.observer import Observer
 from livecnn.errors import OutputError, SourceError, UsageError
 from livecnn.explaining import Explaining
 from livecnn.figure import Screen
@@ -33,7 +34,6 @@ from livecnn.scores_table import ScoresTable
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources.pad import Pad
 from livecnn.stats import Stats, write_stats
-from livecnn.tick import Observer
 from livecnn.toolkits import backend, has_display
 from livecnn.types import Findings, Frame, LoopStatus, Scene, SourceStatus, Tick
 from livecnn.window import Window

@@ -12,6 +12,7 @@ from torch import nn
 from livecnn import paths, shards, top_shots
 from livecnn._cv2 import one_thread
 from livecnn.album import Album, Pictures, spec_of
+from livecnn.engine.crop import FINDERS, check_finder
 from livecnn.errors import UsageError, nearest
 from livecnn.io.file_lock import one_writer
 from livecnn.io.files import check_writable, write_atomically
@@ -19,7 +20,6 @@ from livecnn.moments import Moments
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
 from livecnn.networks.selectors import check_whole, names_of
-from livecnn.patch import FINDERS, check_finder
 from livecnn.ray_engine import engine_of
 from livecnn.scans import Scan
 from livecnn.shards import Engine, absolute, check_apart, in_turn, model_of, size_of

@@ -19,12 +19,12 @@ from torch import nn
 
 from livecnn._cv2 import cv2
 from livecnn.album import Album, Pictures
-from livecnn.engine import placed
+from livecnn.engine.crop import Cropper
+from livecnn.engine.engine import placed
+from livecnn.engine.observer import probabilities
 from livecnn.errors import ImageError
 from livecnn.io.images import thumbnail
 from livecnn.networks.inspection.probe import Probe
-from livecnn.patch import Cropper
-from livecnn.tick import probabilities
 from livecnn.types import Floats, Image
 
 BATCH = 32  # pictures,

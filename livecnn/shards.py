@@ -20,6 +20,7 @@ from tqdm import tqdm
 from livecnn import paths
 from livecnn._cv2 import one_thread
 from livecnn.album import Album, Pictures
+from livecnn.engine.crop import Cropper
 from livecnn.errors import ModelError, OutputError, SourceError, UsageError, nearest
 from livecnn.io.file_lock import one_writer
 from livecnn.io.files import unfinished, write_atomically
@@ -28,7 +29,6 @@ from livecnn.networks import weights
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
 from livecnn.networks.selectors import module_of
-from livecnn.patch import Cropper
 from livecnn.scoring import Scorer
 
 JOB, SHARDS = "job.json", "[0-9]*.npz"

@@ -15,13 +15,13 @@ from livecnn.album import Pictures
 from livecnn.drawing import contact_sheet as dream_picture
 from livecnn.drawing.artists import as_rgb, scaled
 from livecnn.drawing.theme import THEMES
+from livecnn.engine.crop import Cropper
 from livecnn.errors import ImageError
 from livecnn.io.files import write_png
 from livecnn.io.images import thumbnail
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.networks.inspection.windows import Pair
 from livecnn.networks.pipelines import Pipeline
-from livecnn.patch import Cropper
 from livecnn.scans import Layer, Scan
 from livecnn.scans.best import NONE
 from livecnn.top_files import SHOTS

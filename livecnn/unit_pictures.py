@@ -8,10 +8,10 @@ import numpy.typing as npt
 from livecnn.drawing.artists import scaled
 from livecnn.drawing.theme import Color
 from livecnn.drawing.tile import Edges, outline
+from livecnn.engine.unit_reducers import UnitView
 from livecnn.explained import squares
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.types import Image
-from livecnn.unit_reducer import UnitView
 
 Position = tuple[int, int]  # row and column on a map
 

@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from livecnn.engine.unit_reducers import UnitView
 from livecnn.explained import MEANINGS, names
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.types import Findings
-from livecnn.unit_reducer import UnitView
 
 VERDICTS = {"good": "✓ good", "bad": "✗ bad"}
 OF_CLASSES = "grad_cam"  # a method that explains the class, whichever unit is on show

@@ -14,10 +14,10 @@ from tqdm import tqdm
 from livecnn._cv2 import one_thread
 from livecnn.album import Album
 from livecnn.annotations import Annotations, Mark, Verdict, tally
+from livecnn.engine.crop import Cropper
 from livecnn.errors import OutputError, UsageError, nearest
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
-from livecnn.patch import Cropper
 from livecnn.patterns import Patterns
 from livecnn.scoring import Scorer
 

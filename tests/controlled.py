@@ -13,12 +13,12 @@ import torch
 
 from livecnn._cv2 import cv2
 from livecnn.controls import Controls
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer
 from livecnn.figure import DPI, Screen
 from livecnn.film import Film
-from livecnn.patch import Cropper
 from livecnn.plan import Plan
 from livecnn.sources import Source
-from livecnn.tick import Observer
 from livecnn.types import Frame, Image, Scene, SourceStatus
 from tests import drawing
 

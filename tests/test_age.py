@@ -14,20 +14,21 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn import faces, plan
+from livecnn import plan
 from livecnn._cv2 import cv2
 from livecnn.config import Layout, load_layout
+from livecnn.engine import face_tracker as faces
+from livecnn.engine.crop import FACE, Cropper
+from livecnn.engine.face_tracker import Face
+from livecnn.engine.observer import Observer
 from livecnn.errors import LivecnnError, SystemLibraryError
-from livecnn.faces import Face
 from livecnn.figure import Screen
 from livecnn.io.files import write_png
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
-from livecnn.patch import FACE, Cropper
 from livecnn.plan import Plan
 from livecnn.replaying import replay
 from livecnn.run import RunOptions, run_plan
-from livecnn.tick import Observer
 from livecnn.types import Frame, Image, LoopStatus, Patch, Scene, SourceStatus
 from tests import standins
 from tests.drawing import assert_texts_apart

@@ -13,13 +13,13 @@ from PIL import Image as PillowImage
 from livecnn import desk, reload
 from livecnn._cv2 import cv2
 from livecnn.controls import Controls
+from livecnn.engine.crop import NO_FACE
 from livecnn.errors import OutputError, SourceError
 from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.io.recorders import Recorder
 from livecnn.keys import ACTIONS
-from livecnn.patch import NO_FACE
 from livecnn.plan import CAMERA_BOX, WHOLE_BOX, Plan
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.demo import Demo

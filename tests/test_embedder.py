@@ -13,10 +13,10 @@ from torch import nn
 import livecnn
 from livecnn import embedder, shards
 from livecnn.embedding import Embedding
+from livecnn.engine.crop import Cropper
 from livecnn.errors import ModelError, OutputError, UsageError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.inspection.probe import Probe
-from livecnn.patch import Cropper
 from livecnn.pca import Pca
 from livecnn.types import Frame
 from tests.tiny_mnist import typeset, write_mnist

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from livecnn.engine import Engine, Work
+from livecnn.engine.engine import Engine, Work
+from livecnn.engine.reducers import MosaicReducer, NeuronsReducer
 from livecnn.errors import ModelError
 from livecnn.networks.pipelines.plain import Plain
 from livecnn.networks.pipelines.support.gpu_resize import Resize
-from livecnn.reduce import MosaicReducer, NeuronsReducer
 from tests.drawing import picture
 
 CPU = torch.device("cpu")

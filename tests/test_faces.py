@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn import faces
 from livecnn._cv2 import cv2
+from livecnn.engine import face_tracker as faces
+from livecnn.engine.crop import FACE, LARGEST, NO_FACE, WIDEST, Cropper, centre
+from livecnn.engine.face_tracker import HOLD, Detector, Face, Follower
 from livecnn.errors import SystemLibraryError
-from livecnn.faces import HOLD, Detector, Face, Follower
 from livecnn.io.images import read_image
 from livecnn.networks.pipelines.plain import Plain
-from livecnn.patch import FACE, LARGEST, NO_FACE, WIDEST, Cropper, centre
 from livecnn.sources import open_source
 from livecnn.types import Box, Frame, Image
 

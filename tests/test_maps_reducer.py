@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.maps_reducer import MapsReducer
+from livecnn.engine.maps_reducer import MapsReducer
 from livecnn.types import LOWEST, NOT_FINITE
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livecnn.engine.crop import LARGEST, SMALLEST, Cropper, centre
 from livecnn.networks.pipelines.plain import Plain
-from livecnn.patch import LARGEST, SMALLEST, Cropper, centre
 from livecnn.types import Box, Frame, Image
 
 sides = st.integers(1, 4000)

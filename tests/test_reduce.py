@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch.nn import functional as F
 
-from livecnn.reduce import RUNNING_SHARE, MosaicReducer, NeuronsReducer, Ranger, ValueReducer, average_down, encode
+from livecnn.engine.reducers import RUNNING_SHARE, MosaicReducer, NeuronsReducer, Ranger, ValueReducer, average_down, encode
 from livecnn.types import EMPTY, NOT_FINITE, ScaleValue
 
 Array = npt.NDArray[Any]

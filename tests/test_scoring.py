@@ -11,10 +11,10 @@ from PIL import Image as PillowImage
 
 from livecnn import scoring
 from livecnn.album import Album
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer
 from livecnn.networks import bundle as bundles
-from livecnn.patch import Cropper
 from livecnn.scoring import Scored, Scorer
-from livecnn.tick import Observer
 from tests.tiny_mnist import typeset, write_mnist
 
 CPU = torch.device("cpu")
@@ -100,7 +100,7 @@ import torch
 
 from livecnn import bundles, scoring
 from livecnn.album import Album
-from livecnn.patch import Cropper
+from livecnn.engine.crop import Cropper
 
 if __name__ == "__main__":
     scoring.BATCH = 2

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from livecnn import engine
+from livecnn.engine import engine
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer, probabilities
+from livecnn.engine.reducers import MosaicReducer, NeuronsReducer, ValueReducer
 from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.pipelines.plain import Plain
-from livecnn.patch import Cropper
-from livecnn.reduce import MosaicReducer, NeuronsReducer, ValueReducer
-from livecnn.tick import Observer, probabilities
 from livecnn.types import Frame, Image
 from tests.drawing import picture
 

@@ -6,11 +6,11 @@ import torch
 
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
+from livecnn.engine.unit_reducers import UnitView
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.unit_pictures import map_picture, reach, seen_picture
-from livecnn.unit_reducer import UnitView
 
 DARK = THEMES["dark"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.unit_reducer import PeaksReducer, UnitReducer, UnitView
+from livecnn.engine.unit_reducers import PeaksReducer, UnitReducer, UnitView
 
 
 def test_a_map_with_its_numbers() -> None:

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from livecnn.engine.unit_reducers import UnitView
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.selection import Focus
 from livecnn.types import Findings
-from livecnn.unit_reducer import UnitView
 from livecnn.unit_words import called, captions, meaning, noted, number
 
 MAP = UnitView.of("conv2", 31, np.array([[-1.84, 6.02]], np.float32))

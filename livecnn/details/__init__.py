@@ -13,8 +13,8 @@ from matplotlib.artist import Artist
 from livecnn.drawer import Context
 from livecnn.drawing.artists import Align, Group, Label, LiveArtist, Weight
 from livecnn.drawing.theme import Color, Metrics
+from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.geometry import Rect
-from livecnn.maps_reducer import Maps, MapsReducer
 from livecnn.networks.inspection.architecture import Node
 from livecnn.selection import Ask, Focus
 from livecnn.targets import Button, Target, Tip

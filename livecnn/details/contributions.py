@@ -11,8 +11,8 @@ from livecnn.details import Detail, Words, quoted, rise
 from livecnn.drawer import Context
 from livecnn.drawing.artists import Fills, text_width
 from livecnn.drawing.theme import Metrics
+from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
-from livecnn.maps_reducer import Maps
 from livecnn.networks.inspection.architecture import Node
 from livecnn.selection import Ask, Focus, Unit
 from livecnn.targets import Target

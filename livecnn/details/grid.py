@@ -17,10 +17,10 @@ from livecnn.drawer import Context
 from livecnn.drawing.artists import Pixels
 from livecnn.drawing.colormaps import enlarge, signed, table
 from livecnn.drawing.theme import Metrics
+from livecnn.engine.maps_reducer import Maps, MapsReducer
+from livecnn.engine.reducers import average_down
 from livecnn.geometry import Rect
-from livecnn.maps_reducer import Maps, MapsReducer
 from livecnn.networks.inspection.architecture import Node
-from livecnn.reduce import average_down
 from livecnn.selection import Ask, Focus, Order, Unit
 from livecnn.targets import Button, Target, Tip
 from livecnn.types import EMPTY, LEVELS, LOWEST, Findings, Floats, Image, ScaleValue, Scene

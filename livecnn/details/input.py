@@ -11,8 +11,8 @@ from livecnn.details import Detail, Words
 from livecnn.details.text import write_lines
 from livecnn.drawer import Context
 from livecnn.drawing.artists import Pixels, scaled
+from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
-from livecnn.maps_reducer import Maps
 from livecnn.networks.inspection.architecture import Node
 from livecnn.types import Image, Prepared, Scene
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from livecnn.details.grid import Grid
 from livecnn.drawer import Context
-from livecnn.maps_reducer import Maps
+from livecnn.engine.maps_reducer import Maps
 from livecnn.networks.inspection.architecture import Node
 from livecnn.types import ScaleValue
 

@@ -10,8 +10,8 @@ from livecnn.details import Detail, Word, Words, rise
 from livecnn.details.marks import frame
 from livecnn.drawer import NOTHING, Context
 from livecnn.drawing.artists import Fills, Pixels, scaled, text_width
+from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect, best_grid
-from livecnn.maps_reducer import Maps
 from livecnn.networks.inspection.architecture import Node
 from livecnn.session import Example
 from livecnn.targets import Class, Target

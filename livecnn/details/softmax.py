@@ -9,8 +9,8 @@ import numpy as np
 from livecnn.details import Detail, Word, Words, rise
 from livecnn.drawer import NOTHING, Context
 from livecnn.drawing.artists import Fills, text_width
+from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.geometry import Rect
-from livecnn.maps_reducer import Maps, MapsReducer
 from livecnn.networks.inspection.architecture import Node
 from livecnn.targets import Class, Target
 from livecnn.types import Floats, Scene

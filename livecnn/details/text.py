@@ -6,8 +6,8 @@ from livecnn.details import Detail, Words
 from livecnn.drawer import Context
 from livecnn.drawing.artists import text_width
 from livecnn.drawing.theme import Metrics
+from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
-from livecnn.maps_reducer import Maps
 from livecnn.networks.inspection.architecture import Node
 from livecnn.networks.inspection.windows import Pair
 from livecnn.types import Scene

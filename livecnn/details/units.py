@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from livecnn.details.grid import BY, Grid
-from livecnn.maps_reducer import Maps
+from livecnn.engine.maps_reducer import Maps
 
 
 class UnitGrid(Grid):

@@ -11,8 +11,8 @@ from livecnn.details.text import Facts, field_lines, parameter_line, size_line, 
 from livecnn.drawer import Context
 from livecnn.drawing.artists import Pixels
 from livecnn.drawing.theme import Metrics, Theme, mixed
+from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
-from livecnn.maps_reducer import Maps
 from livecnn.networks.inspection.architecture import Node
 from livecnn.networks.inspection.windows import Pair, Window
 from livecnn.types import Image, Scene

@@ -10,12 +10,12 @@ from pydantic import Field
 from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Pixels
 from livecnn.drawing.colormaps import cells, enlarge, squeeze, strong_word, table
+from livecnn.engine.reducers import Mosaic, MosaicReducer
 from livecnn.errors import nearest
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.unit_ranges import Units, resolve
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.reduce import Mosaic, MosaicReducer
 from livecnn.types import Scene
 
 if TYPE_CHECKING:

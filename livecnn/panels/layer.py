@@ -19,9 +19,9 @@ from livecnn.details.units import UnitGrid
 from livecnn.details.window import WindowStrip
 from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import text_width
+from livecnn.engine.maps_reducer import Maps
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect
-from livecnn.maps_reducer import Maps
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panel_spec import PanelSpec
 from livecnn.selection import INPUT, OUTPUT, Focus
@@ -30,7 +30,7 @@ from livecnn.types import Scene
 
 if TYPE_CHECKING:
     from livecnn.drawing.theme import Metrics
-    from livecnn.reduce import Reducer
+    from livecnn.engine.reducers import Reducer
 
 
 class Layer(PanelSpec):

@@ -11,13 +11,13 @@ from pydantic import Field
 from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Fills, Label, Pixels
 from livecnn.drawing.colormaps import cells, enlarge, strong_word, table
+from livecnn.engine.reducers import Neurons as NeuronsView
+from livecnn.engine.reducers import NeuronsReducer
 from livecnn.errors import nearest
 from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.unit_ranges import Units, resolve
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.reduce import Neurons as NeuronsView
-from livecnn.reduce import NeuronsReducer
 from livecnn.types import Scene
 
 if TYPE_CHECKING:

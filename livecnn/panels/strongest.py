@@ -15,6 +15,7 @@ from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting, scaled
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.tile import Exhibit, hung, outline
+from livecnn.engine.unit_reducers import PeaksReducer
 from livecnn.errors import OutputError
 from livecnn.geometry import Rect
 from livecnn.panel_spec import FieldError, PanelSpec
@@ -22,11 +23,10 @@ from livecnn.selection import Ask, Focus, Unit
 from livecnn.strongest import MOST
 from livecnn.targets import Button, Strong, Target, Tip
 from livecnn.types import Image, Preferred, Scene
-from livecnn.unit_reducer import PeaksReducer
 from livecnn.unit_words import number
 
 if TYPE_CHECKING:
-    from livecnn.reduce import Reducer
+    from livecnn.engine.reducers import Reducer
 
 PREFERRED = ("preferred image", "preferred")
 NOTHING_YET, NO_UNIT = "nothing seen yet", "a click on a map or a neuron selects a unit"

@@ -11,10 +11,10 @@ from pydantic import Field
 from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Pixels, text_width
 from livecnn.drawing.ticks import around, figure, short
+from livecnn.engine.unit_reducers import Peak, PeakReducer
 from livecnn.geometry import Rect
 from livecnn.history import History
 from livecnn.panel_spec import PanelSpec
-from livecnn.peak import Peak, PeakReducer
 from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.shares import Shares
 from livecnn.targets import Moment, Target, Tip

@@ -12,13 +12,13 @@ from pydantic import Field
 from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Pixels, text_width
 from livecnn.drawing.ticks import around, figure, short, ticks
+from livecnn.engine.reducers import ValueReducer
 from livecnn.errors import nearest
 from livecnn.expectation import expected, numbers
 from livecnn.fields import Range
 from livecnn.geometry import Rect
 from livecnn.history import History
 from livecnn.panel_spec import FieldError, PanelSpec, check_value
-from livecnn.reduce import ValueReducer
 from livecnn.timescale import Numbers, TimeScale, draw_line
 from livecnn.types import Image, Scene, Tick
 

@@ -15,6 +15,7 @@ from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.tile import Exhibit, hung
+from livecnn.engine.unit_reducers import UnitReducer, UnitView
 from livecnn.explained import OVERLAID, methods, names, picture
 from livecnn.fields import Colormap
 from livecnn.geometry import Rect
@@ -25,11 +26,10 @@ from livecnn.selection import Unit as FocusedUnit
 from livecnn.targets import Button, Target, Tip
 from livecnn.types import Findings, Image, Scene
 from livecnn.unit_pictures import Position, map_picture, reach, seen_picture
-from livecnn.unit_reducer import UnitReducer, UnitView
 from livecnn.unit_words import called, captions, meaning, noted, number
 
 if TYPE_CHECKING:
-    from livecnn.reduce import Reducer
+    from livecnn.engine.reducers import Reducer
 
 ACTIVATION = "activation"
 SEEN = ("what the net sees", "the net sees", "seen")

@@ -12,10 +12,10 @@ from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.drawing.artists import Fills, Label
 from livecnn.drawing.readout import Readout
 from livecnn.drawing.ticks import figure, short
+from livecnn.engine.reducers import ValueReducer
 from livecnn.fields import Range
 from livecnn.geometry import Rect
 from livecnn.panel_spec import PanelSpec, check_value
-from livecnn.reduce import ValueReducer
 from livecnn.types import Scene
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from livecnn.drawing.theme import CLASSES, THEMES
+from livecnn.engine.unit_reducers import PeakReducer
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.peak import PeakReducer
 from livecnn.selection import INPUT, OUTPUT, Focus
 from livecnn.targets import Class, Moment
 from livecnn.types import Frame

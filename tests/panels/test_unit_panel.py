@@ -9,19 +9,19 @@ import pytest
 import torch
 
 from livecnn.drawing.theme import THEMES
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer
+from livecnn.engine.unit_reducers import UnitReducer
 from livecnn.explained import methods, names
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import Probe
-from livecnn.patch import Cropper
 from livecnn.plan import Plan
 from livecnn.selection import INPUT, OUTPUT, Focus, Unit
 from livecnn.session import Session
 from livecnn.targets import Button, Class
-from livecnn.tick import Observer
 from livecnn.types import Findings, Frame, Scene
-from livecnn.unit_reducer import UnitReducer
 from tests.controlled import seven
 from tests.drawing import MEASURED, SIZES, assert_texts_apart, ink, labels, layout
 from tests.exploring import CONV, again, explored, looking

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 import livecnn
+from livecnn.engine.crop import Cropper
 from livecnn.errors import SourceError
-from livecnn.patch import Cropper
 from livecnn.sources import SourceOptions
 from livecnn.sources.pad import PERIOD, THICKEST, THINNEST, USUAL, Pad
 from livecnn.types import Image

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from livecnn.faces import Follower
+from livecnn.engine.face_tracker import Follower
 from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Box, Frame, Image, Patch
 

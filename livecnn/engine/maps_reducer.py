@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import torch
 
-from livecnn.reduce import Ranger, Reducer, average_down, encode
+from livecnn.engine.reducers import Ranger, Reducer, average_down, encode
 from livecnn.types import Floats, Image
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ Settings = tuple[tuple[int, ...], tuple[int, int]]
 class Maps:
     """Some units of a layer as pictures, and figures of all of them.
 
-    codes: uint8 (len(units), h, w), see livecnn/reduce.py; of a single value h = w = 1.  mean, high, low: float32 (U,), not
+    codes: uint8 (len(units), h, w), see livecnn/engine/reducers.py; of a single value h = w = 1.  mean, high, low: float32 (U,), not
     finite where a unit holds such a value.
     """
 

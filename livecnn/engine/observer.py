@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from livecnn.engine import Engine
+from livecnn.engine.crop import Cropper
+from livecnn.engine.engine import Engine
+from livecnn.engine.reducers import Reducer
 from livecnn.errors import ModelError
 from livecnn.networks.inspection.ablation import Muting, Units
-from livecnn.patch import Cropper
-from livecnn.reduce import Reducer
 from livecnn.types import Floats, Frame, Patch, Precision, Tick
 
 CPU = torch.device("cpu")

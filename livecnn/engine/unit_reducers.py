@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.reduce import Reducer
+from livecnn.engine.reducers import Reducer
 from livecnn.types import Floats
 
 
@@ -70,3 +70,30 @@ class PeaksReducer(Reducer):
 
     def view(self, arrays: Sequence[npt.NDArray[Any]], settings: None) -> Floats:  # noqa: ARG002
         return np.asarray(arrays[0], np.float32)
+
+
+# --- MERGED from livecnn/peak.py: """How strongly one unit answers."""
+class Peak(NamedTuple):
+    """Of a unit: the largest value of its map, or its only one."""
+
+    layer: str
+    unit: int
+    value: float
+
+
+class PeakReducer(Reducer):
+    """A layer's activation (1, U, ...) -> Peak of the unit `index`, which the panel may change between two ticks."""
+
+    def __init__(self, layer: str, index: int) -> None:
+        self.layer = layer
+        self.index = index
+
+    @property
+    def settings(self) -> int:
+        return self.index
+
+    def reduce(self, activation: torch.Tensor, settings: int) -> tuple[torch.Tensor, ...]:
+        return (activation[0, settings].float().amax(),)
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: int) -> Peak:
+        return Peak(self.layer, settings, float(arrays[0]))

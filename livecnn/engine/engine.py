@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import torch
 from torch import nn
 
+from livecnn.engine.reducers import Reducer
 from livecnn.networks.inspection.ablation import Muting, Units
 from livecnn.networks.inspection.probe import Tap
-from livecnn.reduce import Reducer
 from livecnn.types import Precision
 
 # Multiplications in a pass, some 5 ms on one thread. Threads that share a shorter one mostly wait for each other: LeNet, which
