@@ -133,7 +133,7 @@ def test_what_lies_in_the_unit_is_tried_again(explainer: Explainer, x: torch.Ten
     assert explainer.picture("gradient", x, Unit("conv2", 8), 0) == "unit 8: conv2 has 8 (0-7)"
     assert not isinstance(explainer.picture("gradient", x, Unit("conv2", 7), 0), str)
     assert explainer.contributions(x, "conv2", 9) == "class 9: the network has 4 (0-3)"
-    assert str(explainer.picture("magic", x, Unit("conv2", 0), 0)).startswith("unknown kind 'magic' in explain")
+    assert str(explainer.picture("magic", x, Unit("conv2", 0), 0)).startswith("unknown kind 'magic' in methods")
 
 
 def test_errors_of_networks_are_told_in_a_line(explainer: Explainer, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:

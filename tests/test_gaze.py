@@ -79,7 +79,7 @@ def test_what_the_network_does_not_have(architecture: Architecture, said: dict[s
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        ("{methods: [gradent]}", r"test.yaml:3: focus.methods.0: .*unknown kind 'gradent' in explain; did you mean 'gradient'"),
+        ("{methods: [gradent]}", r"test.yaml:3: focus.methods.0: .*unknown kind 'gradent' in methods; did you mean 'gradient'"),
         ("{methods: [gradient, gradient]}", r"test.yaml:3: focus.methods: found 'gradient' twice; allowed: each once"),
         ("{methods: []}", r"test.yaml:3: focus.methods: "),
         ("{methods: [gradient, gradient, occlusion, activation]}", r"test.yaml:3: focus.methods: "),

@@ -22,7 +22,7 @@ Settings = tuple[tuple[int, ...], tuple[int, int]]
 class Maps:
     """Some units of a layer as pictures, and figures of all of them.
 
-    codes: uint8 (len(units), h, w), see livecnn/engine/reducers.py; of a single value h = w = 1.  mean, high, low: float32 (U,), not
+    codes: uint8 (len(units), h, w), see reducers.py; of a single value h = w = 1.  mean, high, low: float32 (U,), not
     finite where a unit holds such a value.
     """
 

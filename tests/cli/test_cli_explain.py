@@ -283,11 +283,11 @@ def test_values_that_are_no_numbers_are_null(monkeypatch: pytest.MonkeyPatch) ->
         (["x.png", "--out", "y.png"], "a layer and units of it, or classes, are needed, and not both"),
         (
             ["x.png", "--classes", "1", "--method", "lime", "--out", "y.png"],
-            "unknown kind 'lime' in explain; allowed: activation",
+            "unknown kind 'lime' in methods; allowed: activation",
         ),
         (
             ["x.png", "--classes", "1", "--compare", "gradien", "--out", "y.png"],
-            "unknown kind 'gradien' in explain; did you mean",
+            "unknown kind 'gradien' in methods; did you mean",
         ),
         (["x.png", "--classes", "1", "--out", "y.gif"], "y.gif: unknown suffix '.gif'; allowed: .png, or a folder: y.gif/"),
         (["z.png", "--classes", "1", "--out", "y.png"], "z.png: no such file"),

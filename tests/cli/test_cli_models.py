@@ -139,7 +139,7 @@ def test_import_with_an_architecture_and_labels(tmp_path: Path) -> None:
         (["--classes", "nix.txt"], "nix.txt: cannot be read: No such file"),
         (["--architecture", "lenet"], "found --architecture; what such files hold tells it"),
         (["--name", "../x"], "found the name '../x'"),
-        (["--input", "kind=inc"], "mine: input.kind: unknown kind 'inc' in inputs; did you mean 'ink'?"),
+        (["--input", "kind=inc"], "mine: input.kind: unknown kind 'inc' in pipelines; did you mean 'ink'?"),
     ],
 )
 def test_import_with_wrong_words(file: Path, capsys: Output, words: list[str], message: str) -> None:

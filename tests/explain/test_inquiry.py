@@ -185,7 +185,7 @@ def test_a_file(tiny: Tiny, image: Image, tmp_path: Path) -> None:
         ((None, 3), {"classes": 0}, UsageError, "a layer and units of it, or classes"),
         (("2", 3), {"classes": 0}, UsageError, "a layer and units of it, or classes"),
         ((), {"classes": "cow"}, UsageError, "unknown class 'cow'"),
-        (("2",), {"method": "guided"}, UsageError, "unknown kind 'guided' in explain; allowed: activation, deconvnet"),
+        (("2",), {"method": "guided"}, UsageError, "unknown kind 'guided' in methods; allowed: activation, deconvnet"),
         (("2", 0), {"method": "grad_cam"}, UsageError, "grad_cam shows where a layer's maps speak for a class"),
         ((), {"method": "grad_cam", "classes": 0}, UsageError, "grad_cam shows where"),
         ((), {"method": "activation", "classes": 0}, UsageError, "activation shows units of a layer"),

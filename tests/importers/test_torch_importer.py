@@ -109,7 +109,7 @@ def test_without_an_architecture(lenet: Lenet, tmp_path: Path) -> None:
         ({"a": torch.zeros(1)}, {"depth": 3}, "lenet", r"^lenet: its options do not fit: .*'depth'"),
         ({"a": torch.zeros(1)}, {"classes": -3}, "squeezenet", r"^squeezenet: its options do not fit: .*negative dimension"),
         ({"a": torch.zeros(1)}, {"classes": 10**30}, "alexnet", r"^alexnet: its options do not fit: [^\n]+$"),
-        ({"a": torch.zeros(1)}, {}, "lenett", r"unknown kind 'lenett' in nets; did you mean 'lenet'\?"),
+        ({"a": torch.zeros(1)}, {}, "lenett", r"unknown kind 'lenett' in architectures; did you mean 'lenet'\?"),
         (
             {"a": torch.zeros(1)},
             {},
