@@ -31,8 +31,8 @@ from captum.attr import NeuronGuidedBackprop
 from torch import nn
 
 from livecnn.engine.crop import Cropper
-from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.inquiry import Explainer
+from livecnn.explain.api import Explainer
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.bundle import load
 from livecnn.networks.device import pick
 from livecnn.networks.inspection.probe import Probe

@@ -91,7 +91,7 @@ def be_window(searching: bool, words: list[str]) -> None:
     """The command; at the end it prints how often explanations changed."""
     from watched import run
 
-    from livecnn.explaining import Explaining
+    from livecnn.explain.live.worker import Explaining
     from livecnn.selection import Focus
 
     if searching:

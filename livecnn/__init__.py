@@ -37,7 +37,7 @@ from livecnn.errors import (
 if TYPE_CHECKING:
     from livecnn.dreaming import dream
     from livecnn.embedder import embed
-    from livecnn.inquiry import explanations
+    from livecnn.explain.api import explanations
     from livecnn.networks.bundle import load
     from livecnn.networks.inspection.architecture import Architecture
     from livecnn.networks.inspection.probe import Probe, layers_of
@@ -73,7 +73,7 @@ _HOMES = {
     "Architecture": "livecnn.networks.inspection.architecture",
     "Probe": "livecnn.networks.inspection.probe",
     "dream": "livecnn.dreaming",
-    "explanations": "livecnn.inquiry",
+    "explanations": "livecnn.explain.api",
     "embed": "livecnn.embedder",
     "layers_of": "livecnn.networks.inspection.probe",
     "load": "livecnn.networks.bundle",

@@ -138,7 +138,11 @@ class Explorer:
 
     def grid_method(self) -> None:
         if self._explores():
-            kinds = [kind for kind in registry.kinds("explain") if kind not in ("grad_cam", "occlusion", "integrated_gradients")]
+            kinds = [
+                kind
+                for kind in registry.kinds("explain.methods")
+                if kind not in ("grad_cam", "occlusion", "integrated_gradients")
+            ]
             self.attend(replace(self.focus, grid=_after(kinds, self.focus.grid)))
             self._screen.say(f"the grid: {self.focus.grid.replace('_', ' ')}", BRIEF)
 
@@ -170,7 +174,7 @@ class Explorer:
             self.attend(replace(self.focus, methods=tuple(each for each in shown if each != kind)))
 
     def _methods_beside(self, taken: Iterable[str]) -> list[str]:
-        return [kind for kind in registry.kinds("explain") if kind not in set(taken)]
+        return [kind for kind in registry.kinds("explain.methods") if kind not in set(taken)]
 
     def choose_shots(self, place: str) -> None:
         """The strongest images: of the "collection", or of the "session"."""

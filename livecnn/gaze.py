@@ -19,7 +19,7 @@ AUTO = "auto"
 
 def _method(kind: str) -> str:
     try:
-        registry.find("explain", kind, UsageError)
+        registry.find("explain.methods", kind, UsageError)
     except UsageError as error:
         raise Misfit(str(error)) from error
     return kind

@@ -15,7 +15,7 @@ from types import TracebackType
 
 from livecnn.capture import Capture
 from livecnn.engine.observer import Observer
-from livecnn.explaining import Explaining
+from livecnn.explain.live.worker import Explaining
 from livecnn.slot import Slot
 from livecnn.sources import Source
 from livecnn.stats import Stats

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from livecnn.dreams.ascent import STEPS, Dream
-from livecnn.explaining import EVERY, Dreaming
+from livecnn.explain.live.worker import EVERY, Dreaming
 from livecnn.networks.bundle import Bundle
 from livecnn.selection import Unit
 from livecnn.types import Preferred

@@ -19,7 +19,7 @@ from livecnn.album import Album, Pictures, spec_of
 from livecnn.choice import Choice
 from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
-from livecnn.explaining import Explaining
+from livecnn.explain.live.worker import Explaining
 from livecnn.figure import Screen
 from livecnn.io.files import check_writable, unfinished
 from livecnn.io.recorders import NUMBERED, InBackground, open_recorder

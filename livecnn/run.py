@@ -19,7 +19,7 @@ from livecnn.capture import Capture
 from livecnn.controls import Controls
 from livecnn.engine.observer import Observer
 from livecnn.errors import OutputError, SourceError, UsageError
-from livecnn.explaining import Explaining
+from livecnn.explain.live.worker import Explaining
 from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.io.files import check_writable, free_path

@@ -9,7 +9,7 @@ from livecnn.drawing.artists import scaled
 from livecnn.drawing.theme import Color
 from livecnn.drawing.tile import Edges, outline
 from livecnn.engine.unit_reducers import UnitView
-from livecnn.explained import squares
+from livecnn.explain.rendering import squares
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.types import Image
 

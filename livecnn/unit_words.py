@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from livecnn.engine.unit_reducers import UnitView
-from livecnn.explained import MEANINGS, names
+from livecnn.explain.rendering import MEANINGS, names
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.types import Findings
 

@@ -6,14 +6,14 @@ import pytest
 from livecnn import registry
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
-from livecnn.explained import COLORED, MEANINGS, NAMES, methods, names, overlaid, picture, squares, strength
+from livecnn.explain.rendering import COLORED, MEANINGS, NAMES, methods, names, overlaid, picture, squares, strength
 
 DARK = THEMES["dark"]
 SEEN = np.full((8, 8, 3), 100, np.uint8)
 
 
 def test_every_method_has_a_name_and_a_meaning() -> None:
-    assert sorted(methods()) == sorted(registry.kinds("explain"))
+    assert sorted(methods()) == sorted(registry.kinds("explain.methods"))
     assert set(NAMES) == set(MEANINGS) == set(methods())
     assert names("guided_backprop") == ("guided backprop", "guided")
 

@@ -11,10 +11,10 @@ import torch
 from torch.testing import assert_close
 
 from livecnn.errors import ModelError
-from livecnn.explain._contributions import Contributions
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.explainer import Explainer, apart
+from livecnn.explain.contributions import Contributions
+from livecnn.explain.live.explainer import Explainer, apart
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.probe import Probe
 from livecnn.selection import INPUT, OUTPUT, Unit

@@ -14,16 +14,16 @@ import torch
 from numpy.testing import assert_allclose
 from torch import nn
 
-from livecnn import explaining
-from livecnn.board import Board
 from livecnn.errors import ModelError
-from livecnn.explain.grad_cam import GradCam
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.explain.integrated_gradients import IntegratedGradients
-from livecnn.explain.occlusion import Occlusion
-from livecnn.explainer import Explainer
-from livecnn.explaining import Explaining
+from livecnn.explain.live import worker as explaining
+from livecnn.explain.live.explainer import Explainer
+from livecnn.explain.live.worker import Explaining
+from livecnn.explain.live.worker_state import Board
+from livecnn.explain.methods.grad_cam import GradCam
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
+from livecnn.explain.methods.integrated_gradients import IntegratedGradients
+from livecnn.explain.methods.occlusion import Occlusion
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.ablation import Muting

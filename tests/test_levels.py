@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livecnn.levels import minmax, signed
+from livecnn.explain.results import minmax, signed
 from livecnn.types import Floats
 
 

@@ -9,8 +9,8 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from livecnn.errors import ModelError
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.architectures.caffe import Caffe
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.architectures.resnet import Block

@@ -16,7 +16,7 @@ ROOMS = {
     "panels": {"camera", "feature_maps", "neurons", "patch", "scores", "status"},
     "sources": {"demo"},
     "networks.pipelines": {"ink"},
-    "explain": {"grad_cam"},
+    "explain.methods": {"grad_cam"},
 }
 
 
@@ -28,7 +28,7 @@ def test_kinds_are_the_files_of_a_room(room: str) -> None:
     assert set(files) >= ROOMS[room]
 
 
-@pytest.mark.parametrize("room", ["panels", "sources", "networks.pipelines", "networks.architectures", "explain"])
+@pytest.mark.parametrize("room", ["panels", "sources", "networks.pipelines", "networks.architectures", "explain.methods"])
 def test_every_kind_can_be_found(room: str) -> None:
     for kind in registry.kinds(room):
         assert registry.find(room, kind, ConfigError).__name__.lower() == kind.replace("_", "")

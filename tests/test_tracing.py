@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from livecnn.explainer import apart
+from livecnn.explain.live.explainer import apart
 from livecnn.networks.inspection.tracing import Trace
 from tests.rectified import picture
 

@@ -34,11 +34,11 @@ def layouts(ctx: click.Context, param: click.Parameter, incomplete: str) -> Item
 
 
 def method(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:  # noqa: ARG001
-    return _starting(registry.kinds("explain"), incomplete)
+    return _starting(registry.kinds("explain.methods"), incomplete)
 
 
 def methods(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:  # noqa: ARG001
-    return _listed(registry.kinds("explain"), incomplete)
+    return _listed(registry.kinds("explain.methods"), incomplete)
 
 
 def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:

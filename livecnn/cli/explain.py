@@ -76,8 +76,8 @@ def command(
     """
     from pathlib import Path
 
-    from livecnn import explain_files
-    from livecnn.inquiry import Explainer
+    from livecnn.explain import export as explain_files
+    from livecnn.explain.api import Explainer
 
     methods = [method, *filter(None, (name.strip() for name in compare.split(",")))]
     explain_files.check_out(out)

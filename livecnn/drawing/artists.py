@@ -252,7 +252,8 @@ def as_rgb(image: Image) -> Image:
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
-# --- MERGED from livecnn/paragraph.py: """Words that have to fit: the longest wording for a place, and texts of several lines."""
+# --- MERGED from paragraph
+# """Words that have to fit: the longest wording for a place, and texts of several lines."""
 LINES = 8  # of a paragraph at most
 
 

@@ -17,9 +17,9 @@ from livecnn.dreams.parameters import PARAMETERS, Parameters
 from livecnn.dreams.regularisers import Regularisers
 from livecnn.dreams.transforms import Moves
 from livecnn.errors import UsageError, nearest
-from livecnn.explain._backprop import way_back
-from livecnn.explain._method import gradients_recorded
-from livecnn.explain._passing import Passing
+from livecnn.explain.backprop import way_back
+from livecnn.explain.base import gradients_recorded
+from livecnn.explain.forward_pass import Passing
 
 if TYPE_CHECKING:
     from livecnn.networks.bundle import Bundle

@@ -10,8 +10,8 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from livecnn.errors import UsageError
-from livecnn.explain._objective import activation_of, of_class
-from livecnn.explain._passing import Seen
+from livecnn.explain.forward_pass import Seen
+from livecnn.explain.objective import activation_of, of_class
 
 Over: TypeAlias = Literal["mean", "max", "centre"]
 Objective: TypeAlias = Callable[[Seen, Sequence[int]], torch.Tensor]  # the n-th of N pictures by the n-th of N units: (N,)

@@ -72,7 +72,8 @@ class PeaksReducer(Reducer):
         return np.asarray(arrays[0], np.float32)
 
 
-# --- MERGED from livecnn/peak.py: """How strongly one unit answers."""
+# --- MERGED from peak
+# """How strongly one unit answers."""
 class Peak(NamedTuple):
     """Of a unit: the largest value of its map, or its only one."""
 

@@ -16,7 +16,7 @@ from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.tile import Exhibit, hung
 from livecnn.engine.unit_reducers import UnitReducer, UnitView
-from livecnn.explained import OVERLAID, methods, names, picture
+from livecnn.explain.rendering import OVERLAID, methods, names, picture
 from livecnn.fields import Colormap
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture, Node

@@ -17,10 +17,11 @@ from numpy.testing import assert_allclose
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn import explain_files, explain_picture, explained
 from livecnn.cli import main
-from livecnn.inquiry import Sight
-from livecnn.method_options import Options
+from livecnn.explain import export as explain_files
+from livecnn.explain import picture as explain_picture
+from livecnn.explain import rendering as explained
+from livecnn.explain.api import Options, Sight
 from tests.conftest import ROOT
 
 Output = pytest.CaptureFixture[str]

@@ -12,13 +12,13 @@ from torch import nn
 from torch.nn import functional as F
 
 import livecnn
-from livecnn.explain.activation import Activation
-from livecnn.explain.deconvnet import Deconvnet
-from livecnn.explain.grad_cam import GradCam
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.explain.integrated_gradients import IntegratedGradients
-from livecnn.explain.occlusion import Occlusion
+from livecnn.explain.methods.activation import Activation
+from livecnn.explain.methods.deconvnet import Deconvnet
+from livecnn.explain.methods.grad_cam import GradCam
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
+from livecnn.explain.methods.integrated_gradients import IntegratedGradients
+from livecnn.explain.methods.occlusion import Occlusion
 from livecnn.networks.architectures.alexnet import Alexnet
 from livecnn.networks.architectures.squeezenet import Squeezenet
 from livecnn.networks.inspection.probe import Probe

@@ -9,10 +9,10 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from livecnn.errors import ModelError, UsageError
-from livecnn.explain.activation import Activation
-from livecnn.explain.grad_cam import GradCam
-from livecnn.explain.integrated_gradients import IntegratedGradients
-from livecnn.explain.occlusion import Occlusion
+from livecnn.explain.methods.activation import Activation
+from livecnn.explain.methods.grad_cam import GradCam
+from livecnn.explain.methods.integrated_gradients import IntegratedGradients
+from livecnn.explain.methods.occlusion import Occlusion
 from livecnn.networks.inspection.probe import Probe
 from tests.rectified import Reused, picture, seeded, untouched
 

@@ -10,10 +10,10 @@ import torch
 from torch.testing import assert_close
 
 from livecnn.errors import ModelError
-from livecnn.explain.deconvnet import Deconvnet
-from livecnn.explain.deconvnet_unpooled import DeconvnetUnpooled
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
+from livecnn.explain.methods.deconvnet import Deconvnet
+from livecnn.explain.methods.deconvnet_unpooled import DeconvnetUnpooled
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.architectures.caffe import Caffe
 from tests.rectified import picture, seeded
 

@@ -15,22 +15,22 @@ from torch.testing import assert_close
 import livecnn
 from livecnn import registry
 from livecnn.errors import ModelError, UsageError
-from livecnn.explain import _backprop
-from livecnn.explain._method import Method
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
+from livecnn.explain import backprop as _backprop
+from livecnn.explain.base import Method
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.probe import Probe
 from tests.conftest import ROOT
 from tests.rectified import Doubled, Reused, picture, seeded, untouched
 
-KINDS = registry.kinds("explain")
+KINDS = registry.kinds("explain.methods")
 OF_UNITS = [kind for kind in KINDS if kind != "grad_cam"]
 OF_CLASSES = [kind for kind in KINDS if kind != "activation"]
 
 
 def method(kind: str, *given: Any, **options: Any) -> Method:
-    made: Method = registry.find("explain", kind, UsageError)(*given, **options)
+    made: Method = registry.find("explain.methods", kind, UsageError)(*given, **options)
     return made
 
 

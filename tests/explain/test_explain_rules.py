@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from livecnn.errors import ModelError
-from livecnn.explain._backprop import Backprop
-from livecnn.explain.deconvnet import Deconvnet
-from livecnn.explain.deconvnet_unpooled import DeconvnetUnpooled
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
+from livecnn.explain.backprop import Backprop
+from livecnn.explain.methods.deconvnet import Deconvnet
+from livecnn.explain.methods.deconvnet_unpooled import DeconvnetUnpooled
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from tests.rectified import Functional, Reused, picture, seeded, untouched
 
 RULED: list[type[Backprop]] = [GuidedBackprop, Deconvnet, DeconvnetUnpooled]

@@ -9,12 +9,13 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from livecnn.explain import _backprop, _windows
-from livecnn.explain._rules import Rule
-from livecnn.explain.deconvnet import Deconvnet
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.explain.integrated_gradients import IntegratedGradients
+from livecnn.explain import backprop as _backprop
+from livecnn.explain import sparse_backward as _windows
+from livecnn.explain.backward_rules import Rule
+from livecnn.explain.methods.deconvnet import Deconvnet
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
+from livecnn.explain.methods.integrated_gradients import IntegratedGradients
 from tests.rectified import Doubled, picture, seeded, untouched
 
 METHODS = (Gradient, GuidedBackprop, Deconvnet)

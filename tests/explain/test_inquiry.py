@@ -15,16 +15,17 @@ from torch import nn
 from torch.testing import assert_close
 
 import livecnn
-from livecnn import explain_picture, explained
-from livecnn.answers import Question
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ImageError, ModelError, UsageError
-from livecnn.explain.grad_cam import GradCam
-from livecnn.explain.gradient import Gradient
-from livecnn.explain.guided_backprop import GuidedBackprop
-from livecnn.explain.integrated_gradients import IntegratedGradients
-from livecnn.explain.occlusion import Occlusion
-from livecnn.inquiry import Explainer
+from livecnn.explain import picture as explain_picture
+from livecnn.explain import rendering as explained
+from livecnn.explain.api import Explainer
+from livecnn.explain.methods.grad_cam import GradCam
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
+from livecnn.explain.methods.integrated_gradients import IntegratedGradients
+from livecnn.explain.methods.occlusion import Occlusion
+from livecnn.explain.results import Question
 from livecnn.io import images
 from livecnn.types import Image
 from tests.rectified import seeded

@@ -12,7 +12,7 @@ from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.engine.unit_reducers import UnitReducer
-from livecnn.explained import methods, names
+from livecnn.explain.rendering import methods, names
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture

@@ -28,7 +28,8 @@ def _number(digits: str) -> str:
     return chr(len(plain)) + plain
 
 
-# --- MERGED from livecnn/sources/_names.py: """Many names in little memory."""
+# --- MERGED from _names
+# """Many names in little memory."""
 class Names:
     """File names by their place in one block of bytes: each takes its length and nine bytes, where a Path would take hundreds."""
 

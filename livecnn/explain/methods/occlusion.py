@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from livecnn.errors import UsageError
-from livecnn.explain._method import Objectived, gradients_recorded, picture
-from livecnn.explain._objective import Objective
+from livecnn.explain.base import Objectived, gradients_recorded, picture
+from livecnn.explain.objective import Objective
 
 COARSEST = 8  # strides between the patches of the first, coarse result
 MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB

@@ -52,7 +52,7 @@ COVER = 0.8  # of the picture, where an overlay is strongest
 @lru_cache(maxsize=1)
 def methods() -> tuple[str, ...]:
     """Kinds of explanations, the well known first."""
-    known = registry.kinds("explain")
+    known = registry.kinds("explain.methods")
     return (*(kind for kind in NAMES if kind in known), *(kind for kind in known if kind not in NAMES))
 
 

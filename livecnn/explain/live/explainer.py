@@ -14,9 +14,9 @@ from torch import nn
 
 from livecnn import registry
 from livecnn.errors import LivecnnError, ModelError, UsageError
-from livecnn.explain._contributions import Contributions
-from livecnn.explain._method import Method, Objectived
-from livecnn.explain.occlusion import COARSEST, Occlusion
+from livecnn.explain.base import Method, Objectived
+from livecnn.explain.contributions import Contributions
+from livecnn.explain.methods.occlusion import COARSEST, Occlusion
 from livecnn.networks.inspection.ablation import Muting
 from livecnn.selection import INPUT, OUTPUT, Unit
 from livecnn.types import Floats
@@ -132,7 +132,7 @@ class Explainer:
 
     def _method(self, kind: str, layer: str) -> Any:
         def make() -> Method:
-            made: Method = registry.find("explain", kind, UsageError)(self.module, layer)
+            made: Method = registry.find("explain.methods", kind, UsageError)(self.module, layer)
             return made
 
         return self._made(kind, layer, make)

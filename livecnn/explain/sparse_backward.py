@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from livecnn.explain._rules import Rule
+from livecnn.explain.backward_rules import Rule
 
 Pair = tuple[int, int]
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
-from livecnn.errors import UsageError
-from livecnn.explain._objective import At, Objective, check_at, of_class, of_units
-from livecnn.explain._passing import Passing, Seen
+from livecnn.errors import ModelError, UsageError
+from livecnn.explain.forward_pass import Passing, Seen
+from livecnn.explain.objective import At, Objective, check_at, of_class, of_units
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,3 +89,21 @@ def gradients_recorded(recorded: bool = True) -> Iterator[None]:
     """Whether gradients are recorded, wherever this is called."""
     with torch.inference_mode(False), torch.set_grad_enabled(recorded):
         yield
+
+
+# --- MERGED from _maps
+# """Maps as pictures."""
+def maps_of(seen: Seen, kind: str, layer: str | None) -> torch.Tensor:
+    """The layer's maps (N, K, h, w). Raises ModelError if it gives something else."""
+    activation = seen.activation
+    if activation is None:
+        raise ModelError(f"{kind} needs a layer that gives maps")
+    if activation.ndim != 4 or activation.shape[2:].numel() == 1:
+        told = " x ".join(map(str, activation.shape[1:]))
+        raise ModelError(f"{kind} needs a layer that gives maps; {layer!r} gives {told} values")
+    return activation
+
+
+def resized(maps: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """(U, 1, h, w) -> (U, 1, H, W), the size of the input x (1, C, H, W), bilinear."""
+    return functional.interpolate(maps, size=x.shape[2:], mode="bilinear", align_corners=False)

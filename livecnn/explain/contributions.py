@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from livecnn.errors import ModelError
-from livecnn.explain._method import gradients_recorded, picture
-from livecnn.explain._objective import activation_of, of_class
-from livecnn.explain._passing import Passing
+from livecnn.explain.base import gradients_recorded, picture
+from livecnn.explain.forward_pass import Passing
+from livecnn.explain.objective import activation_of, of_class
 
 
 class Contributions:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import torch
 from torch import nn
 
 from livecnn import registry
-from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Place, Question
 from livecnn.engine.crop import LARGEST, Cropper
-from livecnn.errors import UsageError
-from livecnn.explain._method import Method
-from livecnn.explain._objective import At, of_class, place_of
-from livecnn.explain._passing import Passing
+from livecnn.errors import UsageError, nearest
+from livecnn.explain.base import Method
+from livecnn.explain.forward_pass import Passing
+from livecnn.explain.objective import At, of_class, place_of
+from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Place, Question
 from livecnn.io.images import read_image, shown
-from livecnn.method_options import Options, options_of, plain
 from livecnn.networks import unit_ranges as ranges
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Probe
@@ -49,7 +49,7 @@ class Explanations:
 
     def picture(self) -> Image:
         """All side by side, uint8 (H, W, 3). Raises UsageError if that would be too large."""
-        from livecnn import explain_picture
+        from livecnn.explain import picture as explain_picture
 
         questions = [part.question for part in self.parts]
         return explain_picture.picture(self.seen, self.scores, self.classes, questions, self.parts, self.settings)
@@ -79,7 +79,7 @@ class Explainer:
         **options: Unpack[Options],
     ) -> None:
         self.methods = names_of("method", method)
-        self._kinds: dict[str, type[Method]] = {kind: registry.find("explain", kind, UsageError) for kind in self.methods}
+        self._kinds: dict[str, type[Method]] = {kind: registry.find("explain.methods", kind, UsageError) for kind in self.methods}
         self.options = options_of(self._kinds, options, of_units=classes is None)
         self.bundle = bundle_of(model, device, allow_code)
         self.layers = _layers(self.bundle, layer)
@@ -272,3 +272,54 @@ def _valued(found: torch.Tensor, at: At) -> tuple[torch.Tensor, tuple[Place | No
 
 def _array(values: torch.Tensor) -> Floats:
     return np.asarray(values.detach().float().cpu().numpy(), np.float32)
+
+
+# --- MERGED from method_options
+# """Options of explanations' methods: each takes those that it knows, and one that none knows is a mistake."""
+AT = "at"
+NUMBERS = ("patch", "stride", "fill", "baseline", "steps")
+
+
+class Options(TypedDict, total=False):
+    """All that there are; see the methods' classes. What is None is as by default."""
+
+    at: At | None
+    patch: int | None
+    stride: int | None
+    fill: float | None
+    baseline: float | None
+    steps: int | None
+
+
+def options_of(methods: Mapping[str, type[Method]], options: Mapping[str, Any], of_units: bool) -> dict[str, dict[str, Any]]:
+    """By method all options that it takes, as given or as by default. Raises UsageError for one that none of them takes."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if AT in given and not of_units:
+        raise UsageError("at tells which value of a unit's map counts; found classes")
+    for name, value in given.items():
+        if name in NUMBERS and not isinstance(value, Real):
+            raise UsageError(f"{name}: found {value!r}; a number is needed")
+    known = {
+        kind: {name: value for name, value in method.options().items() if of_units or name != AT}
+        for kind, method in methods.items()
+    }
+    for name in given:
+        if not any(name in own for own in known.values()):
+            raise UsageError(_untaken(name, methods))
+    return {kind: {name: given.get(name, value) for name, value in own.items()} for kind, own in known.items()}
+
+
+def _untaken(name: str, methods: Mapping[str, type[Method]]) -> str:
+    if name not in Options.__annotations__:
+        return f"unknown option {name!r}; {nearest(name, Options.__annotations__)}"
+    kinds = registry.kinds("explain.methods")
+    takers = [kind for kind in kinds if name in registry.find("explain.methods", kind, UsageError).options()]
+    return f"{name} is an option of {', '.join(takers)}; found {', '.join(methods)}"
+
+
+def plain(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """As they come back from JSON."""
+    return {
+        kind: {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
+        for kind, own in options.items()
+    }

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from livecnn import explained
-from livecnn.answers import ACTIVATION, GRAD_CAM, Explanation, Question
 from livecnn.drawing.artists import Weight, as_rgb, scaled, shorten, text_width, write
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import UsageError
+from livecnn.explain import rendering as explained
+from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Question
 from livecnn.types import Floats, Image
 
 WIDTH = 1280  # pixels at most, unless there are very many

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from livecnn.explain._backprop import Backprop
-from livecnn.explain._rules import DECONVOLVED, SPREAD, Rule
+from livecnn.explain.backprop import Backprop
+from livecnn.explain.backward_rules import DECONVOLVED, SPREAD, Rule
 
 
 @dataclass(frozen=True, eq=False)

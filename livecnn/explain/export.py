@@ -13,10 +13,11 @@ import numpy as np
 from PIL import Image as PillowImage
 from tqdm import tqdm
 
-from livecnn import explain_picture, paths
-from livecnn.answers import Explanation, Question
+from livecnn import paths
 from livecnn.errors import OutputError
-from livecnn.inquiry import Explainer, Sight
+from livecnn.explain import picture as explain_picture
+from livecnn.explain.api import Explainer, Sight
+from livecnn.explain.results import Explanation, Question
 from livecnn.io.files import check_writable, is_folder, write_atomically, write_png
 from livecnn.types import Image
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 import torch
 
 from livecnn.errors import UsageError
-from livecnn.explain._passing import Seen
+from livecnn.explain.forward_pass import Seen
 
 At: TypeAlias = Literal["max", "sum"] | tuple[int, int]
 Objective: TypeAlias = Callable[[Seen], torch.Tensor]  # (N, U): a value a picture and unit

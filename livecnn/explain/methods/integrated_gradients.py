@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from livecnn.errors import UsageError
-from livecnn.explain._backprop import gradients, way_back
-from livecnn.explain._method import Objectived, gradients_recorded, picture
-from livecnn.explain._objective import Objective
-from livecnn.explain._rules import applied
-from livecnn.explain._windows import WINDOWED
+from livecnn.explain.backprop import gradients, way_back
+from livecnn.explain.backward_rules import applied
+from livecnn.explain.base import Objectived, gradients_recorded, picture
+from livecnn.explain.objective import Objective
+from livecnn.explain.sparse_backward import WINDOWED
 
 MOST_STEPS = 1000  # finding the places of more takes longer than the way
 

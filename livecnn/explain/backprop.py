@@ -10,9 +10,9 @@ import torch
 from torch.autograd.graph import Node
 
 from livecnn.errors import ModelError
-from livecnn.explain._method import Objectived, gradients_recorded, picture
-from livecnn.explain._rules import Rule, applied, check
-from livecnn.explain._windows import WINDOWED
+from livecnn.explain.backward_rules import Rule, applied, check
+from livecnn.explain.base import Objectived, gradients_recorded, picture
+from livecnn.explain.sparse_backward import WINDOWED
 
 MOST_VALUES = 1 << 22  # of one step on the way back, of all units that go together: 16 MiB
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from livecnn.explain._backprop import Backprop
+from livecnn.explain.backprop import Backprop
 
 
 @dataclass(frozen=True, eq=False)

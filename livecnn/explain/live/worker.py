@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from livecnn.board import Board, Over, Overtaken, Pace, Wish
 from livecnn.engine.engine import placed
-from livecnn.explainer import Explainer, apart
+from livecnn.explain.live.explainer import Explainer, apart
+from livecnn.explain.live.worker_state import Board, Over, Overtaken, Pace, Wish
 from livecnn.networks.bundle import Bundle
 from livecnn.selection import Ask, Focus
 from livecnn.types import Findings, Preferred, Tick

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from livecnn.errors import ModelError
-from livecnn.explain._maps import maps_of, resized
-from livecnn.explain._method import Method, gradients_recorded, picture
-from livecnn.explain._objective import activation_of, of_class
+from livecnn.explain.base import Method, gradients_recorded, maps_of, picture, resized
+from livecnn.explain.objective import activation_of, of_class
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,90 @@
+"""What is asked of an image and a network, and what a method of `livecnn.explain` answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from livecnn.types import Floats
+
+ACTIVATION, GRAD_CAM = "activation", "grad_cam"
+MIN_MAX, SIGNED = "min-max", "signed"
+
+Place = tuple[int, int]  # row and column on a map
+
+
+class Question(NamedTuple):
+    """What is explained in one go: units of a layer, or classes (for Grad-CAM by the maps of a layer)."""
+
+    method: str
+    layer: str | None
+    units: tuple[int, ...]
+    of_classes: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The answer.
+
+    maps: float32 (U, C, H, W), or (U, 1, H, W) where the method does not tell channels apart; C in the input's order. Of
+    "activation" they are the layer's own maps (U, 1, h, w), of all other methods as large as the input.
+    names: of the units or classes.  values: float32 (U,), what is explained: of a map the value that `at` tells, of a class
+    its score before the softmax.  places: where on the map that is (row, column), if it is one position.
+    """
+
+    question: Question
+    names: tuple[str, ...]
+    values: Floats
+    places: tuple[Place | None, ...]
+    maps: Floats
+
+    @property
+    def normalisation(self) -> str:
+        """What `levels` does: "min-max", or "signed" where zero has a meaning between two sides."""
+        return MIN_MAX if self.question.method in (ACTIVATION, GRAD_CAM) else SIGNED
+
+    def levels(self) -> Levels:
+        """The maps as uint8, and the value of the lowest and of the highest level of each; see `livecnn/explain/results.py`."""
+        return (minmax if self.normalisation == MIN_MAX else signed)(self.maps)
+
+
+# --- MERGED from levels
+# """Maps as levels of gray or colour, 0 to 255, and the values that the ends stand for, so that the values can be told
+# again."""
+MIDDLE, REACH = 128, 127  # of a signed scale: the level of zero, and of the largest value how far it lies from there
+LEAST = 1e-36  # of a range: what is less is shown as even, for 1 over it is too large for float32
+
+Levels = tuple[npt.NDArray[np.uint8], Floats, Floats]
+
+
+def minmax(maps: Floats) -> Levels:
+    """(U, …) -> uint8 (U, …), low (U,), high (U,): each map by its own range; value = low + level / 255 * (high - low).
+
+    Values that are not finite count as 0.
+    """
+    flat = torch.from_numpy(maps).flatten(1)
+    low, high = flat.amin(1), flat.amax(1)
+    if not (low.isfinite().all() and high.isfinite().all()):
+        flat = _finite(flat)
+        low, high = flat.amin(1), flat.amax(1)
+    span = high - low
+    span = torch.where(span > LEAST, span, 1)
+    levels = (flat - low[:, None]).mul_((255 / span)[:, None]).round_().to(torch.uint8)
+    return levels.reshape(maps.shape).numpy(), low.numpy(), high.numpy()
+
+
+def signed(maps: Floats) -> Levels:
+    """The same around zero, low = -high: value = (level - 128) / 127 * high."""
+    flat = _finite(torch.from_numpy(maps).flatten(1))
+    high = flat.abs().amax(1)
+    span = torch.where(high > LEAST, high, 1)
+    levels = (flat * (REACH / span)[:, None]).round_().add_(MIDDLE).to(torch.uint8)
+    return levels.reshape(maps.shape).numpy(), -high.numpy(), high.numpy()
+
+
+def _finite(flat: torch.Tensor) -> torch.Tensor:
+    return flat.nan_to_num(0, 0, 0)
