@@ -21,13 +21,12 @@ import torch
 from sklearn.manifold import TSNE, trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
-from livecnn.embedder import COMPONENTS
-from livecnn.features import features
+from livecnn.analysis.embedding.api import COMPONENTS
+from livecnn.analysis.embedding.pca import Pca, features
+from livecnn.analysis.embedding.projection import project
 from livecnn.networks.bundle import load
 from livecnn.networks.inspection.probe import Probe
 from livecnn.networks.training import mnist
-from livecnn.pca import Pca
-from livecnn.projection import project
 from livecnn.types import Floats, Image
 
 SHARED = Path(os.environ.get("LIVECNN_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"

@@ -73,7 +73,7 @@ def _naive(data: Path, count: int, path: Path) -> float:
     import torch
     from matplotlib.animation import FuncAnimation, PillowWriter
 
-    from livecnn.album import Album
+    from livecnn.analysis.dataset import Album
     from livecnn.engine.crop import Cropper
     from livecnn.engine.observer import Observer
     from livecnn.figure import Screen
@@ -117,9 +117,9 @@ def _parts(data: Path, places: range) -> float:
     import torch
 
     from livecnn._cv2 import one_thread
-    from livecnn.album import Album
+    from livecnn.analysis.dataset import Album
+    from livecnn.analysis.scorer import BATCH
     from livecnn.networks import bundle as bundles
-    from livecnn.scoring import BATCH
 
     bundle = bundles.load("lenet-mnist")
     torch.set_num_threads(1)  # as livecnn does for a network with a short pass
@@ -135,7 +135,7 @@ def _memory(data: Path, scored: int, filmed: int) -> float:
     """Megabytes at the highest, in a process of its own, over a folder with that many pictures."""
     from PIL import Image
 
-    from livecnn.album import Album
+    from livecnn.analysis.dataset import Album
 
     with tempfile.TemporaryDirectory() as folder, Album(f"idx:{data}") as pictures:
         for index in range(scored):

@@ -43,7 +43,7 @@ def main() -> None:
 def _pictures(data: Path, folder: Path, count: int) -> Path:
     from PIL import Image
 
-    from livecnn.album import Album
+    from livecnn.analysis.dataset import Album
 
     target = folder / str(count)
     target.mkdir()
@@ -58,9 +58,9 @@ def _bare(folder: Path) -> float:
     import torch
 
     from livecnn._cv2 import one_thread
-    from livecnn.album import Album
+    from livecnn.analysis.dataset import Album
+    from livecnn.analysis.scorer import BATCH
     from livecnn.networks import bundle as bundles
-    from livecnn.scoring import BATCH
 
     bundle = bundles.load("lenet-mnist")
     torch.set_num_threads(1)  # as livecnn does for a small network

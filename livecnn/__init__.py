@@ -35,14 +35,14 @@ from livecnn.errors import (
 )
 
 if TYPE_CHECKING:
+    from livecnn.analysis.embedding.api import embed
+    from livecnn.analysis.top.api import top
     from livecnn.dreaming import dream
-    from livecnn.embedder import embed
     from livecnn.explain.api import explanations
     from livecnn.networks.bundle import load
     from livecnn.networks.inspection.architecture import Architecture
     from livecnn.networks.inspection.probe import Probe, layers_of
     from livecnn.replaying import replay
-    from livecnn.scanning import top
     from livecnn.watching import watch
 
 __version__ = "0.1.0"
@@ -74,11 +74,11 @@ _HOMES = {
     "Probe": "livecnn.networks.inspection.probe",
     "dream": "livecnn.dreaming",
     "explanations": "livecnn.explain.api",
-    "embed": "livecnn.embedder",
+    "embed": "livecnn.analysis.embedding.api",
     "layers_of": "livecnn.networks.inspection.probe",
     "load": "livecnn.networks.bundle",
     "replay": "livecnn.replaying",
-    "top": "livecnn.scanning",
+    "top": "livecnn.analysis.top.api",
     "watch": "livecnn.watching",
 }
 

@@ -9,8 +9,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from livecnn.analysis.scorer import Scored
 from livecnn.errors import UsageError, nearest
-from livecnn.scoring import Scored
 
 Order = Literal["name", "score", "class"]
 ORDERS: tuple[str, ...] = get_args(Order)

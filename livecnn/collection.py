@@ -10,11 +10,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from livecnn import paths
+from livecnn.analysis.top.results import MANIFEST, Shot, Top
 from livecnn.drawer import Context
 from livecnn.drawing.tile import Edges
 from livecnn.errors import LivecnnError, OutputError
 from livecnn.strongest import MOST
-from livecnn.top_files import MANIFEST, Shot, Top
 from livecnn.types import Image
 from livecnn.unit_words import number
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from livecnn import registry
-from livecnn.annotations import Annotations, Verdict
+from livecnn.analysis.annotations.store import Annotations, Verdict
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import LivecnnError
 from livecnn.figure import Screen

@@ -15,7 +15,9 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from livecnn._cv2 import one_thread
-from livecnn.album import Album, Pictures, spec_of
+from livecnn.analysis.dataset import Album, Pictures, spec_of
+from livecnn.analysis.patterns.export import Summary, check_suffix
+from livecnn.analysis.scorer import Scored, Scorer
 from livecnn.choice import Choice
 from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
@@ -28,8 +30,6 @@ from livecnn.plan import Plan, make_cropper
 from livecnn.preferring import preferring
 from livecnn.run import explained
 from livecnn.scores_table import ScoresTable
-from livecnn.scoring import Scored, Scorer
-from livecnn.summary import Summary, check_suffix
 from livecnn.types import LoopStatus, Scene, SourceStatus
 
 SLOWEST, FASTEST = 0.01, 30.0  # pictures a second; GIF's clock and MP4's rate tell no more apart

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from livecnn.annotations import Annotations, annotations_path
+from livecnn.analysis.annotations.store import Annotations, annotations_path
 from livecnn.capture import Capture
 from livecnn.controls import Controls
 from livecnn.engine.observer import Observer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from livecnn.annotations import Annotations
+from livecnn.analysis.annotations.store import Annotations
 from livecnn.past import Past
 from livecnn.strongest import Strongest
 from livecnn.types import Image, Scene

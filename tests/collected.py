@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from livecnn.analysis.top.pictures import COLUMNS
+from livecnn.analysis.top.results import MANIFEST, SHOTS, STATISTICS, VERSION
 from livecnn.io.files import write_png
-from livecnn.top_files import MANIFEST, SHOTS, STATISTICS, VERSION
-from livecnn.top_shots import COLUMNS
 
 IMAGES, DEAD = 12345, 7  # a unit that was never active
 BOXES = {"conv": (2, 1, 3, 3), "act_1": (-2, 1, 7, 6), "fc": (0, 0, 8, 8)}  # left, top, width, height of 8x8 pixels

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from livecnn.embedding import Embedding
-from livecnn.pca import Pca
+from livecnn.analysis.embedding.embedding import Embedding
+from livecnn.analysis.embedding.pca import Pca
 from tests.drawing import DIGITS
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from livecnn._cv2 import cv2
-from livecnn.album import Album, spec_of
+from livecnn.analysis.dataset import Album, spec_of
 from livecnn.errors import ImageError, SourceError, UsageError
 from livecnn.sources.video import Video
 from tests.tiny_mnist import typeset, write_mnist

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecnn import paths
-from livecnn.annotations import Annotations, Mark, Verdict, annotations_path
+from livecnn.analysis.annotations.store import Annotations, Mark, Verdict, annotations_path
 from livecnn.errors import OutputError
 from livecnn.io import file_lock as locking
 
@@ -189,7 +189,7 @@ def test_two_writers_at_the_same_moment(path: Path) -> None:
 LOOP = """
 import sys
 from pathlib import Path
-from livecnn.annotations import Annotations
+from livecnn.analysis.annotations.store import Annotations
 
 annotations = Annotations.open(Path(sys.argv[1]), "lenet", "ana")
 unit = len(annotations.units.get("conv1", {}))
@@ -375,7 +375,7 @@ def test_what_is_no_file_of_annotations_at_all(path: Path, monkeypatch: pytest.M
         Annotations.read(path)
     with pytest.raises(OutputError, match=r"cannot be read: Is a directory$"):
         Annotations.open(path.parent, "lenet")
-    monkeypatch.setattr("livecnn.annotations.MOST_BYTES", 10)
+    monkeypatch.setattr("livecnn.analysis.annotations.store.MOST_BYTES", 10)
     path.write_text(json.dumps(FILE))
     with pytest.raises(OutputError, match="found more than 10 bytes; is it a file of annotations"):
         Annotations.open(path, "lenet")

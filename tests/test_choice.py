@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livecnn.analysis.scorer import Scored
 from livecnn.choice import Choice
 from livecnn.errors import UsageError
-from livecnn.scoring import Scored
 
 CLASSES = ("cat", "dog", "fox")
 # Place, label, scores; the third is empty.

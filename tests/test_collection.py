@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from livecnn import collection
+from livecnn.analysis.top.results import MANIFEST
 from livecnn.collection import AUTO, Collection, opened, percent
 from livecnn.drawer import Context
 from livecnn.errors import OutputError
 from livecnn.io.files import write_png
-from livecnn.top_files import MANIFEST
 from tests.collected import DEAD, IMAGES, PATCH, WHOLE, write_top
 from tests.exploring import explored
 

@@ -11,13 +11,14 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
-from livecnn import embedder, shards
-from livecnn.embedding import Embedding
+from livecnn.analysis import shards
+from livecnn.analysis.embedding import api as embedder
+from livecnn.analysis.embedding.embedding import Embedding
+from livecnn.analysis.embedding.pca import Pca
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ModelError, OutputError, UsageError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.inspection.probe import Probe
-from livecnn.pca import Pca
 from livecnn.types import Frame
 from tests.tiny_mnist import typeset, write_mnist
 

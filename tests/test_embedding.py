@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from livecnn import embedding as module
-from livecnn.embedding import load
+from livecnn.analysis.embedding import embedding as module
+from livecnn.analysis.embedding.embedding import load
 from livecnn.errors import SourceError
 from tests.mapped import embedding
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from livecnn.embedding import load
-from livecnn.embedding_files import check_out, write
+from livecnn.analysis.embedding.embedding import load
+from livecnn.analysis.embedding.export import check_out, write
 from livecnn.errors import OutputError, UsageError
 from tests.mapped import embedding
 

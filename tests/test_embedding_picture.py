@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from livecnn.analysis.embedding.picture import picture, thumbnail_side
 from livecnn.drawing.markers import SHAPES, color_of, mask
 from livecnn.drawing.theme import CLASSES, THEMES
-from livecnn.embedding_picture import picture, thumbnail_side
 from livecnn.types import Image
 from tests.mapped import embedding
 

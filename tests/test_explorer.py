@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import livecnn
-from livecnn.annotations import Annotations
+from livecnn.analysis.annotations.store import Annotations
 from livecnn.drawer import Drawer
 from livecnn.explorer import NO_EXPLORER
 from livecnn.geometry import Rect

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from livecnn.features import MOST, count, features
+from livecnn.analysis.embedding.pca import MOST, count, features
 
 
 @pytest.mark.parametrize("shape", [(2, 7), (2, 7, 1, 1), (2, 3, 4, 5), (2, MOST)], ids=str)

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livecnn.pca import Pca
-from livecnn.scans import Covariance
+from livecnn.analysis.embedding.pca import Pca
+from livecnn.analysis.top import Covariance
 
 
 @pytest.mark.parametrize("shape", [(40, 7), (7, 40), (20, 20)], ids=str)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.placing import Fit, apart, cells, framed
+from livecnn.analysis.embedding.thumbnail_layout import Fit, apart, cells, framed
 
 
 def points(count: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

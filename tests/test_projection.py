@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import pytest
 
-from livecnn import projection
+from livecnn.analysis.embedding import projection
+from livecnn.analysis.embedding.projection import WAYS, check, project
 from livecnn.errors import UsageError
-from livecnn.projection import WAYS, check, project
 from livecnn.types import Floats
 
 HERE = [

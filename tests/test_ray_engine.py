@@ -21,10 +21,11 @@ import psutil
 import pytest
 
 import livecnn
-from livecnn import scanning, shards
+from livecnn.analysis import shards
+from livecnn.analysis.ray_backend import on_ray
+from livecnn.analysis.top import api as scanning
 from livecnn.cli import main
 from livecnn.errors import UsageError
-from livecnn.ray_engine import on_ray
 from tests.tiny_mnist import typeset, write_mnist
 
 Output = pytest.CaptureFixture[str]

@@ -22,11 +22,13 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
-from livecnn import scanning, shards, top_tables
+from livecnn.analysis import shards
+from livecnn.analysis.shards import Job
+from livecnn.analysis.top import api as scanning
+from livecnn.analysis.top import tables as top_tables
+from livecnn.analysis.top.results import QUANTILES, Top
 from livecnn.errors import LivecnnError, ModelError, OutputError, SourceError, UsageError
 from livecnn.io import file_lock as locking
-from livecnn.shards import Job
-from livecnn.top_files import QUANTILES, Top
 from tests.tiny_mnist import typeset, write_mnist
 
 LAYERS = "conv1,ip2"
@@ -482,5 +484,5 @@ def test_what_is_no_folder_of_a_run(found: Top, tmp_path: Path) -> None:
 def test_opening_is_light() -> None:
     import subprocess
 
-    code = "import sys, livecnn.top_files; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    code = "import sys, livecnn.analysis.top.results; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

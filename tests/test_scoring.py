@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from livecnn import scoring
-from livecnn.album import Album
+from livecnn.analysis import scorer as scoring
+from livecnn.analysis.dataset import Album
+from livecnn.analysis.scorer import Scored, Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.networks import bundle as bundles
-from livecnn.scoring import Scored, Scorer
 from tests.tiny_mnist import typeset, write_mnist
 
 CPU = torch.device("cpu")
@@ -99,7 +99,7 @@ import sys
 import torch
 
 from livecnn import bundles, scoring
-from livecnn.album import Album
+from livecnn.analysis.dataset import Album
 from livecnn.engine.crop import Cropper
 
 if __name__ == "__main__":

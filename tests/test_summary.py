@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.analysis.moments import Moments, cosines, observed
+from livecnn.analysis.patterns.export import COLUMNS, Summary
 from livecnn.errors import OutputError, UsageError
-from livecnn.moments import Moments, cosines, observed
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.probe import Probe
-from livecnn.summary import COLUMNS, Summary
 
 CLASSES = ("cat", "dog", "owl")
 Batch = tuple[dict[str, torch.Tensor], list[int], np.ndarray]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from livecnn.patterns import Order
-from livecnn.summary import Summary
-from livecnn.summary_picture import dead_words, narrowed, picture, span
+from livecnn.analysis.patterns.export import Summary
+from livecnn.analysis.patterns.patterns import Order
+from livecnn.analysis.patterns.picture import dead_words, narrowed, picture, span
 
 
 def summary_of(classes: tuple[str, ...], layers: dict[str, tuple[int, ...]], *, labelled: bool = True) -> Summary:

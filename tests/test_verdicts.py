@@ -9,16 +9,16 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from livecnn.album import Album, spec_of
-from livecnn.annotations import Annotations, Mark, Verdict
+from livecnn.analysis.annotations.agreement import Agreement, report, responses, sizes
+from livecnn.analysis.annotations.store import Annotations, Mark, Verdict
+from livecnn.analysis.dataset import Album, spec_of
+from livecnn.analysis.patterns.patterns import Patterns
 from livecnn.config import load_layout
 from livecnn.errors import OutputError, UsageError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Probe
-from livecnn.patterns import Patterns
 from livecnn.plan import make_cropper
-from livecnn.verdicts import Agreement, report, responses, sizes
 from tests.tiny_mnist import typeset
 
 

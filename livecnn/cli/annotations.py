@@ -14,9 +14,9 @@ import click
 from livecnn.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
-    from livecnn.annotations import Annotations
+    from livecnn.analysis.annotations.store import Annotations
+    from livecnn.analysis.patterns.patterns import Patterns
     from livecnn.networks.bundle import Bundle
-    from livecnn.patterns import Patterns
 
 LAYOUT = "explorer"
 COLUMNS = ("model", "layer", "unit", "verdict", "note", "annotator", "time")
@@ -35,7 +35,7 @@ def command() -> None:
 def list_() -> None:
     """The files in the data folder, each with its model, its annotator and how many units are good, bad, noted."""
     from livecnn import paths
-    from livecnn.annotations import SUFFIX
+    from livecnn.analysis.annotations.store import SUFFIX
 
     folder = paths.user_annotations()
     files = sorted(folder.glob(f"*{SUFFIX}"))
@@ -52,7 +52,7 @@ def list_() -> None:
 @click.option("--force", is_flag=True, help="Replace a file that is there already.")
 def export(out: Path, layout: str, model: str | None, given: Path | None, force: bool) -> None:
     """Write the marks to OUT: a row a unit as FILE.csv, or as FILE.json what `stats` of another user can read."""
-    from livecnn.annotations import Annotations, as_json
+    from livecnn.analysis.annotations.store import Annotations, as_json
     from livecnn.io.files import write_atomically
 
     if out.suffix.lower() not in FORMATS:
@@ -87,8 +87,8 @@ def stats(
     """
     import json
 
-    from livecnn import verdicts
-    from livecnn.annotations import Annotations
+    from livecnn.analysis.annotations import agreement as verdicts
+    from livecnn.analysis.annotations.store import Annotations
     from livecnn.io.files import check_writable, write_atomically
 
     if file not in (None, "-"):
@@ -151,7 +151,7 @@ def _aligned(rows: Sequence[tuple[str, ...]], texts: int) -> Iterator[str]:
 
 
 def _row(path: Path) -> tuple[str, ...]:
-    from livecnn.annotations import Annotations, tally
+    from livecnn.analysis.annotations.store import Annotations, tally
 
     try:
         found = Annotations.read(path)
@@ -163,7 +163,7 @@ def _row(path: Path) -> tuple[str, ...]:
 
 def _path(layout: str, model: str | None) -> Path:
     """Where the marks of a layout and a model lie."""
-    from livecnn.annotations import annotations_path
+    from livecnn.analysis.annotations.store import annotations_path
     from livecnn.config import load_layout
 
     found = load_layout(layout)
@@ -196,8 +196,8 @@ def _looked_at(
     bundle: Bundle, files: Sequence[Annotations], layout: str, images: str | None
 ) -> tuple[dict[str, int], Patterns | None]:
     """Sizes of the layers with marks and, over images, what their units do."""
-    from livecnn import verdicts
-    from livecnn.album import Album, spec_of
+    from livecnn.analysis.annotations import agreement as verdicts
+    from livecnn.analysis.dataset import Album, spec_of
     from livecnn.config import load_layout
     from livecnn.plan import make_cropper
 

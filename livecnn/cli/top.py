@@ -41,7 +41,7 @@ def command(bench: Workbench, /, images: str, model: str, out: str | None, **opt
     The work is done in shards; what is finished stays in DIR/, and the same command goes on from there.
     Without --out that is a folder in your own data, where the explorer finds it; another question gets another folder.
     """
-    found = importlib.import_module("livecnn.scanning").top(images, bench.model(model), out=out, **options)
+    found = importlib.import_module("livecnn.analysis.top.api").top(images, bench.model(model), out=out, **options)
     units = sum(found.units(layer) for layer in found.layers)
     skipped = f", {found.skipped} skipped (skipped.txt)" if found.skipped else ""
     counts = (len(found.layers), "layer"), (found.images, "image")

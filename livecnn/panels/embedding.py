@@ -9,19 +9,19 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from livecnn.analysis.embedding.embedding import METHODS, NEAREST, load
+from livecnn.analysis.embedding.embedding import Embedding as Map
+from livecnn.analysis.embedding.live_placement import Placed, PlacementReducer
+from livecnn.analysis.embedding.pca import count
+from livecnn.analysis.embedding.picture import dotted, legend, legend_height
+from livecnn.analysis.embedding.thumbnail_layout import Fit
 from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.drawing.artists import Fills, Paragraph, Pixels, scaled
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.drawing.tile import Exhibit, hung
-from livecnn.embedding import METHODS, NEAREST, load
-from livecnn.embedding import Embedding as Map
-from livecnn.embedding_picture import dotted, legend, legend_height
 from livecnn.errors import SourceError, nearest
-from livecnn.features import count
 from livecnn.geometry import Rect
 from livecnn.panel_spec import FieldError, PanelSpec
-from livecnn.placement import Placed, PlacementReducer
-from livecnn.placing import Fit
 from livecnn.types import Scene
 
 MOST_NAMED = 12  # classes in a legend

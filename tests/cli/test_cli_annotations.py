@@ -9,7 +9,7 @@ import tqdm
 from PIL import Image as PillowImage
 
 from livecnn import paths
-from livecnn.annotations import Annotations, annotations_path
+from livecnn.analysis.annotations.store import Annotations, annotations_path
 from livecnn.cli import main
 from tests.conftest import ROOT
 from tests.tiny_mnist import typeset, write_mnist

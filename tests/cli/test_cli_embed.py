@@ -11,7 +11,8 @@ import tqdm
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn import embedder, shards
+from livecnn.analysis import shards
+from livecnn.analysis.embedding import api as embedder
 from livecnn.cli import main
 from livecnn.errors import OutputError
 from livecnn.io import file_lock as locking

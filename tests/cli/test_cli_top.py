@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from livecnn import scanning, shards
+from livecnn.analysis import shards
+from livecnn.analysis.top import api as scanning
 from livecnn.cli import main
 from tests.tiny_mnist import typeset, write_mnist
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn.annotations import Annotations, annotations_path
+from livecnn.analysis.annotations.store import Annotations, annotations_path
 from livecnn.plan import Plan
 from livecnn.selection import Unit
 from livecnn.targets import Button, Layer, Target

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.analysis.top.results import MANIFEST
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.panel_spec import FieldError
@@ -17,7 +18,6 @@ from livecnn.selection import Focus, Unit
 from livecnn.session import Session
 from livecnn.strongest import MOST
 from livecnn.targets import Button, Strong
-from livecnn.top_files import MANIFEST
 from livecnn.types import Findings, Frame, LoopStatus, Preferred
 from tests.collected import DEAD, PATCH, WHOLE, write_top
 from tests.drawing import SIZES, assert_texts_apart, labels, layout

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from livecnn.scans import Best, Covariance, Scan, Sketch, scan
-from livecnn.scans.best import NONE
-from livecnn.scans.sketch import ACCURACY, LEAST, MOST
+from livecnn.analysis.top import Best, Covariance, Scan, Sketch, scan
+from livecnn.analysis.top.quantile_sketch import ACCURACY, LEAST, MOST
+from livecnn.analysis.top.scan import NONE
 
 UNITS = {"conv": 5, "fc": 4}
 GROUPS = 3

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from livecnn.album import Album
+from livecnn.analysis.dataset import Album
 from livecnn.errors import ImageError, SourceError
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.support.natural_order import natural_key

@@ -6,13 +6,13 @@ import csv
 import io
 from pathlib import Path
 
-from livecnn.album import spec_of
-from livecnn.embedding import Embedding
-from livecnn.embedding_page import page
-from livecnn.embedding_picture import LARGEST, SMALLEST
+from livecnn.analysis.dataset import spec_of
+from livecnn.analysis.embedding.embedding import Embedding
+from livecnn.analysis.embedding.html_page import page
+from livecnn.analysis.embedding.picture import LARGEST, SMALLEST
+from livecnn.analysis.shards import absolute, check_apart
 from livecnn.errors import OutputError, UsageError
 from livecnn.io.files import check_writable, write_atomically, write_png
-from livecnn.shards import absolute, check_apart
 
 SUFFIXES = (".png", ".html", ".csv", ".npz")
 SIZE = 1600

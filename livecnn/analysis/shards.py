@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from livecnn import paths
 from livecnn._cv2 import one_thread
-from livecnn.album import Album, Pictures
+from livecnn.analysis.dataset import Album, Pictures
+from livecnn.analysis.scorer import Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ModelError, OutputError, SourceError, UsageError, nearest
 from livecnn.io.file_lock import one_writer
@@ -29,7 +30,6 @@ from livecnn.networks import weights
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
 from livecnn.networks.selectors import module_of
-from livecnn.scoring import Scorer
 
 JOB, SHARDS = "job.json", "[0-9]*.npz"
 SHARD, MOST_SHARDS = 256, 1000  # images of a shard, unless there would be more shards than this

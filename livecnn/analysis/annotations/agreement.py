@@ -12,14 +12,14 @@ import numpy as np
 from tqdm import tqdm
 
 from livecnn._cv2 import one_thread
-from livecnn.album import Album
-from livecnn.annotations import Annotations, Mark, Verdict, tally
+from livecnn.analysis.annotations.store import Annotations, Mark, Verdict, tally
+from livecnn.analysis.dataset import Album
+from livecnn.analysis.patterns.patterns import Patterns
+from livecnn.analysis.scorer import Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.errors import OutputError, UsageError, nearest
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
-from livecnn.patterns import Patterns
-from livecnn.scoring import Scorer
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,7 @@ Two parts merged are what one pass over both would have found: counts, quantiles
 spreads and correlations but for rounding. Memory depends on units and classes, not on the number of images.
 """
 
-from livecnn.scans.best import Best
-from livecnn.scans.covariance import Covariance
-from livecnn.scans.scan import Layer, Scan
-from livecnn.scans.sketch import Sketch
+from livecnn.analysis.top.quantile_sketch import Sketch
+from livecnn.analysis.top.scan import Best, Covariance, Layer, Scan
 
 __all__ = ["Best", "Covariance", "Layer", "Scan", "Sketch"]

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.embedding_picture import thumbnail_side
-from livecnn.features import count, features
-from livecnn.scoring import Scored, Scorer
-from livecnn.shards import Job
+from livecnn.analysis.embedding.pca import count, features
+from livecnn.analysis.embedding.picture import thumbnail_side
+from livecnn.analysis.scorer import Scored, Scorer
+from livecnn.analysis.shards import Job
 from livecnn.types import Floats, Image
 
 PRINT = 6000  # pixels of a map's side for which thumbnails are kept

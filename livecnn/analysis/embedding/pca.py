@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from livecnn.types import Floats
 
@@ -60,3 +63,20 @@ def _spanned(products: Doubles, most: int) -> tuple[Doubles, Doubles]:
     variances, vectors = np.linalg.eigh(products)
     kept = np.flatnonzero(variances > NOISE**2 * max(variances[-1], TINY))[::-1][:most]
     return variances[kept], vectors[:, kept]
+
+
+# --- MERGED from features
+# """What of a layer's activation pictures are compared by."""
+MOST = 4096  # values of a picture; a principal component analysis takes their cube
+
+
+def features(activation: torch.Tensor) -> torch.Tensor:
+    """(N, …) -> float32 (N, D): every value if there are no more than MOST, else each map's mean over its positions."""
+    values = activation.float()
+    return values.flatten(1) if math.prod(values.shape[1:]) <= MOST else values.flatten(2).mean(2)
+
+
+def count(shape: Sequence[int]) -> int:
+    """How many features an activation of shape (N, …) gives."""
+    every = math.prod(shape[1:])
+    return every if every <= MOST or len(shape) < 3 else shape[1]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.moments import Doubles
+from livecnn.analysis.moments import Doubles
 
 Integers = npt.NDArray[np.int64]
 

@@ -11,7 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from livecnn.album import Pictures
+from livecnn.analysis.dataset import Pictures
+from livecnn.analysis.top import Layer, Scan
+from livecnn.analysis.top.job import TopJob
+from livecnn.analysis.top.results import SHOTS
+from livecnn.analysis.top.scan import NONE
+from livecnn.analysis.top.tables import Table
 from livecnn.drawing import contact_sheet as dream_picture
 from livecnn.drawing.artists import as_rgb, scaled
 from livecnn.drawing.theme import THEMES
@@ -22,11 +27,6 @@ from livecnn.io.images import thumbnail
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.networks.inspection.windows import Pair
 from livecnn.networks.pipelines import Pipeline
-from livecnn.scans import Layer, Scan
-from livecnn.scans.best import NONE
-from livecnn.top_files import SHOTS
-from livecnn.top_job import TopJob
-from livecnn.top_tables import Table
 from livecnn.types import Image
 
 OUTSIDE = 64  # gray level of what lies beyond the input's edge, and of a picture that is gone

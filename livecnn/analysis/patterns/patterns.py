@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from livecnn.analysis.moments import Doubles, Moments, cosines, observed
 from livecnn.errors import UsageError
-from livecnn.moments import Doubles, Moments, cosines, observed
 
 
 class Patterns:

@@ -15,8 +15,8 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
+from livecnn.analysis.shards import Engine, Job, Worker, in_turn
 from livecnn.errors import SystemLibraryError, UsageError, nearest
-from livecnn.shards import Engine, Job, Worker, in_turn
 from livecnn.signals import caught
 
 ENGINES = ("local", "ray")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livecnn import embedding_picture
+from livecnn.analysis.embedding import picture as embedding_picture
+from livecnn.analysis.embedding.pca import Pca
 from livecnn.errors import SourceError
 from livecnn.io.images import shown
-from livecnn.pca import Pca
 from livecnn.types import Floats, Image
 
 Ints = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ class Embedding:
     """N pictures, each at a point of the plane.
 
     points: float32 (N, 2), y goes up.  features: float32 (N, k), what `pca` makes of the layer's activations, see
-    livecnn/features.py.  indices, names, labels: of the pictures in their folder; a label is "" where unknown.
+    livecnn/analysis/embedding/pca.py.  indices, names, labels: of the pictures in their folder; a label is "" where unknown.
     scores: float32 (N, K), probabilities, all zero where the box is empty.  tops: int64 (N,), the class that the network sees,
     -1 where it sees none.  thumbnails: uint8 (N, s, s, 3).  skipped: pictures without a place, each with the reason.
     """

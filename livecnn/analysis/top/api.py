@@ -9,23 +9,25 @@ from pathlib import Path
 
 from torch import nn
 
-from livecnn import paths, shards, top_shots
+from livecnn import paths
 from livecnn._cv2 import one_thread
-from livecnn.album import Album, Pictures, spec_of
+from livecnn.analysis import shards
+from livecnn.analysis.dataset import Album, Pictures, spec_of
+from livecnn.analysis.moments import Moments
+from livecnn.analysis.ray_backend import engine_of
+from livecnn.analysis.shards import Engine, absolute, check_apart, in_turn, model_of, size_of
+from livecnn.analysis.top import Scan
+from livecnn.analysis.top import pictures as top_shots
+from livecnn.analysis.top.job import TopJob
+from livecnn.analysis.top.results import MANIFEST, QUANTILES, VERSION, Top
+from livecnn.analysis.top.tables import write_statistics
 from livecnn.engine.crop import FINDERS, check_finder
 from livecnn.errors import UsageError, nearest
 from livecnn.io.file_lock import one_writer
 from livecnn.io.files import check_writable, write_atomically
-from livecnn.moments import Moments
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
 from livecnn.networks.selectors import check_whole, names_of
-from livecnn.ray_engine import engine_of
-from livecnn.scans import Scan
-from livecnn.shards import Engine, absolute, check_apart, in_turn, model_of, size_of
-from livecnn.top_files import MANIFEST, QUANTILES, VERSION, Top
-from livecnn.top_job import TopJob
-from livecnn.top_tables import write_statistics
 
 K = 9
 MOST_K = 100

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livecnn.analysis.embedding.thumbnail_layout import Fit, apart, cells, framed
 from livecnn.drawing.artists import scaled, shorten, text_width, write
 from livecnn.drawing.markers import color_of, stamp
 from livecnn.drawing.theme import INK, THEMES, Color, Metrics
-from livecnn.placing import Fit, apart, cells, framed
 from livecnn.types import Floats, Image
 
 Groups = npt.NDArray[np.int64]

@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
-from livecnn.scans import Scan
-from livecnn.scoring import Scored, Scorer
-from livecnn.shards import Job
+from livecnn.analysis.scorer import Scored, Scorer
+from livecnn.analysis.shards import Job
+from livecnn.analysis.top import Scan
 
 
 @dataclass(frozen=True, kw_only=True)

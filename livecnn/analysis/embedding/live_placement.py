@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.embedding import Embedding, Ints
+from livecnn.analysis.embedding.embedding import Embedding, Ints
+from livecnn.analysis.embedding.pca import features
 from livecnn.engine.reducers import Reducer
-from livecnn.features import features
 from livecnn.types import Floats
 
 

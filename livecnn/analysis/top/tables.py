@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from livecnn.analysis.moments import Moments
+from livecnn.analysis.top import Layer, Scan
+from livecnn.analysis.top.results import QUANTILES, STATISTICS
 from livecnn.io.files import cannot_write, unfinished, write_atomically
-from livecnn.moments import Moments
-from livecnn.scans import Layer, Scan
-from livecnn.top_files import QUANTILES, STATISTICS
 
 Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]  # of equal length
 Arrays = dict[str, npt.NDArray[Any]]

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
+from livecnn.analysis.embedding.embedding import Embedding
+from livecnn.analysis.embedding.thumbnail_layout import cells, framed
 from livecnn.drawing.artists import scaled
 from livecnn.drawing.markers import SHAPES, color_of
 from livecnn.drawing.theme import THEMES
-from livecnn.embedding import Embedding
-from livecnn.placing import cells, framed
 from livecnn.types import Image
 
 TEMPLATE = Path(__file__).with_suffix(".html")

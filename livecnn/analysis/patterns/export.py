@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from livecnn.analysis.moments import strongest
+from livecnn.analysis.patterns.patterns import Patterns
 from livecnn.errors import OutputError, UsageError
 from livecnn.io.files import write_atomically, write_png
-from livecnn.moments import strongest
-from livecnn.patterns import Patterns
 
 SUFFIXES = (".png", ".csv", ".json")
 COLUMNS = ("layer", "unit", "class", "count", "mean", "std", "max", "active")
@@ -85,7 +85,7 @@ class Summary(Patterns):
         if not self.images:
             raise UsageError(f"{path}: there is nothing to write; not one image was added")
         if path.suffix.lower() == ".png":
-            from livecnn.summary_picture import picture
+            from livecnn.analysis.patterns.picture import picture
 
             write_png(path, picture(self))
         elif path.suffix.lower() == ".csv":

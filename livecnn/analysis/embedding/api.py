@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from livecnn import projection, shards
-from livecnn.album import Album, spec_of
+from livecnn.analysis import shards
+from livecnn.analysis.dataset import Album, spec_of
+from livecnn.analysis.embedding import projection
+from livecnn.analysis.embedding.embedding import Embedding
+from livecnn.analysis.embedding.job import EmbeddingJob
+from livecnn.analysis.embedding.pca import MOST, Pca
+from livecnn.analysis.ray_backend import engine_of
+from livecnn.analysis.shards import absolute, model_of, size_of
+from livecnn.analysis.top import Covariance
 from livecnn.drawing.artists import scaled
-from livecnn.embedding import Embedding
-from livecnn.embedding_job import EmbeddingJob
 from livecnn.errors import UsageError, nearest
-from livecnn.features import MOST
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
 from livecnn.networks.selectors import check_whole
-from livecnn.pca import Pca
-from livecnn.ray_engine import engine_of
-from livecnn.scans import Covariance
-from livecnn.shards import absolute, model_of, size_of
 from livecnn.types import Floats, Image
 
 COMPONENTS = 50  # that are kept of the features

@@ -13,10 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.moments import Counts, Moments, observed
-from livecnn.scans.best import Best
-from livecnn.scans.covariance import Covariance
-from livecnn.scans.sketch import Sketch
+from livecnn.analysis.moments import Counts, Doubles, Moments, observed
+from livecnn.analysis.top.quantile_sketch import Sketch
+from livecnn.types import Floats
 
 MOST_CORRELATED = 1024  # units of a layer; the memory for correlations grows with their square
 
@@ -129,3 +128,87 @@ class Scan:
 def _of_layer(file: Mapping[str, npt.NDArray[Any]], number: int) -> Arrays:
     start = f"{number}."
     return {name.removeprefix(start): file[name] for name in file if name.startswith(start)}
+
+
+# --- MERGED from best
+# """The images to which each unit answered most."""
+Integers = npt.NDArray[np.int64]
+
+NONE = -1  # no image
+
+
+@dataclass(eq=False)
+class Best:
+    """The k strongest of U units, the strongest first, of equal ones the image with the lower number; every array is (k, U).
+
+    values: -inf where there is no image.  images: their numbers, NONE where there is none.  positions: place of the value on the
+    unit's map, counted row by row; 0 of a single value.
+    """
+
+    values: Floats
+    images: Integers
+    positions: Integers
+
+    @classmethod
+    def none(cls, k: int, units: int) -> Best:
+        empty = np.full((k, units), NONE)
+        return cls(np.full((k, units), -np.inf, np.float32), empty, empty.copy())
+
+    def add(self, values: Floats, images: Integers, positions: Integers) -> None:
+        """Take in N images: values and positions (N, U), their numbers (N,). Values that are not finite do not count."""
+        values = np.where(np.isfinite(values), values, -np.inf).astype(np.float32)
+        numbers = np.where(values > -np.inf, images[:, None], NONE)
+        units = np.flatnonzero(values.max(0, initial=-np.inf) >= self.values[-1])  # after a while these are few
+        self._take(Best(values[:, units], numbers[:, units], positions[:, units]), units)
+
+    def merge(self, other: Best) -> None:
+        self._take(other, slice(None))
+
+    def _take(self, other: Best, units: Integers | slice) -> None:
+        values = np.concatenate((self.values[:, units], other.values))
+        images = np.concatenate((self.images[:, units], other.images))
+        positions = np.concatenate((self.positions[:, units], other.positions))
+        order = np.lexsort((images, -values), axis=0)[: len(self.values)]
+        for mine, both in ((self.values, values), (self.images, images), (self.positions, positions)):
+            mine[:, units] = np.take_along_axis(both, order, axis=0)
+
+
+# --- MERGED from covariance
+# """Which units of a layer rise and fall together."""
+@dataclass(eq=False)
+class Covariance:
+    """Of U units over the images in which the value of each is finite.
+
+    count: how many these are.  mean: (U,).  products: (U, U), sums of the products of two units' differences from their means.
+    """
+
+    count: int
+    mean: Doubles
+    products: Doubles
+
+    @classmethod
+    def none(cls, units: int) -> Covariance:
+        return cls(0, np.zeros(units), np.zeros((units, units)))
+
+    def add(self, values: Doubles) -> None:
+        """Take in N images: values (N, U)."""
+        whole = values[np.isfinite(values).all(1)]
+        if len(whole):
+            mean = whole.mean(0)
+            apart = whole - mean
+            self.merge(Covariance(len(whole), mean, apart.T @ apart))
+
+    def merge(self, other: Covariance) -> None:
+        """Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979."""
+        count = self.count + other.count
+        share = other.count / max(count, 1)
+        apart = other.mean - self.mean
+        self.products += other.products + np.outer(apart, apart) * (self.count * share)
+        self.mean += apart * share
+        self.count = count
+
+    def correlation(self) -> Doubles:
+        """(U, U): Pearson's coefficient, -1..1; NaN where one of both units never changes."""
+        spread = np.sqrt(np.diag(self.products))
+        spread = np.where(spread > 0, spread, np.nan)
+        return np.asarray(np.clip(self.products / np.outer(spread, spread), -1, 1))

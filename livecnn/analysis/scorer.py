@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from livecnn._cv2 import cv2
-from livecnn.album import Album, Pictures
+from livecnn.analysis.dataset import Album, Pictures
 from livecnn.engine.crop import Cropper
 from livecnn.engine.engine import placed
 from livecnn.engine.observer import probabilities

@@ -15,10 +15,10 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
+from livecnn.analysis.moments import Doubles, strongest
+from livecnn.analysis.patterns.patterns import Order, Patterns
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.geometry import Rect
-from livecnn.moments import Doubles, strongest
-from livecnn.patterns import Order, Patterns
 from livecnn.types import Image
 
 SIZE, DPI = (1600, 1000), 128
