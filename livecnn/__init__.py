@@ -37,7 +37,7 @@ from livecnn.errors import (
 if TYPE_CHECKING:
     from livecnn.analysis.embedding.api import embed
     from livecnn.analysis.top.api import top
-    from livecnn.dreaming import dream
+    from livecnn.dreams.api import dream
     from livecnn.explain.api import explanations
     from livecnn.networks.bundle import load
     from livecnn.networks.inspection.architecture import Architecture
@@ -72,7 +72,7 @@ __all__ = [
 _HOMES = {
     "Architecture": "livecnn.networks.inspection.architecture",
     "Probe": "livecnn.networks.inspection.probe",
-    "dream": "livecnn.dreaming",
+    "dream": "livecnn.dreams.api",
     "explanations": "livecnn.explain.api",
     "embed": "livecnn.analysis.embedding.api",
     "layers_of": "livecnn.networks.inspection.probe",

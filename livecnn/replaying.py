@@ -19,6 +19,7 @@ from livecnn.analysis.dataset import Album, Pictures, spec_of
 from livecnn.analysis.patterns.export import Summary, check_suffix
 from livecnn.analysis.scorer import Scored, Scorer
 from livecnn.choice import Choice
+from livecnn.dreams.live import preferring
 from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
 from livecnn.explain.live.worker import Explaining
@@ -27,7 +28,6 @@ from livecnn.io.files import check_writable, unfinished
 from livecnn.io.recorders import NUMBERED, InBackground, open_recorder
 from livecnn.networks.device import pick
 from livecnn.plan import Plan, make_cropper
-from livecnn.preferring import preferring
 from livecnn.run import explained
 from livecnn.scores_table import ScoresTable
 from livecnn.types import LoopStatus, Scene, SourceStatus

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from livecnn.analysis.annotations.store import Annotations, annotations_path
 from livecnn.capture import Capture
 from livecnn.controls import Controls
+from livecnn.dreams.live import preferring
 from livecnn.engine.observer import Observer
 from livecnn.errors import OutputError, SourceError, UsageError
 from livecnn.explain.live.worker import Explaining
@@ -29,7 +30,6 @@ from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
 from livecnn.past import Past
 from livecnn.plan import Plan
-from livecnn.preferring import preferring
 from livecnn.scores_table import ScoresTable
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources.pad import Pad

@@ -23,10 +23,11 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from livecnn import dream_files, easel, toolkits
+from livecnn import easel, toolkits
 from livecnn.cli import main
 from livecnn.cli._prompt import Completions
 from livecnn.cli._shell import Shell
+from livecnn.dreams import export as dream_files
 from livecnn.errors import UsageError
 from livecnn.io import images
 from livecnn.networks import bundle as bundles

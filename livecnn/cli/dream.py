@@ -58,8 +58,8 @@ def command(
     A run into DIR/ that was interrupted goes on with the same command, and comes to the same pictures; with more --steps it goes
     on further.
     """
-    from livecnn import dream_files
-    from livecnn.dreaming import Dreamer
+    from livecnn.dreams import export as dream_files
+    from livecnn.dreams.api import Dreamer
 
     given = {name: value for name, value in options.items() if value is not None}
     dream_files.check_out(out, resume)

@@ -14,7 +14,7 @@ Olah, Mordvintsev, Schubert, "Feature visualization", 2017, https://distill.pub/
 from __future__ import annotations
 
 from livecnn.dreams.ascent import Ascent, Dream, State
-from livecnn.dreams.regularisers import Regularisers
+from livecnn.dreams.regularizers import Regularisers
 from livecnn.dreams.transforms import Moves
 
 __all__ = ["Ascent", "Dream", "Moves", "Regularisers", "State"]

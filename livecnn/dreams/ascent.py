@@ -13,8 +13,8 @@ from torch import nn
 
 from livecnn.dreams import objectives
 from livecnn.dreams.objectives import Objective, Over, Redirected
-from livecnn.dreams.parameters import PARAMETERS, Parameters
-from livecnn.dreams.regularisers import Regularisers
+from livecnn.dreams.parametrization import PARAMETERS, Parameters
+from livecnn.dreams.regularizers import Regularisers
 from livecnn.dreams.transforms import Moves
 from livecnn.errors import UsageError, nearest
 from livecnn.explain.backprop import way_back

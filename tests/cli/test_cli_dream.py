@@ -16,8 +16,8 @@ import tqdm
 from PIL import Image as PillowImage
 
 import livecnn
-from livecnn import dream_files
 from livecnn.cli import main
+from livecnn.dreams import export as dream_files
 from livecnn.dreams.ascent import Dream
 from livecnn.io import files as outputs
 

@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 from livecnn.dreams.objectives import Redirected
-from livecnn.dreams.parameters import COLORS, Fourier, Pixels
-from livecnn.dreams.regularisers import Regularisers, blurred, clipped, variation
+from livecnn.dreams.parametrization import COLORS, Fourier, Pixels
+from livecnn.dreams.regularizers import Regularisers, blurred, clipped, variation
 from livecnn.dreams.transforms import Moves, moved
 
 REST = torch.full((1, 1, 1), 0.25)

@@ -14,7 +14,7 @@ from torch import nn
 
 import livecnn
 from livecnn.drawing import contact_sheet as dream_picture
-from livecnn.dreaming import OPTIONS, Dreamer
+from livecnn.dreams.api import OPTIONS, Dreamer
 from livecnn.errors import ModelError, UsageError
 from livecnn.networks.function_pipeline import Called
 from livecnn.networks.pipelines.ink import Ink

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
-from livecnn.dreams.regularisers import Regularisers
+from livecnn.dreams.regularizers import Regularisers
 from livecnn.dreams.transforms import Moves
 from livecnn.errors import UsageError, nearest
 from livecnn.io.images import shown

@@ -12,7 +12,7 @@ import safetensors
 import safetensors.torch
 from tqdm import tqdm
 
-from livecnn.dreaming import Dreamer, Dreams
+from livecnn.dreams.api import Dreamer, Dreams
 from livecnn.dreams.ascent import State
 from livecnn.errors import OutputError, UsageError
 from livecnn.io.files import check_writable, is_folder, write_atomically, write_png
