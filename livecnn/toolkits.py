@@ -41,7 +41,7 @@ def _qt_can_start() -> bool:
 
 def new_manager(figure: Figure, toolkit: str) -> FigureManagerBase:
     """A window for a figure. Raises UsageError if the display does not answer."""
-    canvas_class = importlib.import_module(f"livecnn.canvases.{toolkit}").FigureCanvas
+    canvas_class = importlib.import_module(f"livecnn.app.toolkit.{toolkit}").FigureCanvas
     try:
         manager: FigureManagerBase = canvas_class.new_manager(figure, 1)
     except Exception as error:  # each toolkit has its own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +52,14 @@ def command(bench: Workbench, /, folder: str, model: str, out: Path, grid: bool,
 
     What is finished stays in OUT.parts/ until the map is written, and the same command goes on from there.
     """
-    embedder, files, shards = (importlib.import_module(f"livecnn.{name}") for name in ("embedder", "embedding_files", "shards"))
-    files.check_out(out, folder, size, grid=grid)
+    from livecnn.analysis import shards
+    from livecnn.analysis.embedding import api, export
+
+    export.check_out(out, folder, size, grid=grid)
     parts, network = out.with_name(f"{out.name}.parts"), bench.model(model)
     with shards.alone(parts):
-        made = embedder.embed(folder, network, parts=parts, **options)
-        files.write(made, out, size, grid=grid)
+        made = api.embed(folder, network, parts=parts, **options)
+        export.write(made, out, size, grid=grid)
         shards.discard(parts)
     skipped = f", {len(made.skipped)} skipped (first: {made.skipped[0]})" if made.skipped else ""
     click.echo(f"{bench.told(out)}: {len(made.names)} pictures{skipped}, {made.layer} by {made.method}")

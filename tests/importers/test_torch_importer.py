@@ -149,7 +149,10 @@ def test_code_in_a_checkpoint_is_refused_with_nothing_run(tmp_path: Path, suffix
 
 def test_a_whole_pickled_network_is_told_what_to_do(lenet: Lenet, tmp_path: Path) -> None:
     torch.save(lenet, tmp_path / "w.pt")
-    message = r"it would run code \(livecnn\.networks\.architectures\.lenet\.Lenet\); allowed: a plain state dict, as torch\.save\(model\.state_dict\(\)"
+    message = (
+        r"it would run code \(livecnn\.networks\.architectures\.lenet\.Lenet\); "
+        r"allowed: a plain state dict, as torch\.save\(model\.state_dict\(\)"
+    )
     with pytest.raises(ModelError, match=message):
         Torch()([tmp_path / "w.pt"], architecture="lenet")
 
