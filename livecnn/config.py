@@ -27,7 +27,7 @@ from livecnn.gaze import Gaze
 from livecnn.io import yaml_document as yamlfile
 from livecnn.io.validation import Misfit, Problem, explain, report
 from livecnn.io.yaml_document import Document, Location
-from livecnn.panel_spec import FieldError, PanelSpec
+from livecnn.panels.base.spec import FieldError, PanelSpec
 
 SMALLEST_BOX = 0.1
 

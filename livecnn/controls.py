@@ -8,12 +8,12 @@ from livecnn.config import Layout
 from livecnn.desk import Desk
 from livecnn.errors import LivecnnError
 from livecnn.explorer import Explorer
-from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.io.files import free_path, write_png
 from livecnn.keys import ACTIONS
 from livecnn.live import Live
+from livecnn.panels.base.options import COLORMAPS
 from livecnn.plan import Plan, box_share
 from livecnn.reload import Watch
 

@@ -12,8 +12,8 @@ from livecnn.engine.reducers import Reducer
 from livecnn.errors import LivecnnError
 from livecnn.figure import Screen
 from livecnn.live import Live
+from livecnn.panels.base.targets import Button, Class, Group, Layer, Moment, Target
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Unit
-from livecnn.targets import Button, Class, Group, Layer, Moment, Target
 from livecnn.types import Frame
 
 T = TypeVar("T")

@@ -16,7 +16,6 @@ from matplotlib.layout_engine import LayoutEngine
 
 from livecnn._cv2 import cv2
 from livecnn.config import Layout
-from livecnn.drawer import Context, Drawer, card_patch, hexed
 from livecnn.drawing.artists import Group, buffer_of
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.reducers import Reducer
@@ -24,9 +23,10 @@ from livecnn.geometry import Rect
 from livecnn.header import Header
 from livecnn.help import Help
 from livecnn.overlay import Banner, Prompt, RecMark, Toast
+from livecnn.panels.base.drawer import Context, Drawer, card_patch, hexed
+from livecnn.panels.base.targets import Target
 from livecnn.panels.neurons import NeuronsDrawer
 from livecnn.selection import Ask, Focus
-from livecnn.targets import Target
 from livecnn.tooltip import Tooltip
 from livecnn.types import Image, Scene
 

@@ -11,7 +11,7 @@ from livecnn import registry
 from livecnn.errors import UsageError, nearest
 from livecnn.io.validation import Misfit
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.panel_spec import FieldError
+from livecnn.panels.base.spec import FieldError
 from livecnn.selection import OUTPUT, Focus, Order
 
 AUTO = "auto"

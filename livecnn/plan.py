@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from livecnn import paths
 from livecnn.autolayout import layout_of
 from livecnn.config import Layout, check_layout, load_layout
-from livecnn.drawer import Context
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper, check_finder
 from livecnn.engine.observer import Observer
@@ -20,7 +19,8 @@ from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, S
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import class_weights, weight_norms
-from livecnn.panel_spec import FieldError, PanelSpec
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.selection import Focus
 from livecnn.sources import Source, SourceOptions, open_source
 

@@ -28,7 +28,7 @@ from livecnn.io.recorders import InBackground, open_recorder
 from livecnn.live import Live
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
-from livecnn.past import Past
+from livecnn.panels.base.frame_buffer import Past
 from livecnn.plan import Plan
 from livecnn.scores_table import ScoresTable
 from livecnn.sources import Source, SourceOptions

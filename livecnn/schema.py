@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 from livecnn import paths, registry
 from livecnn.config import Layout
 from livecnn.errors import ConfigError
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.spec import PanelSpec
 
 Schema = dict[str, Any]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from livecnn.drawing.artists import Label, text_width
 from livecnn.geometry import Rect
 from livecnn.overlay import Overlay, framed
-from livecnn.targets import Tip
+from livecnn.panels.base.targets import Tip
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from livecnn.drawer import Context
 from livecnn.figure import Screen
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.networks.inspection.receptive_field import Field
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.session import Session
 from livecnn.selection import Focus
-from livecnn.session import Session
 from livecnn.types import Findings, Scene
 from tests.drawing import DIGITS, SHAPES, context, layout, scene
 

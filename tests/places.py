@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from livecnn.drawer import Drawer
 from livecnn.figure import Screen
+from livecnn.panels.base.drawer import Drawer
+from livecnn.panels.base.targets import Target
 from livecnn.selection import Unit
-from livecnn.targets import Target
 
 STEP = 4  # pixels between two looks
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import itertools
 
-from livecnn.buttons import Buttons, Word, row_width
-from livecnn.targets import Button
+from livecnn.panels.base.buttons import Buttons, Word, row_width
+from livecnn.panels.base.targets import Button
 from tests.drawing import ink, labels, overlap
 
 WORDS = [Word(text, (255, 255, 255), Button("do", text)) for text in ("one", "two", "three")]

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livecnn import collection
 from livecnn.analysis.top.results import MANIFEST
-from livecnn.collection import AUTO, Collection, opened, percent
-from livecnn.drawer import Context
 from livecnn.errors import OutputError
 from livecnn.io.files import write_png
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.unit_parts import top_images as collection
+from livecnn.panels.unit_parts.top_images import AUTO, Collection, opened, percent
 from tests.collected import DEAD, IMAGES, PATCH, WHOLE, write_top
 from tests.exploring import explored
 

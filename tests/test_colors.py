@@ -8,7 +8,7 @@ from matplotlib import colormaps
 
 from livecnn.drawing.colormaps import cells, enlarge, signed, squeeze, strong_word, table
 from livecnn.drawing.theme import THEMES, Theme
-from livecnn.fields import COLORMAPS
+from livecnn.panels.base.options import COLORMAPS
 from livecnn.types import EMPTY, LOWEST, NOT_FINITE
 
 DARK = THEMES["dark"]

@@ -11,7 +11,7 @@ from livecnn import paths
 from livecnn.config import Layout, build, check_layout, find_layout, load_layout
 from livecnn.errors import ConfigError
 from livecnn.io import yaml_document as yamlfile
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.spec import PanelSpec
 from livecnn.panels.camera import Camera
 from livecnn.panels.feature_maps import FeatureMaps
 

@@ -15,11 +15,11 @@ from livecnn._cv2 import cv2
 from livecnn.controls import Controls
 from livecnn.engine.crop import NO_FACE
 from livecnn.errors import OutputError, SourceError
-from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.io.recorders import Recorder
 from livecnn.keys import ACTIONS
+from livecnn.panels.base.options import COLORMAPS
 from livecnn.plan import CAMERA_BOX, WHOLE_BOX, Plan
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.demo import Demo

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.expectation import expected, numbers
+from livecnn.panels.time.expected_value import expected, numbers
 
 YEARS = numbers([str(year) for year in range(101)])
 

@@ -11,13 +11,13 @@ import pytest
 
 import livecnn
 from livecnn.analysis.annotations.store import Annotations
-from livecnn.drawer import Drawer
 from livecnn.explorer import NO_EXPLORER
 from livecnn.geometry import Rect
-from livecnn.past import Past
+from livecnn.panels.base.drawer import Drawer
+from livecnn.panels.base.frame_buffer import Past
+from livecnn.panels.base.targets import Button, Class, Layer, Moment, Strong, Target
 from livecnn.plan import Plan
 from livecnn.selection import INPUT, OUTPUT, Focus, Unit
-from livecnn.targets import Button, Class, Layer, Moment, Strong, Target
 from livecnn.types import Floats, Frame
 from tests import places
 from tests.controlled import Controlled, controlled, seven

@@ -12,7 +12,6 @@ import torch
 
 from livecnn import paths
 from livecnn.config import Layout, check_layout, load_layout
-from livecnn.drawer import Drawer
 from livecnn.drawing.artists import Label, buffer_of
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.crop import Cropper
@@ -21,6 +20,7 @@ from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
+from livecnn.panels.base.drawer import Drawer
 from livecnn.plan import context_of, load_views
 from livecnn.sources import open_source
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from livecnn.flowchart import FITTING, INPUT, OUTPUT, TRACKS, Chart, flowchart, opening
-from livecnn.folding import Group, Item, grouped
 from livecnn.networks.inspection.architecture import Architecture
+from livecnn.panels.strip.flowchart import FITTING, INPUT, OUTPUT, TRACKS, Chart, flowchart, opening
+from livecnn.panels.strip.layer_groups import Group, Item, grouped
 from tests import caffe_files
 from tests.charts import NETS, chain, drawn, node, real
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from livecnn.folding import LONGEST, MOST, Group, Item, grouped, is_function, nodes_of
 from livecnn.networks.inspection.architecture import Architecture, Node
+from livecnn.panels.strip.layer_groups import LONGEST, MOST, Group, Item, grouped, is_function, nodes_of
 from tests.charts import NETS, chain, node, real
 
 

@@ -13,7 +13,7 @@ from livecnn.errors import ConfigError
 from livecnn.gaze import Gaze
 from livecnn.io import yaml_document as yamlfile
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.panel_spec import FieldError
+from livecnn.panels.base.spec import FieldError
 from livecnn.selection import INPUT, OUTPUT, Focus
 
 DIGITS = tuple("0123456789")

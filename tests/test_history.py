@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.history import BINS, History
+from livecnn.panels.time.history import BINS, History
 
 STEP = 1 / 30
 

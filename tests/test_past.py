@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.past import A_SECOND, MOST, Past
-from livecnn.session import Session
+from livecnn.panels.base.frame_buffer import A_SECOND, MOST, Past
+from livecnn.panels.base.session import Session
 from livecnn.types import Box, Frame, Image, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick
 
 PIXEL = np.zeros((1, 1, 3), np.uint8)

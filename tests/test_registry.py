@@ -9,7 +9,7 @@ import pytest
 import livecnn
 from livecnn import registry
 from livecnn.errors import ConfigError, ModelError
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.spec import PanelSpec
 from livecnn.panels.feature_maps import FeatureMaps
 
 ROOMS = {

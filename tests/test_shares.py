@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.history import BINS
-from livecnn.shares import KEPT, Course, Shares
+from livecnn.panels.time.history import BINS
+from livecnn.panels.time.score_history import KEPT, Course, Shares
 
 ALL = np.arange(3)
 

@@ -8,8 +8,8 @@ import pytest
 
 from livecnn.drawing.artists import text_width
 from livecnn.drawing.theme import Metrics
-from livecnn.flowchart import INPUT, OUTPUT, Box, flowchart, opening
-from livecnn.strip import Strip, fitting, laid_out, names, straight
+from livecnn.panels.strip.flowchart import INPUT, OUTPUT, Box, flowchart, opening
+from livecnn.panels.strip.strip_layout import Strip, fitting, laid_out, names, straight
 from tests.charts import NETS, chain, drawn, node, real
 from tests.drawing import overlap
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from livecnn.drawing.theme import THEMES, Color, Metrics
-from livecnn.flowchart import flowchart, opening
-from livecnn.strip import Strip, laid_out
-from livecnn.strip_picture import State, picture
+from livecnn.panels.strip.flowchart import flowchart, opening
+from livecnn.panels.strip.strip_layout import Strip, laid_out
+from livecnn.panels.strip.strip_painter import State, picture
 from livecnn.types import Image
 from tests.charts import NETS, chain, real
 from tests.test_strip import STRIP, branched, strip_of

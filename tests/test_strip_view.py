@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from livecnn.drawing.theme import THEMES, Metrics
-from livecnn.flowchart import INPUT, OUTPUT
 from livecnn.geometry import Rect
-from livecnn.strip_view import StripView
+from livecnn.panels.strip.flowchart import INPUT, OUTPUT
+from livecnn.panels.strip.strip import StripView
 from tests.charts import chain, drawn, node, real
 
 ROOM = Rect(24, 90, 1232, 66)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn import strongest
 from livecnn.io.images import THUMBNAIL, thumbnail
-from livecnn.strongest import APART, MOST, Strongest
+from livecnn.panels.base import strongest_shots as strongest
+from livecnn.panels.base.strongest_shots import APART, MOST, Strongest
 from livecnn.types import Frame, Image
 
 UNITS = 3

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.geometry import Rect
-from livecnn.targets import Tip
+from livecnn.panels.base.targets import Tip
 from livecnn.tooltip import Tooltip, beside
 from tests.drawing import ink, inside, overlap
 

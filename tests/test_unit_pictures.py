@@ -10,7 +10,7 @@ from livecnn.engine.unit_reducers import UnitView
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.receptive_field import Field
-from livecnn.unit_pictures import map_picture, reach, seen_picture
+from livecnn.panels.unit_parts.pictures import map_picture, reach, seen_picture
 
 DARK = THEMES["dark"]
 

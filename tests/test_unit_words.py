@@ -8,9 +8,9 @@ import pytest
 
 from livecnn.engine.unit_reducers import UnitView
 from livecnn.networks.inspection.receptive_field import Field
+from livecnn.panels.unit_parts.labels import called, captions, meaning, noted, number
 from livecnn.selection import Focus
 from livecnn.types import Findings
-from livecnn.unit_words import called, captions, meaning, noted, number
 
 MAP = UnitView.of("conv2", 31, np.array([[-1.84, 6.02]], np.float32))
 NEURON = UnitView.of("ip1", 4, np.array([[0.5]], np.float32))

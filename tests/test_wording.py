@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from livecnn.networks.inspection.windows import Window
-from livecnn.wording import facts, pair, short_type, size
+from livecnn.panels.strip.layer_labels import facts, pair, short_type, size
 from tests.charts import node, real
 
 

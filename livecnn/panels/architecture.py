@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Pixels
 from livecnn.geometry import Rect
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.spec import PanelSpec
+from livecnn.panels.base.targets import Group, Layer, Target, Tip
+from livecnn.panels.strip.strip import StripView
 from livecnn.selection import Focus
-from livecnn.strip_view import StripView
-from livecnn.targets import Group, Layer, Target, Tip
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:

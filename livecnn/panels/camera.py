@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from livecnn._cv2 import cv2
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Pixels, scaled, text_width
 from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.spec import PanelSpec
 from livecnn.types import Frame, Image, Patch, Scene, SourceStatus
 
 if TYPE_CHECKING:

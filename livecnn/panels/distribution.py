@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.drawing.artists import Fills, Label, text_width
 from livecnn.drawing.readout import Readout
 from livecnn.drawing.theme import BAND, Color, mixed
 from livecnn.drawing.ticks import figure, short, ticks
-from livecnn.expectation import expected, numbers
 from livecnn.geometry import Rect
-from livecnn.panel_spec import FieldError, PanelSpec
+from livecnn.panels.base.drawer import NOTHING, Context, Drawer
+from livecnn.panels.base.spec import FieldError, PanelSpec
+from livecnn.panels.time.expected_value import expected, numbers
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from livecnn.analysis.embedding.live_placement import Placed, PlacementReducer
 from livecnn.analysis.embedding.pca import count
 from livecnn.analysis.embedding.picture import dotted, legend, legend_height
 from livecnn.analysis.embedding.thumbnail_layout import Fit
-from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.drawing.artists import Fills, Paragraph, Pixels, scaled
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.drawing.tile import Exhibit, hung
 from livecnn.errors import SourceError, nearest
 from livecnn.geometry import Rect
-from livecnn.panel_spec import FieldError, PanelSpec
+from livecnn.panels.base.drawer import NOTHING, Context, Drawer
+from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.types import Scene
 
 MOST_NAMED = 12  # classes in a legend

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Pixels
 from livecnn.drawing.colormaps import cells, enlarge, squeeze, strong_word, table
 from livecnn.engine.reducers import Mosaic, MosaicReducer
 from livecnn.errors import nearest
-from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.unit_ranges import Units, resolve
-from livecnn.panel_spec import FieldError, PanelSpec
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.options import Colormap, Scale
+from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.types import Scene
 
 if TYPE_CHECKING:

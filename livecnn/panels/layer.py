@@ -8,24 +8,23 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
-from livecnn.details import Detail, Exchanged, Word, Words
-from livecnn.details.contributions import Contributions, feeds_classes
-from livecnn.details.input import Input
-from livecnn.details.maps import MapGrid
-from livecnn.details.output import Output
-from livecnn.details.softmax import Softmax
-from livecnn.details.text import Facts, Text
-from livecnn.details.units import UnitGrid
-from livecnn.details.window import WindowStrip
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import text_width
 from livecnn.engine.maps_reducer import Maps
-from livecnn.fields import Colormap, Scale
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.options import Colormap, Scale
+from livecnn.panels.base.spec import PanelSpec
+from livecnn.panels.base.targets import Target, Tip
+from livecnn.panels.details.base import Detail, Exchanged, Word, Words
+from livecnn.panels.details.contributions import Contributions, feeds_classes
+from livecnn.panels.details.grid import MapGrid, UnitGrid
+from livecnn.panels.details.input import Input
+from livecnn.panels.details.output import Output
+from livecnn.panels.details.softmax import Softmax
+from livecnn.panels.details.text import Facts, Text
+from livecnn.panels.details.window import WindowStrip
 from livecnn.selection import INPUT, OUTPUT, Focus
-from livecnn.targets import Target, Tip
 from livecnn.types import Scene
 
 if TYPE_CHECKING:

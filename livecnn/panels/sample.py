@@ -9,11 +9,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from livecnn._cv2 import cv2
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Pixels, scaled
 from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.spec import PanelSpec
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.drawing.artists import Fills, Label, text_width
 from livecnn.geometry import Rect
-from livecnn.panel_spec import PanelSpec
-from livecnn.targets import Class, Target, Tip
+from livecnn.panels.base.drawer import NOTHING, Context, Drawer
+from livecnn.panels.base.spec import PanelSpec
+from livecnn.panels.base.targets import Class, Target, Tip
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:

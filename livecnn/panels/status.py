@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, text_width
 from livecnn.geometry import Rect
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.spec import PanelSpec
 from livecnn.types import LoopStatus, Scene, SourceStatus
 
 if TYPE_CHECKING:

@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.buttons import Buttons, Word, row_width
-from livecnn.collection import AUTO, Collection, Exemplar, opened
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting, scaled
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.tile import Exhibit, hung, outline
 from livecnn.engine.unit_reducers import PeaksReducer
 from livecnn.errors import OutputError
 from livecnn.geometry import Rect
-from livecnn.panel_spec import FieldError, PanelSpec
+from livecnn.panels.base.buttons import Buttons, Word, row_width
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.spec import FieldError, PanelSpec
+from livecnn.panels.base.strongest_shots import MOST
+from livecnn.panels.base.targets import Button, Strong, Target, Tip
+from livecnn.panels.unit_parts.labels import number
+from livecnn.panels.unit_parts.top_images import AUTO, Collection, Exemplar, opened
 from livecnn.selection import Ask, Focus, Unit
-from livecnn.strongest import MOST
-from livecnn.targets import Button, Strong, Target, Tip
 from livecnn.types import Image, Preferred, Scene
-from livecnn.unit_words import number
 
 if TYPE_CHECKING:
     from livecnn.engine.reducers import Reducer

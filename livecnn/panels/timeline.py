@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Pixels, text_width
 from livecnn.drawing.ticks import around, figure, short
 from livecnn.engine.unit_reducers import Peak, PeakReducer
 from livecnn.geometry import Rect
-from livecnn.history import History
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.spec import PanelSpec
+from livecnn.panels.base.targets import Moment, Target, Tip
+from livecnn.panels.time.history import History
+from livecnn.panels.time.score_history import Shares
+from livecnn.panels.time.stacked_scores import TimeStrip
+from livecnn.panels.time.time_axis import TimeScale, draw_line
 from livecnn.selection import INPUT, OUTPUT, Focus
-from livecnn.shares import Shares
-from livecnn.targets import Moment, Target, Tip
-from livecnn.timescale import TimeScale, draw_line
-from livecnn.timestrip import TimeStrip
 from livecnn.types import Image, Scene, Tick
 
 if TYPE_CHECKING:

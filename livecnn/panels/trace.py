@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Pixels, text_width
 from livecnn.drawing.ticks import around, figure, short, ticks
 from livecnn.engine.reducers import ValueReducer
 from livecnn.errors import nearest
-from livecnn.expectation import expected, numbers
-from livecnn.fields import Range
 from livecnn.geometry import Rect
-from livecnn.history import History
-from livecnn.panel_spec import FieldError, PanelSpec, check_value
-from livecnn.timescale import Numbers, TimeScale, draw_line
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.options import Range
+from livecnn.panels.base.spec import FieldError, PanelSpec, check_value
+from livecnn.panels.time.expected_value import expected, numbers
+from livecnn.panels.time.history import History
+from livecnn.panels.time.time_axis import Numbers, TimeScale, draw_line
 from livecnn.types import Image, Scene, Tick
 
 if TYPE_CHECKING:

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.buttons import Buttons, Word, row_width
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.tile import Exhibit, hung
 from livecnn.engine.unit_reducers import UnitReducer, UnitView
 from livecnn.explain.rendering import OVERLAID, methods, names, picture
-from livecnn.fields import Colormap
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.panel_spec import PanelSpec
+from livecnn.panels.base.buttons import Buttons, Word, row_width
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.options import Colormap
+from livecnn.panels.base.spec import PanelSpec
+from livecnn.panels.base.targets import Button, Target, Tip
+from livecnn.panels.unit_parts.labels import called, captions, meaning, noted, number
+from livecnn.panels.unit_parts.pictures import Position, map_picture, reach, seen_picture
 from livecnn.selection import Ask, Focus
 from livecnn.selection import Unit as FocusedUnit
-from livecnn.targets import Button, Target, Tip
 from livecnn.types import Findings, Image, Scene
-from livecnn.unit_pictures import Position, map_picture, reach, seen_picture
-from livecnn.unit_words import called, captions, meaning, noted, number
 
 if TYPE_CHECKING:
     from livecnn.engine.reducers import Reducer

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from livecnn.drawer import NOTHING, Context, Drawer
 from livecnn.drawing.artists import Fills, Label
 from livecnn.drawing.readout import Readout
 from livecnn.drawing.ticks import figure, short
 from livecnn.engine.reducers import ValueReducer
-from livecnn.fields import Range
 from livecnn.geometry import Rect
-from livecnn.panel_spec import PanelSpec, check_value
+from livecnn.panels.base.drawer import NOTHING, Context, Drawer
+from livecnn.panels.base.options import Range
+from livecnn.panels.base.spec import PanelSpec, check_value
 from livecnn.types import Scene
 
 if TYPE_CHECKING:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from livecnn.details.cells import Cells
 from livecnn.geometry import Rect
+from livecnn.panels.details.cells import Cells
 from tests.drawing import inside, overlap
 
 BODY = Rect(10, 20, 400, 300)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from livecnn.details.ranking import Ranking
+from livecnn.panels.details.grid import Ranking
 from livecnn.types import Floats
 
 

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livecnn.details.window import drawn
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.networks.inspection.windows import Window
+from livecnn.panels.details.window import drawn
 from livecnn.types import Image
 
 DARK = THEMES["dark"]

@@ -14,9 +14,9 @@ from PIL import Image as PillowImage
 
 import livecnn
 from livecnn.analysis.annotations.store import Annotations, annotations_path
+from livecnn.panels.base.targets import Button, Layer, Target
 from livecnn.plan import Plan
 from livecnn.selection import Unit
-from livecnn.targets import Button, Layer, Target
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven
 from tests.places import place

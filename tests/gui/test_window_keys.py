@@ -10,8 +10,8 @@ import pytest
 from PIL import Image as PillowImage
 
 from livecnn.drawing.theme import THEMES, Metrics
-from livecnn.fields import COLORMAPS
 from livecnn.figure import Screen
+from livecnn.panels.base.options import COLORMAPS
 from livecnn.panels.status import StatusDrawer
 from livecnn.plan import Plan
 from livecnn.types import Frame, Image

@@ -5,12 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from livecnn.drawer import Drawer
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
+from livecnn.panels.base.drawer import Drawer
+from livecnn.panels.base.session import Session
+from livecnn.panels.base.targets import Group, Layer, Target, Tip
 from livecnn.selection import Focus
-from livecnn.session import Session
-from livecnn.targets import Group, Layer, Target, Tip
 from tests.charts import real
 from tests.drawing import SIZES, assert_texts_apart, context, layout, scene
 

@@ -9,7 +9,7 @@ import pytest
 
 from livecnn.drawing.theme import THEMES
 from livecnn.figure import Screen
-from livecnn.panel_spec import FieldError
+from livecnn.panels.base.spec import FieldError
 from livecnn.panels.distribution import Distribution
 from tests.drawing import assert_texts_apart, context, inside, labels, layout, scene
 

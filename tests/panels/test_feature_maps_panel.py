@@ -9,7 +9,7 @@ import torch
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.panel_spec import FieldError
+from livecnn.panels.base.spec import FieldError
 from livecnn.panels.feature_maps import FeatureMaps
 from tests.drawing import DIGITS, SHAPES, context, ink, inside, layout, scene
 

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.drawer import Context, Drawer
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.networks.inspection.windows import Window
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.session import Example, Session
+from livecnn.panels.base.targets import Button, Class, Target
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Order, Unit
-from livecnn.session import Example, Session
-from livecnn.targets import Button, Class, Target
 from livecnn.types import Findings, Frame, Image, Prepared, Scene
 from tests import drawing
 from tests.drawing import DIGITS, SIZES, activations, assert_texts_apart, context, layout, picture

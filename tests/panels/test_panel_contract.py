@@ -11,12 +11,12 @@ import torch
 
 from livecnn import registry
 from livecnn.config import check_layout
-from livecnn.drawer import Context
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
-from livecnn.panel_spec import FieldError, PanelSpec
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.types import Frame, LoopStatus, SourceStatus, Tick
 from tests.drawing import DIGITS, MEASURED, SHAPES, SIZES, activations, context, layout, packed, picture, scene
 

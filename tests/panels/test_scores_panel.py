@@ -9,8 +9,8 @@ from livecnn.drawing.artists import Label
 from livecnn.drawing.theme import THEMES
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
+from livecnn.panels.base.targets import Class
 from livecnn.panels.scores import NOTHING, Scores
-from livecnn.targets import Class
 from tests.drawing import DIGITS, context, ink, inside, labels, layout, overlap, scene
 
 DARK = THEMES["dark"]

@@ -12,12 +12,12 @@ import torch
 from livecnn.analysis.top.results import MANIFEST
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.panel_spec import FieldError
+from livecnn.panels.base.session import Session
+from livecnn.panels.base.spec import FieldError
+from livecnn.panels.base.strongest_shots import MOST
+from livecnn.panels.base.targets import Button, Strong
 from livecnn.plan import check_fit
 from livecnn.selection import Focus, Unit
-from livecnn.session import Session
-from livecnn.strongest import MOST
-from livecnn.targets import Button, Strong
 from livecnn.types import Findings, Frame, LoopStatus, Preferred
 from tests.collected import DEAD, PATCH, WHOLE, write_top
 from tests.drawing import SIZES, assert_texts_apart, labels, layout

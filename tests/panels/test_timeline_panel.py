@@ -13,8 +13,8 @@ from livecnn.engine.unit_reducers import PeakReducer
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
 from livecnn.networks.inspection.architecture import Architecture, Node
+from livecnn.panels.base.targets import Class, Moment
 from livecnn.selection import INPUT, OUTPUT, Focus
-from livecnn.targets import Class, Moment
 from livecnn.types import Frame
 from tests.drawing import DIGITS, MEASURED, SHAPES, activations, assert_texts_apart, context, labels, layout, picture, scene
 

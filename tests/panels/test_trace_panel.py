@@ -11,7 +11,7 @@ import torch
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
-from livecnn.panel_spec import FieldError
+from livecnn.panels.base.spec import FieldError
 from livecnn.panels.trace import Trace
 from livecnn.types import Frame
 from tests.drawing import DIGITS, SHAPES, assert_texts_apart, context, labels, layout, picture, scene

@@ -17,10 +17,10 @@ from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import Probe
+from livecnn.panels.base.session import Session
+from livecnn.panels.base.targets import Button, Class
 from livecnn.plan import Plan
 from livecnn.selection import INPUT, OUTPUT, Focus, Unit
-from livecnn.session import Session
-from livecnn.targets import Button, Class
 from livecnn.types import Findings, Frame, Scene
 from tests.controlled import seven
 from tests.drawing import MEASURED, SIZES, assert_texts_apart, ink, labels, layout

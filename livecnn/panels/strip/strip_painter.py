@@ -10,9 +10,9 @@ import numpy as np
 from livecnn.drawing.artists import text_width, write
 from livecnn.drawing.shapes import Point, fade, head, paste, plate, swing, trace
 from livecnn.drawing.theme import Color, Metrics, Theme, mixed
-from livecnn.flowchart import Box, Link
 from livecnn.geometry import Rect
-from livecnn.strip import Strip, fitting, names, straight
+from livecnn.panels.strip.flowchart import Box, Link
+from livecnn.panels.strip.strip_layout import Strip, fitting, names, straight
 from livecnn.types import Image
 
 Counts = tuple[int, int, int]  # good, bad, unmarked

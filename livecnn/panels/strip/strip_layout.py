@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from livecnn.drawing.artists import shorten, text_width
 from livecnn.drawing.theme import Metrics
-from livecnn.flowchart import Box, Chart, Link
 from livecnn.geometry import Rect
+from livecnn.panels.strip.flowchart import Box, Chart, Link
 
 
 class Type(NamedTuple):

@@ -11,12 +11,12 @@ from pathlib import Path
 
 from livecnn import paths
 from livecnn.analysis.top.results import MANIFEST, Shot, Top
-from livecnn.drawer import Context
 from livecnn.drawing.tile import Edges
 from livecnn.errors import LivecnnError, OutputError
-from livecnn.strongest import MOST
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.strongest_shots import MOST
+from livecnn.panels.unit_parts.labels import number
 from livecnn.types import Image
-from livecnn.unit_words import number
 
 AUTO = "auto"  # the network's own folders, if there are any
 KEPT = 64  # units whose images stay in memory

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from livecnn.drawing.theme import Metrics, Theme
-from livecnn.flowchart import Box, flowchart, opening
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.strip import laid_out
-from livecnn.strip_picture import Counts, State, picture
+from livecnn.panels.strip.flowchart import Box, flowchart, opening
+from livecnn.panels.strip.layer_labels import facts
+from livecnn.panels.strip.strip_layout import laid_out
+from livecnn.panels.strip.strip_painter import Counts, State, picture
 from livecnn.types import Image
-from livecnn.wording import facts
 
 STEP = 0.25  # share of the window that a step of the wheel scrolls
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
@@ -9,11 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.details import Detail, Word, quoted
-from livecnn.details.cells import Cells
-from livecnn.details.marks import Marks
-from livecnn.details.ranking import Ranking
-from livecnn.drawer import Context
 from livecnn.drawing.artists import Pixels
 from livecnn.drawing.colormaps import enlarge, signed, table
 from livecnn.drawing.theme import Metrics
@@ -21,8 +17,12 @@ from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.engine.reducers import average_down
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.targets import Button, Target, Tip
+from livecnn.panels.details.base import Detail, Word, quoted
+from livecnn.panels.details.cells import Cells
+from livecnn.panels.details.marks import Marks
 from livecnn.selection import Ask, Focus, Order, Unit
-from livecnn.targets import Button, Target, Tip
 from livecnn.types import EMPTY, LEVELS, LOWEST, Findings, Floats, Image, ScaleValue, Scene
 
 ACTIVATION = "activation"
@@ -243,3 +243,70 @@ def signed_codes(pictures: Floats, room: tuple[int, int]) -> Image:
     maps: Floats = average_down(torch.from_numpy(np.nan_to_num(pictures.sum(1))), room).numpy()
     peaks = np.maximum(np.abs(maps).max((1, 2), keepdims=True), np.finfo(np.float32).tiny)
     return np.asarray(LOWEST + 0.5 + LEVELS * (0.5 + 0.5 * maps / peaks), np.uint8)
+
+
+# --- MERGED from maps
+# """Feature maps side by side."""
+class MapGrid(Grid):
+    """Of a layer with an output (C, H, W); pictures of a method that explains units have the size of the network's input."""
+
+    noun = "map"
+
+    def __init__(self, node: Node, context: Context, scale: ScaleValue) -> None:
+        super().__init__(node, context, scale)
+        _, self._height, self._width = node.output
+        self.aspect = self._width / self._height
+
+    @property
+    def told(self) -> str:
+        return f"{super().told}, {self._width}×{self._height}"
+
+    def figures(self, maps: Maps, unit: int) -> str:
+        return f"min {maps.low[unit]:.2f}   max {maps.high[unit]:.2f}   mean {maps.mean[unit]:.2f}"
+
+    def _position(self, down: float, along: float) -> tuple[int, int] | None:
+        return (int(down * self._height), int(along * self._width)) if not self._explains else None
+
+
+# --- MERGED from units
+# """Single values as cells: the neurons of a fully connected layer."""
+class UnitGrid(Grid):
+    """Of a layer with an output (K,) or (K, 1, 1)."""
+
+    noun, by = "neuron", {**BY, "mean": "by value", "max": "by value"}
+    least, most, colormap = 3.0, 90, "viridis"
+
+    def figures(self, maps: Maps, unit: int) -> str:
+        return f"value {maps.mean[unit]:.3g}"
+
+
+# --- MERGED from ranking
+# """Which units of a layer come first."""
+CALM = 1.0  # seconds between two sortings: units that change places at every tick cannot be looked at
+SHARE = 0.1  # of the way that a smoothed value moves to the newest one, per tick
+
+
+class Ranking:
+    """The units of a layer in an order, the important ones first."""
+
+    def __init__(self, count: int) -> None:
+        self.order: npt.NDArray[np.intp] = np.arange(count)
+        self._by: Order = "number"
+        self._smooth: Floats | None = None
+        self._sorted = -math.inf
+
+    def take(self, by: Order, values: Floats | None, time: float) -> None:
+        """values (count,): of this tick, by which is sorted; None: there are none, which leaves another order's units by number.
+
+        Equal ones stay in order of their numbers; those that are not finite come last.
+        """
+        if by != self._by or by == "number":
+            self._by, self._smooth, self._sorted = by, None, -math.inf
+            self.order = np.arange(len(self.order))
+        if by == "number" or values is None:
+            return
+        values = np.where(np.isfinite(values), values, np.nan)
+        moved = values if self._smooth is None else self._smooth + SHARE * (values - self._smooth)
+        self._smooth = np.where(np.isnan(moved), values, moved)
+        if not 0 <= time - self._sorted < CALM:
+            self.order, self._sorted = np.argsort(-self._smooth, kind="stable"), time

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from livecnn.details import Detail, Words
-from livecnn.drawer import Context
 from livecnn.drawing.artists import text_width
 from livecnn.drawing.theme import Metrics
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.networks.inspection.windows import Pair
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.details.base import Detail, Words
 from livecnn.types import Scene
 
 

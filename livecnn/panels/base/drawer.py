@@ -14,9 +14,9 @@ from livecnn.drawing.artists import Label, text_width
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
+from livecnn.panels.base.session import Session
+from livecnn.panels.base.targets import Target, Tip
 from livecnn.selection import Ask, Focus
-from livecnn.session import Session
-from livecnn.targets import Target, Tip
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from livecnn.details import Detail, Words, quoted, rise
-from livecnn.drawer import Context
 from livecnn.drawing.artists import Fills, text_width
 from livecnn.drawing.theme import Metrics
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.targets import Target
+from livecnn.panels.details.base import Detail, Words, quoted, rise
 from livecnn.selection import Ask, Focus, Unit
-from livecnn.targets import Target
 from livecnn.types import Findings, Floats, Scene
 
 CALM = 0.2  # seconds between two pictures: numbers that change at every tick cannot be read

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from livecnn.analysis.annotations.store import Annotations
-from livecnn.past import Past
-from livecnn.strongest import Strongest
+from livecnn.panels.base.frame_buffer import Past
+from livecnn.panels.base.strongest_shots import Strongest
 from livecnn.types import Image, Scene
 
 EXAMPLE_SCORE = 0.5  # a class's example is a shot that the network was at least so sure of

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livecnn.details import Detail, Word, Words, rise
-from livecnn.details.marks import frame
-from livecnn.drawer import NOTHING, Context
 from livecnn.drawing.artists import Fills, Pixels, scaled, text_width
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.architecture import Node
-from livecnn.session import Example
-from livecnn.targets import Class, Target
+from livecnn.panels.base.drawer import NOTHING, Context
+from livecnn.panels.base.session import Example
+from livecnn.panels.base.targets import Class, Target
+from livecnn.panels.details.base import Detail, Word, Words, rise
+from livecnn.panels.details.marks import frame
 from livecnn.types import Image, Scene
 
 NONE_YET = "a shot of each class will stand here"

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.details.text import Facts, field_lines, parameter_line, size_line, window_lines, write_lines
-from livecnn.drawer import Context
 from livecnn.drawing.artists import Pixels
 from livecnn.drawing.theme import Metrics, Theme, mixed
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.networks.inspection.windows import Pair, Window
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.details.text import Facts, field_lines, parameter_line, size_line, window_lines, write_lines
 from livecnn.types import Image, Scene
 
 LEAST = 3  # pixels of a square's side

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.artist import Artist
 
-from livecnn.drawer import Context
 from livecnn.drawing.artists import Align, Group, Label, LiveArtist, Weight
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.targets import Button, Target, Tip
 from livecnn.selection import Ask, Focus
-from livecnn.targets import Button, Target, Tip
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:

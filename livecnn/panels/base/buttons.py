@@ -8,7 +8,7 @@ from typing import NamedTuple
 from livecnn.drawing.artists import Group, Label, text_width
 from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
-from livecnn.targets import Button
+from livecnn.panels.base.targets import Button
 
 
 class Word(NamedTuple):

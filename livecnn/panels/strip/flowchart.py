@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import chain, count
 from typing import Literal
 
-from livecnn.folding import Group, Item, grouped, is_function
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.networks.inspection.receptive_field import RESHAPING
-from livecnn.wording import short_type, size
+from livecnn.panels.strip.layer_groups import Group, Item, grouped, is_function
+from livecnn.panels.strip.layer_labels import short_type, size
 
 INPUT, OUTPUT = "", "(output)"  # names of these boxes
 FITTING = 12  # boxes that a reader takes in at once

@@ -13,7 +13,7 @@ from livecnn.drawing.artists import Label, text_width
 from livecnn.drawing.theme import BAND, Theme, mixed
 from livecnn.drawing.ticks import short, ticks
 from livecnn.geometry import Rect
-from livecnn.history import History
+from livecnn.panels.time.history import History
 from livecnn.types import Image
 
 T = TypeVar("T", float, npt.NDArray[np.float64])

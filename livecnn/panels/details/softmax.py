@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livecnn.details import Detail, Word, Words, rise
-from livecnn.drawer import NOTHING, Context
 from livecnn.drawing.artists import Fills, text_width
 from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
-from livecnn.targets import Class, Target
+from livecnn.panels.base.drawer import NOTHING, Context
+from livecnn.panels.base.targets import Class, Target
+from livecnn.panels.details.base import Detail, Word, Words, rise
 from livecnn.types import Floats, Scene
 
 

@@ -7,13 +7,13 @@ import math
 import numpy as np
 import torch
 
-from livecnn.details import Detail, Words
-from livecnn.details.text import write_lines
-from livecnn.drawer import Context
 from livecnn.drawing.artists import Pixels, scaled
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
+from livecnn.panels.base.drawer import Context
+from livecnn.panels.details.base import Detail, Words
+from livecnn.panels.details.text import write_lines
 from livecnn.types import Image, Prepared, Scene
 
 CALM = 1.0  # seconds between two looks at the values

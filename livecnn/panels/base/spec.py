@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from livecnn.errors import nearest
 
 if TYPE_CHECKING:
-    from livecnn.drawer import Context, Drawer
+    from livecnn.panels.base.drawer import Context, Drawer
 
 
 class FieldError(ValueError):
@@ -53,6 +53,6 @@ class PanelSpec(BaseModel):
 
     def drawer(self, name: str, context: Context) -> Drawer:
         """The half that owns the artists, for one figure."""
-        from livecnn.drawer import Drawer
+        from livecnn.panels.base.drawer import Drawer
 
         return Drawer(name, context)

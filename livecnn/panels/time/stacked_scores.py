@@ -12,9 +12,9 @@ from livecnn._cv2 import cv2
 from livecnn.drawing.artists import Label, text_width
 from livecnn.drawing.theme import CLASSES, INK, Color, Theme, mixed
 from livecnn.geometry import Rect
-from livecnn.history import BINS
-from livecnn.shares import Course, Shares
-from livecnn.timescale import FRACTION, TimeScale, points
+from livecnn.panels.time.history import BINS
+from livecnn.panels.time.score_history import Course, Shares
+from livecnn.panels.time.time_axis import FRACTION, TimeScale, points
 from livecnn.types import Image
 
 STRONGEST = 8  # classes that have colours of their own where there are more than colours

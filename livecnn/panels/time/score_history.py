@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.history import BINS, silent
+from livecnn.panels.time.history import BINS, silent
 from livecnn.types import Floats
 
 KEPT = BINS + 1  # the oldest bin is still partly on show while the newest one fills

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from livecnn.details import Words
-from livecnn.details.cells import Cells
 from livecnn.drawing.artists import Fills, text_width
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
+from livecnn.panels.details.base import Words
+from livecnn.panels.details.cells import Cells
 from livecnn.selection import Focus
 
 CORNER = 0.22  # side of the corner that tells good or bad, as a share of the cell
