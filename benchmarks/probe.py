@@ -25,11 +25,11 @@ from typing import cast
 import torch
 from torch import nn
 
-from livecnn.config import Layout, load_layout
 from livecnn.engine.crop import Cropper
 from livecnn.engine.engine import WORTH_TURNING
 from livecnn.engine.observer import Observer
 from livecnn.figure import Screen
+from livecnn.layout.layout import Layout, load_layout
 from livecnn.networks.bundle import Bundle, load
 from livecnn.networks.pipelines.plain import Plain
 from livecnn.panels.feature_maps import FeatureMaps

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from livecnn.config import Layout
 from livecnn.desk import Desk
 from livecnn.errors import LivecnnError
 from livecnn.explorer import Explorer
@@ -12,6 +11,7 @@ from livecnn.figure import Screen
 from livecnn.film import Film
 from livecnn.io.files import free_path, write_png
 from livecnn.keys import ACTIONS
+from livecnn.layout.layout import Layout
 from livecnn.live import Live
 from livecnn.panels.base.options import COLORMAPS
 from livecnn.plan import Plan, box_share

@@ -15,13 +15,13 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import LayoutEngine
 
 from livecnn._cv2 import cv2
-from livecnn.config import Layout
 from livecnn.drawing.artists import Group, buffer_of
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.reducers import Reducer
 from livecnn.geometry import Rect
 from livecnn.header import Header
 from livecnn.help import Help
+from livecnn.layout.layout import Layout
 from livecnn.overlay import Banner, Prompt, RecMark, Toast
 from livecnn.panels.base.drawer import Context, Drawer, card_patch, hexed
 from livecnn.panels.base.targets import Target

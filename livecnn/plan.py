@@ -10,12 +10,12 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from livecnn import paths
-from livecnn.autolayout import layout_of
-from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper, check_finder
 from livecnn.engine.observer import Observer
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
+from livecnn.layout.auto_layout import layout_of
+from livecnn.layout.layout import Layout, check_layout, load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import class_weights, weight_norms

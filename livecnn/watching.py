@@ -12,10 +12,11 @@ import matplotlib as mpl
 import torch
 from torch import nn
 
-from livecnn import autolayout, config
-from livecnn.config import Layout
 from livecnn.errors import UsageError
 from livecnn.io.yaml_document import Document
+from livecnn.layout import auto_layout as autolayout
+from livecnn.layout import layout as config
+from livecnn.layout.layout import Layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick

@@ -12,12 +12,12 @@ import yaml
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
 
-from livecnn.config import Layout, build
 from livecnn.drawing.artists import Group, Label
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.io import yaml_document as yamlfile
+from livecnn.layout.layout import Layout, build
 from livecnn.panels.base.drawer import Context
 from livecnn.types import Box, Frame, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick
 

@@ -16,7 +16,6 @@ import torch
 
 from livecnn import plan
 from livecnn._cv2 import cv2
-from livecnn.config import Layout, load_layout
 from livecnn.engine import face_tracker as faces
 from livecnn.engine.crop import FACE, Cropper
 from livecnn.engine.face_tracker import Face
@@ -24,6 +23,7 @@ from livecnn.engine.observer import Observer
 from livecnn.errors import LivecnnError, SystemLibraryError
 from livecnn.figure import Screen
 from livecnn.io.files import write_png
+from livecnn.layout.layout import Layout, load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.plan import Plan

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from livecnn import paths
-from livecnn.config import Layout, build, check_layout, find_layout, load_layout
 from livecnn.errors import ConfigError
 from livecnn.io import yaml_document as yamlfile
+from livecnn.layout.layout import Layout, build, check_layout, find_layout, load_layout
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.panels.camera import Camera
 from livecnn.panels.feature_maps import FeatureMaps

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from livecnn import paths
-from livecnn.config import Layout, check_layout, load_layout
 from livecnn.drawing.artists import Label, buffer_of
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
+from livecnn.layout.layout import Layout, check_layout, load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.panels.base.drawer import Drawer

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from livecnn.config import Layout, build
 from livecnn.errors import ConfigError
-from livecnn.gaze import Gaze
 from livecnn.io import yaml_document as yamlfile
+from livecnn.layout.focus_options import Gaze
+from livecnn.layout.layout import Layout, build
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.panels.base.spec import FieldError
 from livecnn.selection import INPUT, OUTPUT, Focus

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from livecnn import mosaic
 from livecnn.io.validation import Misfit
+from livecnn.layout import grid as mosaic
 
 cells_of_a_grid = (
     st.integers(1, 3)

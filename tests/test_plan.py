@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from livecnn import paths
-from livecnn.config import load_layout
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, UsageError
 from livecnn.figure import Screen
+from livecnn.layout.layout import load_layout
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.pipelines.plain import Plain
 from livecnn.plan import Plan, context_of, load_views

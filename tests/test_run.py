@@ -19,11 +19,11 @@ from PIL import ImageSequence
 
 from livecnn import figure
 from livecnn._cv2 import cv2
-from livecnn.config import load_layout
 from livecnn.drawing.artists import Label
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.figure import Screen
 from livecnn.io import recorders as recorder
+from livecnn.layout.layout import load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer

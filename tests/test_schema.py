@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from livecnn import paths, registry, schema
+from livecnn import paths, registry
 from livecnn.errors import ConfigError
 from livecnn.io import yaml_document as yamlfile
+from livecnn.layout import schema
 from tests.conftest import ROOT
 
 

@@ -13,8 +13,8 @@ from livecnn.analysis.annotations.agreement import Agreement, report, responses,
 from livecnn.analysis.annotations.store import Annotations, Mark, Verdict
 from livecnn.analysis.dataset import Album, spec_of
 from livecnn.analysis.patterns.patterns import Patterns
-from livecnn.config import load_layout
 from livecnn.errors import OutputError, UsageError
+from livecnn.layout.layout import load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Probe

@@ -164,7 +164,7 @@ def _row(path: Path) -> tuple[str, ...]:
 def _path(layout: str, model: str | None) -> Path:
     """Where the marks of a layout and a model lie."""
     from livecnn.analysis.annotations.store import annotations_path
-    from livecnn.config import load_layout
+    from livecnn.layout.layout import load_layout
 
     found = load_layout(layout)
     return annotations_path(found.path, found.from_file, _name(model or next(iter(found.networks.values()))))
@@ -198,7 +198,7 @@ def _looked_at(
     """Sizes of the layers with marks and, over images, what their units do."""
     from livecnn.analysis.annotations import agreement as verdicts
     from livecnn.analysis.dataset import Album, spec_of
-    from livecnn.config import load_layout
+    from livecnn.layout.layout import load_layout
     from livecnn.plan import make_cropper
 
     sizes = verdicts.sizes(bundle, files)

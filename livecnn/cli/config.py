@@ -16,7 +16,7 @@ def command() -> None:
 def list_() -> None:
     """The layouts that ship with livecnn, each with its one-line description."""
     from livecnn import paths
-    from livecnn.config import load_layout
+    from livecnn.layout.layout import load_layout
 
     shipped = paths.layouts()
     width = max(map(len, shipped), default=0)
@@ -42,6 +42,6 @@ def schema(markdown: bool) -> None:
     """What may stand in a layout file."""
     import json
 
-    from livecnn import schema as layouts
+    from livecnn.layout import schema as layouts
 
     click.echo(layouts.markdown() if markdown else json.dumps(layouts.json_schema(), indent=2) + "\n", nl=False)

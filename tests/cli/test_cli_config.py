@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from livecnn import paths, schema
+from livecnn import paths
 from livecnn.cli import main
-from livecnn.config import load_layout
+from livecnn.layout import schema
+from livecnn.layout.layout import load_layout
 
 LAYOUT = """\
 layout: maps

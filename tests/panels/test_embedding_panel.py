@@ -9,9 +9,9 @@ import torch
 
 from livecnn.analysis.embedding.embedding import Embedding
 from livecnn.analysis.embedding.live_placement import Placed, PlacementReducer
-from livecnn.config import check_layout, load_layout
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen
+from livecnn.layout.layout import check_layout, load_layout
 from livecnn.panels.base.spec import FieldError
 from livecnn.plan import Plan
 from tests.drawing import DIGITS, SHAPES, SIZES, activations, assert_texts_apart, context, labels, layout, scene

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from livecnn import registry
-from livecnn.config import check_layout
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.errors import ConfigError
 from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
+from livecnn.layout.layout import check_layout
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.types import Frame, LoopStatus, SourceStatus, Tick

@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from livecnn import paths, registry
-from livecnn.config import Layout
 from livecnn.errors import ConfigError
+from livecnn.layout.layout import Layout
 from livecnn.panels.base.spec import PanelSpec
 
 Schema = dict[str, Any]

@@ -21,12 +21,13 @@ from pydantic import (
     model_validator,
 )
 
-from livecnn import mosaic, paths, registry
+from livecnn import paths, registry
 from livecnn.errors import ConfigError, LivecnnError, nearest
-from livecnn.gaze import Gaze
 from livecnn.io import yaml_document as yamlfile
 from livecnn.io.validation import Misfit, Problem, explain, report
 from livecnn.io.yaml_document import Document, Location
+from livecnn.layout import grid as mosaic
+from livecnn.layout.focus_options import Gaze
 from livecnn.panels.base.spec import FieldError, PanelSpec
 
 SMALLEST_BOX = 0.1

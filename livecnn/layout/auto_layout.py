@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from livecnn.config import Layout, build
 from livecnn.errors import ModelError
 from livecnn.io.yaml_document import Document
-from livecnn.mosaic import EMPTY
+from livecnn.layout.grid import EMPTY
+from livecnn.layout.layout import Layout, build
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Tap
 
