@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from livecnn.toolkits import has_display
+from livecnn.app.toolkit.backend import has_display
 
 
 @contextmanager

@@ -30,13 +30,13 @@ import torch
 from captum.attr import NeuronGuidedBackprop
 from torch import nn
 
+from livecnn.app.plan import CAMERA_BOX
 from livecnn.engine.crop import Cropper
 from livecnn.explain.api import Explainer
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.bundle import load
 from livecnn.networks.device import pick
 from livecnn.networks.inspection.probe import Probe
-from livecnn.plan import CAMERA_BOX
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Prepared
 

@@ -128,10 +128,10 @@ def strip(rounds: int = 5, ticks: int = 200) -> float:
     import numpy as np
     import torch
 
+    from livecnn.app.plan import Plan
+    from livecnn.app.screen.figure import Screen
     from livecnn.engine.crop import Cropper
     from livecnn.engine.observer import Observer
-    from livecnn.figure import Screen
-    from livecnn.plan import Plan
     from livecnn.types import Frame, Scene
 
     plan = Plan.of("explorer", source="demo")

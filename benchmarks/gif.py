@@ -22,15 +22,15 @@ import numpy as np
 import torch
 from PIL import Image as PillowImage
 
+from livecnn.app.plan import box_share, context_of
+from livecnn.app.screen.figure import Screen
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
-from livecnn.figure import Screen
 from livecnn.io.files import write_png
 from livecnn.io.recorders import find_ffmpeg, open_recorder
 from livecnn.layout.layout import load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.training import mnist
-from livecnn.plan import box_share, context_of
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Image, LoopStatus, Scene, SourceStatus
 

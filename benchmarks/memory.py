@@ -49,7 +49,7 @@ def watch(early: int, late: int, words: list[str]) -> dict[int, float]:
             gc.collect()
             resident[ticks] = psutil.Process().memory_info().rss / 2**20
         if ticks == late:
-            from livecnn.run import Enough
+            from livecnn.app.run import Enough
 
             raise Enough  # instead of --frames, with which every picture is shown in order where there is no window
 

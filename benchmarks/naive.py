@@ -20,7 +20,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from ticking import CAPTIONS, HEIGHTS, SIZE, WIDTHS, Clock, drive, headline, maps, percent, status_line
 
-from livecnn.figure import Screen
+from livecnn.app.screen.figure import Screen
 from livecnn.types import LOWEST, Image, Scene
 
 BACKGROUND, PANEL, TEXT, MUTED, ACCENT, QUIET = "#0c1017", "#151b23", "#eef2f7", "#95a0ae", "#f5b031", "#3d5875"

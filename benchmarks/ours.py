@@ -8,14 +8,14 @@ from typing import cast
 
 from ticking import Clock
 
-from livecnn.figure import Screen
-from livecnn.live import Live
+from livecnn.app.live.loops import Live
+from livecnn.app.screen.figure import Screen
+from livecnn.app.window import Window
 from livecnn.types import Scene
-from livecnn.window import Window
 
 
 class Player:
-    """In the place of livecnn.live.Live: the next scene is ready as soon as the last one is on the window."""
+    """In the place of livecnn.app.live.loops.Live: the next scene is ready as soon as the last one is on the window."""
 
     def __init__(self, scenes: Sequence[Scene]) -> None:
         self.clock: Clock | None = None

@@ -25,17 +25,17 @@ from typing import cast
 import torch
 from torch import nn
 
+from livecnn.app.plan import CAMERA_BOX, context_of
+from livecnn.app.screen.figure import Screen
 from livecnn.engine.crop import Cropper
 from livecnn.engine.engine import WORTH_TURNING
 from livecnn.engine.observer import Observer
-from livecnn.figure import Screen
 from livecnn.layout.layout import Layout, load_layout
 from livecnn.networks.bundle import Bundle, load
 from livecnn.networks.pipelines.plain import Plain
 from livecnn.panels.feature_maps import FeatureMaps
 from livecnn.panels.neurons import Neurons
 from livecnn.panels.scores import Scores
-from livecnn.plan import CAMERA_BOX, context_of
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Frame, Patch
 

@@ -14,10 +14,10 @@ import numpy as np
 import pyqtgraph as pg
 from ticking import CAPTIONS, HEIGHTS, SIZE, WIDTHS, Clock, drive, headline, percent, status_line
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.reducers import Mosaic, Neurons
-from livecnn.figure import Screen
 from livecnn.types import Image, Scene
 
 THEME = THEMES["dark"]

@@ -74,10 +74,10 @@ def _naive(data: Path, count: int, path: Path) -> float:
     from matplotlib.animation import FuncAnimation, PillowWriter
 
     from livecnn.analysis.dataset import Album
+    from livecnn.app.plan import Plan
+    from livecnn.app.screen.figure import Screen
     from livecnn.engine.crop import Cropper
     from livecnn.engine.observer import Observer
-    from livecnn.figure import Screen
-    from livecnn.plan import Plan
     from livecnn.types import LoopStatus, Scene
 
     plan = Plan.of(LAYOUT, source="demo")

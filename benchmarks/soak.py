@@ -236,10 +236,10 @@ def main() -> int:
 
 
 def soak(options: argparse.Namespace, folder: Path, display: Display, server: MjpegServer) -> Report:
-    from livecnn import run as main_job
-    from livecnn import window
+    from livecnn.app import run as main_job
+    from livecnn.app import window
+    from livecnn.app.live.stats import Stats
     from livecnn.cli import main as livecnn
-    from livecnn.stats import Stats
 
     layout = folder / "soak.yaml"
     layout.write_text((ROOT / "configs" / "lenet.yaml").read_text().replace("views: [lenet,", "views: [soak,"))

@@ -14,12 +14,12 @@ from livecnn.networks import bundle as bundles  # before Qt: what OpenCV does to
 # isort: split
 from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
 
+from livecnn.app.plan import box_share, context_of
+from livecnn.app.screen.figure import Screen
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.engine.reducers import Mosaic
-from livecnn.figure import Screen
 from livecnn.layout.layout import load_layout
-from livecnn.plan import box_share, context_of
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Image, LoopStatus, Scene, SourceStatus
 

@@ -10,7 +10,7 @@ from livecnn.types import Scene
 
 def run(words: list[str], shown: Callable[[Scene], None]) -> int:
     """`livecnn run` in this process; returns its exit code. What `shown` raises ends it."""
-    from livecnn.stats import Stats
+    from livecnn.app.live.stats import Stats
 
     own = Stats.shown
 

@@ -37,13 +37,13 @@ from livecnn.errors import (
 if TYPE_CHECKING:
     from livecnn.analysis.embedding.api import embed
     from livecnn.analysis.top.api import top
+    from livecnn.app.replay import replay
+    from livecnn.app.watch import watch
     from livecnn.dreams.api import dream
     from livecnn.explain.api import explanations
     from livecnn.networks.bundle import load
     from livecnn.networks.inspection.architecture import Architecture
     from livecnn.networks.inspection.probe import Probe, layers_of
-    from livecnn.replaying import replay
-    from livecnn.watching import watch
 
 __version__ = "0.1.0"
 
@@ -77,9 +77,9 @@ _HOMES = {
     "embed": "livecnn.analysis.embedding.api",
     "layers_of": "livecnn.networks.inspection.probe",
     "load": "livecnn.networks.bundle",
-    "replay": "livecnn.replaying",
+    "replay": "livecnn.app.replay",
     "top": "livecnn.analysis.top.api",
-    "watch": "livecnn.watching",
+    "watch": "livecnn.app.watch",
 }
 
 

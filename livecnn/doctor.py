@@ -95,7 +95,7 @@ def cameras() -> Iterator[Finding]:
 
 
 def window() -> Iterator[Finding]:
-    from livecnn.toolkits import backend, has_display
+    from livecnn.app.toolkit.backend import backend, has_display
 
     if not has_display():
         advice = "log in on a desktop or set DISPLAY to see it live; until then runs are recorded into recordings/"
@@ -150,8 +150,8 @@ def folders() -> Iterator[Finding]:
     import torch.hub
 
     from livecnn import paths
-    from livecnn.run import RECORDINGS
-    from livecnn.toolkits import has_display
+    from livecnn.app.run import RECORDINGS
+    from livecnn.app.toolkit.backend import has_display
 
     places: list[tuple[str, Path, Status, str]] = [
         ("recordings", RECORDINGS.absolute(), "warning" if has_display() else "failed", "start livecnn in a folder of yours"),

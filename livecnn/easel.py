@@ -12,11 +12,11 @@ from matplotlib.backend_bases import FigureManagerBase, KeyEvent
 from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 
+from livecnn.app.toolkit.backend import new_manager
 from livecnn.drawing.artists import buffer_of, scaled
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import OutputError
 from livecnn.io.files import free_path, write_png
-from livecnn.toolkits import new_manager
 from livecnn.types import Image
 
 MOST = (1280, 720)  # pixels of a window that opens

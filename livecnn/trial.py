@@ -52,7 +52,7 @@ def window(toolkit: str) -> None:
     """Open a window, unseen, and close it. Ends the process with what is wrong with the display."""
     from matplotlib.figure import Figure
 
-    from livecnn.toolkits import new_manager
+    from livecnn.app.toolkit.backend import new_manager
 
     with _told():
         new_manager(Figure(), toolkit).destroy()

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 
 from livecnn._cv2 import cv2
-from livecnn.controls import Controls
+from livecnn.app.controls.controller import Controls
+from livecnn.app.controls.recording import Film
+from livecnn.app.plan import Plan
+from livecnn.app.screen.figure import DPI, Screen
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
-from livecnn.figure import DPI, Screen
-from livecnn.film import Film
-from livecnn.plan import Plan
 from livecnn.sources import Source
 from livecnn.types import Frame, Image, Scene, SourceStatus
 from tests import drawing

@@ -12,9 +12,9 @@ import yaml
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.artists import Group, Label
 from livecnn.drawing.theme import THEMES, Metrics
-from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.io import yaml_document as yamlfile
 from livecnn.layout.layout import Layout, build

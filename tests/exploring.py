@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from livecnn.figure import Screen
+from livecnn.app.screen.figure import Screen
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.panels.base.drawer import Context

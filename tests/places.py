@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from livecnn.figure import Screen
+from livecnn.app.screen.figure import Screen
 from livecnn.panels.base.drawer import Drawer
 from livecnn.panels.base.targets import Target
 from livecnn.selection import Unit

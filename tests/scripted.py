@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from livecnn.capture import Capture
+from livecnn.app.live.capture import Capture
+from livecnn.app.live.slot import Slot
+from livecnn.app.live.supervision import Patience
 from livecnn.errors import SourceError
-from livecnn.slot import Slot
 from livecnn.sources import Source, SourceOptions
-from livecnn.supervision import Patience
 from livecnn.types import Frame
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)

@@ -14,21 +14,21 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn import plan
 from livecnn._cv2 import cv2
+from livecnn.app import plan
+from livecnn.app.plan import Plan
+from livecnn.app.replay import replay
+from livecnn.app.run import RunOptions, run_plan
+from livecnn.app.screen.figure import Screen
 from livecnn.engine import face_tracker as faces
 from livecnn.engine.crop import FACE, Cropper
 from livecnn.engine.face_tracker import Face
 from livecnn.engine.observer import Observer
 from livecnn.errors import LivecnnError, SystemLibraryError
-from livecnn.figure import Screen
 from livecnn.io.files import write_png
 from livecnn.layout.layout import Layout, load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
-from livecnn.plan import Plan
-from livecnn.replaying import replay
-from livecnn.run import RunOptions, run_plan
 from livecnn.types import Frame, Image, LoopStatus, Patch, Scene, SourceStatus
 from tests import standins
 from tests.drawing import assert_texts_apart

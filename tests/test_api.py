@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import livecnn
-from livecnn import errors, watching
+from livecnn import errors
+from livecnn.app import watch as watching
 from livecnn.networks import bundle as bundles
 from livecnn.networks.inspection import probe
 
@@ -28,7 +29,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_a_window_can_be_tried_without_the_networks() -> None:
-    assert "torch" not in modules_after("import livecnn.trial, livecnn.toolkits")
+    assert "torch" not in modules_after("import livecnn.trial, livecnn.app.toolkit.backend")
 
 
 def test_what_is_asked_for_is_loaded() -> None:

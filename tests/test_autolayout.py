@@ -5,14 +5,14 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from livecnn.app.plan import check_fit, context_of
+from livecnn.app.screen.figure import grid
 from livecnn.errors import ModelError
-from livecnn.figure import grid
 from livecnn.geometry import Rect
 from livecnn.layout.auto_layout import chosen, layout_of, spread
 from livecnn.layout.layout import Layout
 from livecnn.networks.bundle import Bundle, load, of_module
 from livecnn.networks.inspection.probe import layers_of
-from livecnn.plan import check_fit, context_of
 
 COLOUR = {"kind": "plain", "size": [32, 32], "channels": 3}
 

@@ -6,8 +6,8 @@ import time
 import pytest
 from imutils.video import WebcamVideoStream
 
-from livecnn import capture as capture_module
-from livecnn.capture import Capture
+from livecnn.app.live import capture as capture_module
+from livecnn.app.live.capture import Capture
 from livecnn.errors import SourceError
 from livecnn.sources import open_source
 from tests.scripted import Scripted, ended, recorded, until

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from livecnn import capture as capture_module
-from livecnn.capture import Capture
+from livecnn.app.live import capture as capture_module
+from livecnn.app.live.capture import Capture
+from livecnn.app.live.supervision import Patience
 from livecnn.sources import Source
-from livecnn.supervision import Patience
 from livecnn.types import Frame, Image, SourceStatus
 from tests.scripted import Device, Scripted, ended, recorded, until
 

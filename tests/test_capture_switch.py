@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from livecnn import capture as capture_module
-from livecnn.capture import Capture
+from livecnn.app.live import capture as capture_module
+from livecnn.app.live.capture import Capture
+from livecnn.app.live.supervision import Patience
 from livecnn.errors import SourceError
-from livecnn.supervision import Patience
 from tests.scripted import Device, Scripted, ended, recorded, until
 
 # Nothing happens by itself.

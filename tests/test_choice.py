@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from livecnn.analysis.scorer import Scored
-from livecnn.choice import Choice
+from livecnn.app.replay_filter import Choice
 from livecnn.errors import UsageError
 
 CLASSES = ("cat", "dog", "fox")

@@ -10,17 +10,18 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from livecnn import desk, reload
 from livecnn._cv2 import cv2
-from livecnn.controls import Controls
+from livecnn.app.controls import file_watch as reload
+from livecnn.app.controls import source_switch as desk
+from livecnn.app.controls.controller import Controls
+from livecnn.app.controls.recording import Film
+from livecnn.app.keys import ACTIONS
+from livecnn.app.plan import CAMERA_BOX, WHOLE_BOX, Plan
+from livecnn.app.screen.figure import Screen
 from livecnn.engine.crop import NO_FACE
 from livecnn.errors import OutputError, SourceError
-from livecnn.figure import Screen
-from livecnn.film import Film
 from livecnn.io.recorders import Recorder
-from livecnn.keys import ACTIONS
 from livecnn.panels.base.options import COLORMAPS
-from livecnn.plan import CAMERA_BOX, WHOLE_BOX, Plan
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.demo import Demo
 from livecnn.sources.pad import Pad

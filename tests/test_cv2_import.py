@@ -24,7 +24,7 @@ def environment_after(code: str, **variables: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "code", ["from livecnn._cv2 import cv2", "import cv2; from livecnn._cv2 import cv2", "import livecnn.capture"]
+    "code", ["from livecnn._cv2 import cv2", "import cv2; from livecnn._cv2 import cv2", "import livecnn.app.live.capture"]
 )
 def test_qt_does_not_find_the_plugins_of_opencv(code: str) -> None:
     assert not set(QT) & set(environment_after(code))

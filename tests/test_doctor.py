@@ -12,7 +12,8 @@ import matplotlib as mpl
 import pytest
 import torch
 
-from livecnn import __version__, doctor, paths, toolkits, trial
+from livecnn import __version__, doctor, paths, trial
+from livecnn.app.toolkit import backend as toolkits
 from livecnn.doctor import Finding, examine
 from livecnn.errors import UsageError
 from livecnn.io import recorders as recorder

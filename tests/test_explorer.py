@@ -11,12 +11,12 @@ import pytest
 
 import livecnn
 from livecnn.analysis.annotations.store import Annotations
-from livecnn.explorer import NO_EXPLORER
+from livecnn.app.controls.explorer_controller import NO_EXPLORER
+from livecnn.app.plan import Plan
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Drawer
 from livecnn.panels.base.frame_buffer import Past
 from livecnn.panels.base.targets import Button, Class, Layer, Moment, Strong, Target
-from livecnn.plan import Plan
 from livecnn.selection import INPUT, OUTPUT, Focus, Unit
 from livecnn.types import Floats, Frame
 from tests import places

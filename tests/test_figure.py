@@ -11,17 +11,17 @@ import pytest
 import torch
 
 from livecnn import paths
+from livecnn.app.plan import context_of, load_views
+from livecnn.app.screen.figure import Screen, grid
 from livecnn.drawing.artists import Label, buffer_of
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
-from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
 from livecnn.layout.layout import Layout, check_layout, load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.panels.base.drawer import Drawer
-from livecnn.plan import context_of, load_views
 from livecnn.sources import open_source
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
 from tests.drawing import context, ink, inside, labels, layout, overlap, scene

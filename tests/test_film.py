@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from livecnn import film as film_module
+from livecnn.app.controls import recording as film_module
+from livecnn.app.controls.recording import Film
 from livecnn.errors import OutputError
-from livecnn.film import Film
 
 PICTURE = np.full((48, 64, 3), 90, np.uint8)
 

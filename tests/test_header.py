@@ -4,11 +4,11 @@ import itertools
 
 import pytest
 
+from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.header import REFRESH_TICKS, Header
 from livecnn.drawing.artists import Label
 from livecnn.drawing.theme import THEMES, Metrics
-from livecnn.figure import Screen
 from livecnn.geometry import Rect
-from livecnn.header import REFRESH_TICKS, Header
 from livecnn.types import LoopStatus, Scene, SourceStatus
 from tests.drawing import MEASURED, context, ink, inside, labels, layout, overlap
 from tests.drawing import scene as scene_of

@@ -4,10 +4,10 @@ import itertools
 
 import pytest
 
+from livecnn.app.keys import GESTURES, KEYS
+from livecnn.app.screen.help import Help
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.geometry import Rect
-from livecnn.help import Help
-from livecnn.keys import GESTURES, KEYS
 from tests.drawing import ink, inside, overlap
 
 SIZES = [(320, 240), (800, 600), (1280, 720), (3840, 2160)]

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from livecnn.controls import Controls
-from livecnn.explorer import Explorer
-from livecnn.keys import ACTIONS, KEYS
+from livecnn.app.controls.controller import Controls
+from livecnn.app.controls.explorer_controller import Explorer
+from livecnn.app.keys import ACTIONS, KEYS
 
 
 def test_no_key_means_two_things() -> None:

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn import live
-from livecnn.capture import Capture
+from livecnn.app.live import loops as live
+from livecnn.app.live.capture import Capture
+from livecnn.app.live.loops import Live
+from livecnn.app.live.slot import Slot
+from livecnn.app.live.stats import Stats
+from livecnn.app.plan import Plan
 from livecnn.errors import ModelError, SourceError
-from livecnn.live import Live
-from livecnn.plan import Plan
 from livecnn.selection import Focus
-from livecnn.slot import Slot
 from livecnn.sources import Source, SourceOptions
-from livecnn.stats import Stats
 from livecnn.types import Box, Findings, Frame, Image, Patch, Prepared, Scene, Tick
 from tests.faults import after
 

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from livecnn.app.controls.source_switch import Opener
 from livecnn.errors import SourceError
-from livecnn.opener import Opener
 from livecnn.sources import Source, SourceOptions
 from livecnn.types import Frame
 

@@ -11,10 +11,10 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
+from livecnn.app.scores_table import ScoresTable
 from livecnn.errors import OutputError
 from livecnn.io import files as outputs
 from livecnn.io.files import check_writable, free_path, unfinished, write_atomically, write_png
-from livecnn.scores_table import ScoresTable
 from livecnn.types import Box, Frame, Patch, Prepared, Tick
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)

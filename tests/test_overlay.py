@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import RendererAgg
 
+from livecnn.app.screen.help import Help
+from livecnn.app.screen.overlay import Banner, Overlay, Prompt, RecMark, Toast, framed
 from livecnn.drawing.artists import buffer_of
 from livecnn.drawing.theme import THEMES, Metrics, Theme
 from livecnn.geometry import Rect
-from livecnn.help import Help
-from livecnn.overlay import Banner, Overlay, Prompt, RecMark, Toast, framed
 from livecnn.types import Image
 from tests.drawing import ink, inside, overlap
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from livecnn import paths
+from livecnn.app.plan import Plan, context_of, load_views
+from livecnn.app.screen.figure import Screen
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, UsageError
-from livecnn.figure import Screen
 from livecnn.layout.layout import load_layout
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.pipelines.plain import Plain
-from livecnn.plan import Plan, context_of, load_views
 from livecnn.sources.demo import Demo
 from livecnn.types import Scene
 

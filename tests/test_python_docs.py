@@ -10,7 +10,7 @@ import pytest
 import tqdm
 
 import livecnn
-from livecnn.watching import watch
+from livecnn.app.watch import watch
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "python.md"
 

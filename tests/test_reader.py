@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from livecnn import reader as reader_module
+from livecnn.app.live import capture as reader_module
+from livecnn.app.live.capture import Reader
 from livecnn.errors import SourceError
-from livecnn.reader import Reader
 from livecnn.types import Frame
 from tests.scripted import Scripted
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from livecnn._cv2 import cv2
+from livecnn.app.plan import Plan
 from livecnn.cli import main
 from livecnn.networks import bundle as bundles
 from livecnn.networks import catalogue
 from livecnn.networks import pipelines as inputs
 from livecnn.networks.architectures.squeezenet import Squeezenet
 from livecnn.networks.catalogue import ENTRIES, File
-from livecnn.plan import Plan
 from tests import caffe_files
 
 INK = ("--input", "kind=ink", "--input", "mean=0", "--input", "std=1")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from livecnn import reload
-from livecnn.reload import PAUSE, Watch
+from livecnn.app.controls import file_watch as reload
+from livecnn.app.controls.file_watch import PAUSE, Watch
 
 
 @pytest.fixture(autouse=True)

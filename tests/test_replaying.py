@@ -17,13 +17,13 @@ from PIL import Image as PillowImage
 from PIL import ImageSequence
 
 import livecnn
-from livecnn import figure
 from livecnn._cv2 import cv2
+from livecnn.app.replay import Replay
+from livecnn.app.screen import figure
+from livecnn.app.screen.figure import Screen
 from livecnn.errors import ImageError, LivecnnError, OutputError, SourceError, UsageError
-from livecnn.figure import Screen
 from livecnn.io import recorders as recorder
 from livecnn.panels.scores import ScoresDrawer
-from livecnn.replaying import Replay
 from livecnn.selection import Focus
 from livecnn.sources.folder import Folder
 from livecnn.types import Frame, Scene
@@ -157,7 +157,7 @@ def test_a_table_that_cannot_be_finished_leaves_the_old_one(
 ) -> None:
     table = tmp_path / "x.csv"
     table.write_text("precious")
-    monkeypatch.setattr("livecnn.scores_table.ScoresTable.add_row", after(3, OutputError("full"), lambda *_: None))
+    monkeypatch.setattr("livecnn.app.scores_table.ScoresTable.add_row", after(3, OutputError("full"), lambda *_: None))
     with pytest.raises(OutputError, match="full"):
         replay(digits, scores=table, force=True)
     assert table.read_text() == "precious"

@@ -17,23 +17,23 @@ from matplotlib.backends.backend_agg import RendererAgg
 from PIL import Image as PillowImage
 from PIL import ImageSequence
 
-from livecnn import figure
 from livecnn._cv2 import cv2
+from livecnn.app.live.stats import Stats
+from livecnn.app.plan import box_share
+from livecnn.app.run import RunOptions, Sinks, run
+from livecnn.app.scores_table import ScoresTable
+from livecnn.app.screen import figure
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.artists import Label
 from livecnn.errors import ModelError, OutputError, SourceError
-from livecnn.figure import Screen
 from livecnn.io import recorders as recorder
 from livecnn.layout.layout import load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
-from livecnn.plan import box_share
-from livecnn.run import RunOptions, Sinks, run
-from livecnn.scores_table import ScoresTable
 from livecnn.selection import Focus
 from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.sources.demo import Demo
-from livecnn.stats import Stats
 from livecnn.types import Box, Frame, Image, Patch, Prepared, Scene, Tick
 from tests.faults import Trouble, after
 
@@ -307,7 +307,7 @@ def test_a_device_that_fails_while_it_runs(
     device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`meta` stands in for a GPU: every pass on it fails."""
-    monkeypatch.setattr("livecnn.run.pick", lambda spec: torch.device("meta"))
+    monkeypatch.setattr("livecnn.app.run.pick", lambda spec: torch.device("meta"))
     words = {"source": "demo", "headless": True, "frames": 3, "device": device, "stats": tmp_path / "s.json"}
     if device == "auto":
         run(RunOptions("lenet", overrides=SMALL, **words))  # type: ignore[arg-type]

@@ -23,7 +23,8 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from livecnn import easel, toolkits
+from livecnn import easel
+from livecnn.app.toolkit import backend as toolkits
 from livecnn.cli import main
 from livecnn.cli._prompt import Completions
 from livecnn.cli._shell import Shell

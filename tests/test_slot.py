@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.slot import Slot
+from livecnn.app.live.slot import Slot
 
 PATIENCE = 30  # seconds until a test that waits has failed
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn import stats as stats_module
+from livecnn.app.live import stats as stats_module
+from livecnn.app.live.stats import Rate, Stats, write_stats
 from livecnn.errors import OutputError
-from livecnn.stats import Rate, Stats, write_stats
 from livecnn.types import Box, Frame, Patch, Prepared, Scene, SourceStatus, Tick
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)

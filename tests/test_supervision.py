@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from livecnn.supervision import Patience, Supervision
+from livecnn.app.live.supervision import Patience, Supervision
 
 PATIENCE = Patience()
 MS = 0.001

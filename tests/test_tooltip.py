@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livecnn.app.screen.tooltip import Tooltip, beside
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.targets import Tip
-from livecnn.tooltip import Tooltip, beside
 from tests.drawing import ink, inside, overlap
 
 SIZES = [(320, 240), (1280, 720), (3840, 2160)]

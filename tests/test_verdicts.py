@@ -13,12 +13,12 @@ from livecnn.analysis.annotations.agreement import Agreement, report, responses,
 from livecnn.analysis.annotations.store import Annotations, Mark, Verdict
 from livecnn.analysis.dataset import Album, spec_of
 from livecnn.analysis.patterns.patterns import Patterns
+from livecnn.app.plan import make_cropper
 from livecnn.errors import OutputError, UsageError
 from livecnn.layout.layout import load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Probe
-from livecnn.plan import make_cropper
 from tests.tiny_mnist import typeset
 
 

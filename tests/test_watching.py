@@ -18,11 +18,11 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
-from livecnn import watching
+from livecnn.app import watch as watching
+from livecnn.app.run import RunOptions
+from livecnn.app.watch import borrowed, watch
 from livecnn.errors import LivecnnError, ModelError, SourceError, UsageError
-from livecnn.run import RunOptions
 from livecnn.types import Image
-from livecnn.watching import borrowed, watch
 
 CPU = torch.device("cpu")
 SMALL = {"kind": "plain", "size": [8, 8], "channels": 1}

@@ -15,11 +15,11 @@ import pytest
 from matplotlib.backend_bases import CloseEvent, KeyEvent, MouseEvent, ResizeEvent, TimerBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from livecnn.app.screen.figure import Screen
+from livecnn.app.toolkit.backend import backend, has_display, new_manager
+from livecnn.app.window import NewestTimer, Window
 from livecnn.errors import SourceError, UsageError
-from livecnn.figure import Screen
-from livecnn.toolkits import backend, has_display, new_manager
 from livecnn.types import Scene
-from livecnn.window import NewestTimer, Window
 from tests import drawing
 
 
@@ -117,7 +117,7 @@ class Rig:
 def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     module = types.ModuleType("backend_silent")
     module.FigureCanvas = Canvas  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "livecnn.canvases.silent", module)
+    monkeypatch.setitem(sys.modules, "livecnn.app.toolkit.canvas.silent", module)
     with mpl.rc_context():
         yield Rig()
 

@@ -198,8 +198,8 @@ def _looked_at(
     """Sizes of the layers with marks and, over images, what their units do."""
     from livecnn.analysis.annotations import agreement as verdicts
     from livecnn.analysis.dataset import Album, spec_of
+    from livecnn.app.plan import make_cropper
     from livecnn.layout.layout import load_layout
-    from livecnn.plan import make_cropper
 
     sizes = verdicts.sizes(bundle, files)
     if images is None:

@@ -29,7 +29,7 @@ def list_() -> None:
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 def check(file: str, allow_code: bool) -> None:
     """Check the layout FILE (or a shipped one, by name), its views, and whether all their panels fit the model."""
-    from livecnn.plan import Plan
+    from livecnn.app.plan import Plan
 
     plan = Plan.of(file, allow_code=allow_code)
     count = len(plan.layout.panels)

@@ -51,4 +51,4 @@ def command(folder: str, config: str | None, **options: object) -> None:
     CONFIG is a layout: a file, or the name of one that ships (livecnn config list); replay by default, and for another --model
     one that fits it.
     """
-    click.echo(str(importlib.import_module("livecnn.replaying").replay(folder, config, **options)))
+    click.echo(str(importlib.import_module("livecnn.app.replay").replay(folder, config, **options)))

@@ -64,18 +64,18 @@ def command(
     """
     # Imported here so that --help and a mistyped option answer at once.
     _import_program()
-    from livecnn.run import RunOptions, run
+    from livecnn.app.run import RunOptions, run
 
     run(RunOptions(**chosen, source_options=SourceOptions(camera_size, camera_fps, fps, seed)))  # type: ignore[arg-type]
 
 
 def _import_program() -> None:
     """What modules hold lives for ever: looking for garbage in it would hold up the start, and now and then a picture."""
-    if "livecnn.run" in sys.modules:
+    if "livecnn.app.run" in sys.modules:
         return
     gc.disable()
     try:
-        importlib.import_module("livecnn.run")
+        importlib.import_module("livecnn.app.run")
         gc.freeze()
     finally:
         gc.enable()

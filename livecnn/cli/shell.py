@@ -37,7 +37,7 @@ def command(model: str, image: str | None, allow_code: bool) -> int:
     bench.take_model(model, allow_code=allow_code)
     if image is not None:
         bench.take_image(image)
-    recordings = importlib.import_module("livecnn.run").RECORDINGS
+    recordings = importlib.import_module("livecnn.app.run").RECORDINGS
     shell = importlib.import_module("livecnn.cli._shell").Shell
     if prompt is None:
         return _first_failure(shell(bench, recordings))
@@ -60,7 +60,7 @@ def _prompt() -> ModuleType:
 
 def _easel(saved: Path) -> Easel | None:
     """None where no window can be opened."""
-    from livecnn import toolkits
+    from livecnn.app.toolkit import backend as toolkits
 
     if not toolkits.has_display():
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import click
 import pytest
 
-import livecnn.run
+import livecnn.app.run
 from livecnn import __version__, cli
 from livecnn.cli import main
 from livecnn.errors import ModelError
@@ -18,18 +18,18 @@ Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], list[livecnn.run.RunOptions]]:
+def running(monkeypatch: pytest.MonkeyPatch) -> Callable[[BaseException | None], list[livecnn.app.run.RunOptions]]:
     """Makes `livecnn run` end with an exception, or well; what it was given is in the list."""
 
-    def make(error: BaseException | None) -> list[livecnn.run.RunOptions]:
-        given: list[livecnn.run.RunOptions] = []
+    def make(error: BaseException | None) -> list[livecnn.app.run.RunOptions]:
+        given: list[livecnn.app.run.RunOptions] = []
 
-        def run(options: livecnn.run.RunOptions) -> None:
+        def run(options: livecnn.app.run.RunOptions) -> None:
             given.append(options)
             if error is not None:
                 raise error
 
-        monkeypatch.setattr(livecnn.run, "run", run)
+        monkeypatch.setattr(livecnn.app.run, "run", run)
         return given
 
     return make
@@ -56,14 +56,14 @@ def test_help_does_not_wait_for_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=False).returncode == 0
 
 
-def test_without_a_command_it_runs(running: Callable[..., list[livecnn.run.RunOptions]]) -> None:
+def test_without_a_command_it_runs(running: Callable[..., list[livecnn.app.run.RunOptions]]) -> None:
     given = running(None)
     assert main([]) == 0
-    assert given == [livecnn.run.RunOptions()]
+    assert given == [livecnn.app.run.RunOptions()]
 
 
 def test_the_command_line_is_what_it_is_given_by_default(
-    running: Callable[..., list[livecnn.run.RunOptions]], monkeypatch: pytest.MonkeyPatch
+    running: Callable[..., list[livecnn.app.run.RunOptions]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = running(None)
     monkeypatch.setattr(sys, "argv", ["livecnn", "run", "lenet-sorted"])

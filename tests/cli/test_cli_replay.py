@@ -15,10 +15,10 @@ import pytest
 import tqdm
 from PIL import Image as PillowImage
 
-from livecnn import replaying
-from livecnn.choice import Choice
+from livecnn.app import replay as replaying
+from livecnn.app.replay import ReplayOptions
+from livecnn.app.replay_filter import Choice
 from livecnn.cli import main
-from livecnn.replaying import ReplayOptions
 from tests.tiny_mnist import typeset, write_mnist
 
 Output = pytest.CaptureFixture[str]

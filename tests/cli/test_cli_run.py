@@ -17,10 +17,10 @@ import yaml
 from PIL import Image as PillowImage
 from PIL import ImageSequence
 
-import livecnn.run
+import livecnn.app.run
 from livecnn import paths
+from livecnn.app.run import RunOptions
 from livecnn.cli import main
-from livecnn.run import RunOptions
 from livecnn.sources import SourceOptions
 
 Output = pytest.CaptureFixture[str]
@@ -39,7 +39,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[RunOptions] = []
-    monkeypatch.setattr(livecnn.run, "run", given.append)
+    monkeypatch.setattr(livecnn.app.run, "run", given.append)
     words = "run own.yaml --source folder:x --model m --device cpu --record a.gif --headless --frames 7 --set a.b=1 --set c=[2,3]"
     words += (
         " --stats s.json --scores c.csv --fullscreen --once --camera-size 640x480 --camera-fps 30 --fps 2.5 --seed 4 --allow-code"
@@ -66,7 +66,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_alone_without_a_display_it_records(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(livecnn.run, "UNSEEN_FRAMES", 3)
+    monkeypatch.setattr(livecnn.app.run, "UNSEEN_FRAMES", 3)
     monkeypatch.setattr("livecnn.sources.camera.Camera.open", _no_camera)
     assert main([]) == 0
     out, err = capsys.readouterr()

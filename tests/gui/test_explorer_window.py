@@ -14,8 +14,8 @@ from PIL import Image as PillowImage
 
 import livecnn
 from livecnn.analysis.annotations.store import Annotations, annotations_path
+from livecnn.app.plan import Plan
 from livecnn.panels.base.targets import Button, Layer, Target
-from livecnn.plan import Plan
 from livecnn.selection import Unit
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from livecnn.app.plan import Plan
 from livecnn.drawing.theme import THEMES
-from livecnn.plan import Plan
 from livecnn.types import Frame, Image
 from tests.controlled import controlled, seven
 from tests.windows import Display, Program, until

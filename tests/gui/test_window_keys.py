@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from livecnn.app.plan import Plan
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES, Metrics
-from livecnn.figure import Screen
 from livecnn.panels.base.options import COLORMAPS
 from livecnn.panels.status import StatusDrawer
-from livecnn.plan import Plan
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven
 from tests.windows import TK, Display, Program, until

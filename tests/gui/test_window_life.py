@@ -125,7 +125,7 @@ def test_whatever_breaks_closes_the_window_and_is_told(breaking: dict[str, Progr
 
 
 def test_a_key_that_breaks_closes_the_window(display: Display, tmp_path: Path) -> None:
-    code = broken("livecnn.controls.Controls.next_view", "ZeroDivisionError('oops')", calls=1)
+    code = broken("livecnn.app.controls.controller.Controls.next_view", "ZeroDivisionError('oops')", calls=1)
     with Program(display, tmp_path, "run", "--source", "demo", code=code) as program:
         program.wait_for_window()
         program.key("v")

@@ -12,8 +12,8 @@ from PIL import Image as PillowImage
 
 from livecnn import paths
 from livecnn._cv2 import cv2
+from livecnn.app.plan import Plan
 from livecnn.drawing.theme import Metrics
-from livecnn.plan import Plan
 from livecnn.types import Frame, Image
 from tests.controlled import Controlled, controlled, seven
 from tests.mjpeg import MjpegServer
@@ -221,8 +221,8 @@ def test_a_screen_of_another_density(
 MOVED = """
 import sys
 from livecnn.cli import main
-from livecnn.canvases.qtagg import FigureCanvas
-from livecnn.window import Window
+from livecnn.app.toolkit.qtagg import FigureCanvas
+from livecnn.app.window import Window
 tick, ticks = Window._tick, []
 def moved(window, frame):
     ticks.append(frame)

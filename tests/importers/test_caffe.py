@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from livecnn.app.run import RunOptions, run
 from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
 from livecnn.networks import pipelines as inputs
@@ -18,7 +19,6 @@ from livecnn.networks.importers import Imported
 from livecnn.networks.importers.caffe import Caffe
 from livecnn.networks.inspection.probe import Probe
 from livecnn.networks.training import mnist
-from livecnn.run import RunOptions, run
 from tests import caffe_files
 from tests.caffe_files import Array
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from livecnn.figure import Screen
+from livecnn.app.screen.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Drawer
 from livecnn.panels.base.session import Session

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES
-from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.panels.camera import scaled
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus

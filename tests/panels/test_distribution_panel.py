@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES
-from livecnn.figure import Screen
 from livecnn.panels.base.spec import FieldError
 from livecnn.panels.distribution import Distribution
 from tests.drawing import assert_texts_apart, context, inside, labels, layout, scene

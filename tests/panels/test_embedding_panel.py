@@ -9,11 +9,11 @@ import torch
 
 from livecnn.analysis.embedding.embedding import Embedding
 from livecnn.analysis.embedding.live_placement import Placed, PlacementReducer
+from livecnn.app.plan import Plan
+from livecnn.app.screen.figure import Screen
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen
 from livecnn.layout.layout import check_layout, load_layout
 from livecnn.panels.base.spec import FieldError
-from livecnn.plan import Plan
 from tests.drawing import DIGITS, SHAPES, SIZES, activations, assert_texts_apart, context, labels, layout, scene
 from tests.mapped import embedding
 

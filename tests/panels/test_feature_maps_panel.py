@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen
 from livecnn.panels.base.spec import FieldError
 from livecnn.panels.feature_maps import FeatureMaps
 from tests.drawing import DIGITS, SHAPES, context, ink, inside, layout, scene

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.networks.inspection.receptive_field import Field
 from livecnn.networks.inspection.windows import Window

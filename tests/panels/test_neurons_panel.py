@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.app.plan import check_fit
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen
 from livecnn.panels.base.spec import FieldError
 from livecnn.panels.neurons import Neurons, NeuronsDrawer
-from livecnn.plan import check_fit
 from livecnn.types import Scene
 from tests.drawing import DIGITS, SHAPES, context, inside, layout, scene
 

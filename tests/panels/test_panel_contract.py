@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from livecnn import registry
+from livecnn.app.screen.figure import Screen, grid
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen, grid
 from livecnn.geometry import Rect
 from livecnn.layout.layout import check_layout
 from livecnn.panels.base.drawer import Context

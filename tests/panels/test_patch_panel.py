@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livecnn.figure import Screen
+from livecnn.app.screen.figure import Screen
 from livecnn.panels.patch import as_rgb
 from tests.drawing import context, ink, inside, labels, layout, overlap, picture, scene
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES
-from livecnn.figure import Screen
 from livecnn.panels.sample import mark
 from livecnn.types import Frame, LoopStatus, SourceStatus
 from tests.drawing import DIGITS, context, ink, inside, labels, layout, overlap, picture, scene

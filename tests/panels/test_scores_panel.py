@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.artists import Label
 from livecnn.drawing.theme import THEMES
-from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.panels.base.targets import Class
 from livecnn.panels.scores import NOTHING, Scores

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from livecnn.figure import Screen
+from livecnn.app.screen.figure import Screen
 from livecnn.panels.status import LINES, REFRESH_TICKS, facts
 from livecnn.types import LoopStatus, SourceStatus
 from tests.drawing import MEASURED, context, ink, inside, labels, layout, overlap, scene

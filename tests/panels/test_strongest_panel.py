@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from livecnn.analysis.top.results import MANIFEST
+from livecnn.app.plan import check_fit
+from livecnn.app.screen.figure import Screen
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen
 from livecnn.panels.base.session import Session
 from livecnn.panels.base.spec import FieldError
 from livecnn.panels.base.strongest_shots import MOST
 from livecnn.panels.base.targets import Button, Strong
-from livecnn.plan import check_fit
 from livecnn.selection import Focus, Unit
 from livecnn.types import Findings, Frame, LoopStatus, Preferred
 from tests.collected import DEAD, PATCH, WHOLE, write_top

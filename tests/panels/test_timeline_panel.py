@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import CLASSES, THEMES
 from livecnn.engine.unit_reducers import PeakReducer
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panels.base.targets import Class, Moment
 from livecnn.selection import INPUT, OUTPUT, Focus

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen
 from livecnn.panels.base.spec import FieldError
 from livecnn.panels.trace import Trace
 from livecnn.types import Frame

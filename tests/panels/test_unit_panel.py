@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
+from livecnn.app.plan import Plan
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.engine.unit_reducers import UnitReducer
 from livecnn.explain.rendering import methods, names
-from livecnn.figure import Screen
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import Probe
 from livecnn.panels.base.session import Session
 from livecnn.panels.base.targets import Button, Class
-from livecnn.plan import Plan
 from livecnn.selection import INPUT, OUTPUT, Focus, Unit
 from livecnn.types import Findings, Frame, Scene
 from tests.controlled import seven

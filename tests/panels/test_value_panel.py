@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from livecnn.app.screen.figure import Screen
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
-from livecnn.figure import Screen
 from livecnn.panels.base.spec import FieldError
 from livecnn.panels.value import Value
 from livecnn.types import Scene

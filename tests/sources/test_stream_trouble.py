@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from livecnn.capture import Capture
+from livecnn.app.live.capture import Capture
+from livecnn.app.live.supervision import Patience
 from livecnn.errors import SourceError
 from livecnn.sources import open_source, stream
-from livecnn.supervision import Patience
 from tests.mjpeg import MjpegServer
 from tests.scripted import Recording
 

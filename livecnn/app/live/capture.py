@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from types import TracebackType
 
 import numpy as np
-
-from livecnn import _cv2  # noqa: F401  imutils imports OpenCV, too: the settings come first
-
-# isort: split
 from imutils.video import WebcamVideoStream
 
+from livecnn import _cv2  # noqa: F401  imutils imports OpenCV, too: the settings come first
+from livecnn.app.live.slot import Slot
+from livecnn.app.live.supervision import Patience, Supervision
 from livecnn.errors import SourceError
-from livecnn.reader import Reader
-from livecnn.slot import Slot
 from livecnn.sources import Source
-from livecnn.supervision import Patience, Supervision
 from livecnn.types import Frame, Image, SourceStatus
+
+# isort: split
+
 
 PATIENCE = 4.0  # seconds that `stop` waits, all in all, for drivers that do not return
 SAMPLE = 16  # of how many rows and columns one is compared before all are
@@ -207,3 +207,92 @@ def _same(before: Image | None, image: Image) -> bool:
         return False
     part = slice(None, None, SAMPLE)
     return np.array_equal(before[part, part], image[part, part]) and np.array_equal(before, image)
+
+
+# --- MERGED from reader
+# """One connection: a source, and the thread of its own that reads it at its pace."""
+class Reader:
+    """Reads a source until it ends, fails or is left, and closes it in the end, whatever happens.
+
+    Nobody else touches the source meanwhile: a driver may hang, and then only this thread hangs with it.
+
+    take: called for every frame, with an interval when it is due. over: called once at the end, with what went wrong.
+    is_open: False: the thread opens the source as well.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        take: Callable[[Reader, Frame], None],
+        over: Callable[[Reader, Exception | None], None],
+        *,
+        once: bool = False,
+        is_open: bool = True,
+    ) -> None:
+        self.source = source
+        self._take, self._over = take, over
+        self._once, self._is_open = once, is_open
+        self._left = Event()
+        self._thread = Thread(target=self._run, name=f"capture {source.name}", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    @property
+    def left(self) -> bool:
+        return self._left.is_set()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def leave(self) -> None:
+        """Nothing more is wanted of it. It ends with its read; if that never returns, the thread is left to itself."""
+        self._left.set()
+        self.source.interrupt()
+
+    def join(self, timeout: float) -> None:
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        error = None
+        try:
+            if not self._is_open:
+                self.source.open()
+            self._read()
+        except Exception as caught:
+            error = caught
+        finally:
+            self.source.close()
+            self._over(self, error)
+
+    def _read(self) -> None:
+        interval = self.source.interval
+        due = time.monotonic()
+        for frame in self._frames():
+            if interval is None:
+                self._take(self, frame)
+                continue
+            now = time.monotonic()
+            if now > due + interval:
+                due = now  # decoding fell behind: go on from here instead of racing after the clock
+            if self._left.wait(due - now):
+                return
+            self._take(self, replace(frame, time=time.monotonic()))
+            due += interval
+        if interval is not None:
+            self._left.wait(due - time.monotonic())  # the last picture, too, has its time
+
+    def _frames(self) -> Iterator[Frame]:
+        """The source in order; one with a pace of its own starts over at its end, unless `once` or there is nothing in it."""
+        empty = True
+        while not self.left:
+            frame = self.source.read()
+            if frame is not None:
+                empty = False
+                yield frame
+            elif self._once or empty or self.source.interval is None:
+                return
+            else:
+                self.source.rewind()
+                empty = True

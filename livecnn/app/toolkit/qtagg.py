@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.backends.qt_compat import QT_API
 
-from livecnn.canvases import Unrestored
+from livecnn.app.toolkit.canvas import Unrestored
 
 QtGui: Any = importlib.import_module(f"{QT_API}.QtGui")
 

@@ -12,6 +12,8 @@ import matplotlib as mpl
 import torch
 from torch import nn
 
+from livecnn.app.plan import Plan, load_views
+from livecnn.app.run import RunOptions, run_plan, seen_or_recorded
 from livecnn.errors import UsageError
 from livecnn.io.yaml_document import Document
 from livecnn.layout import auto_layout as autolayout
@@ -20,8 +22,6 @@ from livecnn.layout.layout import Layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
-from livecnn.plan import Plan, load_views
-from livecnn.run import RunOptions, run_plan, seen_or_recorded
 from livecnn.sources import SourceOptions
 from livecnn.types import Image
 

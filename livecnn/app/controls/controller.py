@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from livecnn.desk import Desk
+from livecnn.app.controls.explorer_controller import Explorer
+from livecnn.app.controls.file_watch import Watch
+from livecnn.app.controls.recording import Film
+from livecnn.app.controls.source_switch import Desk
+from livecnn.app.keys import ACTIONS
+from livecnn.app.live.loops import Live
+from livecnn.app.plan import Plan, box_share
+from livecnn.app.screen.figure import Screen
 from livecnn.errors import LivecnnError
-from livecnn.explorer import Explorer
-from livecnn.figure import Screen
-from livecnn.film import Film
 from livecnn.io.files import free_path, write_png
-from livecnn.keys import ACTIONS
 from livecnn.layout.layout import Layout
-from livecnn.live import Live
 from livecnn.panels.base.options import COLORMAPS
-from livecnn.plan import Plan, box_share
-from livecnn.reload import Watch
 
 BOX_STEP = 0.05
 

@@ -13,12 +13,12 @@ from contextlib import ExitStack
 from threading import Event, Thread
 from types import TracebackType
 
-from livecnn.capture import Capture
+from livecnn.app.live.capture import Capture
+from livecnn.app.live.slot import Slot
+from livecnn.app.live.stats import Stats
 from livecnn.engine.observer import Observer
 from livecnn.explain.live.worker import Explaining
-from livecnn.slot import Slot
 from livecnn.sources import Source
-from livecnn.stats import Stats
 from livecnn.types import Frame, Scene, SourceStatus, Tick
 
 # A frame whose pass through the network will be ready within this time is shown together with it; a slower network is not

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from livecnn.app.keys import EXPLORER_KEYS, GESTURES, WINDOW_KEYS, Gesture, Key
+from livecnn.app.screen.overlay import Overlay, framed
 from livecnn.drawing.artists import Label, Weight, text_width
 from livecnn.geometry import Rect
-from livecnn.keys import EXPLORER_KEYS, GESTURES, WINDOW_KEYS, Gesture, Key
-from livecnn.overlay import Overlay, framed
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg

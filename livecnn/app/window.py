@@ -11,11 +11,11 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.artist import Artist
 from matplotlib.backend_bases import KeyEvent, MouseButton, MouseEvent, TimerBase
 
-from livecnn.controls import Controls
-from livecnn.figure import Screen
-from livecnn.live import Live
+from livecnn.app.controls.controller import Controls
+from livecnn.app.live.loops import Live
+from livecnn.app.screen.figure import Screen
+from livecnn.app.toolkit.backend import new_manager
 from livecnn.signals import caught
-from livecnn.toolkits import new_manager
 
 POLL = 3  # milliseconds between two questions whether there is something new; it costs some microseconds
 

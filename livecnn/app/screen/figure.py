@@ -15,19 +15,19 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import LayoutEngine
 
 from livecnn._cv2 import cv2
+from livecnn.app.screen.header import Header
+from livecnn.app.screen.help import Help
+from livecnn.app.screen.overlay import Banner, Prompt, RecMark, Toast
+from livecnn.app.screen.tooltip import Tooltip
 from livecnn.drawing.artists import Group, buffer_of
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.reducers import Reducer
 from livecnn.geometry import Rect
-from livecnn.header import Header
-from livecnn.help import Help
 from livecnn.layout.layout import Layout
-from livecnn.overlay import Banner, Prompt, RecMark, Toast
 from livecnn.panels.base.drawer import Context, Drawer, card_patch, hexed
 from livecnn.panels.base.targets import Target
 from livecnn.panels.neurons import NeuronsDrawer
 from livecnn.selection import Ask, Focus
-from livecnn.tooltip import Tooltip
 from livecnn.types import Image, Scene
 
 DPI = 128  # a power of two: pixels / DPI * DPI is exact, and no figure is a pixel short

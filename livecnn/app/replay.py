@@ -18,18 +18,18 @@ from livecnn._cv2 import one_thread
 from livecnn.analysis.dataset import Album, Pictures, spec_of
 from livecnn.analysis.patterns.export import Summary, check_suffix
 from livecnn.analysis.scorer import Scored, Scorer
-from livecnn.choice import Choice
+from livecnn.app.plan import Plan, make_cropper
+from livecnn.app.replay_filter import Choice
+from livecnn.app.run import explained
+from livecnn.app.scores_table import ScoresTable
+from livecnn.app.screen.figure import Screen
 from livecnn.dreams.live import preferring
 from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
 from livecnn.explain.live.worker import Explaining
-from livecnn.figure import Screen
 from livecnn.io.files import check_writable, unfinished
 from livecnn.io.recorders import NUMBERED, InBackground, open_recorder
 from livecnn.networks.device import pick
-from livecnn.plan import Plan, make_cropper
-from livecnn.run import explained
-from livecnn.scores_table import ScoresTable
 from livecnn.types import LoopStatus, Scene, SourceStatus
 
 SLOWEST, FASTEST = 0.01, 30.0  # pictures a second; GIF's clock and MP4's rate tell no more apart

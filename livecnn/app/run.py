@@ -15,28 +15,28 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from livecnn.analysis.annotations.store import Annotations, annotations_path
-from livecnn.capture import Capture
-from livecnn.controls import Controls
+from livecnn.app.controls.controller import Controls
+from livecnn.app.controls.recording import Film
+from livecnn.app.live.capture import Capture
+from livecnn.app.live.loops import Live
+from livecnn.app.live.stats import Stats, write_stats
+from livecnn.app.plan import Plan
+from livecnn.app.scores_table import ScoresTable
+from livecnn.app.screen.figure import Screen
+from livecnn.app.toolkit.backend import backend, has_display
+from livecnn.app.window import Window
 from livecnn.dreams.live import preferring
 from livecnn.engine.observer import Observer
 from livecnn.errors import OutputError, SourceError, UsageError
 from livecnn.explain.live.worker import Explaining
-from livecnn.figure import Screen
-from livecnn.film import Film
 from livecnn.io.files import check_writable, free_path
 from livecnn.io.recorders import InBackground, open_recorder
-from livecnn.live import Live
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick
 from livecnn.panels.base.frame_buffer import Past
-from livecnn.plan import Plan
-from livecnn.scores_table import ScoresTable
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources.pad import Pad
-from livecnn.stats import Stats, write_stats
-from livecnn.toolkits import backend, has_display
 from livecnn.types import Findings, Frame, LoopStatus, Scene, SourceStatus, Tick
-from livecnn.window import Window
 
 if TYPE_CHECKING:
     import torch

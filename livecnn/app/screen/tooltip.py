@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from livecnn.app.screen.overlay import Overlay, framed
 from livecnn.drawing.artists import Label, text_width
 from livecnn.geometry import Rect
-from livecnn.overlay import Overlay, framed
 from livecnn.panels.base.targets import Tip
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 
-from livecnn.canvases import Unrestored
+from livecnn.app.toolkit.canvas import Unrestored
 
 
 class FigureCanvas(Unrestored, FigureCanvasTkAgg):

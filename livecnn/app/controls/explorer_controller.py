@@ -8,10 +8,10 @@ from typing import TypeVar
 
 from livecnn import registry
 from livecnn.analysis.annotations.store import Annotations, Verdict
+from livecnn.app.live.loops import Live
+from livecnn.app.screen.figure import Screen
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import LivecnnError
-from livecnn.figure import Screen
-from livecnn.live import Live
 from livecnn.panels.base.targets import Button, Class, Group, Layer, Moment, Target
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Unit
 from livecnn.types import Frame
