@@ -12,9 +12,11 @@ import matplotlib as mpl
 import pytest
 import torch
 
-from livecnn import __version__, doctor, paths, trial
+from livecnn import __version__, paths
 from livecnn.app.toolkit import backend as toolkits
-from livecnn.doctor import Finding, examine
+from livecnn.cli._doctor import checks as doctor
+from livecnn.cli._doctor import subprocess_trial as trial
+from livecnn.cli._doctor.checks import Finding, examine
 from livecnn.errors import UsageError
 from livecnn.io import recorders as recorder
 from livecnn.sources import camera

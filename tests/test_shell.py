@@ -23,17 +23,17 @@ from prompt_toolkit.history import FileHistory
 from prompt_toolkit.input import PipeInput, create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from livecnn import easel
 from livecnn.app.toolkit import backend as toolkits
 from livecnn.cli import main
-from livecnn.cli._prompt import Completions
-from livecnn.cli._shell import Shell
+from livecnn.cli._shell import picture_window as easel
+from livecnn.cli._shell.prompt import Completions
+from livecnn.cli._shell.shell import Shell
+from livecnn.cli._workbench import Workbench
 from livecnn.dreams import export as dream_files
 from livecnn.errors import UsageError
 from livecnn.io import images
 from livecnn.networks import bundle as bundles
 from livecnn.signals import Terminated
-from livecnn.workbench import Workbench
 from tests.conftest import ROOT
 
 if sys.platform != "win32":
@@ -356,7 +356,7 @@ def test_a_disk_that_fills_up_meanwhile(keys: PipeInput, capsys: Output, monkeyp
 
 
 def test_without_prompt_toolkit(keys: PipeInput, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "livecnn.cli._prompt")
+    monkeypatch.delitem(sys.modules, "livecnn.cli._shell.prompt")
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
     assert main(["shell"]) == 2
     assert capsys.readouterr() == ("", "livecnn: livecnn shell needs prompt_toolkit: pip install 'livecnn[shell]'\n")

@@ -14,9 +14,9 @@ from functools import partial
 import click
 
 from livecnn import __version__
+from livecnn.cli._workbench import Workbench
 from livecnn.errors import LivecnnError
 from livecnn.signals import Terminated, caught
-from livecnn.workbench import Workbench
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 

@@ -9,9 +9,9 @@ import click
 from click.shell_completion import CompletionItem
 
 from livecnn import paths, registry
+from livecnn.cli._workbench import Workbench
 from livecnn.errors import ModelError
 from livecnn.io import yaml_document as yamlfile
-from livecnn.workbench import Workbench
 
 MODEL = "lenet-mnist"
 ALL = "all"

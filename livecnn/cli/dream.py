@@ -6,7 +6,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.workbench import Workbench
+from livecnn.cli._workbench import Workbench
 
 SHARE = click.FloatRange(0, 1)
 WEIGHT = click.FloatRange(min=0)

@@ -9,7 +9,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.workbench import Workbench
+from livecnn.cli._workbench import Workbench
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 

@@ -10,7 +10,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.workbench import Workbench
+from livecnn.cli._workbench import Workbench
 
 if TYPE_CHECKING:
     from livecnn.networks.inspection.architecture import Architecture, Node

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from livecnn.cli import _complete as complete
+from livecnn.cli._workbench import Workbench
 from livecnn.errors import SystemLibraryError, UsageError
-from livecnn.workbench import Workbench
 
 if TYPE_CHECKING:
-    from livecnn.cli._shell import Shell
-    from livecnn.easel import Easel
+    from livecnn.cli._shell.picture_window import Easel
+    from livecnn.cli._shell.shell import Shell
 
 
 @click.command()
@@ -38,7 +38,7 @@ def command(model: str, image: str | None, allow_code: bool) -> int:
     if image is not None:
         bench.take_image(image)
     recordings = importlib.import_module("livecnn.app.run").RECORDINGS
-    shell = importlib.import_module("livecnn.cli._shell").Shell
+    shell = importlib.import_module("livecnn.cli._shell.shell").Shell
     if prompt is None:
         return _first_failure(shell(bench, recordings))
     easel = _easel(recordings)
@@ -53,7 +53,7 @@ def command(model: str, image: str | None, allow_code: bool) -> int:
 def _prompt() -> ModuleType:
     """Needed where somebody types. Raises SystemLibraryError."""
     try:
-        return importlib.import_module("livecnn.cli._prompt")
+        return importlib.import_module("livecnn.cli._shell.prompt")
     except ImportError as error:
         raise SystemLibraryError(f"livecnn shell needs {error.name}: pip install 'livecnn[shell]'") from error
 
@@ -68,7 +68,7 @@ def _easel(saved: Path) -> Easel | None:
         toolkit = toolkits.backend()
     except UsageError:
         return None
-    from livecnn.easel import Easel
+    from livecnn.cli._shell.picture_window import Easel
 
     return Easel(toolkit, saved)
 

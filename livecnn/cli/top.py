@@ -8,7 +8,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.workbench import Workbench
+from livecnn.cli._workbench import Workbench
 
 
 @click.command(short_help="The images to which each unit answers most, and statistics.")

@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from livecnn import doctor
 from livecnn.cli import main
-from livecnn.doctor import Finding
+from livecnn.cli._doctor import checks as doctor
+from livecnn.cli._doctor.checks import Finding
 
 GOOD = Finding("Python", "ok", "3.12")
 POOR = Finding("camera", "warning", "none found", "plug one in")

@@ -20,7 +20,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from livecnn import paths
-from livecnn.cli._shell import Shell, commands, split
+from livecnn.cli._shell.shell import Shell, commands, split
 from livecnn.errors import LivecnnError, OutputError
 from livecnn.io.files import check_writable
 from livecnn.signals import caught

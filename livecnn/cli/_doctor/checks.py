@@ -17,7 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from livecnn import __version__, trial
+from livecnn import __version__
+from livecnn.cli._doctor import subprocess_trial as trial
 from livecnn.errors import LivecnnError
 
 if TYPE_CHECKING:

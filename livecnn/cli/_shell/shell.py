@@ -17,16 +17,16 @@ import click
 from livecnn.cli import _complete as complete
 from livecnn.cli import attempt, pass_workbench
 from livecnn.cli import livecnn as program
+from livecnn.cli._workbench import Workbench
 from livecnn.errors import UsageError, nearest
 from livecnn.io.files import free_path, write_png
 from livecnn.io.images import read_image
 from livecnn.signals import caught
-from livecnn.workbench import Workbench
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from livecnn.easel import Easel
+    from livecnn.cli._shell.picture_window import Easel
     from livecnn.types import Image
 
 PICTURES = ("explain", "dream", "embed")  # a picture each, wherever it goes
