@@ -61,7 +61,7 @@ def measured(prototxt: Path) -> dict[str, float]:
 def make(prototxt: Path, weights: Path) -> None:
     """A caffemodel of random weights."""
     sys.path.insert(0, str(ROOT))
-    from tests import caffe_files
+    from tests.helpers import caffe_files
 
     caffe_files.write(weights, caffe_files.random_weights(prototxt.read_text()))
 

@@ -28,8 +28,8 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 
-from tests.mjpeg import MjpegServer  # noqa: E402
-from tests.windows import Display, start_display  # noqa: E402
+from tests.helpers.mjpeg_server import MjpegServer  # noqa: E402
+from tests.helpers.virtual_display import Display, start_display  # noqa: E402
 
 LONGEST_GAP = 0.5  # seconds without a fresh picture, outside faults
 WARM_UP = 60.0  # seconds that do not count for the slope of memory: caches fill

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.helpers.paths import ROOT
+
 # Before torch is imported, here and in processes of ours: its threads sleep while they wait instead of holding on to a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # What the explorer shows must not depend on who runs the tests, and no test may write there.

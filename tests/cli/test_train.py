@@ -10,7 +10,7 @@ from livecnn.networks import bundle as bundles
 from livecnn.networks import check as checking
 from livecnn.networks.training import mnist
 from livecnn.networks.training import train as loop
-from tests.tiny_mnist import typeset, write_mnist
+from tests.helpers.mnist_files import typeset, write_mnist
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions, open_source
-from tests.tiny_mnist import idx, typeset, write_mnist
+from tests.helpers.mnist_files import idx, typeset, write_mnist
 
 IMAGES, LABELS = typeset(5)
 

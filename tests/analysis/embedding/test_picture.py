@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from livecnn.analysis.embedding.picture import picture, thumbnail_side
+from livecnn.drawing.markers import SHAPES, color_of, mask
+from livecnn.drawing.theme import CLASSES, THEMES
+from livecnn.types import Image
+from tests.helpers.embeddings import embedding
+
+DARK = THEMES["dark"]
+
+
+def reds(count: int) -> Image:
+    """Thumbnails of a colour that nothing else has, each of its own level."""
+    thumbnails = np.zeros((count, 8, 8, 3), np.uint8)
+    thumbnails[..., 0], thumbnails[..., 2] = 255, np.arange(count)[:, None, None]
+    return thumbnails
+
+
+def levels(sheet: Image) -> dict[int, int]:
+    """Of each thumbnail that is seen, how many of its pixels are."""
+    found = sheet[(sheet[..., 0] == 255) & (sheet[..., 1] == 0)][:, 2]
+    return dict(zip(*(array.tolist() for array in np.unique(found, return_counts=True)), strict=True))
+
+
+def test_each_thumbnail_that_is_shown_is_shown_whole() -> None:
+    made = embedding(200, thumbnails=reds(200), labels=("",) * 200, tops=np.full(200, -1))
+    seen = levels(made.picture(800))
+    side = thumbnail_side(800 - 2 * 12, 200)
+    assert 10 < len(seen) < 200
+    assert set(seen.values()) == {(side - 2 * max(1, side // 24)) ** 2}
+
+
+def test_in_a_grid_all_are_shown_whole() -> None:
+    made = embedding(200, thumbnails=reds(200), labels=("",) * 200, tops=np.full(200, -1))
+    seen = levels(made.picture(800, grid=True))
+    assert len(seen) == 200
+    assert len(set(seen.values())) == 1
+
+
+@pytest.mark.parametrize("grid", [False, True])
+@pytest.mark.parametrize("size", [320, 1000, 6000])
+def test_any_size(size: int, grid: bool) -> None:
+    sheet = embedding(30).picture(size, grid=grid)
+    assert sheet.shape[1] == size
+    assert size < sheet.shape[0] < 1.35 * size
+    edge = round(20 * size / 1280)
+    for border in (sheet[:, : edge // 2], sheet[:, -edge // 2 :], sheet[-edge // 2 :]):
+        assert (border == DARK.background).all()
+
+
+def test_the_classes_stand_in_the_legend_with_their_colours() -> None:
+    sheet = embedding(300).picture(1280)
+    for i in range(10):
+        assert (sheet[74:106] == color_of(i)).all(axis=2).any()
+    assert not (sheet[74:106] == CLASSES[10]).all(axis=2).any()
+
+
+@pytest.mark.parametrize(
+    "names", [("x" * 400,), tuple(f"class {i}" for i in range(500)), ("漢字", "a\nb", "")], ids=["long", "500", "odd"]
+)
+def test_any_names(names: tuple[str, ...]) -> None:
+    groups = np.arange(20) % (len(names) + 1) - 1
+    points = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+    sheet = picture("title" * 90, "subtitle", points, reds(20), groups, names, 640)
+    assert (sheet[:, -5:] == DARK.background).all()
+    assert sheet.shape[0] < 1000
+
+
+@pytest.mark.parametrize("side", [1, 5, 12, 40])
+def test_shapes_differ_and_stay_in_their_square(side: int) -> None:
+    masks = [mask(i, side) for i in range(len(SHAPES))]
+    for i, one in enumerate(masks):
+        assert one.shape == (side, side)
+        assert 0 <= one.min() <= one.max() <= 1
+        assert one.max() > 0.3
+        assert side < 5 or all(np.abs(one - other).mean() > 0.05 for other in masks[:i])
+    assert len({(color_of(i), i % len(SHAPES)) for i in range(84)}) == 84

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+from livecnn.analysis import scorer as scoring
+from livecnn.analysis.dataset import Album
+from livecnn.analysis.scorer import Scored, Scorer
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer
+from livecnn.networks import bundle as bundles
+from tests.helpers.mnist_files import typeset, write_mnist
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Typeset digits, the fourth blank, the third not readable."""
+    folder = tmp_path_factory.mktemp("pictures")
+    images, _ = typeset(9)
+    images[3] = 200
+    for i, image in enumerate(images):
+        PillowImage.fromarray(image).save(folder / f"{i}.png")
+    (folder / "2.png").write_bytes(b"broken")
+    return folder
+
+
+def results(folder: Path, places: list[int], jobs: int = 1) -> tuple[list[Scored], list[str]]:
+    bundle = bundles.load("lenet-mnist")
+    cropper = Cropper(bundle.pipeline, 1.0)
+    album = Album(f"folder:{folder}")
+    with album as found:
+        scorer = Scorer(album, found, cropper, bundle.module, CPU)
+        return list(scorer(places, jobs)), scorer.skipped
+
+
+@pytest.mark.parametrize("size", [1, 4, 64])
+def test_batches_give_what_single_passes_give(pictures: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+    monkeypatch.setattr(scoring, "BATCH", size)
+    scored, skipped = results(pictures, [8, 0, 2, 3, 1])
+    assert [each.name for each in scored] == ["8.png", "0.png", "3.png", "1.png"]
+    assert skipped == ["2.png: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP"]
+    bundle = bundles.load("lenet-mnist")
+    with Album(f"folder:{pictures}") as found, Observer(bundle.module, Cropper(bundle.pipeline, 1.0), CPU) as observe:
+        for each in scored:
+            assert each.scores == pytest.approx(observe(found.at(each.index)).scores, abs=1e-5)
+            assert each.top == (None if each.name == "3.png" else int(each.scores.argmax()))
+            assert each.score == (0 if each.top is None else each.scores.max())
+
+
+def test_processes_change_nothing(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "BATCH", 2)
+    places = [8, 0, 2, 3, 1, 7, 6, 5, 4]
+    alone, skipped = results(pictures, places)
+    shared, skipped_there = results(pictures, places, 2)
+    assert skipped == skipped_there
+    for one, other in zip(alone, shared, strict=True):
+        assert (one.index, one.name, one.label, one.top) == (other.index, other.name, other.label, other.top)
+        assert one.scores.tobytes() == other.scores.tobytes()
+
+
+def test_scores_that_are_no_numbers_have_no_top(pictures: Path) -> None:
+    bundle = bundles.load("lenet-mnist")
+    album = Album(f"folder:{pictures}")
+    for parameter in bundle.module.parameters():
+        parameter.fill_(float("nan"))
+    with album as found:
+        (each,) = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)([0])
+    assert (each.top, each.score) == (None, 0.0)
+
+
+def test_whoever_stops_asking_saves_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mnist(tmp_path, *typeset(20), "test")
+    monkeypatch.setattr(scoring, "BATCH", 4)
+    bundle = bundles.load("lenet-mnist")
+    album = Album(f"idx:{tmp_path}")
+    asked: list[int] = []
+    with album as found:
+        at = found.at
+        monkeypatch.setattr(found, "at", lambda index: asked.append(index) or at(index))
+        scored = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)(range(20))
+        assert [next(scored).index for _ in range(5)] == [0, 1, 2, 3, 4]
+        scored.close()
+    assert asked == list(range(8))
+    assert np.isfinite(bundle.module(torch.zeros(1, 1, 28, 28)).numpy()).all()
+
+
+KILLED = """
+import os
+import sys
+
+import torch
+
+from livecnn import bundles, scoring
+from livecnn.analysis.dataset import Album
+from livecnn.engine.crop import Cropper
+
+if __name__ == "__main__":
+    scoring.BATCH = 2
+    bundle = bundles.load("lenet-mnist")
+    with Album(f"folder:{sys.argv[1]}") as pictures:
+        album = Album(f"folder:{sys.argv[1]}")
+        scorer = scoring.Scorer(album, pictures, Cropper(bundle.pipeline, 1.0), bundle.module, torch.device("cpu"))
+        for _ in scorer(range(9), 2):
+            os._exit(3)
+"""
+
+
+def test_processes_end_with_the_one_that_was_killed(pictures: Path, tmp_path: Path) -> None:
+    program = tmp_path / "killed.py"
+    program.write_text(KILLED)
+    # They hold its output: reading that ends when the last of them has ended.
+    ended = subprocess.run([sys.executable, program, pictures], stdout=subprocess.PIPE, timeout=60, check=False)
+    assert ended.returncode == 3
+
+
+INTERRUPTED = """
+import contextlib
+import os
+import signal
+import sys
+
+if __name__ == "__mp_main__":  # a new process that is being loaded
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(sys.argv[2] + ".once")
+        os.killpg(0, signal.SIGINT)  # as a terminal does
+
+from livecnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["replay", sys.argv[1], "--scores", sys.argv[2], "--jobs", "2"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX's")
+def test_an_interrupt_while_processes_start_is_quiet(tmp_path: Path) -> None:
+    write_mnist(tmp_path, *typeset(80), "test")
+    program = tmp_path / "interrupted.py"
+    program.write_text(INTERRUPTED)
+    command = [sys.executable, program, tmp_path, tmp_path / "scores.csv"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, start_new_session=True)
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (130, "", "")
+    assert not (tmp_path / "scores.csv").exists()
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
+    monkeypatch.setattr(scoring, "BATCH", 3)
+    bundle = bundles.load("lenet-mnist")
+    album = Album(f"folder:{pictures}")
+    places = [8, 0, 2, 3, 1]
+    with album as found:
+        scorer = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
+        batches = list(scorer.watched(["ip1"], places, jobs))
+        apart = list(scorer.activations(["ip1"], places))
+        alone = list(scorer(places))
+    scored = [each for batch, _ in batches for each in batch]
+    assert [each.index for each in scored] == [8, 0, 3, 1]
+    assert all((one.scores == other.scores).all() for one, other in zip(scored, alone, strict=True))
+    assert torch.cat([layers["ip1"] for _, layers in batches]).equal(torch.cat([layers["ip1"] for _, layers in apart]))
+    assert [each.thumbnail.shape for each in scored if each.thumbnail is not None] == [(14, 14, 3)] * 4
+    assert results(pictures, [0])[0][0].thumbnail is None
+
+
+SLOW = """
+import os
+import signal
+import sys
+import time
+
+if __name__ == "__mp_main__":  # a new process that does not come to an end with loading
+    os.kill(os.getppid(), signal.SIGINT)
+    time.sleep(600)
+
+from livecnn.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["replay", sys.argv[1], "--scores", sys.argv[2], "--jobs", "2"]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
+def test_nobody_waits_for_processes_that_still_start(tmp_path: Path) -> None:
+    write_mnist(tmp_path, *typeset(80), "test")
+    program = tmp_path / "slow.py"
+    program.write_text(SLOW)
+    command = [sys.executable, program, tmp_path, tmp_path / "scores.csv"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True)
+    assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (130, "", "")

@@ -1,0 +1,120 @@
+"""What is gathered of units: parts merged in any order are the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from livecnn.analysis.top import Best, Covariance, Scan, scan
+from livecnn.analysis.top.scan import NONE
+
+UNITS = {"conv": 5, "fc": 4}
+GROUPS = 3
+
+
+def images(count: int, seed: int = 0) -> tuple[dict[str, torch.Tensor], list[int]]:
+    """Activations with many equal values and some that are not finite, and the images' groups."""
+    random = np.random.default_rng(seed)
+    maps = np.round(random.normal(0, 2, (count, 5, 2, 3)))
+    units = np.maximum(random.normal(0, 1e3, (count, 4)), 0)
+    units[:, 2] = 0
+    maps[random.random(maps.shape) < 0.02] = np.nan
+    return {"conv": torch.tensor(maps, dtype=torch.float32), "fc": torch.tensor(units)}, random.integers(
+        0, GROUPS, count
+    ).tolist()
+
+
+def scanned(whole: tuple[dict[str, torch.Tensor], list[int]], places: list[int]) -> Scan:
+    """Of some of the images, two at a time."""
+    activations, groups = whole
+    found = Scan.none(UNITS, GROUPS, 3)
+    for start in range(0, len(places), 2):
+        rows = places[start : start + 2]
+        found.add({layer: values[rows] for layer, values in activations.items()}, rows, [groups[row] for row in rows])
+    found.skipped = [f"{place}.png" for place in places if place % 5 == 4]
+    return found
+
+
+def assert_same(one: Scan, other: Scan) -> None:
+    assert one.sizes.tolist() == other.sizes.tolist()
+    assert sorted(one.skipped) == sorted(other.skipped)
+    for name, layer in one.layers.items():
+        mine, theirs = layer.arrays(), other.layers[name].arrays()
+        assert mine.keys() == theirs.keys()
+        for key, array in mine.items():
+            if array.dtype.kind == "i" or key.startswith("best"):
+                assert np.array_equal(array, theirs[key]), key
+            else:
+                assert array == pytest.approx(theirs[key], rel=1e-6, abs=1e-6), key
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_parts_merged_in_any_order_are_the_whole(data: st.DataObject) -> None:
+    whole = images(40, data.draw(st.integers(0, 50)))
+    order = data.draw(st.permutations(range(40)))
+    ends = sorted(data.draw(st.sets(st.integers(1, 39), max_size=6)))
+    parts = [scanned(whole, order[start:end]) for start, end in zip([0, *ends], [*ends, 40], strict=True)]
+    while len(parts) > 1:
+        one = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
+        other = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
+        one.merge(Scan.unpacked(other.packed()))
+        parts.append(one)
+    assert_same(parts[0], scanned(whole, list(range(40))))
+
+
+def test_the_figures_agree_with_a_direct_computation() -> None:
+    activations, groups = images(200)
+    layer = scanned((activations, groups), list(range(200))).layers["conv"]
+    maps = activations["conv"].double().numpy().reshape(200, 5, 6)
+    finite = np.isfinite(maps).all(2)
+    for unit in range(5):
+        values, peaks = maps[finite[:, unit], unit].mean(1), np.where(finite[:, unit], maps[:, unit].max(1), -np.inf)
+        assert layer.moments.total().mean[0, unit] == pytest.approx(values.mean())
+        strongest = sorted(range(200), key=lambda image, peaks=peaks: (-peaks[image], image))[:3]
+        assert layer.best.images[:, unit].tolist() == strongest
+        assert layer.best.values[:, unit].tolist() == peaks[strongest].tolist()
+        for image, value, position in zip(strongest, layer.best.values[:, unit], layer.best.positions[:, unit], strict=True):
+            assert maps[image, unit, position] == value
+    means = maps[finite.all(1)].mean(2)
+    assert layer.covariance is not None
+    assert layer.covariance.correlation() == pytest.approx(np.corrcoef(means.T), abs=1e-12)
+
+
+def test_a_unit_that_never_changes_has_no_correlation() -> None:
+    layer = scanned(images(50), list(range(50))).layers["fc"]
+    assert layer.covariance is not None
+    correlation = layer.covariance.correlation()
+    assert np.isnan(correlation[2]).all()
+    assert np.diag(correlation)[[0, 1, 3]] == pytest.approx(1)
+
+
+def test_large_layers_have_no_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scan, "MOST_CORRELATED", 4)
+    found = scanned(images(6), [0, 1, 2])
+    found.merge(Scan.unpacked(scanned(images(6), [3, 4, 5]).packed()))
+    assert found.layers["conv"].covariance is None
+    assert found.layers["fc"].covariance is not None
+
+
+def test_fewer_images_than_asked_for() -> None:
+    best = Best.none(3, 2)
+    best.add(np.array([[1, np.nan], [4, -np.inf]]), np.array([7, 3]), np.zeros((2, 2), int))
+    assert best.images.T.tolist() == [[3, 7, NONE], [NONE] * 3]
+    assert best.values[:, 0].tolist() == [4, 1, -np.inf]
+
+
+def test_nothing_finite_changes_nothing() -> None:
+    covariance = Covariance.none(2)
+    covariance.add(np.array([[1, np.nan]]))
+    assert covariance.count == 0
+    assert np.isnan(covariance.correlation()).all()
+
+
+@pytest.mark.parametrize("data", [b"", b"broken", b"PK\x03\x04rest"])
+def test_a_file_that_is_none(data: bytes) -> None:
+    with pytest.raises(ValueError, match=r"\S"):
+        Scan.unpacked(data)

@@ -1,0 +1,448 @@
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from livecnn import paths
+from livecnn.app.plan import context_of, load_views
+from livecnn.app.screen.figure import Screen, grid
+from livecnn.drawing.artists import Label, buffer_of
+from livecnn.drawing.theme import THEMES, Metrics
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer
+from livecnn.geometry import Rect
+from livecnn.layout.layout import Layout, check_layout, load_layout
+from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import Bundle
+from livecnn.panels.base.drawer import Drawer
+from livecnn.sources import open_source
+from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
+from tests.helpers.scenes import context, ink, inside, labels, layout, overlap, scene
+
+LAYOUTS = tuple(name for name in paths.layouts() if load_layout(name).model == "lenet-mnist")  # the others: test_age.py
+VIEWS = load_layout("lenet").views  # of one another
+STATUS = LoopStatus(SourceStatus("live", "demo", "no camera answered: the built-in demo plays"), 25.0, 24.0, 3.1, 21.0, 40.0)
+A, B = (800, 600), (1000, 640)
+
+shipped = pytest.mark.parametrize("name", LAYOUTS)
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return bundles.load("lenet-mnist")
+
+
+@pytest.fixture(scope="module")
+def frames() -> list[Frame]:
+    """Of the demo: the bare sheet, and a digit."""
+    with open_source("demo") as source:
+        return [frame for seq in range(60) if (frame := source.read()) is not None and seq in (0, 55)]
+
+
+@pytest.fixture(scope="module")
+def observer(bundle: Bundle) -> Iterator[Observer]:
+    with Observer(bundle.module, Cropper(bundle.pipeline, 0.55), torch.device("cpu")) as observe:
+        yield observe
+
+
+def load(name: str, size: tuple[int, int] = A, theme: str = "dark") -> Layout:
+    return load_layout(name, [f"figure.size={list(size)}", f"figure.theme={theme}"])
+
+
+def screen_of(made: Layout, bundle: Bundle) -> Screen:
+    return Screen(made, context_of(bundle), [view.name for view in load_views(made)])
+
+
+def look(screen: Screen, observer: Observer, frame: Frame, status: LoopStatus = STATUS) -> Any:
+    """What the live loop does with a frame; returns the pixels."""
+    observer.watch(screen.reducers)
+    screen.show(Scene(frame, observer(frame), status))
+    screen.draw()
+    return screen.pixels()
+
+
+def resize(screen: Screen, size: tuple[int, int]) -> None:
+    screen.figure.set_size_inches(size[0] / screen.figure.dpi, size[1] / screen.figure.dpi)
+
+
+def cards(screen: Screen) -> dict[str, Rect]:
+    width, height = (int(side) for side in screen.figure.bbox.size)
+    metrics = Metrics.of(width, height)
+    area = Rect(metrics.gap, metrics.header, width - 2 * metrics.gap, height - metrics.header - metrics.gap)
+    return grid(screen.layout, area, metrics.gap)
+
+
+# Without a map, which everybody makes, the panel of maps says so; strongest shots lie a second apart.
+STILL = ("status", "architecture", "embedding", "strongest")
+
+
+@shipped
+@pytest.mark.parametrize("theme", THEMES)
+def test_shipped_layouts_fit_the_bundle_and_show_something_in_every_panel(
+    name: str, theme: str, bundle: Bundle, observer: Observer, frames: list[Frame]
+) -> None:
+    made = load(name, theme=theme)
+    check_layout(made, bundle.shapes(), bundle.classes)
+    screen = screen_of(made, bundle)
+    before, after = look(screen, observer, frames[0]), look(screen, observer, frames[1])
+    assert after.shape == (600, 800, 3)
+    assert (after[3, 3] == THEMES[theme].background).all()
+    assert screen.scene is not None
+    assert screen.scene.tick.scores.argmax() == 3
+    for panel, card in cards(screen).items():
+        part = slice(card.y, card.y + card.h), slice(card.x, card.x + card.w)
+        assert (after[part] == THEMES[theme].card).all(axis=2).any()
+        still = screen.layout.panels[panel].kind in STILL
+        assert still or (before[part] != after[part]).any(), panel
+
+
+def texts_of(drawer: Drawer, size: tuple[int, int]) -> list[tuple[Label, Rect]]:
+    return [(label, place) for label in labels([*drawer.still, *drawer.live]) if label.text and (place := ink(label, size))]
+
+
+@shipped
+@pytest.mark.parametrize("size", [(800, 600), (1280, 720), (1920, 1080)], ids=str)
+def test_no_text_of_a_shipped_layout_is_clipped_or_overlaps_another(
+    name: str, size: tuple[int, int], bundle: Bundle, observer: Observer, frames: list[Frame]
+) -> None:
+    screen = screen_of(load(name, size), bundle)
+    for frame, status in itertools.product(frames, (STATUS, LoopStatus())):
+        look(screen, observer, frame, status)
+        for panel, card in cards(screen).items():
+            seen = texts_of(screen.drawers[panel], size)
+            assert seen, panel
+            for i, (label, place) in enumerate(seen):
+                assert inside(place, card.inset(4, 4, 4, 4)), (panel, label.text)
+                for other, there in seen[:i]:
+                    assert not overlap(place, there), (panel, label.text, other.text)
+
+
+@shipped
+@pytest.mark.parametrize("size", [(800, 600), (1280, 720), (1920, 1080)], ids=str)
+def test_headings_of_shipped_layouts_are_never_shortened(name: str, size: tuple[int, int], bundle: Bundle) -> None:
+    screen = screen_of(load(name, size), bundle)
+    for sorted_by in (None, 8):
+        screen.sort_by(sorted_by)
+        screen.lay_out()
+        for drawer in screen.drawers.values():
+            for label in (drawer.heading, drawer.caption):
+                assert label.width is None or label.advance() <= label.width, label.text
+
+
+@pytest.mark.parametrize("size", [(320, 240), (801, 599), (1283, 717)], ids=str)
+def test_a_figure_is_exactly_as_large_as_asked_for(size: tuple[int, int], bundle: Bundle) -> None:
+    screen = screen_of(load("lenet", size), bundle)
+    screen.draw()
+    assert screen.pixels().shape == (size[1], size[0], 3)
+
+
+@pytest.mark.parametrize("width", [width for width in range(320, 7681) if int(width / 100 * 100) != width][::40])
+def test_widths_that_inches_cannot_tell_exactly(width: int) -> None:
+    figure = Screen(layout({"it": {"kind": "status"}}, "it", (width, 240)), context()).figure
+    assert int(figure.bbox.width) == width
+
+
+@shipped
+def test_drawing_twice_gives_the_same_pixels(name: str, bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load(name), bundle)
+    first = look(screen, observer, frames[1])
+    assert (look(screen, observer, frames[1]) == first).all()
+    screen.canvas.draw()
+    assert (screen.pixels() == first).all()
+
+
+@shipped
+@pytest.mark.parametrize("sizes", [(A, B), (B, A), (A, (900, 600))], ids=str)
+def test_after_resizing_nothing_of_the_old_size_is_left(
+    name: str, sizes: tuple[tuple[int, int], tuple[int, int]], bundle: Bundle, observer: Observer, frames: list[Frame]
+) -> None:
+    screen, fresh = screen_of(load(name, sizes[0]), bundle), screen_of(load(name, sizes[1]), bundle)
+    for each in (screen, fresh):  # both, as some panels show what has been
+        look(each, observer, frames[0])
+    resize(screen, sizes[1])
+    screen.draw()
+    assert screen.pixels().shape[:2] == sizes[1][::-1]
+    # A screen that has had another size gives what one that never had gives.
+    for frame in frames:
+        assert (look(screen, observer, frame) == look(fresh, observer, frame)).all()
+
+
+@pytest.mark.parametrize(("before", "after"), list(itertools.permutations(VIEWS, 2)))
+def test_opening_another_layout_equals_a_fresh_screen_of_it(
+    before: str, after: str, bundle: Bundle, observer: Observer, frames: list[Frame]
+) -> None:
+    screen, fresh = screen_of(load(before), bundle), screen_of(load(after), bundle)
+    look(screen, observer, frames[1])
+    screen.open(load(after))
+    screen.draw()  # the tick on show was made for the other layout
+    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+
+
+def test_a_layout_may_bring_its_own_theme(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen, fresh = screen_of(load("lenet"), bundle), screen_of(load("lenet", theme="light"), bundle)
+    look(screen, observer, frames[1])
+    screen.open(load("lenet", theme="light"))
+    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+
+
+def test_sorting_is_drawn_at_once(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet-sorted"), bundle)
+    look(screen, observer, frames[1])
+    assert screen.sort_by(7)
+    fresh = screen_of(load_layout("lenet-sorted", [f"figure.size={list(A)}", "panels.ip1.sort_by_class=7"]), bundle)
+    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+    overview = screen_of(load("lenet-overview"), bundle)
+    assert overview.sort_by(7)  # of its three neurons panels one can be sorted
+    assert not Screen(layout({"it": {"kind": "status"}}, "it"), context()).sort_by(7)
+
+
+def test_the_stage_puts_the_ground_back(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    before = look(screen, observer, frames[1])
+    screen.help.set_visible(True)
+    assert (look(screen, observer, frames[0]) != before).any()
+    screen.help.set_visible(False)
+    assert (look(screen, observer, frames[1]) == before).all()
+
+
+def test_pixels_are_a_copy(bundle: Bundle) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    screen.draw()
+    taken = screen.pixels()
+    taken[:] = 0
+    assert screen.pixels().any()
+
+
+def test_a_screen_without_a_scene_can_be_drawn_and_shows_its_headings(bundle: Bundle) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    screen.draw()
+    for panel, card in cards(screen).items():
+        part = screen.pixels()[card.y : card.y + card.h, card.x : card.x + card.w]
+        assert len(np.unique(part.reshape(-1, 3), axis=0)) > 3 or panel == "camera"
+
+
+def test_reducers_are_those_of_the_panels_with_a_layer(bundle: Bundle) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    assert {name: reducer.layer for name, reducer in screen.reducers.items()} == {
+        "conv1": "conv1",
+        "conv2": "conv2",
+        "ip1": "ip1",
+    }
+
+
+@pytest.mark.parametrize("size", [(320, 240), (801, 599), (1920, 1080)], ids=str)
+def test_panels_of_a_column_and_of_a_row_share_their_edges(size: tuple[int, int]) -> None:
+    panels = {name: {"kind": "status"} for name in "abcdefg"}
+    made = layout(panels, "a a b\nc d b\ne f g", size)
+    made = made.model_copy(update={"figure": made.figure.model_copy(update={"widths": (1.0, 2.3, 1.7), "heights": (3, 1, 2.5)})})
+    area = Rect(10, 20, size[0] - 20, size[1] - 40)
+    place = grid(made, area, 7)
+    assert place["c"].x == place["e"].x == place["a"].x == area.x
+    assert place["d"].x == place["f"].x == place["c"].x + place["c"].w + 7
+    assert place["b"].x == place["g"].x
+    assert place["d"].x + place["d"].w == place["f"].x + place["f"].w == place["a"].x + place["a"].w == place["b"].x - 7
+    assert place["b"].x + place["b"].w == place["g"].x + place["g"].w == area.x + area.w
+    assert place["b"].y + place["b"].h == place["c"].y + place["c"].h == place["g"].y - 7
+    assert place["e"].y + place["e"].h == place["g"].y + place["g"].h == area.y + area.h
+    ratios = [place[name].w for name in "efg"]
+    assert np.array(ratios) == pytest.approx(np.array([1, 2.3, 1.7]) / 5 * (area.w - 14), abs=1)
+
+
+def test_equal_shares_without_widths_and_heights() -> None:
+    made = layout({name: {"kind": "status"} for name in "abcd"}, "a b\nc d")
+    place = grid(made, Rect(0, 0, 100, 60), 10)
+    assert [tuple(place[name]) for name in "abcd"] == [(0, 0, 45, 25), (55, 0, 45, 25), (0, 35, 45, 25), (55, 35, 45, 25)]
+
+
+def test_a_message_lies_over_the_panels_and_goes(
+    bundle: Bundle, observer: Observer, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [10.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    screen = screen_of(load("lenet"), bundle)
+    before = look(screen, observer, frames[1])
+    screen.say("saved", 2.0)
+    assert (look(screen, observer, frames[1]) != before).any()
+    now[0] = 12.0
+    assert (look(screen, observer, frames[1]) == before).all()
+
+
+def test_help_lies_over_the_panels_and_goes(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    before = look(screen, observer, frames[1])
+    screen.help.set_visible(True)
+    assert (look(screen, observer, frames[1]) != before).any()
+    screen.help.set_visible(False)
+    assert (look(screen, observer, frames[1]) == before).all()
+
+
+def shown(shape: tuple[int, int], size: tuple[int, int], *, mirrored: bool) -> tuple[Screen, Rect]:
+    """A screen with a frame in it whose columns and rows are told by its red and green, and where the frame lies."""
+    screen = Screen(layout({"a": {"kind": "camera"}, "b": {"kind": "status"}}, "a b", size), context())
+    rows, columns = np.indices(shape)
+    frame = Frame(np.dstack([columns, rows, np.full(shape, 255)]).astype(np.uint8), 0, 0.0)
+    screen.show(scene(screen, frame=frame, status=LoopStatus(mirrored=mirrored), empty=True))
+    screen.draw()
+    rows, columns = np.nonzero(screen.pixels()[:, :, 2] == 255)
+    return screen, Rect(columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("shape", [(90, 120), (120, 90), (20, 200), (190, 200)], ids=str)
+@pytest.mark.parametrize("size", [(640, 480), (1283, 717)], ids=str)
+def test_a_place_in_the_window_is_a_place_in_the_frame(shape: tuple[int, int], size: tuple[int, int], mirrored: bool) -> None:
+    screen, place = shown(shape, size, mirrored=mirrored)
+    pixels, right, bottom = screen.pixels(), place.x + place.w - 1, place.y + place.h - 1
+    zoom = place.w / shape[1]
+    for x, y in itertools.product(np.linspace(place.x, right, 9).round(), np.linspace(place.y, bottom, 9).round()):
+        found = screen.frame_at(x, y)
+        assert found is not None
+        color = pixels[int(y), int(x)]
+        if color[2] == 255:  # not of the box's line
+            assert found == pytest.approx(color[:2], abs=1 + 1 / zoom)
+    far = [(-0.5, shape[1] - 0.5), (-0.5, shape[0] - 0.5)]
+    for x, y in itertools.product((0, 1), (0, 1)):
+        corner = screen.frame_at(place.x + x * (place.w - 1), place.y + y * (place.h - 1))
+        assert corner == pytest.approx((far[0][x != mirrored], far[1][y]), abs=0.51 / zoom)
+    middle = screen.frame_at((place.x + right) / 2, (place.y + bottom) / 2)
+    assert middle == pytest.approx(((shape[1] - 1) / 2, (shape[0] - 1) / 2))
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("shape", [(90, 120), (20, 200)], ids=str)
+def test_outside_the_picture_there_is_no_place_in_the_frame(shape: tuple[int, int], mirrored: bool) -> None:
+    screen, place = shown(shape, (640, 480), mirrored=mirrored)
+    right, bottom = place.x + place.w, place.y + place.h
+    for x, y in [(place.x - 1, place.y), (place.x, place.y - 1), (right, place.y), (place.x, bottom), (0, 0), (639, 240)]:
+        assert screen.frame_at(x, y) is None
+        assert screen.frame_at(x + 0.3, y + 0.3) is None
+    assert Screen(screen.layout, context()).frame_at(place.x, place.y) is None  # nothing is shown yet
+
+
+def test_a_banner_stays_over_the_panels_until_it_is_taken_away(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    before = look(screen, observer, frames[1])
+    screen.banner("lenet.yaml:12: unknown key")
+    after = look(screen, observer, frames[1])
+    changed = np.flatnonzero((after != before).any(axis=(1, 2)))
+    assert changed[0] == Metrics.of(*A).header
+    assert changed[-1] < 100
+    screen.banner("")
+    assert (look(screen, observer, frames[1]) == before).all()
+
+
+def test_a_recording_is_marked_in_the_window_only(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    before = look(screen, observer, frames[1])
+    screen.recording = time.monotonic()
+    assert screen.recording is not None
+    for _ in range(2):
+        assert (look(screen, observer, frames[1]) == before).all()
+        on_screen = buffer_of(screen.canvas.get_renderer())[:, :, :3]
+        rows, columns = np.nonzero((on_screen != before).any(axis=2))
+        assert rows.min() == Metrics.of(*A).header
+        assert columns.min() > 600
+        screen.canvas.draw()
+    screen.help.set_visible(True)  # the mark lies over it
+    look(screen, observer, frames[1])
+    screen.help.set_visible(False)
+    screen.recording = None
+    assert (look(screen, observer, frames[1]) == before).all()
+    assert (buffer_of(screen.canvas.get_renderer())[:, :, :3] == before).all()
+
+
+def test_a_picture_taken_right_after_a_resize(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    screen.recording = time.monotonic()
+    look(screen, observer, frames[1])
+    resize(screen, (400, 300))
+    assert screen.pixels().shape == (300, 400, 3)  # not drawn yet
+
+
+def test_what_is_written_over_the_panels_tells_when_to_draw_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [10.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    screen = Screen(layout({"it": {"kind": "status"}}, "it"), context())
+    seen = [screen.overlay_text]
+
+    def changes() -> bool:
+        seen.append(screen.overlay_text)
+        return seen[-1] != seen[-2]
+
+    assert not changes()
+    screen.say("saved", 2.0)
+    assert changes()
+    screen.banner("saved")
+    assert changes()
+    now[0] = 12.0
+    assert changes()
+    screen.recording = 12.0
+    assert changes()
+    now[0] = 12.9
+    assert not changes()
+    now[0] = 13.0
+    assert changes()
+    screen.recording = None
+    assert changes()
+    screen.banner("")
+    assert changes()
+    assert seen[-1] == seen[0]
+
+
+def test_another_view_keeps_what_lies_over_the_panels(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen, fresh = screen_of(load("lenet"), bundle), screen_of(load("lenet-sorted", theme="light"), bundle)
+    for each in (screen, fresh):
+        each.say("saved", 1000.0)
+        each.banner("lenet.yaml:12: unknown key")
+        each.recording = time.monotonic() + 1000.0
+        each.help.set_visible(True)
+    look(screen, observer, frames[1])
+    screen.open(load("lenet-sorted", theme="light"))
+    assert screen.overlay_text == fresh.overlay_text
+    assert screen.help.get_visible()
+    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+    marked, expected = (buffer_of(each.canvas.get_renderer()) for each in (screen, fresh))
+    assert (marked == expected).all()
+
+
+def test_another_view_keeps_the_colours_that_were_chosen(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    gray = look(screen, observer, frames[1])
+    assert screen.colormap is None
+    screen.open(load("lenet"))
+    assert (look(screen, observer, frames[1]) == gray).all()
+    screen.colormap = "magma"
+    for name, panels in (("lenet", ("conv1", "conv2", "ip1")), ("lenet-sorted", ("ip1",))):
+        screen.open(load(name))
+        colors = [f"panels.{panel}.colormap=magma" for panel in panels]
+        fresh = screen_of(load_layout(name, [f"figure.size={list(A)}", *colors]), bundle)
+        assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+    assert screen.colormap == "magma"
+
+
+def test_chosen_colours_are_drawn_at_once(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
+    screen = screen_of(load("lenet"), bundle)
+    look(screen, observer, frames[1])
+    screen.colormap = "magma"
+    colored = look(screen, observer, frames[1])
+    screen.canvas.draw()
+    assert (screen.pixels() == colored).all()
+
+
+def test_the_scene_on_show_survives_a_full_draw() -> None:
+    screen = Screen(layout({"it": {"kind": "scores"}}, "it"), context())
+    given = scene(screen, scores=[1.0, *[0.0] * 9])
+    screen.show(given)
+    screen.canvas.draw()
+    first = screen.pixels()
+    assert screen.scene is given
+    screen.show(replace(given, status=given.status))
+    screen.draw()
+    assert (screen.pixels() == first).all()

@@ -1,0 +1,678 @@
+"""Explanations beside the loops: in order, and on threads whose work the test lets through step by step."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+from torch import nn
+
+from livecnn.errors import ModelError
+from livecnn.explain.live import worker as explaining
+from livecnn.explain.live.explainer import Explainer
+from livecnn.explain.live.worker import Explaining
+from livecnn.explain.live.worker_state import Board
+from livecnn.explain.methods.grad_cam import GradCam
+from livecnn.explain.methods.gradient import Gradient
+from livecnn.explain.methods.guided_backprop import GuidedBackprop
+from livecnn.explain.methods.integrated_gradients import IntegratedGradients
+from livecnn.explain.methods.occlusion import Occlusion
+from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import Bundle
+from livecnn.networks.inspection.ablation import Muting
+from livecnn.selection import Focus, Unit
+from livecnn.types import Box, Findings, Frame, Patch, Preferred, Prepared, Tick
+from tests.helpers.relu_networks import untouched
+
+SHOT = np.zeros((2, 2, 3), np.uint8)
+SCORES = np.eye(10, dtype=np.float32)[7]
+UNIT = Focus("conv2", 3, methods=("activation", "gradient"))
+OCCLUSION = Focus("conv2", 3, methods=("occlusion",))
+GRID = Focus("conv2", 3, grid="guided_backprop")
+
+
+def x_of(seq: int) -> torch.Tensor:
+    return torch.rand(1, 1, 28, 28, generator=torch.Generator().manual_seed(seq))
+
+
+def tick(seq: int, *, empty: bool = False, rest: Callable[[torch.Tensor], torch.Tensor] | None = None) -> Tick:
+    prepared = Prepared(x_of(seq), SHOT, empty, rest)
+    return Tick(Frame(SHOT, seq, 0.0), Patch(SHOT, Box(0, 0, 2, 2), prepared), SCORES)
+
+
+def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.001)
+
+
+class Gate:
+    """Notes calls, and lets one through for every `open`; without `closed` all."""
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+        self.closed = threading.Semaphore(0)
+        self.free = False
+
+    def __call__(self, call: object) -> None:
+        self.calls.append(call)
+        if not self.free:
+            assert self.closed.acquire(timeout=30)
+
+    def open(self, times: int = 1) -> None:
+        self.closed.release(times)
+
+    def leave_open(self) -> None:
+        self.free = True
+        self.closed.release(1000)
+
+
+class Dreams:
+    """Stands for gradient ascent of eight steps."""
+
+    def __init__(self, gate: Callable[[object], None] = lambda _: None, error: Exception | None = None) -> None:
+        self.begun: list[tuple[str, int]] = []
+        self._gate, self._error = gate, error
+
+    def __call__(self, module: nn.Module, layer: str, unit: int) -> Iterator[Preferred]:
+        self.begun.append((layer, unit))
+        self.module = module
+        for step in range(1, 9):
+            module(x_of(0))  # as an ascent does: it gives way to the loops there
+            self._gate((unit, step))
+            if self._error is not None:
+                raise self._error
+            yield Preferred(Unit(layer, unit), SHOT, float(step), step, 8)
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return bundles.load("lenet-mnist")
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(explaining, "DWELL", 0.0)
+    before, threads = set(threading.enumerate()), torch.get_num_threads()
+    yield
+    assert set(threading.enumerate()) == before
+    assert torch.get_num_threads() == threads
+    assert in_new_thread(torch.get_num_threads) == threads
+    assert untouched(bundle.module)
+
+
+def in_new_thread(work: Callable[[], Any]) -> Any:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(work()))
+    thread.start()
+    thread.join()
+    return found[0]
+
+
+def same(ours: Findings, theirs: Findings) -> bool:
+    """To the byte."""
+
+    def told(findings: Findings) -> list[object]:
+        arrays = {**findings.maps, "grid": findings.grid, "contributions": findings.contributions}
+        data = {name: None if array is None else array.tobytes() for name, array in arrays.items()}
+        return [findings.seq, findings.target, data, findings.refused, findings.progress, findings.units, findings.logit]
+
+    return told(ours) == told(theirs)
+
+
+# In order
+
+
+def now(bundle: Bundle, focus: Focus, asks: Sequence[Any], units: Sequence[int] = (), seq: int = 0) -> Findings:
+    explaining = Explaining(bundle)
+    explaining.want(focus, asks, units)
+    return explaining.now(tick(seq))
+
+
+def test_findings_are_what_the_methods_tell(bundle: Bundle) -> None:
+    kinds = ("activation", "gradient", "grad_cam", "integrated_gradients", "occlusion")
+    found = now(bundle, replace(GRID, methods=kinds), ["unit", "grid", "contributions"], range(5, 9))
+    net, x = bundle.module, x_of(0)
+    wanted = {
+        "gradient": Gradient(net, "conv2").explain(x, [3]),
+        "grad_cam": GradCam(net, "conv2").explain(x, target=7),
+        "integrated_gradients": IntegratedGradients(net, "conv2").explain(x, [3]),
+        "occlusion": Occlusion(net, "conv2").explain(x, [3]),
+    }
+    assert list(found.maps) == list(wanted)
+    assert all(np.array_equal(found.maps[kind], map[0]) for kind, map in wanted.items())
+    assert np.array_equal(found.grid, GuidedBackprop(net, "conv2").explain(x, range(5, 9)))  # type: ignore[arg-type]
+    assert found.units == (5, 6, 7, 8)
+    assert (found.seq, found.target, found.refused, found.progress) == (0, 7, {}, {"occlusion": 1.0})
+    assert found.contributions is not None
+    assert found.contributions.shape == (50,)
+    assert found.logit is not None
+    assert found.preferred is None
+
+
+def test_only_what_is_asked_for_is_told(bundle: Bundle) -> None:
+    found = now(bundle, GRID, ["contributions"], range(5))
+    assert not found.maps
+    assert not found.refused
+    assert found.grid is None
+    assert found.contributions is not None
+    assert now(bundle, replace(GRID, grid="activation"), ["grid"], range(5)).grid is None
+
+
+def test_the_unit_under_the_mouse_and_the_chosen_class(bundle: Bundle) -> None:
+    focus = replace(UNIT, methods=("gradient", "grad_cam"), hover=Unit("conv2", 8), target=2)
+    found = now(bundle, focus, ["unit"])
+    assert found.target == 2
+    assert np.array_equal(found.maps["gradient"], Gradient(bundle.module, "conv2").explain(x_of(0), [8])[0])
+    assert np.array_equal(found.maps["grad_cam"], GradCam(bundle.module, "conv2").explain(x_of(0), target=2)[0])
+
+
+def test_the_same_ticks_give_the_same_bytes(bundle: Bundle) -> None:
+    asks = ["unit", "grid", "contributions", "preferred"]
+    focus = replace(GRID, methods=("guided_backprop", "deconvnet", "occlusion"))
+    assert same(now(bundle, focus, asks, range(50)), now(bundle, focus, asks, range(50)))
+    assert not same(now(bundle, focus, asks, range(50)), now(bundle, focus, asks, range(50), seq=1))
+
+
+def test_the_network_is_explained_without_its_muted_units(bundle: Bundle) -> None:
+    muted = frozenset({("conv1", 3), ("conv1", 5)})
+    found = now(bundle, replace(UNIT, muted=muted), ["unit"])
+    with Muting(bundle.module) as muting:
+        muting.set(muted)
+        wanted = Gradient(bundle.module, "conv2").explain(x_of(0), [3])[0]
+    assert np.array_equal(found.maps["gradient"], wanted)
+    assert not np.array_equal(found.maps["gradient"], now(bundle, UNIT, ["unit"]).maps["gradient"])
+
+
+def test_the_rest_of_the_input_pipeline_is_done(bundle: Bundle) -> None:
+    explaining = Explaining(bundle)
+    explaining.want(UNIT, ["unit"])
+    found = explaining.now(tick(0, rest=lambda x: x / 2))
+    assert np.array_equal(found.maps["gradient"], Gradient(bundle.module, "conv2").explain(x_of(0) / 2, [3])[0])
+
+
+def test_the_last_findings_stay_while_nothing_is_in_the_box(bundle: Bundle) -> None:
+    explaining = Explaining(bundle)
+    explaining.want(UNIT, ["unit"])
+    assert not explaining.now(tick(0, empty=True)).maps
+    found = explaining.now(tick(1))
+    assert explaining.now(tick(2, empty=True)) is found
+    assert explaining.now(tick(3)).seq == 3
+
+
+def test_refusals_by_what_was_asked(bundle: Bundle) -> None:
+    focus = Focus("prob", 3, methods=("grad_cam", "gradient"), grid="grad_cam")
+    found = now(bundle, focus, ["unit", "grid", "contributions"], range(3))
+    assert list(found.maps) == ["gradient"]
+    assert found.refused == {
+        "grad_cam": "needs a layer that gives maps; 'prob' gives 10 values",
+        "contributions": "need a way from the layer to the scores; 'prob' has none",
+    }
+    ends = now(bundle, Focus(methods=("gradient", "occlusion"), grid="deconvnet"), ["unit", "grid"], [0])
+    assert set(ends.refused) == {"gradient", "occlusion", "deconvnet"}
+
+
+def test_a_preferred_input_is_found_once(bundle: Bundle) -> None:
+    dreams = Dreams()
+    explaining = Explaining(bundle, dreams)
+    for unit in (3, 4, 3):
+        explaining.want(replace(UNIT, unit=unit), ["preferred"])
+        found = explaining.now(tick(0)).preferred
+        assert found is not None
+        assert (found.unit, found.step) == (Unit("conv2", unit), 8)
+    assert dreams.begun == [("conv2", 3), ("conv2", 4)]
+
+
+def test_few_preferred_inputs_are_remembered(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "KEPT", 2)
+    dreams = Dreams()
+    explainings = Explaining(bundle, dreams)
+    for unit in (0, 1, 2, 1, 0):
+        explainings.want(replace(UNIT, unit=unit), ["preferred"])
+        explainings.now(tick(0))
+    assert [unit for _, unit in dreams.begun] == [0, 1, 2, 0]
+
+
+def test_a_network_that_cannot_be_copied_is_an_error(bundle: Bundle) -> None:
+    module = nn.Sequential()
+    module.steps = (step for step in ())  # type: ignore[assignment]
+    with pytest.raises(ModelError, match="explanations need a copy of the network"):
+        Explaining(replace(bundle, module=module))
+
+
+# On threads
+
+
+class Rig:
+    """Explanations on their threads, with what was published."""
+
+    def __init__(self, bundle: Bundle, dreams: Dreams | None = None) -> None:
+        self.explaining = Explaining(bundle, dreams)
+
+    def want(self, focus: Focus, *asks: Any, units: Sequence[int] = ()) -> None:
+        self.explaining.want(focus, asks, units)
+
+    def passed(self, *seqs: int) -> None:
+        for seq in seqs:
+            self.explaining.passed(tick(seq))
+
+    @property
+    def found(self) -> Findings:
+        found = self.explaining.newest()[1]
+        return Findings(-1, Focus(), -1) if found is None else found
+
+    def explained(self, seq: int) -> Findings:
+        until(lambda: self.found.seq == seq)
+        return self.found
+
+
+def test_findings_on_threads_are_those_in_order(bundle: Bundle) -> None:
+    dreams = Dreams()
+    rig = Rig(bundle, dreams)
+    focus = replace(GRID, methods=("gradient", "grad_cam", "occlusion"))
+    asks = ("unit", "grid", "contributions", "preferred")
+    assert rig.explaining.newest() == (0, None)
+    with rig.explaining:
+        rig.want(focus, *asks, units=range(50))
+        rig.passed(0)
+        until(lambda: rig.found.progress.get("occlusion") == 1 and len(rig.found.units) == 50 and rig.found.preferred)
+        found = rig.found
+    assert rig.explaining.error is None
+    assert untouched(dreams.module)
+    wanted = now(bundle, focus, asks, range(50))
+    assert (found.seq, found.target, found.focus, found.units) == (0, 7, focus, wanted.units)
+    assert list(found.maps) == list(wanted.maps)
+    for kind, map in wanted.maps.items():
+        assert_allclose(found.maps[kind], map, atol=1e-5)
+    assert_allclose(found.grid, wanted.grid, atol=1e-5)  # type: ignore[arg-type]
+    assert_allclose(found.contributions, wanted.contributions, atol=1e-5)  # type: ignore[arg-type]
+
+
+def gated(monkeypatch: pytest.MonkeyPatch, method: type = Gradient) -> Gate:
+    """Every explanation by this method has to be let through."""
+    gate, explain = Gate(), method.explain  # type: ignore[attr-defined]
+
+    def wait(self: Any, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
+        gate((x, list(units)))
+        found: torch.Tensor = explain(self, x, units, target)
+        return found
+
+    monkeypatch.setattr(method, "explain", wait)
+    return gate
+
+
+def test_the_newest_tick_only(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, rig = gated(monkeypatch), Rig(bundle)
+    with rig.explaining:
+        rig.want(UNIT, "unit")
+        rig.passed(0)
+        until(lambda: len(gate.calls) == 1)
+        rig.passed(1, 2, 3, 4)
+        rig.explaining.passed(tick(5, empty=True))
+        gate.open()
+        rig.explained(0)
+        until(lambda: len(gate.calls) == 2)
+        gate.open()
+        rig.explained(4)
+        assert rig.explaining.newest()[0] == 2
+        gate.leave_open()
+    assert [bool(torch.equal(x, x_of(seq))) for (x, _), seq in zip(gate.calls, (0, 4), strict=True)] == [True, True]
+
+
+def test_another_focus_is_answered_without_a_new_tick(bundle: Bundle) -> None:
+    rig = Rig(bundle)
+    with rig.explaining:
+        rig.want(UNIT, "unit")
+        rig.passed(0)
+        first = rig.explained(0).maps["gradient"]
+        rig.want(replace(UNIT, hover=Unit("conv2", 9)), "unit")
+        until(lambda: rig.found.focus.hover and rig.found.maps)
+        assert not np.array_equal(rig.found.maps["gradient"], first)
+        rig.want(replace(UNIT, layer="ip1"), "unit")
+        until(lambda: rig.found.focus.layer == "ip1" and rig.found.maps)
+
+
+def test_nothing_is_done_that_nobody_asks_for(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, rig = gated(monkeypatch), Rig(bundle)
+    gate.leave_open()
+    with rig.explaining:
+        rig.want(UNIT)
+        rig.passed(0)
+        rig.want(UNIT, "contributions")
+        rig.explained(0)
+    assert not gate.calls
+
+
+def test_a_long_grid_comes_in_parts(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "FIRST", 2)
+    monkeypatch.setattr(explaining, "LONG", 0.0)  # everything takes long
+    gate, rig = gated(monkeypatch, GuidedBackprop), Rig(bundle)
+    with rig.explaining:
+        rig.want(GRID, "grid", units=(4, 5, 6))
+        rig.passed(0)
+        gate.open()
+        until(lambda: rig.found.units == (4, 5))
+        gate.open()
+        until(lambda: rig.found.units == (4, 5, 6))
+        first = rig.found.grid
+        rig.passed(1)
+        gate.open()
+        until(lambda: rig.found.seq == 1 and rig.found.grid is not first)
+        mixed = rig.found  # one of the new tick, two of the old
+        gate.open(2)
+        until(lambda: len(gate.calls) == 5)
+        gate.leave_open()
+    assert [units for _, units in gate.calls] == [[4, 5], [6], [4], [5], [6]]
+    assert mixed.units == (4, 5, 6)
+    assert first is not None
+    assert mixed.grid is not None
+    assert np.array_equal(mixed.grid[1:], first[1:])
+    assert not np.array_equal(mixed.grid[0], first[0])
+
+
+def test_a_change_of_focus_does_not_wait_for_a_long_grid(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "FIRST", 1)
+    monkeypatch.setattr(explaining, "LONG", 0.0)
+    gate, rig = gated(monkeypatch, GuidedBackprop), Rig(bundle)
+    with rig.explaining:
+        rig.want(GRID, "grid", units=(4, 5, 6))
+        rig.passed(0)
+        until(lambda: len(gate.calls) == 1)
+        rig.want(replace(GRID, page=1), "grid", units=(7,))
+        gate.open(2)
+        until(lambda: rig.found.units == (7,))
+        gate.leave_open()
+    assert [units for _, units in gate.calls] == [[4], [7]]
+
+
+def test_a_long_grid_goes_on_where_it_was_given_up(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "FIRST", 1)
+    monkeypatch.setattr(explaining, "LONG", 0.0)
+    gate, rig = gated(monkeypatch, GuidedBackprop), Rig(bundle)
+    with rig.explaining:
+        rig.want(GRID, "grid", units=(4, 5, 6))
+        rig.passed(0)
+        gate.open()
+        until(lambda: len(gate.calls) == 2)
+        rig.want(replace(GRID, hover=Unit("conv2", 9)), "grid", units=(4, 5, 6))
+        gate.open()
+        until(lambda: len(gate.calls) == 3)
+        assert rig.found.units == (4,)
+        gate.leave_open()
+        until(lambda: rig.found.units == (4, 5, 6))
+    assert [units for _, units in gate.calls] == [[4], [5], [5], [6]]
+    assert_allclose(rig.found.grid, GuidedBackprop(bundle.module, "conv2").explain(x_of(0), (4, 5, 6)), atol=1e-5)  # type: ignore[arg-type]
+
+
+def test_a_refused_grid_is_told(bundle: Bundle) -> None:
+    rig = Rig(bundle)
+    with rig.explaining:
+        rig.want(replace(GRID, grid="grad_cam"), "grid", units=(0, 1))
+        rig.passed(0)
+        until(lambda: rig.found.refused)
+    assert rig.found.refused == {"grad_cam": "explains classes, not units"}
+
+
+@pytest.fixture
+def refining(monkeypatch: pytest.MonkeyPatch) -> Gate:
+    """Every step of occlusion has to be let through."""
+    gate, refine = Gate(), Occlusion.refine
+
+    def steps(self: Occlusion, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> Iterator[torch.Tensor]:
+        for step, found in enumerate(refine(self, x, units, target)):
+            gate((list(units), step, x))
+            yield found
+
+    monkeypatch.setattr(Occlusion, "refine", steps)
+    return gate
+
+
+def steps_of(gate: Gate) -> list[tuple[int, int]]:
+    """Unit and step of every call."""
+    return [(units[0], step) for units, step, _ in gate.calls]
+
+
+def test_occlusion_is_refined_on_one_tick_then_on_the_newest(bundle: Bundle, refining: Gate) -> None:
+    rig = Rig(bundle)
+    with rig.explaining:
+        rig.want(OCCLUSION, "unit")
+        rig.passed(0)
+        maps = []
+        for progress in (0.25, 0.5, 0.75, 1.0):
+            refining.open()
+            until(lambda progress=progress: rig.found.progress == {"occlusion": progress})
+            maps.append(rig.found.maps["occlusion"])
+            rig.passed(1, 2)
+        until(lambda: len(refining.calls) == 5)
+        assert rig.found.progress == {"occlusion": 1.0}
+        refining.open(4)
+        until(lambda: not np.array_equal(rig.found.maps["occlusion"], maps[-1]) and rig.found.progress["occlusion"] == 1)
+        rig.want(replace(OCCLUSION, page=1), "unit")  # no other unit: it rests
+        until(lambda: rig.found.focus.page == 1)
+        refining.leave_open()
+    assert steps_of(refining) == [(3, step) for step in (0, 1, 2, 3)] * 2
+    assert [bool(torch.equal(x, x_of(seq))) for (*_, x), seq in zip(refining.calls, (0, 0, 0, 0, 2, 2, 2, 2), strict=True)] == [
+        True
+    ] * 8
+
+
+def test_occlusion_starts_anew_when_the_focus_changes(bundle: Bundle, refining: Gate) -> None:
+    rig = Rig(bundle)
+    with rig.explaining:
+        rig.want(OCCLUSION, "unit")
+        rig.passed(0)
+        until(lambda: len(refining.calls) == 1)
+        rig.want(replace(OCCLUSION, hover=Unit("conv2", 5)), "unit")
+        refining.open(2)
+        until(lambda: rig.found.progress and rig.found.focus.hover)
+        rig.want(replace(OCCLUSION, methods=()), "unit")
+        refining.open()
+        until(lambda: not rig.found.maps and not rig.found.focus.methods)
+        refining.leave_open()
+    assert steps_of(refining)[:2] == [(3, 0), (5, 0)]
+    assert (3, 1) not in steps_of(refining)
+
+
+def test_occlusion_goes_back_to_a_unit_on_a_picture_that_stands_still(bundle: Bundle, refining: Gate) -> None:
+    rig = Rig(bundle)
+    with rig.explaining:
+        rig.want(OCCLUSION, "unit")
+        rig.passed(0)
+        refining.open(4)
+        until(lambda: rig.found.progress == {"occlusion": 1.0})
+        rig.want(replace(OCCLUSION, hover=Unit("conv2", 5)), "unit")
+        refining.open()
+        until(lambda: rig.found.focus.hover and rig.found.progress)
+        rig.want(OCCLUSION, "unit")
+        refining.leave_open()
+        until(lambda: rig.found.focus == OCCLUSION and rig.found.progress == {"occlusion": 1.0})
+    assert steps_of(refining)[-4:] == [(3, step) for step in (0, 1, 2, 3)]
+
+
+def test_a_focus_that_comes_back_in_the_middle_is_answered(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "LONG", 0.0)
+    gate, rig = gated(monkeypatch), Rig(bundle)
+    with rig.explaining:
+        rig.want(UNIT, "unit")
+        rig.passed(0)
+        until(lambda: gate.calls)
+        rig.want(replace(UNIT, hover=Unit("conv2", 5)), "unit")
+        rig.want(UNIT, "unit")
+        gate.leave_open()
+        until(lambda: rig.found.maps)
+
+
+def test_preferred_inputs_come_every_few_steps(bundle: Bundle) -> None:
+    gate = Gate()
+    rig = Rig(bundle, Dreams(gate))
+    with rig.explaining:
+        rig.want(UNIT, "preferred")
+        rig.passed(0)
+        gate.open(4)
+        until(lambda: rig.found.preferred)
+        assert rig.found.preferred is not None
+        assert rig.found.preferred.step == 4
+        gate.open(4)
+        until(lambda: rig.found.preferred.step == 8)  # type: ignore[union-attr]
+
+
+def test_preferred_inputs_come_while_nothing_is_in_the_box(bundle: Bundle) -> None:
+    rig = Rig(bundle, Dreams())
+    with rig.explaining:
+        rig.want(UNIT, "preferred", "unit")
+        rig.explaining.passed(tick(0, empty=True))
+        until(lambda: rig.found.preferred)
+    assert (rig.found.seq, rig.found.maps) == (-1, {})
+
+
+def test_another_unit_ends_an_ascent_and_what_was_found_comes_back(bundle: Bundle) -> None:
+    gate = Gate()
+    dreams = Dreams(gate)
+    rig = Rig(bundle, dreams)
+
+    def shown() -> tuple[int, int] | None:
+        found = rig.found.preferred
+        return None if found is None else (found.unit.index, found.step)
+
+    with rig.explaining:
+        rig.want(UNIT, "preferred")
+        rig.passed(0)
+        until(lambda: gate.calls == [(3, 1)])
+        rig.want(replace(UNIT, hover=Unit("conv2", 9)), "preferred")  # under the mouse only: it goes on
+        gate.open()
+        until(lambda: gate.calls[-1] == (3, 2))
+        rig.want(replace(UNIT, unit=4), "preferred")
+        gate.open()
+        until(lambda: gate.calls[-1] == (4, 1))
+        gate.open(8)
+        until(lambda: shown() == (4, 8))
+        gate.leave_open()
+        rig.want(UNIT, "preferred")
+        until(lambda: shown() == (3, 8))
+        rig.want(replace(UNIT, unit=4), "preferred")
+        until(lambda: shown() == (4, 8))
+    assert [unit for _, unit in dreams.begun] == [3, 4, 3]
+
+
+def test_an_ascent_begins_once_a_unit_has_stayed_selected(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explaining, "DWELL", 3600.0)
+    dreams, waits, wait = Dreams(), [], Board.wait
+
+    def noted(board: Board, ready: Callable[[], object], timeout: float | None = None) -> bool:
+        waits.append(timeout)
+        return wait(board, ready, timeout)
+
+    monkeypatch.setattr(Board, "wait", noted)
+    rig = Rig(bundle, dreams)
+    with rig.explaining:
+        rig.want(UNIT, "preferred")
+        rig.passed(0)
+        until(lambda: 3600.0 in waits)
+        monkeypatch.setattr(explaining, "DWELL", 0.0)
+        rig.want(replace(UNIT, unit=4), "preferred")
+        until(lambda: rig.found.preferred)
+    assert dreams.begun == [("conv2", 4)]
+
+
+def test_a_refused_ascent_is_told(bundle: Bundle) -> None:
+    dreams = Dreams(error=ModelError("preferred needs a way back"))
+    rig = Rig(bundle, dreams)
+    with rig.explaining:
+        rig.want(UNIT, "preferred")
+        rig.passed(0)
+        until(lambda: rig.found.refused)
+        assert rig.found.refused == {"preferred": "needs a way back"}
+        rig.want(replace(UNIT, unit=4), "preferred")
+        until(lambda: rig.found.focus.unit == 4 and rig.found.refused)
+    assert dreams.begun == [("conv2", 3)]
+
+
+def test_without_dreams_the_rest_is_answered(bundle: Bundle) -> None:
+    rig = Rig(bundle)
+    with rig.explaining:
+        rig.want(UNIT, "preferred", "unit")
+        rig.passed(0)
+        until(lambda: rig.found.maps)
+    assert rig.found.preferred is None
+    assert rig.explaining.error is None
+
+
+def test_muting_reaches_every_thread(bundle: Bundle) -> None:
+    rig, muted = Rig(bundle), frozenset(("conv1", unit) for unit in range(20))
+    focus = replace(OCCLUSION, methods=("gradient", "occlusion"))
+    with rig.explaining:
+        rig.want(focus, "unit")
+        rig.passed(0)
+        until(lambda: rig.found.progress)
+        assert all(map.any() for map in rig.found.maps.values())
+        rig.want(replace(focus, muted=muted), "unit")
+        until(lambda: rig.found.focus.muted and len(rig.found.maps) == 2)
+        assert not any(map.any() for map in rig.found.maps.values())
+
+
+def test_what_a_network_raises_is_told_and_the_threads_go_on(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> Any:
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(Gradient, "explain", fail)
+    monkeypatch.setattr(Occlusion, "refine", fail)
+    rig = Rig(bundle, Dreams(error=ZeroDivisionError("oops")))
+    with rig.explaining:
+        rig.want(replace(UNIT, methods=("gradient", "occlusion")), "unit", "preferred")
+        rig.passed(0)
+        until(lambda: len(rig.found.refused) == 3)
+        assert set(rig.found.refused.values()) == {"ZeroDivisionError: oops"}
+        rig.want(replace(UNIT, methods=("grad_cam",)), "unit")
+        until(lambda: "grad_cam" in rig.found.maps)
+    assert rig.explaining.error is None
+
+
+@pytest.mark.parametrize("where", ["explain", "occlusion", "preferred"])
+def test_a_defect_in_any_thread_ends_all(where: str, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        if threading.current_thread().name == where:
+            raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr(Explainer, "mute", fail)
+    rig = Rig(bundle, Dreams())
+    others = threading.active_count()
+    with rig.explaining:
+        rig.want(replace(UNIT, methods=("gradient", "occlusion")), "unit", "preferred")
+        rig.passed(0)
+        until(lambda: rig.explaining.error is not None)
+        until(lambda: threading.active_count() == others)
+    assert str(rig.explaining.error) == "oops"
+
+
+def test_unknown_units_to_mute_are_a_defect_of_the_caller(bundle: Bundle) -> None:
+    rig = Rig(bundle)
+    with rig.explaining:
+        rig.want(replace(UNIT, muted=frozenset({("conv9", 0)})), "unit")
+        rig.passed(0)
+        until(lambda: rig.explaining.error is not None)
+    assert isinstance(rig.explaining.error, ModelError)
+
+
+def test_it_ends_in_the_middle_of_things_and_twice(bundle: Bundle) -> None:
+    rig = Rig(bundle, Dreams())
+    focus = replace(GRID, methods=("integrated_gradients", "occlusion"))
+
+    def work() -> None:
+        with rig.explaining:
+            rig.want(focus, "unit", "grid", "preferred", units=range(50))
+            rig.passed(0)
+            rig.explaining.__exit__(None, None, None)
+            raise ZeroDivisionError("in the middle")
+
+    with pytest.raises(ZeroDivisionError, match="in the middle"):
+        work()
+    assert rig.explaining.error is None
+    Explaining(bundle).__exit__(None, None, None)  # never begun

@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from livecnn.errors import OutputError, SourceError
+from livecnn.io import download as fetching
+from livecnn.io.download import check, fetch
+from tests.helpers.file_server import Answer, FileServer, cut, hang_up, no_ranges, redirect, stall, status
+
+CONTENT = bytes(range(256)) * 4000  # about 1 MB
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+MOST = 2_000_000
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "PAUSES", (0.0, 0.0))
+    monkeypatch.delenv("LIVECNN_MIRROR", raising=False)
+
+
+@pytest.fixture
+def server() -> Iterator[FileServer]:
+    with FileServer() as server:
+        server.files["/model.pth"] = CONTENT
+        yield server
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "models" / "model.pth"
+
+
+def get(server: FileServer, path: Path, sha256: str = DIGEST, most: int = MOST) -> Path:
+    return fetch(f"{server.address}/model.pth", path, sha256=sha256, most=most)
+
+
+def alone(path: Path) -> bool:
+    """The whole file is there, and nothing else."""
+    return path.read_bytes() == CONTENT and list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("sha256", [DIGEST, DIGEST[:8], ""])
+def test_downloaded_and_checked(server: FileServer, path: Path, sha256: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert get(server, path, sha256) == path
+    assert alone(path)
+    assert server.asked == [("/model.pth", "", "")]
+    assert capfd.readouterr() == ("", "")  # progress is for terminals
+
+
+def test_progress_on_a_terminal(server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    get(server, path)
+    assert "model.pth" in terminal.getvalue()
+    assert "1.02M" in terminal.getvalue()
+
+
+def test_a_broken_line_is_taken_up_where_it_broke(server: FileServer, path: Path) -> None:
+    server.faults = [cut(1000), cut(500_000)]
+    get(server, path)
+    assert alone(path)
+    assert server.asked[1:] == [("/model.pth", "bytes=1000-", '"1"'), ("/model.pth", "bytes=501000-", '"1"')]
+
+
+def test_so_is_a_download_of_another_day(server: FileServer, path: Path) -> None:
+    server.faults = [cut(700_000), hang_up, hang_up, hang_up]
+    with pytest.raises(
+        SourceError, match=r"model\.pth: cannot be downloaded: .*; what came is kept, and the next attempt goes on"
+    ):
+        get(server, path)
+    assert path.with_name("model.pth.part").stat().st_size == 700_000
+    assert not path.exists()
+    get(server, path)
+    assert alone(path)
+    assert server.asked[-1] == ("/model.pth", "bytes=700000-", '"1"')
+
+
+def test_attempts_that_bring_something_are_not_counted(server: FileServer, path: Path) -> None:
+    server.faults = [cut(100_000)] * 9
+    get(server, path)
+    assert alone(path)
+
+
+def test_a_stalled_line_is_given_up_and_taken_up(server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "STALLED", 0.2)
+    server.faults = [stall]
+    get(server, path)
+    assert alone(path)
+    assert server.asked[1] == ("/model.pth", f"bytes={len(CONTENT) // 2}-", '"1"')
+
+
+def test_ctrl_c_keeps_what_came(server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "_PIECE", 1000)
+    seen: list[int] = []
+
+    class Interrupting(fetching.tqdm):  # type: ignore[type-arg]
+        def update(self, n: float | None = 1) -> None:
+            seen.append(int(n or 0))
+            if len(seen) == 5:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching, "tqdm", Interrupting)
+        with pytest.raises(KeyboardInterrupt):
+            get(server, path)
+    part = path.with_name("model.pth.part")
+    assert part.read_bytes() == CONTENT[: sum(seen)]
+    get(server, path)
+    assert alone(path)
+    assert server.asked[1][1] == f"bytes={sum(seen)}-"
+
+
+def test_another_file_by_now_is_downloaded_anew(server: FileServer, path: Path) -> None:
+    def replaced(answer: Answer) -> None:
+        server.etag = '"2"'
+        answer.serve()
+
+    server.files["/model.pth"] = bytes(len(CONTENT))
+    server.faults = [cut(1000), hang_up, hang_up, hang_up]
+    with pytest.raises(SourceError, match="what came is kept"):
+        get(server, path)
+    server.files["/model.pth"] = CONTENT
+    server.faults = [replaced]
+    get(server, path)
+    assert alone(path)
+
+
+def test_a_server_without_ranges_sends_all_again(server: FileServer, path: Path) -> None:
+    server.faults = [cut(1000), no_ranges]
+    get(server, path)
+    assert alone(path)
+    assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize(("sha256", "range_asked"), [(DIGEST, "bytes=1000-"), ("", "")])
+def test_without_a_mark_only_what_a_checksum_will_prove_is_taken_up(
+    server: FileServer, path: Path, sha256: str, range_asked: str
+) -> None:
+    server.etag = ""
+    server.faults = [cut(1000)]
+    get(server, path, sha256)
+    assert alone(path)
+    assert server.asked[1] == ("/model.pth", range_asked, "")
+
+
+def test_a_weak_mark_is_none(server: FileServer, path: Path) -> None:
+    server.etag = 'W/"1"'
+    server.faults = [cut(1000)]
+    get(server, path, "")
+    assert alone(path)
+    assert server.asked[1] == ("/model.pth", "", "")
+
+
+def test_nor_is_one_that_no_request_can_carry(server: FileServer, path: Path) -> None:
+    server.etag = "in two\r\n lines"
+    server.faults = [cut(1000)]
+    get(server, path)
+    assert alone(path)
+    assert server.asked[1] == ("/model.pth", "bytes=1000-", "")
+
+
+def test_another_part_than_asked_for_is_not_taken(server: FileServer, path: Path) -> None:
+    server.faults = [cut(1000), lambda answer: answer.serve(shift=7)]
+    get(server, path)
+    assert alone(path)
+
+
+def test_what_is_all_there_already_is_only_checked(server: FileServer, path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name("model.pth.part").write_bytes(CONTENT)
+    get(server, path)
+    assert alone(path)
+    assert len(server.asked) == 1
+
+
+def test_what_is_longer_than_the_file_is_downloaded_anew(server: FileServer, path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name("model.pth.part").write_bytes(CONTENT + b"more")
+    get(server, path)
+    assert alone(path)
+
+
+def test_wrong_bytes_leave_nothing(server: FileServer, path: Path) -> None:
+    server.files["/model.pth"] = b"x" + CONTENT[1:]
+    with pytest.raises(
+        SourceError, match=rf"model\.pth: damaged, or not the file .*sha256 is [0-9a-f]{{8}}, expected {DIGEST[:8]}$"
+    ):
+        get(server, path, DIGEST[:8])
+    assert list(path.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", [status(500), status(503), status(429), hang_up])
+def test_a_server_in_trouble_is_asked_again(server: FileServer, path: Path, fault: Any) -> None:
+    server.faults = [fault, fault]
+    get(server, path)
+    assert alone(path)
+    server.faults = [fault] * 3
+    with pytest.raises(SourceError, match=r"model\.pth: cannot be downloaded: (the server says \d+ |Remote end closed)"):
+        get(server, path.with_name("other"))
+
+
+@pytest.mark.parametrize("code", [400, 403, 404, 410])
+def test_what_is_not_there_is_asked_for_once(server: FileServer, path: Path, code: int) -> None:
+    server.faults = [status(code)]
+    with pytest.raises(SourceError, match=rf"^{server.address}/model\.pth: the server says {code} "):
+        get(server, path)
+    assert len(server.asked) == 1
+
+
+def test_redirects_are_followed_with_the_range(server: FileServer, path: Path) -> None:
+    server.files["/elsewhere"] = CONTENT
+    server.faults = [redirect("/elsewhere"), cut(1000), redirect("/elsewhere")]
+    get(server, path)
+    assert alone(path)
+    assert server.asked[-1] == ("/elsewhere", "bytes=1000-", '"1"')
+
+
+def test_redirects_in_a_circle_end(server: FileServer, path: Path) -> None:
+    server.faults = [redirect("/model.pth")] * 40
+    with pytest.raises(SourceError, match=r"the server says 302"):
+        get(server, path)
+
+
+def test_an_encrypted_address_does_not_lead_to_an_open_one(
+    server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_ = fetching.urllib.request.urlopen
+
+    def led_astray(request: Any, timeout: float) -> Any:
+        return open_(f"{server.address}/model.pth", timeout=timeout)
+
+    monkeypatch.setattr(fetching.urllib.request, "urlopen", led_astray)
+    with pytest.raises(SourceError, match=r"the server leads to http://127.*, which is not encrypted"):
+        fetch("https://nowhere.invalid/model.pth", path, most=MOST)
+
+
+def test_too_much_is_not_begun(server: FileServer, path: Path) -> None:
+    with pytest.raises(SourceError, match=r"model\.pth: 1,024,000 bytes; at most 1,000 are expected$"):
+        get(server, path, most=1000)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_too_much_is_not_taken(server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "_PIECE", 100)
+    taken: list[int] = []
+
+    class Counting(fetching.tqdm):  # type: ignore[type-arg]
+        def update(self, n: float | None = 1) -> None:
+            taken.append(int(n or 0))
+
+    monkeypatch.setattr(fetching, "tqdm", Counting)
+    server.faults = [cut(len(CONTENT), length=False)]
+    with pytest.raises(SourceError, match=r"model\.pth: more than 1,000 bytes, which is more than expected$"):
+        get(server, path, most=1000)
+    assert sum(taken) <= 1100
+    assert list(path.parent.iterdir()) == []
+
+
+def test_nonsense_is_no_crash(server: FileServer, path: Path) -> None:
+    server.faults = [redirect("http://[")]
+    with pytest.raises(SourceError, match=r"model\.pth: .*IPv6"):
+        get(server, path)
+
+    def odd(answer: Answer) -> None:
+        answer.send_response(200)
+        answer.send_header("Content-Length", "many")
+        answer.send_header("ETag", "a\r\n b")
+        answer.end_headers()
+        answer.wfile.write(CONTENT[:1000])
+
+    server.faults = [odd]
+    with pytest.raises(SourceError, match=r"damaged, or not the file"):
+        get(server, path)
+    assert list(path.parent.iterdir()) == []
+    server.faults = [odd]
+    assert get(server, path, "").read_bytes() == CONTENT[:1000]  # nothing vouches for more
+
+
+def test_a_length_that_is_not_told(server: FileServer, path: Path) -> None:
+    server.faults = [cut(len(CONTENT), length=False)]
+    get(server, path)
+    assert alone(path)
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "model.pth", "", "http://[", "http://a b/c"])
+def test_what_is_no_address(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SourceError, match=r"no address; allowed: http|cannot be downloaded: URL can't contain"):
+        fetch(url, tmp_path / "x", most=MOST)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_there(path: Path) -> None:
+    with pytest.raises(SourceError, match=r"^http://127\.0\.0\.1:1/x: cannot be downloaded: .*refused"):
+        fetch("http://127.0.0.1:1/x", path, most=MOST)
+
+
+def test_a_mirror(server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIVECNN_MIRROR", f"{server.address}/")
+    assert alone(fetch("https://nowhere.invalid/model.pth", path, sha256=DIGEST, most=MOST))
+    monkeypatch.setenv("LIVECNN_MIRROR", "nonsense")
+    with pytest.raises(SourceError, match=r"^LIVECNN_MIRROR=nonsense: no address; allowed: http://… or https://…"):
+        fetch("https://nowhere.invalid/model.pth", path, most=MOST)
+
+
+def test_a_folder_that_cannot_be_made(server: FileServer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"cannot be written: .*file is not a folder"):
+        get(server, tmp_path / "file" / "model.pth")
+    assert server.asked == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no device that is always full")
+def test_a_full_disk_is_told_at_once(server: FileServer, path: Path) -> None:
+    path.parent.mkdir()
+    path.with_name("model.pth.part").symlink_to("/dev/full")
+    with pytest.raises(OutputError, match=r"cannot be written: No space left on device"):
+        get(server, path)
+    assert len(server.asked) == 1
+
+
+def test_check_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(CONTENT)
+    check(file, DIGEST)
+    check(file, "")
+    with pytest.raises(
+        SourceError, match=rf"^{file}: damaged, or not the file that is meant: its sha256 is {DIGEST[:8]}, expected 0+$"
+    ):
+        check(file, "00000000")

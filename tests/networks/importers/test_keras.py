@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from livecnn.errors import ModelError
+from livecnn.networks import bundle as bundles
+from livecnn.networks.architectures.keras import library
+from livecnn.networks.importers.keras import Keras
+from livecnn.networks.importers.keras_format.config import KNOWN
+from livecnn.networks.inspection.probe import Probe, layers_of
+from tests.helpers.keras_models import assert_same, digits, edited, h5, picture, saved, set_argument, turned
+
+keras = library()
+layers = keras.layers
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, of NumPy
+
+REAL = ("fer2013_mini_XCEPTION.102-0.66.hdf5", "tensorspace_tf_keras_model.h5")
+
+
+KINDS: dict[str, dict[str, Any]] = {
+    "Conv2D": {"filters": 4, "kernel_size": 3, "strides": 2, "padding": "same", "activation": "relu"},
+    "Conv2DTranspose": {"filters": 4, "kernel_size": 3, "strides": 2, "activation": "elu"},
+    "DepthwiseConv2D": {"kernel_size": 3, "dilation_rate": 2, "depth_multiplier": 2},
+    "SeparableConv2D": {"filters": 4, "kernel_size": 3, "activation": "softmax"},
+    "Dense": {"units": 5, "activation": "gelu"},
+    "MaxPooling2D": {"pool_size": 3, "strides": 2, "padding": "same"},
+    "AveragePooling2D": {"pool_size": 3, "strides": 2, "padding": "same"},
+    "GlobalMaxPooling2D": {"keepdims": True},
+    "GlobalAveragePooling2D": {},
+    "BatchNormalization": {"scale": False},
+    "LayerNormalization": {},
+    "GroupNormalization": {"groups": 3},
+    "UnitNormalization": {},
+    "Flatten": {},
+    "Reshape": {"target_shape": (9, 16, 3)},
+    "Permute": {"dims": (2, 1, 3)},
+    "RepeatVector": {"n": 3},
+    "ZeroPadding2D": {"padding": ((1, 0), (2, 1))},
+    "Cropping2D": {"cropping": 2},
+    "UpSampling2D": {"size": 2, "interpolation": "bilinear"},
+    "ReLU": {"max_value": 0.5, "threshold": 0.1},
+    "LeakyReLU": {"negative_slope": 0.1},
+    "PReLU": {"shared_axes": [1, 2]},
+    "ELU": {"alpha": 0.5},
+    "Softmax": {},
+    "Rescaling": {"scale": 2.0, "offset": -1.0},
+    "Normalization": {},
+    "Resizing": {"height": 7, "width": 9},
+    "CenterCrop": {"height": 7, "width": 5},
+    "Add": {},
+    "Subtract": {},
+    "Multiply": {},
+    "Average": {},
+    "Maximum": {},
+    "Minimum": {},
+    "Concatenate": {},
+    "Dot": {"axes": 3},
+    "Dropout": {"rate": 0.5},
+    "SpatialDropout2D": {"rate": 0.5},
+    "GaussianDropout": {"rate": 0.5},
+    "GaussianNoise": {"stddev": 0.5},
+    "AlphaDropout": {"rate": 0.5},
+    "ActivityRegularization": {"l2": 0.1},
+    "Identity": {},
+    "RandomFlip": {"seed": 3},
+    "RandomRotation": {"factor": 0.5},
+    "RandomZoom": {"height_factor": 0.5},
+    "RandomTranslation": {"height_factor": 0.5, "width_factor": 0.5},
+    "RandomContrast": {"factor": 0.5},
+    "RandomBrightness": {"factor": 0.5},
+    "Activation": {"activation": "tanh"},
+}
+
+
+def test_every_layer_is_in_the_table() -> None:
+    assert sorted(KINDS) == sorted({*KNOWN} - {"InputLayer"})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_layer_gives_what_keras_gives(tmp_path: Path, kind: str) -> None:
+    inputs = keras.Input((12, 12, 3))
+    layer = getattr(layers, kind)(**KINDS[kind], name="it")
+    if kind == "RepeatVector":
+        y = layer(layers.Flatten()(inputs))
+    elif kind in ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot"):
+        y = layer([inputs, layers.AveragePooling2D(2, 1, padding="same")(inputs)])
+    else:
+        y = layer(inputs)
+    model = keras.Model(inputs, y)
+    assert_same(model, saved(model, tmp_path / "m.keras"))
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [
+        "relu",
+        "relu6",
+        "leaky_relu",
+        "elu",
+        "selu",
+        "gelu",
+        "silu",
+        "swish",
+        "mish",
+        "sigmoid",
+        "hard_sigmoid",
+        "hard_silu",
+        "tanh",
+        "softplus",
+        "softsign",
+        "softmax",
+        "log_softmax",
+    ],
+)
+def test_every_activation_gives_what_keras_gives(tmp_path: Path, activation: str) -> None:
+    model = keras.Sequential([keras.Input((5, 5, 3)), layers.Conv2D(4, 2, activation=activation), layers.Activation(activation)])
+    assert_same(model, saved(model, tmp_path / "m.keras"))
+
+
+def branching() -> Any:
+    """A model inside the model, a layer that is used twice, a name that torch has taken."""
+    inner = keras.Sequential(
+        [
+            keras.Input((10, 10, 4)),
+            layers.Conv2D(4, 3, padding="same", activation="relu", name="conv"),
+            layers.BatchNormalization(),
+        ],
+        name="inner",
+    )
+    twice = layers.Conv2D(4, 1, activation="tanh", name="twice")
+    x = keras.Input((12, 12, 3), name="picture")
+    y = layers.Conv2D(4, 3, name="block")(x)
+    y = layers.Add(name="type")([inner(y), twice(y)])
+    y = twice(y)
+    y = layers.GlobalAveragePooling2D(name="mean")(y)
+    return keras.Model(x, [layers.Dense(5, activation="softmax", name="scores")(y), layers.Dense(2, name="other")(y)])
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ".hdf5"])
+def test_graphs_of_graphs(tmp_path: Path, suffix: str) -> None:
+    model = branching()
+    module = Keras()([saved(model, tmp_path / f"m{suffix}")]).module
+    x = picture(model)
+    scores, other = module(turned(x))
+    expected = model.predict(x, verbose=0)
+    torch.testing.assert_close(scores, torch.from_numpy(expected[0]), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(other, torch.from_numpy(expected[1]), rtol=1e-5, atol=1e-5)
+    shapes = layers_of(module, turned(x))
+    assert shapes["inner.conv.linear"] == shapes["twice:2"] == (2, 4, 10, 10)
+    assert {"block", "inner", "inner.conv", "inner.conv.relu", "type_", "mean", "scores"} <= set(shapes)
+    with Probe(module, ["twice", "twice:2", "inner"]) as probe:
+        found = probe(turned(x))[1]
+    twice = model.get_layer("twice")
+    for node, key in zip(twice._inbound_nodes, ("twice", "twice:2"), strict=True):
+        value = keras.Model(model.inputs, node.output_tensors[0]).predict(x, verbose=0)
+        torch.testing.assert_close(found[key], turned(value), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_sequential_model(tmp_path: Path, suffix: str) -> None:
+    model = digits()
+    assert_same(model, saved(model, tmp_path / f"m{suffix}"))
+
+
+def test_channels_first(tmp_path: Path) -> None:
+    first = {"data_format": "channels_first"}
+    model = keras.Sequential(
+        [
+            keras.Input((1, 12, 12)),
+            layers.Conv2D(4, 3, activation="relu", name="conv", **first),
+            layers.BatchNormalization(axis=1),
+            layers.MaxPooling2D(2, name="pool", **first),
+            layers.Flatten(**first),
+            layers.Dense(3),
+        ]
+    )
+    imported = Keras()([saved(model, tmp_path / "m.keras")])
+    assert imported.input == {"kind": "plain", "size": [12, 12], "channels": 1, "scale": 1}
+    x = picture(model)
+    torch.testing.assert_close(imported.module(torch.from_numpy(x)), torch.from_numpy(model.predict(x, verbose=0)))
+
+
+def test_the_value_before_an_activation_and_the_module_that_computes_it(tmp_path: Path) -> None:
+    module = Keras()([saved(digits(), tmp_path / "m.keras")]).module
+    assert isinstance(module.get_submodule("conv.relu"), torch.nn.ReLU)
+    assert isinstance(module.get_submodule("scores.softmax"), torch.nn.Softmax)
+    with Probe(module, ["conv", "conv.linear"]) as probe:
+        found = probe(-torch.rand(1, 1, 12, 12))[1]
+    assert found["conv.linear"].min() < 0
+    assert torch.equal(found["conv"], found["conv.linear"].clamp(min=0))
+
+
+def test_gradients_reach_the_input(tmp_path: Path) -> None:
+    module = Keras()([saved(digits(), tmp_path / "m.keras")]).module
+    x = torch.rand(1, 1, 12, 12, requires_grad=True)
+    module(x)[0, 1].backward()
+    assert x.grad is not None
+    assert x.grad.abs().sum() > 0
+
+
+def tensorspace(path: Path) -> Any:
+    """The network in that file, which Keras 3 itself does not build."""
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28)),
+            layers.Reshape((28, 28, 1), name="reshape"),
+            layers.Conv2D(6, 5, name="conv_1"),
+            layers.MaxPooling2D(2, name="maxpool_1"),
+            layers.Conv2D(16, 5, name="conv_2"),
+            layers.MaxPooling2D(2, name="maxpool_2"),
+            layers.Flatten(name="flatten"),
+            layers.Dense(120, activation="relu", name="dense_1"),
+            layers.Dense(84, activation="relu", name="dense_2"),
+            layers.Dense(10, activation="softmax", name="softmax"),
+        ]
+    )
+    model.load_weights(path)
+    return model
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_real_files_of_keras_2(shared: Path, tmp_path: Path, name: str) -> None:
+    path = shared / "keras" / name
+    imported = Keras()([path])
+    assert_same(keras.saving.load_model(path, compile=False) if "XCEPTION" in name else tensorspace(path), path)
+    size = imported.input["size"] if imported.input else []
+    card = {"name": "it", "architecture": imported.architecture, "options": imported.options, "input": imported.input}
+    classes = [str(index) for index in range(imported.module(torch.zeros(1, 1, *size)).shape[1])]
+    bundles.save(tmp_path / "it", imported.module, {**card, "classes": classes, "licence": "MIT", "source": "its authors"})
+    x = torch.rand(3, 1, *size)
+    with torch.no_grad():
+        assert torch.equal(bundles.load(tmp_path / "it").module(x), imported.module(x))
+
+
+def as_keras_2_wrote_it(file: Any) -> None:
+    """A Sequential as a list, without an input layer, with arguments that Keras 3 does not know or names otherwise."""
+    described = json.loads(file.attrs["model_config"])
+    first, *others = described["config"]["layers"]
+    shape = first["config"].pop("batch_shape")
+    for layer in others:
+        layer.pop("module", None)
+        config = layer["config"]
+        config["dtype"] = "float32"
+        if layer["class_name"] == "BatchNormalization":
+            config["axis"] = [3]
+        if layer["class_name"] == "DepthwiseConv2D":
+            config |= {"groups": 1, "activation": None}
+        if layer["class_name"] == "LeakyReLU":
+            config["alpha"] = config.pop("negative_slope")
+    others[0]["config"]["batch_input_shape"] = shape
+    file.attrs["model_config"] = json.dumps({"class_name": "Sequential", "config": others})
+    file.attrs["keras_version"] = np.bytes_("2.2.2")
+
+
+def test_what_keras_2_wrote_otherwise(tmp_path: Path) -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            layers.DepthwiseConv2D(3, depth_multiplier=2),
+            layers.BatchNormalization(),
+            layers.LeakyReLU(negative_slope=0.3),
+            layers.ReLU(max_value=6),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax"),
+        ]
+    )
+    with h5py.File(saved(model, tmp_path / "m.h5"), "r+") as file:
+        as_keras_2_wrote_it(file)
+    assert_same(model, tmp_path / "m.h5")
+    kinds = [type(module).__name__ for module in Keras()([tmp_path / "m.h5"]).module.modules()]
+    assert {"ReLU6", "ReLU"} <= set(kinds)
+
+
+def test_operators_between_layers(tmp_path: Path) -> None:
+    x = keras.Input((8, 8, 1))
+    y = layers.Conv2D(2, 3, padding="same")(x)
+    path = saved(keras.Model(x, layers.Flatten()((y + x) * y - x * 3 + 0.5)), tmp_path / "m.keras")
+    model = keras.saving.load_model(path)
+    value = picture(model)
+    torch.testing.assert_close(Keras()([path]).module(turned(value)), torch.from_numpy(model.predict(value, verbose=0)))
+    with pytest.raises(ModelError, match=r"found 2.0 as an argument of a layer's call; allowed: outputs of layers"):
+        Keras()([saved(keras.Model(x, layers.Flatten()(y - 2.0)), tmp_path / "m.keras")])
+
+
+def test_names_that_torch_cannot_have(file: Path) -> None:
+    expected = Keras()([file]).module
+    x = torch.rand(1, 1, 12, 12)
+    for name, new in (("block.conv", "block_conv"), ("block/conv", "block_conv"), ("train", "train_")):
+        module = Keras()([edited(file, lambda config, name=name: set_argument(config, 1, name=name))]).module
+        assert torch.equal(module(x), expected(x))
+        assert new in dict(module.named_children())
+
+
+def test_the_device_is_that_of_the_input(file: Path) -> None:
+    module = Keras()([file]).module
+    x = torch.rand(1, 1, 12, 12)
+    expected = module(x)
+    with keras.device("meta"):  # as "cuda" is by default where there is one
+        assert torch.equal(module(x), expected)
+        assert torch.equal(Keras()([file]).module(x), expected)
+
+
+def test_groups_that_hold_each_other_do_not_matter(tmp_path: Path) -> None:
+    path = h5(tmp_path / "m.h5", lambda file: file["model_weights"].__setitem__("again", file["model_weights"]))
+    assert_same(keras.saving.load_model(saved(digits(), tmp_path / "n.h5"), compile=False), path)
+
+
+def mobile(**numbers: Any) -> Any:
+    return keras.Sequential(
+        [
+            keras.Input((None, None, 3)),
+            layers.Rescaling(1 / 127.5, -1),
+            layers.Conv2D(4, 3, **numbers),
+            layers.GlobalMaxPooling2D(),
+        ]
+    )
+
+
+def test_what_the_file_tells_of_the_input(tmp_path: Path) -> None:
+    imported = Keras()([saved(mobile(), tmp_path / "m.keras")])
+    assert imported.input == {"kind": "plain", "channels": 3, "scale": 255}
+    assert imported.notes == ()
+    assert imported.module(torch.rand(1, 3, 20, 30)).shape == (1, 4)
+
+
+def test_other_types_of_numbers_are_told(tmp_path: Path) -> None:
+    imported = Keras()([saved(mobile(dtype="mixed_float16"), tmp_path / "m.keras")])
+    assert imported.notes == ("its numbers are mixed_float16; here it computes in float32",)
+    assert imported.module(torch.rand(1, 3, 20, 30)).dtype == torch.float32
+
+
+def test_the_hard_sigmoid_of_keras_2_is_told(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 3, activation="hard_sigmoid")])
+    path = saved(model, tmp_path / "m.h5")
+    assert Keras()([path]).notes == ()
+    with h5py.File(path, "r+") as file:
+        file.attrs["keras_version"] = "2.3.1"
+    assert Keras()([path]).notes[0].startswith("hard_sigmoid is that of Keras 3, ")
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_livecnn_run_shows_their_layers(shared: Path, tmp_path: Path, name: str) -> None:
+    imported = Keras()([shared / "keras" / name])
+    conv, last = ("add_3", "predictions") if "XCEPTION" in name else ("conv_1", "dense_2")
+    card = {"name": "it", "architecture": imported.architecture, "options": imported.options, "input": imported.input}
+    classes = [f"class {index}" for index in range(7 if "XCEPTION" in name else 10)]
+    bundles.save(tmp_path / "it", imported.module, {**card, "classes": classes, "licence": "MIT", "source": "its authors"})
+    layout = {
+        "model": str(tmp_path / "it"),
+        "layout": "camera maps\nscores units\n",
+        "panels": {
+            "camera": {"kind": "camera"},
+            "scores": {"kind": "scores"},
+            "maps": {"kind": "feature_maps", "layer": conv},
+            "units": {"kind": "neurons", "layer": last},
+        },
+    }
+    (tmp_path / "layout.yaml").write_text(yaml.safe_dump(layout))
+    command = [sys.executable, "-m", "livecnn", "run", str(tmp_path / "layout.yaml"), "--headless", "--frames", "3"]
+    options = ["--source", f"folder:{shared / 'photos'}", "--record", "film.gif", "--scores", "scores.csv"]
+    done = subprocess.run([*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "film.gif").stat().st_size > 1000
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 4

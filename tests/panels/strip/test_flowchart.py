@@ -1,0 +1,224 @@
+"""Where boxes stand and links run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional
+
+from livecnn.networks.inspection.architecture import Architecture
+from livecnn.panels.strip.flowchart import FITTING, INPUT, OUTPUT, TRACKS, Chart, flowchart, opening
+from livecnn.panels.strip.layer_groups import Group, Item, grouped
+from tests.helpers import caffe_files
+from tests.helpers.architectures import NETS, chain, drawn, node, real
+
+
+def everything(architecture: Architecture) -> frozenset[str]:
+    def names(items: tuple[Item, ...]) -> set[str]:
+        groups = [item for item in items if isinstance(item, Group)]
+        return {item.name for item in groups}.union(*(names(item.items) for item in groups))
+
+    return opening(architecture, fitting=10_000) | names(grouped(architecture.nodes))
+
+
+def places(chart: Chart) -> dict[str, tuple[int, int]]:
+    return {box.name: (box.column, box.lane) for box in chart.boxes}
+
+
+def lanes_between(chart: Chart) -> dict[tuple[str, str], int]:
+    """By link that passes other columns, the lane in which it does."""
+    at = places(chart)
+    return {(link.start, link.end): link.lane for link in chart.links if at[link.end][0] - at[link.start][0] > 1}
+
+
+def assert_tidy(architecture: Architecture, chart: Chart) -> None:
+    at = places(chart)
+    assert len(set(at.values())) == len(at)
+    assert all(at[link.start][0] < at[link.end][0] for link in chart.links)
+    for (start, end), lane in lanes_between(chart).items():
+        passed = {(column, lane) for column in range(at[start][0] + 1, at[end][0])}
+        assert lane >= TRACKS or passed.isdisjoint(at.values())
+    held = sorted(name for box in chart.boxes for name in box.members)
+    assert held == sorted((INPUT, OUTPUT, *(node.name for node in architecture.nodes)))
+    assert all(at[box.name][0] or box.kind == "input" for box in chart.boxes)
+    assert (chart.columns, chart.lanes) == (
+        1 + max(column for column, _ in at.values()),
+        1 + max(*(lane for _, lane in at.values()), *(link.lane for link in chart.links)),
+    )
+
+
+def test_lenet_is_one_row() -> None:
+    chart = flowchart(real("lenet"))
+    assert [(box.label, box.words, box.column, box.lane) for box in chart.boxes] == [
+        ("input", "", 0, 0),
+        ("conv1", "conv 5×5", 1, 0),
+        ("pool1", "max 2×2", 2, 0),
+        ("conv2", "conv 5×5", 3, 0),
+        ("pool2", "max 2×2", 4, 0),
+        ("ip1", "dense", 5, 0),
+        ("relu1", "ReLU", 6, 0),
+        ("ip2", "dense", 7, 0),
+        ("prob", "softmax", 8, 0),
+        ("output", "", 9, 0),
+    ]
+    sizes = [link.size for link in chart.links]
+    assert sizes == ["28×28×1", "24×24×20", "12×12×20", "8×8×50", "800", "500", "500", "10", "10"]
+    assert opening(real("lenet")) == frozenset()
+
+
+def test_what_only_reshapes_is_in_the_box_of_what_feeds_it() -> None:
+    chart = flowchart(real("lenet"))
+    box = chart.holding("flatten")
+    assert box is not None
+    assert (box.name, box.members) == ("pool2", ("pool2", "flatten"))
+    flat = drawn([node("flatten", "", kind="flatten"), node("fc", "flatten", kind="Linear")])
+    assert [box.members for box in flowchart(flat).boxes] == [("", "flatten"), ("fc",), (OUTPUT,)]
+
+
+def test_branches_lie_one_under_another_and_merge() -> None:
+    names = ["a", "b1", "b2", "c1", "c2", "c3"]
+    feeders = ["", "", "b1", "", "c1", "c2"]
+    nodes = [node(name, feeder) for name, feeder in zip(names, feeders, strict=True)]
+    chart = flowchart(drawn([*nodes, node("cat", "a", "b2", "c3", kind="cat")]))
+    assert places(chart) == {
+        INPUT: (0, 0), "a": (1, 0),
+        "b1": (1, 1), "b2": (2, 1),
+        "c1": (1, 2), "c2": (2, 2), "c3": (3, 2),
+        "cat": (4, 0), OUTPUT: (5, 0),
+    }  # fmt: skip
+    assert lanes_between(chart) == {("a", "cat"): 0, ("b2", "cat"): 1}
+
+
+def test_a_skip_connection_runs_in_a_free_lane() -> None:
+    architecture = real("resnet18")
+    chart = flowchart(architecture, frozenset(("layer1", "layer1.0", "layer1.1")))
+    assert {box.lane for box in chart.boxes} == {0}
+    assert lanes_between(chart) == {("maxpool", "add"): 1, ("layer1.0.relu2", "add_1"): 1}
+    folded = flowchart(architecture, frozenset(("layer1",)))
+    assert lanes_between(folded) == {}
+
+
+def test_skip_connections_within_each_other_run_in_lanes_of_their_own() -> None:
+    nodes = [node(f"n{i}", f"n{i - 1}" if i else "") for i in range(4)]
+    nodes += [node("m1", "n3", "n1", kind="Concat"), node("m0", "m1", "n0", kind="Concat")]
+    assert lanes_between(flowchart(drawn(nodes))) == {("n1", "m1"): 1, ("n0", "m0"): 2}
+
+
+def test_links_of_one_box_share_a_lane() -> None:
+    nodes = [node(f"n{i}", *(("n0",) if i > 1 else ()), f"n{i - 1}" if i else "") for i in range(6)]
+    assert set(lanes_between(flowchart(drawn(nodes))).values()) == {1}
+
+
+def test_two_outputs() -> None:
+    chart = flowchart(real("xception"))
+    at = places(chart)
+    assert (at["age"], at["gender"], at["prob"], at[OUTPUT]) == ((5, 0), (5, 1), (6, 1), (7, 0))
+    assert [(link.start, link.size) for link in chart.links if link.end == OUTPUT] == [("age", "1"), ("prob", "2")]
+
+
+def test_a_network_of_nothing() -> None:
+    chart = flowchart(drawn([]))
+    assert [(link.start, link.end, link.size) for link in chart.links] == [(INPUT, OUTPUT, "8×8×1")]
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_at_first_the_whole_fits_and_all_of_it_can_be_unfolded(name: str) -> None:
+    architecture = real(name)
+    first = flowchart(architecture, opening(architecture))
+    assert_tidy(architecture, first)
+    assert FITTING - 4 < len(first.boxes) <= FITTING
+    whole = flowchart(architecture, everything(architecture))
+    assert_tidy(architecture, whole)
+    assert {box.kind for box in whole.boxes} == {"input", "layer", "output"}
+    assert opening(architecture, fitting=1000) <= everything(architecture)
+
+
+def test_a_folded_group_tells_how_many_layers_and_holds_them() -> None:
+    architecture = real("resnet18")
+    box = flowchart(architecture).holding("layer1.1.conv2")
+    assert box is not None
+    assert (box.name, box.kind, box.label, box.words, len(box.members)) == ("layer1", "group", "layer1", "12 layers", 14)
+    inner = flowchart(architecture, frozenset(("layer1",))).holding("layer1.1.conv2")
+    assert inner is not None
+    assert (inner.name, inner.group, inner.words) == ("layer1.1", "layer1", "6 layers")
+    assert flowchart(architecture).holding("nothing") is None
+
+
+def test_names_that_are_no_groups_change_nothing() -> None:
+    assert flowchart(real("lenet"), frozenset(("conv1", "nothing"))) == flowchart(real("lenet"))
+
+
+def test_a_group_of_functions_alone() -> None:
+    nodes = [node(f"add_{i}" if i else "add", f"add_{i - 1}" if i > 1 else "add" if i else "", kind="add") for i in range(21)]
+    assert [box.words for box in flowchart(drawn(nodes)).boxes] == ["", *["7 functions"] * 3, ""]
+
+
+def test_the_inception_modules_of_googlenet(shared: Path, tmp_path: Path) -> None:
+    module = caffe_files.imported(tmp_path, (shared / "caffe" / "googlenet.prototxt").read_text()).module.eval().to("meta")
+    architecture = Architecture.of(module, torch.empty(1, 3, 224, 224, device="meta"), "googlenet")
+    first = flowchart(architecture, opening(architecture))
+    assert_tidy(architecture, first)
+    assert len(first.boxes) == 11
+    chart = flowchart(architecture, frozenset(("block 3", "inception_3a")))
+    at = places(chart)
+    start = at["inception_3a/1x1"][0]
+    heads = [f"inception_3a/{name}" for name in ("1x1", "3x3_reduce", "5x5_reduce", "pool")]
+    assert [at[name] for name in heads] == [(start, lane) for lane in range(4)]
+    assert at["inception_3a/output"] == (start + 4, 0)
+    assert lanes_between(chart) == {
+        ("inception_3a/relu_1x1", "inception_3a/output"): 0,
+        ("inception_3a/relu_pool_proj", "inception_3a/output"): 3,
+    }
+
+
+class Functional(nn.Module):
+    """Without a module for its activation and its sum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.fc = nn.Linear(4 * 64, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(self.first(x))
+        x = x + self.second(x)
+        out: torch.Tensor = self.fc(x.flatten(1))
+        return out
+
+
+def test_functions_are_boxes() -> None:
+    chart = flowchart(Architecture.of(Functional().eval(), torch.zeros(1, 1, 8, 8)))
+    assert [(box.name, box.words) for box in chart.boxes[1:-1]] == [
+        ("first", "conv 3×3"), ("relu", "ReLU"), ("second", "conv 3×3"), ("add", "add"), ("fc", "dense"),
+    ]  # fmt: skip
+    assert lanes_between(chart) == {("relu", "add"): 1}
+
+
+@st.composite
+def networks(draw: st.DrawFn) -> Architecture:
+    count = draw(st.integers(1, 40))
+    names = [f"{draw(st.sampled_from(('', 'a.', 'b.', 'a.c.')))}n{i}" for i in range(count)]
+    nodes = []
+    for i, name in enumerate(names):
+        inputs = draw(st.lists(st.sampled_from(("", *names[max(0, i - 6) : i])), min_size=1, max_size=3, unique=True))
+        nodes.append(node(name, *inputs, kind=draw(st.sampled_from(("Conv2d", "MaxPool2d", "add")))))
+    return drawn(nodes)
+
+
+@given(networks(), st.data())
+def test_any_network_is_tidy_however_it_is_folded(architecture: Architecture, data: st.DataObject) -> None:
+    groups = sorted(everything(architecture))
+    unfolded = frozenset(data.draw(st.lists(st.sampled_from(groups), unique=True))) if groups else frozenset()
+    assert_tidy(architecture, flowchart(architecture, unfolded))
+
+
+def test_long_chains_are_cut_into_blocks() -> None:
+    architecture = chain(700)
+    assert len(flowchart(architecture, opening(architecture)).boxes) == FITTING
+    unfolded = flowchart(architecture, frozenset(("block 2",)))
+    assert [box.label for box in unfolded.boxes[1:4]] == ["block 1", "block 2.1", "block 2.2"]

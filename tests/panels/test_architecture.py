@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+
+from livecnn.app.screen.figure import Screen
+from livecnn.geometry import Rect
+from livecnn.panels.base.drawer import Drawer
+from livecnn.panels.base.session import Session
+from livecnn.panels.base.targets import Group, Layer, Target, Tip
+from livecnn.selection import Focus
+from tests.helpers.architectures import real
+from tests.helpers.scenes import SIZES, assert_texts_apart, context, layout, scene
+
+
+def shown(name: str = "lenet", size: tuple[int, int] = (1280, 240), counts: object = None, **fields: str) -> Screen:
+    session = Session(annotations=counts and SimpleNamespace(counts=counts))  # type: ignore[arg-type]
+    about = replace(context(), architecture=lambda: real(name), session=session)
+    screen = Screen(layout({"it": {"kind": "architecture", **fields}}, "it", size), about)
+    screen.show(scene(screen))
+    screen.draw()
+    return screen
+
+
+def tip(drawer: Drawer, target: Target) -> Tip:
+    told = drawer.tip(target)
+    assert told is not None
+    return told
+
+
+def middle(place: Rect) -> tuple[float, float]:
+    return place.x + place.w / 2, place.y + place.h / 2
+
+
+def test_the_heading_names_the_network_and_counts_its_layers_and_parameters() -> None:
+    drawer = shown().drawers["it"]
+    assert (drawer.heading.text, drawer.caption.text) == ("lenet · 8 layers", "431,080 parameters")
+    assert shown(title="Mine").drawers["it"].heading.text == "Mine"
+
+
+def test_clicks_find_layers_groups_and_the_brackets_of_unfolded_groups() -> None:
+    screen = shown("resnet18")
+    drawer = screen.drawers["it"]
+    for target in (Layer("conv1"), Layer(""), Layer("(output)"), Group("layer1")):
+        place = tip(drawer, target).about
+        assert drawer.target_at(*middle(place)) == target
+    drawer.fold("layer1")
+    body = drawer.body
+    found = {drawer.target_at(x, body.y + body.h - 2) for x in range(body.x, body.x + body.w)}
+    assert Group("layer1") in found
+    assert drawer.target_at(0, 0) is None
+
+
+def test_the_focus_moves_the_accent_and_muted_layers_are_marked() -> None:
+    screen = shown()
+    drawer = screen.drawers["it"]
+    for focus, color in ((Focus("conv2"), "accent"), (Focus("", muted=frozenset((("ip1", 3),))), "bad")):
+        drawer.attend(focus)
+        screen.show(scene(screen))
+        screen.draw()
+        x, y, w, h = tip(drawer, Layer("conv2" if color == "accent" else "ip1")).about
+        assert (screen.pixels()[y : y + h, x : x + w] == getattr(screen.context.theme, color)).all(axis=2).any()
+
+
+def test_a_tip_tells_the_layer_and_its_marks() -> None:
+    drawer = shown(counts=lambda _layer, units: (1, 2, units - 3)).drawers["it"]
+    assert list(tip(drawer, Layer("conv2")).lines[1:]) == [
+        "conv 5×5 (Conv2d)", "output 8×8×50", "25,050 parameters", "kernel 5×5, stride 1, padding 0", "sees 14×14 pixels",
+        "1 good, 2 bad, 47 unmarked",
+    ]  # fmt: skip
+    assert drawer.tip(Layer("nothing")) is None
+
+
+def test_the_wheel_scrolls_over_the_strip_alone() -> None:
+    drawer = shown(size=(400, 240)).drawers["it"]
+    assert not drawer.scroll(0, 0, 1)
+    assert drawer.scroll(*middle(drawer.body), 1)
+
+
+def test_a_tick_without_changes_keeps_the_picture() -> None:
+    screen = shown()
+    picture = screen.drawers["it"].live[0].picture  # type: ignore[attr-defined]
+    screen.show(scene(screen))
+    assert screen.drawers["it"].live[0].picture is picture  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("grid", ["it", "it . .\n. . ."])
+@pytest.mark.parametrize("name", ["lenet", "resnet18"])
+def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str, name: str) -> None:
+    about = replace(context(), architecture=lambda: real(name))
+    screen = Screen(layout({"it": {"kind": "architecture"}}, grid, size), about)
+    screen.show(scene(screen))
+    screen.draw()
+    assert_texts_apart(screen, "it")
+
+
+def test_the_key_folds_the_group_of_a_layer_and_unfolds_it() -> None:
+    drawer = shown("resnet18").drawers["it"]
+    folded = drawer.tip(Layer("layer1.0.conv1"))
+    drawer.fold("layer1.0.conv1")
+    drawer.fold("layer1.0.conv1")
+    unfolded = drawer.tip(Layer("layer1.0.conv1"))
+    assert folded != unfolded
+
+
+def test_what_the_mouse_is_over_is_drawn_otherwise() -> None:
+    screen = shown()
+    before = screen.pixels()
+    x, y = middle(tip(screen.drawers["it"], Layer("conv2")).about)
+    assert screen.point(x, y) == Layer("conv2")
+    for _ in range(2):
+        screen.show(scene(screen))
+        screen.draw()
+    assert (screen.pixels() != before).any()
+    screen.point(0, 0)
+    screen.show(scene(screen))
+    screen.draw()
+    assert (screen.pixels() == before).all()

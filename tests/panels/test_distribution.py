@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from livecnn.app.screen.figure import Screen
+from livecnn.drawing.theme import THEMES
+from livecnn.panels.base.spec import FieldError
+from livecnn.panels.distribution import Distribution
+from tests.helpers.scenes import assert_texts_apart, context, inside, labels, layout, scene
+
+DARK = THEMES["dark"]
+YEARS = tuple(str(year) for year in range(101))
+SIZES = [(320, 240), (400, 700), (900, 240), (800, 600), (1280, 720), (1920, 1080)]
+AGES = np.arange(101)
+
+
+def bell(mean: float, spread: float) -> Any:
+    weights = np.exp(-((AGES - mean) ** 2) / (2 * spread**2))
+    return weights / weights.sum()
+
+
+def shown(
+    scores: Any, size: tuple[int, int] = (1280, 720), classes: tuple[str, ...] = YEARS, *, lost: bool = False, **options: Any
+) -> Screen:
+    screen = Screen(layout({"it": {"kind": "distribution", "unit": "years"}}, "it", size), context(classes))
+    made = scene(screen, scores=scores, **options)
+    screen.show(replace(made, tick=replace(made.tick, patch=replace(made.tick.patch, lost=lost))))
+    screen.draw()
+    return screen
+
+
+def texts(screen: Screen) -> list[str]:
+    return [label.text for label in labels(screen.drawers["it"].live) if label.text]
+
+
+def fills(screen: Screen) -> tuple[Any, Any, Any]:
+    """Rectangles of the band, the bars and the mark."""
+    band, bars, mark = (artist.rectangles for artist in screen.drawers["it"].live[:3])  # type: ignore[attr-defined]
+    return band, bars, mark
+
+
+def middle(rect: Any) -> float:
+    return float(rect.x + rect.w / 2)
+
+
+def test_a_bar_a_class_and_the_expected_value_with_its_spread() -> None:
+    screen = shown(bell(34.25, 5.2))
+    assert texts(screen) == ["10 %", "34.2", "years", "± 5.2 years"]
+    band, bars, mark = fills(screen)
+    tallest = max(bars, key=lambda bar: bar[0].h)[0]
+    step = 2 * tallest.w
+    ((line, color),) = mark
+    assert color == DARK.accent
+    assert middle(line) == pytest.approx(middle(tallest), abs=step)
+    ((stretch, _),) = band
+    columns = {round(middle(rect)) for rect, _ in bars}
+    year = (max(columns) - min(columns)) / (len(columns) - 1)
+    assert middle(stretch) == pytest.approx(middle(line), abs=2)
+    assert stretch.w == pytest.approx(2 * 5.2 * year, abs=3)
+
+
+def test_every_class_has_its_bar_and_none_touches_another() -> None:
+    _, bars, _ = fills(shown(np.full(101, 1 / 101)))
+    assert len(bars) == 101
+    heights = {rect.h for rect, _ in bars}
+    assert len(heights) == 1
+    for (before, _), (after, _) in itertools.pairwise(bars):
+        assert before.x + before.w <= after.x
+
+
+def test_heights_are_the_scores_at_any_scale() -> None:
+    for peak, top in ((0.04, "5 %"), (0.3, "50 %"), (1.0, "100 %")):
+        scores = np.full(101, (1 - peak) / 100)
+        scores[20] = peak
+        screen = shown(scores)
+        assert texts(screen)[0] == top
+        _, bars, _ = fills(screen)
+        plot = max(rect.y + rect.h for rect, _ in bars) - min(rect.y for rect, _ in bars)
+        share = float(top.split()[0]) / 100
+        assert max(rect.h for rect, _ in bars) == plot
+        others = [rect.h for rect, _ in bars][1] if peak < 1 else 0
+        assert others == pytest.approx(plot * (1 - peak) / 100 / peak, abs=1)
+        assert plot <= screen.drawers["it"].body.h * peak / share + 1
+
+
+def test_the_years_are_named_by_tens_where_there_is_room() -> None:
+    still = [label.text for label in labels(shown(bell(50, 3)).drawers["it"].still) if label.text]
+    assert still[-11:] == [str(year) for year in range(0, 101, 10)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("grid", ["it", "it . .\n. . ."])
+@pytest.mark.parametrize("classes", [YEARS, ("-1.5", "0", "7"), ("5",)], ids=["101", "3", "1"])
+def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str, classes: tuple[str, ...]) -> None:
+    screen = Screen(layout({"it": {"kind": "distribution", "unit": "years"}}, grid, size), context(classes))
+    for scores, empty in (
+        (np.eye(len(classes))[-1], False),
+        (np.full(len(classes), 1 / len(classes)), False),
+        (np.zeros(len(classes)), True),
+    ):
+        screen.show(scene(screen, scores=scores, empty=empty))
+        screen.draw()
+        assert_texts_apart(screen, "it")
+        for rectangles in fills(screen):
+            assert all(inside(rect, screen.drawers["it"].body) for rect, _ in rectangles)
+
+
+def test_nothing_in_the_box() -> None:
+    screen = shown(np.zeros(101), empty=True)
+    assert texts(screen) == ["–", "years", "nothing in the box"]
+    assert not any(fills(screen))
+
+
+def test_not_a_number() -> None:
+    screen = shown(np.full(101, np.nan))
+    assert texts(screen) == ["?", "years", "not a number"]
+    assert not any(fills(screen))
+
+
+def test_of_a_box_that_is_elsewhere_it_is_pale() -> None:
+    assert [color for _, color in fills(shown(bell(30, 4), lost=True))[2]] == [DARK.muted]
+
+
+def test_classes_that_are_no_numbers_are_refused() -> None:
+    with pytest.raises(FieldError, match=r"the class 'male' is no number; .*; kind scores shows any classes") as caught:
+        Distribution().check({}, ("male", "female"))
+    assert caught.value.key == "kind"
+    Distribution().check({}, YEARS)

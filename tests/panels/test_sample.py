@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from livecnn.app.screen.figure import Screen
+from livecnn.drawing.theme import THEMES
+from livecnn.panels.sample import mark
+from livecnn.types import Frame, LoopStatus, SourceStatus
+from tests.helpers.scenes import DIGITS, context, ink, inside, labels, layout, overlap, picture, scene
+
+THEME = THEMES["dark"]
+SIZES = [(320, 240), (800, 600), (600, 800), (1280, 720)]
+
+
+def shown(
+    label: str = "", top: int = 7, *, empty: bool = False, size: tuple[int, int] = (800, 600), frame: Any = None, **fields: Any
+) -> Screen:
+    screen = Screen(layout({"it": {"kind": "sample", **fields}}, "it", size), context())
+    status = LoopStatus(SourceStatus("live", "digits"))
+    image = picture() if frame is None else frame
+    screen.show(scene(screen, scores=np.eye(10)[top], empty=empty, frame=Frame(image, 0, 0.0, "a/7.png", label), status=status))
+    screen.draw()
+    return screen
+
+
+def words(screen: Screen) -> list[str]:
+    return [label.text for label in labels(screen.drawers["it"].live)]
+
+
+def colors(screen: Screen) -> set[tuple[int, ...]]:
+    return {tuple(color) for color in screen.pixels().reshape(-1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("label", "top", "empty", "verdict", "reason"),
+    [
+        ("7", 7, False, "Right", "this is “7”"),
+        ("7", 2, False, "Wrong", "this is “7”, seen as “2”"),
+        ("7", 7, True, "Wrong", "this is “7”, nothing seen"),
+        ("", 7, False, "No label", "seen as “7”"),
+        ("", 7, True, "No label", "nothing seen"),
+        ("cat", 7, False, "No label", "seen as “7” · “cat” is no class"),
+    ],
+)
+def test_the_verdict_and_why(label: str, top: int, empty: bool, verdict: str, reason: str) -> None:
+    assert words(shown(label, top, empty=empty)) == ["a/7.png", verdict, reason]
+
+
+def test_scores_that_are_no_numbers_are_no_answer() -> None:
+    screen = shown("7")
+    screen.show(scene(screen, scores=np.full(10, np.nan), frame=Frame(picture(), 0, 0.0, "a.png", "7")))
+    assert words(screen)[1:] == ["Wrong", "this is “7”, nothing seen"]
+
+
+def test_each_verdict_has_its_colour() -> None:
+    flat = np.full((48, 48, 3), 200, np.uint8)
+    verdicts = {shown(label, frame=flat): color for label, color in (("7", THEME.good), ("1", THEME.bad), ("", THEME.muted))}
+    for screen, color in verdicts.items():
+        assert color in colors(screen)
+        assert THEME.bad == color or THEME.bad not in colors(screen)
+
+
+def test_each_verdict_has_its_shape() -> None:
+    shapes = [(mark(verdict, 40, (255,) * 3, (0,) * 3) > 127)[:, :, 0] for verdict in ("right", "wrong", "unknown")]  # type: ignore[arg-type]
+    for i, one in enumerate(shapes):
+        assert one.any()
+        for other in shapes[:i]:
+            assert (one != other).mean() > 0.1
+
+
+def test_small_pictures_are_shown_as_squares_and_large_ones_smoothly() -> None:
+    checks = np.indices((4, 4)).sum(axis=0) % 2 * 255
+    few = np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)
+    drawn = shown(frame=few).drawers["it"].live[0].picture[20:-20, 20:-20, :3]  # type: ignore[attr-defined]
+    assert set(np.unique(drawn)) == {0, 255}
+    many = np.tile(few, (50, 50, 1))
+    drawn = shown(frame=many).drawers["it"].live[0].picture[20:-20, 20:-20, :3]  # type: ignore[attr-defined]
+    assert len(np.unique(drawn)) > 2
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("label", DIGITS[6:8])
+def test_words_stand_beside_the_mark_and_under_the_picture(size: tuple[int, int], label: str) -> None:
+    screen = shown(label, size=size)
+    drawer = screen.drawers["it"]
+    shot, badge, *_ = drawer.live
+    places = [ink(artist, size) for artist in (shot, badge, *list(labels(drawer.live))[1:])]
+    for i, place in enumerate(places):
+        assert place is not None
+        assert inside(place, drawer.body)
+        assert not any(overlap(place, other) for other in places[:i] if other)
+
+
+def test_a_title_of_its_own() -> None:
+    assert [shown(**title).drawers["it"].heading.text for title in ({}, {"title": "Sevens"})] == ["Shot", "Sevens"]  # type: ignore[arg-type]

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from livecnn.app.screen.figure import Screen
+from livecnn.drawing.artists import Label
+from livecnn.drawing.theme import THEMES
+from livecnn.geometry import Rect
+from livecnn.panels.base.targets import Class
+from livecnn.panels.scores import NOTHING, Scores
+from tests.helpers.scenes import DIGITS, context, ink, inside, labels, layout, overlap, scene
+
+DARK = THEMES["dark"]
+SIZES = [(320, 240), (400, 700), (800, 200), (800, 600), (1280, 720)]
+NAMES = tuple(f"{word} {i}" for i in range(40) for word in ("tabby cat", "sports car", "espresso"))
+
+
+def shown(scores: Any, size: tuple[int, int] = (800, 600), classes: tuple[str, ...] = DIGITS, **options: Any) -> Screen:
+    spec = {"kind": "scores", **({"top": options.pop("top")} if "top" in options else {})}
+    screen = Screen(layout({"it": spec}, "it", (max(320, size[0]), max(240, size[1]))), context(classes))
+    screen.figure.set_size_inches(size[0] / screen.figure.dpi, size[1] / screen.figure.dpi)
+    screen.lay_out()
+    screen.show(scene(screen, scores=scores, **options))
+    screen.draw()
+    return screen
+
+
+def texts(screen: Screen) -> list[str]:
+    return [label.text for label in labels(screen.drawers["it"].live) if label.text]
+
+
+def bars(screen: Screen) -> list[tuple[Rect, Any]]:
+    return list(screen.drawers["it"].live[0].rectangles)  # type: ignore[attr-defined]
+
+
+def test_columns_by_class_with_the_top_one_named_large() -> None:
+    scores = [0.02, 0.9, 0.08, 0, 0, 0, 0, 0, 0, 0]
+    screen = shown(scores)
+    heights = np.array([rect.h for rect, _ in bars(screen)])
+    assert heights == pytest.approx(heights[1] / 0.9 * np.array(scores), abs=1)
+    assert [color for _, color in bars(screen)] == [DARK.accent if i == 1 else DARK.quiet for i in range(10)]
+    assert texts(screen) == [*DIGITS, "2", "90", "8", "1", "90.0 %"]
+    winner, percent = list(labels(screen.drawers["it"].live))[-2:]
+    assert winner.size > 2 * percent.size
+
+
+def test_rows_of_the_top_classes_where_there_are_many() -> None:
+    scores = np.linspace(0, 0.01, len(NAMES))
+    scores[[5, 70]] = 0.5, 0.3
+    screen = shown(scores, classes=NAMES, top=3)
+    assert texts(screen)[:3] == [NAMES[5], NAMES[70], NAMES[-1]]
+    assert texts(screen)[3:] == ["50.0", "30.0", "1.0", NAMES[5], "50.0 %"]
+    widths = [rect.w for rect, _ in bars(screen)]
+    assert widths[1] / widths[0] == pytest.approx(0.6, abs=0.02)
+    assert bars(screen)[0][1] == DARK.accent
+
+
+def test_top_defaults_to_ten_and_never_exceeds_the_classes() -> None:
+    assert len(bars(shown(np.full(120, 1 / 120), classes=NAMES))) == 10
+    assert len(bars(shown([0.5, 0.5], classes=("a long name", "another one")))) == 2
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        Scores(top=0)
+
+
+def test_only_as_many_rows_as_fit() -> None:
+    screen = shown(np.full(120, 1 / 120), (800, 200), NAMES, top=50)
+    assert 1 <= len(bars(screen)) < 15
+    for rect, _ in bars(screen):
+        assert inside(rect, screen.drawers["it"].body)
+        assert rect.h >= 5
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("classes", [DIGITS, NAMES, ("only one",), tuple("ABCDEFGHIJKLMNOPQRST")], ids=["10", "120", "1", "20"])
+def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], classes: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(0)
+    for sharpness in (0.05, 1.0):
+        screen = shown(rng.dirichlet(np.full(len(classes), sharpness)), size, classes)
+        drawer = screen.drawers["it"]
+        artists = [label for label in labels([*drawer.still, *drawer.live]) if label.text]
+        places = [(label.text, ink(label, size)) for label in artists]
+        seen = [(text, place) for text, place in places if place is not None]
+        card = drawer.body.inset(-8, -30, -8, -8)
+        for i, (text, place) in enumerate(seen):
+            assert inside(place, card), text
+            for other, there in seen[:i]:
+                assert not overlap(place, there), (text, other)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("classes", [DIGITS, NAMES], ids=["10", "120"])
+def test_an_empty_box_says_so_in_full(size: tuple[int, int], classes: tuple[str, ...]) -> None:
+    screen = shown(np.zeros(len(classes)), size, classes, empty=True)
+    message = next(label for label in labels(screen.drawers["it"].live) if label.text == NOTHING)
+    place, room = ink(message, size), screen.drawers["it"].body
+    assert place is not None
+    assert inside(place, room)
+    whole = Label(DARK.text, "bold")
+    whole.text = NOTHING
+    whole.place(10, 100, message.size)
+    full = ink(whole, (2000, 200))
+    assert full is not None
+    assert abs(place.w - full.w) <= 1  # nothing was cut off
+    assert not bars(screen)
+    assert not any(text.endswith("%") for text in texts(screen))
+
+
+def test_scores_that_are_not_a_number_name_no_class() -> None:
+    screen = shown([0.1, float("nan"), *[0.1] * 8])
+    assert "not a number" in texts(screen)
+    assert not bars(screen)
+
+
+def test_a_prediction_comes_back_after_a_message() -> None:
+    screen = shown([1.0, *[0.0] * 9])
+    before = screen.pixels()
+    for scores, empty in ((np.zeros(10), True), ([1.0, *[0.0] * 9], False)):
+        screen.show(scene(screen, scores=scores, empty=empty))
+        screen.draw()
+    assert (screen.pixels() == before).all()
+
+
+def test_columns_and_rows_are_the_classes() -> None:
+    scores = [0.02, 0.9, 0.08, 0, 0, 0, 0, 0, 0, 0]
+    drawer = shown(scores).drawers["it"]
+    for index, (bar, _) in enumerate(bars(shown(scores))):
+        target = drawer.target_at(bar.x + bar.w // 2, bar.y)
+        assert target == Class(index)
+        tip = drawer.tip(Class(index))
+        assert tip is not None
+        assert tip.lines == (f"{index}: {100 * scores[index]:.1f} %",)
+    many = np.zeros(len(NAMES))
+    many[[70, 5]] = 0.5, 0.3
+    rows = shown(many, classes=NAMES, top=3)
+    found = [rows.drawers["it"].target_at(bar.x, bar.y + bar.h // 2) for bar, _ in bars(rows)]
+    assert found[:2] == [Class(70), Class(5)]
+    assert rows.drawers["it"].target_at(0, 0) is None
+    assert rows.drawers["it"].tip(Class(100)) is None

@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from livecnn.analysis.top.results import MANIFEST
+from livecnn.app.plan import check_fit
+from livecnn.app.screen.figure import Screen
+from livecnn.errors import ConfigError
+from livecnn.panels.base.session import Session
+from livecnn.panels.base.spec import FieldError
+from livecnn.panels.base.strongest_shots import MOST
+from livecnn.panels.base.targets import Button, Strong
+from livecnn.selection import Focus, Unit
+from livecnn.types import Findings, Frame, LoopStatus, Preferred
+from tests.helpers.mouse_targets import place
+from tests.helpers.scenes import SIZES, assert_texts_apart, labels, layout
+from tests.helpers.top_folder import DEAD, PATCH, WHOLE, write_top
+from tests.helpers.unit_screens import CONV, again, explored, looking
+
+LARGE = (900, 620)
+UNITS = {"conv": 12, "fc": 30, "out": 10}
+
+
+def answers(**values: float) -> dict[str, torch.Tensor]:
+    """By layer, what its unit 3 answers; all others 0."""
+    layers = {"conv": torch.zeros(1, 12, 9, 7), "fc": torch.zeros(1, 30), "out": torch.zeros(1, 10)}
+    for layer, value in values.items():
+        layers[layer][0, 3, ...] = value
+    return layers
+
+
+def frame(time: float, gray: int = 100) -> Frame:
+    return Frame(np.full((48, 48, 3), gray, np.uint8), round(time), time)
+
+
+def seen(screen: Screen) -> list[float]:
+    return [each.value for each in screen.context.session.strongest.of("conv", 3)]
+
+
+def texts(screen: Screen) -> list[str]:
+    drawer = screen.drawers["it"]
+    return [label.text for label in labels([*drawer.still, *drawer.live]) if label.text and label.get_visible()]
+
+
+def preferring(unit: Unit, step: int = 40, **options: Any) -> Findings:
+    picture = np.full((8, 8), 250, np.uint8)
+    return Findings(0, CONV, 0, preferred=Preferred(unit, picture, 12.5, step, 100), **options)
+
+
+def test_it_follows_every_layer_but_functions_only_when_they_are_looked_at() -> None:
+    screen = looking("strongest", CONV)
+    assert {key: reducer.layer for key, reducer in screen.reducers.items()} == {f"it/{layer}": layer for layer in UNITS}
+    before = dict(screen.reducers)
+    screen.attend(replace(CONV, hover=Unit("conv", 5)))
+    assert all(screen.reducers[key] is reducer for key, reducer in before.items())
+    screen.attend(Focus(layer="act_1"))
+    assert "it/act_1" in screen.reducers
+    assert screen.reducers["it/conv"] is before["it/conv"]
+
+
+def test_the_strongest_shots_are_kept_live() -> None:
+    screen = looking("strongest", CONV, LARGE, layers=answers(conv=1.0))
+    for second, value in enumerate([5.0, 3.0, 4.0], 2):
+        again(screen, answers(conv=value), frame=frame(2.0 * second))
+    assert seen(screen) == [5.0, 4.0, 3.0, 1.0]
+    assert [text for text in texts(screen) if text in ("5.00", "4.00", "3.00", "1.00")] == ["5.00", "4.00", "3.00", "1.00"]
+    assert screen.drawers["it"].caption.text == "unit 3 of conv · this session"
+    screen.attend(Focus(layer="fc", unit=3))
+    again(screen, answers(conv=9.0, fc=7.5), frame=frame(20.0))
+    assert "7.50" in texts(screen)
+    assert "5.00" not in texts(screen)
+    assert seen(screen)[0] == 9.0
+
+
+def test_shots_are_shown_as_they_were() -> None:
+    screen = looking("strongest", CONV, LARGE, layers=answers(conv=1.0))
+    again(screen, answers(conv=5.0), frame=frame(5.0, gray=222))
+    again(screen, answers(conv=2.0), frame=frame(9.0, gray=33))
+    x, y, w, h = screen.drawers["it"].body
+    body = screen.pixels()[y : y + h, x : x + w]
+    first, second = ((body == gray).all(axis=2) for gray in (222, 33))
+    assert first.sum() == second.sum() > 1000
+    assert np.argwhere(first)[:, 1].max() < np.argwhere(second)[:, 1].min()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"status": LoopStatus(frozen=True)}, {"empty": True}, {"frame": None}],
+    ids=["frozen", "empty", "the same frame"],
+)
+def test_what_does_not_count(options: dict[str, Any]) -> None:
+    screen = looking("strongest", CONV, layers=answers(conv=1.0))
+    assert screen.scene is not None
+    options = {"frame": frame(10.0), **options}
+    if options["frame"] is None:
+        options["frame"] = screen.scene.frame
+    again(screen, answers(conv=9.0), **options)
+    assert seen(screen) == [1.0]
+
+
+def test_muted_units_do_not_count() -> None:
+    screen = looking("strongest", replace(CONV, muted=frozenset([("conv", 3)])), layers=answers(conv=1.0))
+    assert seen(screen) == []
+    assert "nothing seen yet" in " ".join(texts(screen))
+
+
+def test_views_of_another_kind_are_passed_over() -> None:
+    screen = looking("strongest", CONV)
+    given = screen.scene
+    assert given is not None
+    kept = len(screen.context.session.strongest.shots)
+    tick = replace(given.tick, frame=frame(30.0), views={"it/conv": object()})
+    screen.show(replace(given, tick=tick))
+    assert len(screen.context.session.strongest.shots) == kept
+
+
+def test_it_remembers_while_other_views_are_open() -> None:
+    session = Session()
+    looking("strongest", CONV, about=explored(session), layers=answers(conv=4.0))
+    screen = looking("strongest", CONV, about=explored(session), layers=answers(conv=2.0))
+    assert seen(screen)[0] == 4.0
+
+
+@pytest.mark.parametrize("focus", [Focus(), Focus(layer="conv", unit=99)], ids=str)
+def test_without_a_unit_it_says_how_to_select_one(focus: Focus) -> None:
+    screen = looking("strongest", focus, LARGE, findings=preferring(Unit("conv", 3)))
+    assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen))
+    assert not any("preferred" in text for text in texts(screen))
+    assert screen.drawers["it"].caption.text == ""
+
+
+def accents(screen: Screen) -> int:
+    return int((screen.pixels() == screen.context.theme.accent).all(axis=2).sum())
+
+
+def test_the_preferred_image_of_this_unit() -> None:
+    screen = looking("strongest", CONV, LARGE, findings=preferring(Unit("conv", 3)))
+    assert "preferred image · 12.5" in texts(screen)
+    assert (screen.pixels() == 250).all(axis=2).sum() > 5000
+    again(screen, findings=screen.scene.findings if screen.scene else None)  # not made anew, and it stays
+    assert (screen.pixels() == 250).all(axis=2).sum() > 5000
+    under_way = accents(screen)
+    assert under_way > 100
+    again(screen, findings=preferring(Unit("conv", 3), step=80))
+    assert accents(screen) == pytest.approx(2 * under_way, rel=0.05)
+    again(screen, findings=preferring(Unit("conv", 3), step=100))
+    assert accents(screen) == 0
+
+
+def test_that_of_another_unit_is_not_shown() -> None:
+    screen = looking("strongest", CONV, LARGE, findings=preferring(Unit("conv", 4)))
+    assert "…" in texts(screen)
+    assert "preferred image" in texts(screen)
+    assert not (screen.pixels() == 250).all(axis=2).sum() > 1000
+    again(screen, findings=preferring(Unit("conv", 3)))
+    again(screen, findings=preferring(Unit("conv", 4)))
+    assert not (screen.pixels() == 250).all(axis=2).sum() > 1000
+    assert accents(screen) == 0
+
+
+@pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
+@pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
+@pytest.mark.parametrize("focus", [CONV, Focus()], ids=["unit", "no unit"])
+def test_texts_stay_apart_at_every_size(size: tuple[int, int], grid: str, focus: Focus) -> None:
+    screen = looking("strongest", focus, size, grid=grid, layers=answers(conv=-12.345))
+    for second in range(1, MOST + 2):
+        again(screen, answers(conv=-1e-5 * second), frame=frame(2.0 * second), findings=preferring(Unit("conv", 3)))
+    assert len(seen(screen)) == MOST
+    assert_texts_apart(screen, "it")
+
+
+SESSION, COLLECTION = Button("choose_shots", "session"), Button("choose_shots", "collection")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the toy network did over a collection; not with its layer `out`."""
+    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path))
+    return write_top(tmp_path / "toy" / "digits", {"conv": 12, "act_1": 12, "fc": 30})
+
+
+def colors(screen: Screen) -> dict[str, Any]:
+    """Of the tabs."""
+    drawer = screen.drawers["it"]
+    found = {
+        label.text: label.color for label in labels(drawer.live) if label.text in ("this session", "12,345 images", "collection")
+    }
+    theme = screen.context.theme
+    return {text: {theme.accent: "on", theme.muted: "off"}[color] for text, color in found.items()}
+
+
+def grays(screen: Screen, gray: int) -> int:
+    return int((screen.pixels() == gray).all(axis=2).sum())
+
+
+def test_without_a_folder_there_are_no_tabs() -> None:
+    assert colors(looking("strongest", CONV, LARGE)) == {}
+
+
+def test_the_collection_comes_first(folder: Path) -> None:
+    screen = looking("strongest", CONV, LARGE, layers=answers(conv=1.0))
+    assert colors(screen) == {"this session": "off", "12,345 images": "on"}
+    assert [text for text in texts(screen) if text in ("9.50", "8.50", "7.50", "6.50", "1.00")] == [
+        "9.50",
+        "8.50",
+        "7.50",
+        "6.50",
+    ]
+    assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+    assert all(grays(screen, PATCH - rank) > 1000 for rank in range(4))
+    assert seen(screen) == [1.0]  # the session goes on
+    screen.attend(replace(CONV, hover=Unit("conv", 5)))
+    again(screen)
+    assert "unit 5 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+
+
+def test_one_may_choose(folder: Path) -> None:
+    screen = looking("strongest", replace(CONV, collection=False), LARGE, layers=answers(conv=1.0))
+    assert colors(screen) == {"this session": "on", "12,345 images": "off"}
+    assert "1.00" in texts(screen)
+    assert "9.50" not in texts(screen)
+    assert "unit 3 of conv" in texts(screen)
+    screen.attend(replace(CONV, collection=True))
+    again(screen)
+    assert "9.50" in texts(screen)
+    assert "1.00" not in texts(screen)
+
+
+def test_the_part_that_the_unit_sees_is_outlined(folder: Path) -> None:
+    screen = looking("strongest", replace(CONV, layer="act_1"), LARGE)
+    assert grays(screen, WHOLE) > 5000
+    outlined = accents(screen)
+    screen.attend(replace(CONV, layer="fc"))
+    again(screen)
+    assert grays(screen, WHOLE) > 5000
+    assert outlined > accents(screen) + 200
+
+
+def test_of_a_layer_that_the_folder_lacks(folder: Path) -> None:
+    out = replace(CONV, layer="out")
+    screen = looking("strongest", out, LARGE, layers=answers(out=2.0))
+    assert colors(screen)["this session"] == "on"
+    assert "2.00" in texts(screen)
+    screen.attend(replace(out, collection=True))
+    again(screen)
+    told = " ".join(texts(screen))
+    assert "nothing of out yet; livecnn top IMAGES toy --layers out looks at it" in told
+    assert "2.00" not in told
+    assert colors(screen) == {"this session": "off", "collection": "on"}
+    told = " ".join(texts(looking("strongest", replace(out, collection=True), LARGE, folder=str(folder))))
+    assert "nothing of out in this folder; livecnn top IMAGES toy --layers out --out DIR/ makes another" in told
+    assert "--set panels.it.folder=DIR/" in told
+
+
+def test_each_layer_has_the_newest_folder_with_it(folder: Path) -> None:
+    newer = write_top(folder.with_name("flowers"), {"fc": 30}, images=77)
+    os.utime(newer / MANIFEST, (4e9, 4e9))
+    screen = looking("strongest", CONV, LARGE)
+    assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+    screen.attend(replace(CONV, layer="fc"))
+    again(screen)
+    assert "77 images" in texts(screen)
+    assert "unit 3 of fc · mean 0.31 · active in 34 % of 77" in texts(screen)
+    screen.point(*place(screen, COLLECTION))
+    assert screen.tooltip.tip is not None
+    assert screen.tooltip.tip.lines == ("77 images", str(newer))
+
+
+def test_a_dead_unit(folder: Path) -> None:
+    screen = looking("strongest", replace(CONV, unit=DEAD), LARGE)
+    assert "dead: active in none of 12,345" in texts(screen)
+    assert [text for text in texts(screen) if text == "9.50"] == []
+
+
+def test_without_a_unit_there_are_tabs(folder: Path) -> None:
+    screen = looking("strongest", Focus(), LARGE)
+    assert colors(screen) == {"this session": "on", "collection": "off"}
+    assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen))
+
+
+def test_a_damaged_picture_is_told_in_its_place(folder: Path) -> None:
+    (folder / "shots" / "conv" / "0003.png").write_bytes(b"PNG")
+    screen = looking("strongest", CONV, LARGE)
+    assert "shots/conv/0003.png: not a picture that can be read" in " ".join(texts(screen))
+    screen.attend(replace(CONV, unit=4))
+    again(screen)
+    assert "9.50" in texts(screen)
+
+
+def test_a_folder_of_other_weights_is_not_used(folder: Path) -> None:
+    screen = looking("strongest", CONV, LARGE, about=explored(weights="aa"), layers=answers(conv=1.0))
+    assert colors(screen) == {"this session": "on", "collection": "off"}
+    assert "1.00" in texts(screen)
+    screen.attend(replace(CONV, collection=True))
+    again(screen)
+    assert "of other weights" in " ".join(texts(screen))
+    assert "9.50" not in texts(screen)
+
+
+def test_a_folder_that_is_named_must_fit(folder: Path, tmp_path: Path) -> None:
+    other = write_top(tmp_path / "mine", model="other")
+    for named, message in ((other, "of another network, 'other'"), (tmp_path / "nix", r"holds no top\.json")):
+        command = rf"; make it: livecnn top IMAGES toy --layers A,B --out {named}"
+        with pytest.raises(FieldError, match=message + ".*" + command) as caught:
+            looking("strongest", CONV, folder=str(named))
+        assert caught.value.key == "folder"
+        with pytest.raises(ConfigError, match=message):
+            check_fit(layout({"it": {"kind": "strongest", "folder": str(named)}}, "it"), explored())
+    assert colors(looking("strongest", CONV, LARGE, folder=str(folder)))["12,345 images"] == "on"
+
+
+def test_words_about_tabs_and_images(folder: Path) -> None:
+    screen = looking("strongest", CONV, LARGE)
+    drawer = screen.drawers["it"]
+    screen.point(*place(screen, Strong(1)))
+    assert screen.tooltip.tip is not None
+    assert screen.tooltip.tip.lines == ("1.png", "value 8.50 at row 1, column 2")
+    screen.point(*place(screen, COLLECTION))
+    assert screen.tooltip.tip.lines == ("12,345 images", str(folder))
+    assert screen.point(*place(screen, SESSION)) == SESSION
+    assert screen.tooltip.tip is None
+    x, y = place(screen, Strong(3))
+    screen.point(x, y)
+    screen.attend(replace(CONV, unit=DEAD))  # while the mouse is still there
+    again(screen)
+    assert screen.tooltip.tip is None
+    assert drawer.target_at(x, y) is None
+    screen.attend(replace(CONV, collection=False))
+    again(screen, answers(conv=1.0))
+    assert drawer.target_at(*screen.drawers["it"].body[:2]) is None  # a shot of this session
+
+
+@pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
+@pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
+@pytest.mark.parametrize("focus", [CONV, replace(CONV, layer="out", collection=True), replace(CONV, collection=False)], ids=repr)
+def test_texts_of_the_collection_stay_apart(folder: Path, size: tuple[int, int], grid: str, focus: Focus) -> None:
+    screen = looking("strongest", focus, size, grid=grid)
+    again(screen, answers(conv=-1e-5), frame=frame(2.0), findings=preferring(Unit("conv", 3)))
+    assert_texts_apart(screen, "it")

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from livecnn.app.screen.figure import Screen
+from livecnn.drawing.theme import THEMES
+from livecnn.errors import ConfigError
+from livecnn.panels.base.spec import FieldError
+from livecnn.panels.trace import Trace
+from livecnn.types import Frame
+from tests.helpers.scenes import DIGITS, SHAPES, assert_texts_apart, context, labels, layout, picture, scene
+
+ACCENT = np.array(THEMES["dark"].accent)
+SIZES = [(320, 240), (400, 700), (900, 240), (800, 600), (1280, 720), (1920, 1080)]
+FPS = 10
+
+
+def screen_of(size: tuple[int, int] = (800, 600), grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any) -> Screen:
+    return Screen(layout({"it": {"kind": "trace", **fields}}, grid, size), context(classes))
+
+
+def feed(screen: Screen, values: Iterable[float | None], start: int = 0, *, lost: bool = False) -> Screen:
+    """A tick for each value: of layer fc, and the class that is certain; None: an empty box."""
+    for seq, value in enumerate(values, start):
+        made = scene(
+            screen,
+            {"fc": torch.full((1, 30), value or 0.0)},
+            np.eye(len(screen.context.classes))[int(np.nan_to_num(value or 0)) % len(screen.context.classes)],
+            empty=value is None,
+            frame=Frame(picture(), seq, seq / FPS),
+        )
+        screen.show(replace(made, tick=replace(made.tick, patch=replace(made.tick.patch, lost=lost))))
+    screen.draw()
+    return screen
+
+
+def line(screen: Screen) -> Any:
+    """Where the line is, bool (h, w) of the plot."""
+    plot = screen.drawers["it"].live[0].picture[:, :, :3].astype(int)  # type: ignore[attr-defined]
+    return np.abs(plot - ACCENT).max(axis=2) < 40
+
+
+def now(screen: Screen) -> str:
+    text: str = screen.drawers["it"].live[-1].text  # type: ignore[attr-defined]
+    return text
+
+
+def rows(screen: Screen) -> Any:
+    """By column the line's height from the bottom as a share of the plot's, NaN where there is none."""
+    seen = line(screen)
+    with np.errstate(invalid="ignore"):
+        middle = (seen * np.arange(len(seen))[:, None]).sum(0) / seen.sum(0)
+    return 1 - middle / (len(seen) - 1)
+
+
+def test_a_ramp_of_a_layer_goes_up_to_the_right_end() -> None:
+    screen = feed(screen_of(layer="fc", seconds=10, range=[0, 100], unit="years"), np.linspace(0, 100, 101))
+    heights = rows(screen)
+    columns = np.flatnonzero(np.isfinite(heights))
+    assert columns[-1] >= len(heights) - 3
+    assert columns[0] <= 5
+    assert heights[columns] == pytest.approx(np.linspace(0, 1, len(columns)), abs=0.03)
+    assert now(screen) == "100 years"
+
+
+def test_the_scale_is_that_of_what_was() -> None:
+    screen = feed(screen_of(layer="fc", seconds=10), [13.0, 27.0] * 30)
+    assert [label.text for label in labels(screen.drawers["it"].live) if label.text] == ["10", "15", "20", "25", "30", "27.0"]
+
+
+def test_the_expected_value_with_its_spread_as_a_band() -> None:
+    screen = screen_of(seconds=10)
+    for seq in range(60):
+        frame = Frame(picture(), seq, seq / FPS)
+        screen.show(scene(screen, scores=[0, 0, 0, 0.5, 0, 0, 0, 0.5, 0, 0], frame=frame))
+    screen.draw()
+    assert now(screen) == "5.0"
+    assert np.nanmean(rows(screen)) == pytest.approx(5 / 10, abs=0.03)
+    plot = screen.drawers["it"].live[0].picture[:, :, :3].astype(int)  # type: ignore[attr-defined]
+    card = np.array(THEMES["dark"].card)
+    warm = (plot[:, -20, 0] - plot[:, -20, 2]) > (card[0] - card[2] + 20)
+    assert np.flatnonzero(warm)[[0, -1]] / len(plot) == pytest.approx([0.3, 0.7], abs=0.03)
+
+
+def test_the_score_of_a_class_by_number_and_by_name() -> None:
+    classes = ("male", "female")
+    for of in (1, "female"):
+        screen = feed(screen_of(of=of, classes=classes, seconds=10), [1.0] * 30)
+        assert now(screen) == "100 %"
+        assert screen.drawers["it"].heading.text == "Score of “female”"
+        assert np.nanmin(rows(screen)) > 0.95
+
+
+@pytest.mark.parametrize("gap", [None, float("nan")], ids=["an empty box", "not a number"])
+def test_where_there_is_nothing_the_line_has_a_gap(gap: float | None) -> None:
+    screen = feed(screen_of(layer="fc", seconds=10, range=[0, 100]), [50.0] * 40 + [gap] * 20 + [50.0] * 40)
+    heights = rows(screen)
+    width = len(heights)
+    assert np.isnan(heights[round(0.43 * width) : round(0.58 * width)]).all()
+    assert np.isfinite(heights[round(0.1 * width) : round(0.38 * width)]).all()
+    assert np.isfinite(heights[round(0.63 * width) : -3]).all()
+
+
+def test_while_the_box_is_elsewhere_there_is_no_line() -> None:
+    screen = feed(screen_of(layer="fc", seconds=10), [50.0] * 40, lost=True)
+    assert not line(screen).any()
+    assert now(screen) == "–"
+
+
+def test_what_is_off_the_scale_lies_at_its_end() -> None:
+    assert np.nanmax(rows(feed(screen_of(layer="fc", seconds=10, range=[0, 10]), [500.0] * 40))) > 0.95
+
+
+def test_a_tick_that_is_shown_again_changes_nothing() -> None:
+    """With a newer frame, and after a resize."""
+    screen = feed(screen_of(layer="fc", seconds=10), [5.0] * 20)
+    before = line(screen)
+    for _ in range(5):
+        assert screen.scene is not None
+        screen.show(replace(screen.scene, frame=Frame(picture(), 99, 99.0)))
+    assert (line(screen) == before).all()
+    screen.figure.set_size_inches(1000 / screen.figure.dpi, 640 / screen.figure.dpi)
+    screen.draw()
+    assert line(screen).any()
+
+
+def test_while_frozen_nothing_is_added_and_the_number_is_that_of_the_moment() -> None:
+    screen = feed(screen_of(layer="fc", seconds=10, range=[0, 100]), [50.0] * 60)
+    before = line(screen)
+    frozen = scene(screen, {"fc": torch.full((1, 30), 90.0)}, frame=Frame(picture(), 20, 2.0))
+    screen.show(replace(frozen, status=replace(frozen.status, frozen=True)))
+    assert (line(screen) == before).all()
+    assert now(screen) == "90.0"
+    feed(screen, [50.0] * 10, 60)
+    assert np.flatnonzero(np.isfinite(rows(screen)))[0] < 0.4 * line(screen).shape[1]
+
+
+def test_the_same_ticks_give_the_same_picture() -> None:
+    one, other = (feed(screen_of(layer="fc", seconds=5), np.sin(np.arange(200))) for _ in range(2))
+    assert (one.pixels() == other.pixels()).all()
+
+
+def test_seconds_stand_below() -> None:
+    screen = screen_of((1280, 720), seconds=30)
+    below = [label.text for label in labels(screen.drawers["it"].still) if label.text]
+    assert below[1:] == ["now", "-5 s", "-10 s", "-15 s", "-20 s", "-25 s", "-30 s"]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("grid", ["it", "it . .\n. . ."])
+@pytest.mark.parametrize(
+    "values", [[0.0], [1e-4, -2e-4] * 9, [12345.0, 7.0] * 9, [None] * 3], ids=["0", "small", "large", "none"]
+)
+def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str, values: list[float | None]) -> None:
+    screen = feed(screen_of(size, grid, layer="fc", title="Age over time", unit="years"), values)
+    assert_texts_apart(screen, "it")
+
+
+@pytest.mark.parametrize(
+    ("fields", "classes", "key", "message"),
+    [
+        ({"layer": "fcc"}, DIGITS, "layer", "unknown layer 'fcc'"),
+        ({"layer": "fc", "index": 30}, DIGITS, "index", "value 30: fc has 30"),
+        ({"layer": "fc", "of": 3}, DIGITS, "of", "found 3 beside the layer 'fc'; allowed: one of the two"),
+        ({}, ("male", "female"), "of", "the class 'male' is no number; .*allowed here: a class, or a layer"),
+        ({"of": "femal"}, ("male", "female"), "of", "no class 'femal'; allowed: 0-1, or did you mean 'female'"),
+        ({"of": 2}, ("male", "female"), "of", "no class 2; allowed: 0-1"),
+    ],
+)
+def test_what_does_not_fit_the_model(fields: dict[str, Any], classes: tuple[str, ...], key: str, message: str) -> None:
+    with pytest.raises(FieldError, match=message) as caught:
+        Trace(**fields).check(SHAPES, classes)
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("fields", [{"seconds": 0}, {"range": [3, 3]}, {"index": -1}])
+def test_bad_fields(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"panels.it.{next(iter(fields))}: found"):
+        layout({"it": {"kind": "trace", **fields}}, "it")

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from livecnn.app.plan import Plan
+from livecnn.app.screen.figure import Screen
+from livecnn.drawing.theme import THEMES
+from livecnn.engine.crop import Cropper
+from livecnn.engine.observer import Observer
+from livecnn.engine.unit_reducers import UnitReducer
+from livecnn.explain.rendering import methods, names
+from livecnn.geometry import Rect
+from livecnn.networks.inspection.architecture import Architecture
+from livecnn.networks.inspection.probe import Probe
+from livecnn.panels.base.session import Session
+from livecnn.panels.base.targets import Button, Class
+from livecnn.selection import INPUT, OUTPUT, Focus, Unit
+from livecnn.types import Findings, Frame, Scene
+from tests.helpers.controlled_screen import seven
+from tests.helpers.scenes import MEASURED, SIZES, assert_texts_apart, ink, labels, layout
+from tests.helpers.unit_screens import CONV, again, explored, looking
+
+DARK = THEMES["dark"]
+THREE = replace(CONV, methods=("activation", "guided_backprop", "occlusion"))
+LARGE = (1280, 720)
+
+
+def explaining(focus: Focus, *kinds: str, **options: Any) -> Findings:
+    maps = {kind: np.zeros((1, 8, 8), np.float32) for kind in kinds}
+    for values in maps.values():
+        values[0, 2, 5] = 1
+    return Findings(0, focus, 4, maps, **options)
+
+
+def texts(screen: Screen) -> list[str]:
+    drawer = screen.drawers["it"]
+    return [label.text for label in labels([*drawer.still, *drawer.live]) if label.text and label.get_visible()]
+
+
+def box(screen: Screen, text: str) -> Rect:
+    """Where a text stands."""
+    size = tuple(round(side) for side in screen.figure.bbox.size)
+    place = next(ink(label, size) for label in labels(screen.drawers["it"].live) if label.text == text)  # type: ignore[arg-type]
+    assert place is not None
+    return place
+
+
+def above(screen: Screen, text: str) -> Any:
+    """The square picture over its name, the middle of it."""
+    place = box(screen, text)
+    x, y = place.x + place.w // 2, place.y - 70
+    return screen.pixels()[y - 40 : y + 40, x - 40 : x + 40]
+
+
+def test_it_watches_the_unit_on_show_and_says_which() -> None:
+    screen = looking("unit", CONV)
+    drawer, reducer = screen.drawers["it"], screen.reducers["it"]
+    assert isinstance(reducer, UnitReducer)
+    assert (reducer.layer, reducer.index) == ("conv", 3)
+    assert drawer.heading.text == "unit 3 of conv"
+    screen.attend(replace(CONV, hover=Unit("conv", 7, (0, 1))))
+    assert screen.reducers["it"] is reducer
+    assert reducer.settings == 7
+    assert drawer.heading.text == "unit 7 of conv"
+    screen.attend(Focus(layer="fc", unit=2))
+    assert screen.reducers["it"] is not reducer
+    assert screen.reducers["it"].layer == "fc"
+
+
+@pytest.mark.parametrize("focus", [Focus(), Focus(layer=INPUT), Focus(layer="nose"), Focus(layer="conv", unit=99)], ids=str)
+def test_without_a_unit_it_says_how_to_select_one(focus: Focus) -> None:
+    screen = looking("unit", focus, LARGE)
+    assert screen.reducers == {}
+    assert screen.drawers["it"].heading.text == "Unit"
+    assert "a click on a map or a neuron" in " ".join(texts(screen))
+    assert screen.drawers["it"].caption.text == ""
+
+
+def test_the_numbers_of_the_map_and_what_it_sees() -> None:
+    maps = torch.zeros(1, 12, 9, 7)
+    maps[0, 3, 4, 4], maps[0, 3, 0, 0] = 6.3, -1.84
+    screen = looking("unit", CONV, LARGE, layers={"conv": maps})
+    assert screen.drawers["it"].caption.text == "min −1.84  max 6.30  mean 0.0708 · receptive field 3×3"
+    shorter = {(320, "it"): "min −1.84  max 6.30  mean 0.0708", (560, "it ."): "−1.84 … 6.30", (320, "it ."): ""}
+    for (width, grid), words in shorter.items():
+        narrow = looking("unit", CONV, (width, 240), layers={"conv": maps}, grid=grid)
+        assert narrow.drawers["it"].caption.text == words
+
+
+def test_the_field_of_a_function_may_not_be_known() -> None:
+    screen = looking("unit", Focus(layer="act_1", unit=1), LARGE, layers={"act_1": torch.ones(1, 12, 9, 7)})
+    assert screen.drawers["it"].caption.text == "min 1.00  max 1.00  mean 1.00"
+
+
+def test_a_neuron_is_told_as_a_number() -> None:
+    values = torch.zeros(1, 30)
+    values[0, 4] = -2.5
+    screen = looking("unit", Focus(layer="fc", unit=4), LARGE, layers={"fc": values})
+    assert "−2.50" in texts(screen)
+    assert screen.drawers["it"].caption.text == "value −2.50 · receptive field 8×8"
+
+
+def marked(screen: Screen, name: str) -> tuple[int, int, int, int]:
+    """Rows and columns that the accent reaches in the picture over a name, in hundredths of the picture."""
+    place = box(screen, name)
+    exhibits = [exhibit for exhibit in screen.drawers["it"].live if getattr(exhibit, "box", None) is not None]
+    x, y, w, h = next(exhibit.box for exhibit in exhibits if abs(exhibit.box.x + exhibit.box.w / 2 - place.x - place.w / 2) < 3)
+    rows, columns = np.nonzero((screen.pixels()[y : y + h, x : x + w] == DARK.accent).all(axis=2))
+    ends = (rows.min() / h, (rows.max() + 1) / h, columns.min() / w, (columns.max() + 1) / w)
+    return tuple(round(100 * end) for end in ends)  # type: ignore[return-value]
+
+
+def test_what_the_strongest_position_sees_is_marked_else_that_under_the_mouse() -> None:
+    maps = torch.zeros(1, 12, 9, 7)
+    maps[0, 3, 4, 2] = 1
+    screen = looking("unit", CONV, LARGE, layers={"conv": maps})
+    assert marked(screen, "what the net sees") == pytest.approx((50, 88, 25, 62), abs=1)  # rows 4-6, columns 2-4 of 8x8
+    screen.attend(replace(CONV, hover=Unit("conv", 3, (0, 0))))
+    again(screen, {"conv": maps, "fc": torch.zeros(1, 30)})
+    assert marked(screen, "what the net sees") == pytest.approx((0, 38, 0, 38), abs=1)
+    screen.attend(replace(CONV, hover=Unit("conv", 3, (500, 0))))  # of a map of another size
+    again(screen, {"conv": maps})
+    assert marked(screen, "what the net sees") == pytest.approx((50, 88, 25, 62), abs=1)
+
+
+def test_methods_stand_side_by_side_and_change_without_a_full_draw() -> None:
+    findings = explaining(THREE, "guided_backprop", "occlusion", progress={"occlusion": 0.4})
+    screen = looking("unit", THREE, LARGE, findings=findings)
+    told = texts(screen)
+    assert {"what the net sees", "activation", "guided backprop", "occlusion 40 %"} <= set(told)
+    still = screen._ground.picture
+    screen.attend(replace(THREE, methods=("gradient",)))
+    again(screen, findings=explaining(THREE, "gradient"))
+    assert screen._ground.picture is still
+    assert "occlusion 40 %" not in texts(screen)
+    assert above(screen, "gradient").mean() > 200
+
+
+def test_a_picture_is_of_its_method() -> None:
+    focus = replace(CONV, methods=("gradient",))
+    findings = explaining(focus, "gradient")
+    screen = looking("unit", focus, LARGE, findings=findings)
+    place = box(screen, names("gradient")[0])
+    assert above(screen, names("gradient")[0]).mean() > 200  # mostly white, where the gradient is zero
+    assert place.w > 0
+    again(screen, findings=findings)  # the same once more is not made anew, and stays
+    assert above(screen, names("gradient")[0]).mean() > 200
+
+
+def test_grad_cam_names_its_class() -> None:
+    focus = replace(CONV, methods=("grad_cam",))
+    screen = looking("unit", focus, LARGE, findings=explaining(focus, "grad_cam"))
+    assert "Grad-CAM for 4" in texts(screen)
+
+
+def test_a_method_that_is_refused_says_why() -> None:
+    focus = replace(CONV, methods=("activation", "deconvnet"))
+    reason = "deconvnet: 'act_1' is called as a function"
+    screen = looking("unit", focus, LARGE, findings=explaining(focus, refused={"deconvnet": reason}))
+    assert reason in " ".join(texts(screen))
+
+
+@pytest.mark.parametrize("shown", [replace(THREE, unit=4), Focus(layer="fc", unit=3), Focus()], ids=str)
+def test_findings_of_another_unit_are_not_shown_as_if_they_were_of_this_one(shown: Focus) -> None:
+    screen = looking("unit", THREE, LARGE, findings=explaining(THREE, "guided_backprop", "occlusion"))
+    bright = above(screen, "guided backprop").mean()
+    assert bright > 200
+    again(screen, findings=explaining(shown, "guided_backprop", "occlusion"))
+    assert above(screen, "guided backprop").mean() < 120
+    assert texts(screen).count("…") == 2
+    again(screen, findings=explaining(THREE, "guided_backprop", "occlusion"))
+    assert above(screen, "guided backprop").mean() == bright
+    assert "…" not in texts(screen)
+
+
+@pytest.mark.parametrize("findings", [None, explaining(THREE)], ids=["none", "of other methods"])
+def test_what_has_not_come_yet_is_waited_for(findings: Findings | None) -> None:
+    assert texts(looking("unit", THREE, LARGE, findings=findings)).count("…") == 2
+
+
+def test_a_view_of_another_layer_is_not_shown() -> None:
+    screen = looking("unit", CONV, LARGE)
+    scene = screen.scene
+    assert scene is not None
+    screen.attend(Focus(layer="conv", unit=8))
+    screen.show(scene)
+    assert screen.drawers["it"].caption.text == ""
+    assert texts(screen).count("…") == 3
+
+
+def test_a_muted_unit_says_so() -> None:
+    screen = looking("unit", replace(CONV, muted=frozenset([("conv", 3)])), LARGE)
+    assert {"muted", "x restore"} <= set(texts(screen))
+    screen.attend(CONV)
+    again(screen)
+    assert "muted" not in texts(screen)
+    assert "x mute" in texts(screen)
+    neuron = looking("unit", Focus(layer="fc", unit=1, muted=frozenset([("fc", 1)])), LARGE)
+    assert "muted" in texts(neuron)
+
+
+def test_what_was_noted_of_the_unit() -> None:
+    marks = {3: SimpleNamespace(verdict="good", note="loops"), 4: SimpleNamespace(verdict="bad", note="")}
+    session = Session(annotations=SimpleNamespace(of=lambda layer, unit: marks.get(unit)))
+    screen = looking("unit", CONV, LARGE, about=explored(session))
+    assert "✓ good · loops" in texts(screen)
+    screen.attend(replace(CONV, unit=4))
+    again(screen)
+    assert "✗ bad" in texts(screen)
+    screen.attend(replace(CONV, unit=5))
+    again(screen)
+    assert not any("good" in text or "bad" in text for text in texts(screen))
+    screen.attend(replace(CONV, marking=True))
+    again(screen)
+    assert "click: good · double click: bad · Shift: clear" in texts(screen)
+
+
+def test_words_act_like_keys_and_tell_what_they_mean() -> None:
+    screen = looking("unit", THREE, LARGE)
+
+    def middle(text: str) -> tuple[float, float]:
+        place = box(screen, text)
+        return place.x + place.w / 2, place.y + place.h / 2
+
+    drawer = screen.drawers["it"]
+    assert screen.point(*middle("guided backprop")) == Button("choose_method", "guided_backprop")
+    assert "guided backprop" in screen.tooltip.text
+    assert "click" in screen.tooltip.text
+    assert screen.point(*middle("gradient")) == Button("toggle_method", "gradient")
+    assert "which pixels would change the value" in screen.tooltip.text
+    for word, action in (("x mute", "mute"), ("a annotate", "mark_mode"), ("n note", "write_note")):
+        assert screen.point(*middle(word)) == Button(action)
+        assert screen.tooltip.text == ""
+    assert "z restore all 2" not in texts(screen)
+    screen.attend(replace(THREE, muted=frozenset({("conv", 1), ("fc", 2)})))
+    again(screen)
+    assert screen.point(*middle("z restore all 2")) == Button("restore")
+    assert drawer.tip(Class(0)) is None
+    assert drawer.tip(Button("choose_method", "nose")) is None
+
+
+def test_the_map_knows_its_positions() -> None:
+    maps = torch.arange(12 * 63.0).reshape(1, 12, 9, 7)
+    screen = looking("unit", CONV, LARGE, layers={"conv": maps})
+    drawer = screen.drawers["it"]
+    place = next(
+        exhibit.box for exhibit in drawer.live if getattr(exhibit, "box", None) is not None and exhibit is not drawer.live[2]
+    )
+    x, y, w, h = place.fit(7 / 9)
+    target = screen.point(x + w * 2.5 / 7, y + h * 6.5 / 9)
+    assert target == Unit("conv", 3, (6, 2))
+    assert "row 6, column 2: 233" in screen.tooltip.text
+    assert drawer.tip(Unit("conv", 5, (0, 0))) is None
+    assert drawer.tip(Unit("conv", 3)) is None
+    assert screen.point(place.x + 1, place.y + 1) is None  # beside the map, which is narrower than its place
+
+
+def test_an_own_title_stays() -> None:
+    assert looking("unit", CONV, title="Look").drawers["it"].heading.text == "Look"
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
+def test_a_map_that_is_not_finite(value: float) -> None:
+    screen = looking("unit", CONV, LARGE, layers={"conv": torch.full((1, 12, 9, 7), value)})
+    assert screen.drawers["it"].caption.text.startswith("min not finite")
+
+
+@pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
+@pytest.mark.parametrize(
+    "focus",
+    [
+        Focus(),
+        replace(THREE, marking=True),
+        Focus(layer="fc", unit=1, methods=methods(), muted=frozenset([("fc", 1)])),
+        Focus(layer="conv", unit=2, methods=("nose", "deconvnet", "deconvnet")),
+    ],
+    ids=["no unit", "three", "all", "unknown"],
+)
+@pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
+def test_texts_stay_apart_at_every_size(size: tuple[int, int], focus: Focus, grid: str) -> None:
+    note = SimpleNamespace(verdict="good", note="likes loops at the top, and strokes that lean to the right; see also 17")
+    session = Session(annotations=SimpleNamespace(of=lambda layer, unit: note))
+    findings = explaining(
+        focus,
+        "occlusion",
+        "gradient",
+        refused={"deconvnet": "deconvnet: 'act_1' is called as a function " * 3},
+        progress={"occlusion": 0.5},
+    )
+    screen = looking("unit", focus, size, about=explored(session), findings=findings, grid=grid)
+    assert_texts_apart(screen, "it")
+    exhibits = [exhibit.box for exhibit in screen.drawers["it"].live if getattr(exhibit, "box", None) is not None]
+    assert exhibits
+
+
+def test_output_is_no_layer_with_units() -> None:
+    assert looking("unit", Focus(layer=OUTPUT, unit=3)).reducers == {}
+
+
+def test_with_a_network_at_work_the_newest_focus_counts() -> None:
+    plan = Plan.of(None, source="demo")
+    module, frame = plan.bundle.module, Frame(seven(), 0, 0.0)
+    architecture = Architecture.of(module, torch.zeros(1, 1, 28, 28))
+    panels = {"unit": {"kind": "unit"}, "strongest": {"kind": "strongest"}}
+    screen = Screen(layout(panels, "unit strongest", LARGE), replace(plan.context, architecture=lambda: architecture))
+    observer = Observer(module, Cropper(plan.bundle.pipeline, 1.0), torch.device("cpu"))
+    with observer, Probe(module, ["conv1", "ip1"]) as probe:
+        for layer, unit in (("conv1", 4), ("conv1", 7), ("ip1", 31)):
+            screen.attend(Focus(layer=layer, unit=unit))
+            observer.watch(screen.reducers)
+            tick = observer(frame)
+            screen.show(Scene(frame, tick, MEASURED))
+            screen.draw()
+            wanted = probe(tick.patch.prepared.tensor)[1][layer][0, unit]
+            np.testing.assert_allclose(tick.views["unit"].map.squeeze(), wanted, atol=1e-5)
+            (strong,) = screen.context.session.strongest.of(layer, unit)
+            assert strong.value == pytest.approx(float(wanted.max()), abs=1e-5)
+            assert screen.drawers["unit"].caption.text != ""
