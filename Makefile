@@ -1,4 +1,4 @@
-# `make demo` and `make test` do everything on a fresh machine; a second run starts at once. Windows: see README.md.
+# `make demo` and `make test` do everything on a fresh machine; a second run starts at once. Windows: see docs/install.md.
 # `make demo PYTHONS=python3.12` chooses the interpreter of a new .venv.
 
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.10
