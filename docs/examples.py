@@ -1,4 +1,4 @@
-"""For `make docs`: a section of a docstring may be headed "Example:" as well as "Examples:", the only one that griffe reads as code."""
+"""For `make docs`: "Example:" may head a section of a docstring; griffe reads "Examples:" alone as code."""
 
 from __future__ import annotations
 
