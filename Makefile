@@ -1,4 +1,4 @@
-# `make demo` and `make test` do everything on a fresh machine; a second run starts at once. Windows: see README.md.
+# `make demo` and `make test` do everything on a fresh machine; a second run starts at once. Windows: see docs/install.md.
 # `make demo PYTHONS=python3.12` chooses the interpreter of a new .venv.
 
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.10
@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c const
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
 
-.PHONY: help demo test coverage check soak bench wheel clean
+.PHONY: help demo test coverage check docs soak bench wheel clean
 
 help: ## list these targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile
@@ -29,6 +29,9 @@ check: $(DEV) ## lint, format, types, direction of the imports
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(DEV) ## the pages of docs and the API reference as a site, in site/index.html; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 soak: $(DEV) ## a show of ten minutes in which everything goes wrong (more: make soak SOAK="--hours 8")
 	$(BIN)/python benchmarks/soak.py $(SOAK)
 
@@ -40,7 +43,7 @@ wheel: $(RUN) ## dist/livecnn-*.whl
 	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
 
 clean: ## remove what set-up, tests and builds left
-	rm -rf .venv dist build htmlcov .coverage* .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis
+	rm -rf .venv dist build site htmlcov .coverage* .mypy_cache .ruff_cache .import_linter_cache .pytest_cache .hypothesis
 
 # bin/pip is what venv makes last: an interrupted attempt is taken up again.
 $(BIN)/pip:
