@@ -19,6 +19,7 @@ Schema = dict[str, Any]
 _TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "mapping"}
 _LIMITS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 
+_SECTIONS = {"Layout": "The file", "Box": "box", "Gaze": "focus", "Figure": "figure"}  # by model, the heading of its table
 _PREFACE = """\
 # Layouts
 
@@ -52,7 +53,7 @@ def markdown() -> str:
     parts = json_schema()["$defs"]
     panels = _panel_classes()
     sections = [_PREFACE, _example()]
-    for title, model in (("The file", "Layout"), ("box", "Box"), ("figure", "Figure")):
+    for model, title in _SECTIONS.items():
         sections.append(f"## {title}\n\n{parts[model]['description']}\n\n{_table(parts[model], parts)}")
     sections.append("## panels\n\nEach panel has a name of your choice (letters, digits, `_`, `-`) and a `kind`.\n")
     for kind, panel in panels.items():
@@ -94,7 +95,7 @@ def _type(field: Schema) -> str:
     if "const" in field or "enum" in field:
         return ", ".join(map(_code, field.get("enum", [field.get("const")])))
     if "$ref" in field:
-        name = field["$ref"].rpartition("/")[2].lower()
+        name = _SECTIONS[field["$ref"].rpartition("/")[2]]
         return f"[{name}](#{name})"
     if field["type"] == "array":
         items = field.get("prefixItems")
