@@ -71,9 +71,9 @@ def import_one(prototxt: Path, weights: Path, bundle: Path) -> None:
     import resource
 
     from livecnn.networks import bundle as bundles
-    from livecnn.networks.importers.caffe import Caffe
+    from livecnn.networks.importers.caffe import CaffeImporter
 
-    found = Caffe()([prototxt, weights])
+    found = CaffeImporter()([prototxt, weights])
     card = {
         "name": "imported", "architecture": found.architecture, "options": found.options, "input": found.input,
         "classes": [], "licence": "", "source": "random numbers",

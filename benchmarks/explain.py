@@ -32,10 +32,10 @@ from torch import nn
 
 from livecnn.app.plan import CAMERA_BOX
 from livecnn.engine.crop import Cropper
-from livecnn.explain.api import Explainer
+from livecnn.explain.api import ImageExplainer
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.bundle import load
-from livecnn.networks.device import pick
+from livecnn.networks.device import pick_device
 from livecnn.networks.inspection.probe import Probe
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Prepared
@@ -59,7 +59,7 @@ def main() -> None:
     told = compare(options.rounds)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    device = pick(options.device)
+    device = pick_device(options.device)
     module, x = Classic().eval().requires_grad_(False).to(device), torch.randn(1, 3, 227, 227).to(device)
     print(json.dumps({**told, **alexnet(module, x, options.units, options.sample), **forward(module, x, options.rounds)}))
 
@@ -153,11 +153,11 @@ def alexnet(module: torch.nn.Module, x: torch.Tensor, most: int, sample: int) ->
 
 def forward(module: torch.nn.Module, x: torch.Tensor, rounds: int) -> dict[str, float]:
     """Medians in milliseconds of the pass, and of the pass with all maps as pictures."""
-    explainer = Explainer(module, list(LAYERS), method="activation")
+    explainer = ImageExplainer(module, list(LAYERS), method="activation")
     prepared = Prepared(x, np.zeros((227, 227, 3), np.uint8))
 
     def maps() -> torch.Tensor:
-        sight = explainer.look(prepared)
+        sight = explainer.prepare(prepared)
         for question in sight.questions:
             sight.explain(question).levels()
         return x

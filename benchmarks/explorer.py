@@ -91,19 +91,19 @@ def be_window(searching: bool, words: list[str]) -> None:
     """The command; at the end it prints how often explanations changed."""
     from watched import run
 
-    from livecnn.explain.live.worker import Explaining
-    from livecnn.selection import Focus
+    from livecnn.explain.live.worker import ExplainWorker
+    from livecnn.selection import Selection
 
     if searching:
-        want, begin = Explaining.want, time.monotonic()
+        want, begin = ExplainWorker.want, time.monotonic()
 
-        def restless(self: Explaining, focus: Focus, *rest: Any) -> None:
+        def restless(self: ExplainWorker, focus: Selection, *rest: Any) -> None:
             """Another unit is selected every second."""
             from dataclasses import replace
 
             want(self, replace(focus, unit=int(time.monotonic() - begin) % 50), *rest)
 
-        Explaining.want = restless  # type: ignore[method-assign]
+        ExplainWorker.want = restless  # type: ignore[method-assign]
     seen: dict[str, set[int]] = {"unit": set(), "grid": set()}
     kept: list[object] = []
     moments: list[float] = []
@@ -129,13 +129,13 @@ def strip(rounds: int = 5, ticks: int = 200) -> float:
     import torch
 
     from livecnn.app.plan import Plan
-    from livecnn.app.screen.figure import Screen
+    from livecnn.app.screen.figure import FigureView
     from livecnn.engine.crop import Cropper
     from livecnn.engine.observer import Observer
     from livecnn.types import Frame, Scene
 
     plan = Plan.of("explorer", source="demo")
-    screen = Screen(plan.layout, plan.context, focus=plan.focus)
+    screen = FigureView(plan.layout, plan.context, focus=plan.focus)
     frame = Frame(np.full((480, 640, 3), 200, np.uint8), 0, 0.0)
     with Observer(plan.bundle.module, Cropper(plan.bundle.pipeline, 0.5), torch.device("cpu")) as observe:
         scene = Scene(frame, observe(frame))

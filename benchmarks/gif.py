@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from PIL import Image as PillowImage
 
-from livecnn.app.plan import box_share, context_of
-from livecnn.app.screen.figure import Screen
+from livecnn.app.plan import input_box_share, make_context
+from livecnn.app.screen.figure import FigureView
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.io.files import write_png
@@ -73,9 +73,9 @@ def render(spec: str, count: int, size: str) -> list[Image]:
     """The figure after each of the first pictures of a source."""
     layout = load_layout("lenet", [f"figure.size={[int(side) for side in size.split('x')]}"])
     bundle = bundles.load(layout.model)
-    screen = Screen(layout, context_of(bundle))
+    screen = FigureView(layout, make_context(bundle))
     source = open_source(spec, SourceOptions(fps=8))
-    observer = Observer(bundle.module, Cropper(bundle.pipeline, box_share(layout, source)), torch.device("cpu"))
+    observer = Observer(bundle.module, Cropper(bundle.pipeline, input_box_share(layout, source)), torch.device("cpu"))
     observer.watch(screen.reducers)
     pictures = []
     with source, observer as observe:

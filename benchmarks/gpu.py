@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from livecnn.engine.engine import Engine, placed
+from livecnn.engine.engine import Engine, on_device
 from livecnn.engine.reducers import MosaicReducer
 from livecnn.networks.architectures.vgg import Vgg
 from livecnn.networks.pipelines.support.gpu_resize import Resize
@@ -47,7 +47,7 @@ def main() -> None:
     reducers = {layer: _reducer(layer, count) for layer, count in MAPS.items()}
     engine.watch(reducers)
     with engine, torch.inference_mode():
-        bare = _bare(placed(network, device, engine.precision), device, engine.precision)
+        bare = _bare(on_device(network, device, engine.precision), device, engine.precision)
         times: tuple[list[float], list[float]] = [], []
         passes = max(1, min(BLOCK, options.passes))
         for block in range(-WARM_UP, max(1, options.passes // BLOCK)):

@@ -20,7 +20,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from ticking import CAPTIONS, HEIGHTS, SIZE, WIDTHS, Clock, drive, headline, maps, percent, status_line
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.types import LOWEST, Image, Scene
 
 BACKGROUND, PANEL, TEXT, MUTED, ACCENT, QUIET = "#0c1017", "#151b23", "#eef2f7", "#95a0ae", "#f5b031", "#3d5875"
@@ -150,6 +150,6 @@ class Naive:
             value.set_y(score)
 
 
-def play(_screen: Screen, scenes: Sequence[Scene], shot: Path | None) -> Clock:
+def play(_screen: FigureView, scenes: Sequence[Scene], shot: Path | None) -> Clock:
     """Every scene through the window."""
     return drive(Naive(scenes[0]), scenes, shot)

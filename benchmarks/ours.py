@@ -8,8 +8,8 @@ from typing import cast
 
 from ticking import Clock
 
-from livecnn.app.live.loops import Live
-from livecnn.app.screen.figure import Screen
+from livecnn.app.live.loops import LiveLoop
+from livecnn.app.screen.figure import FigureView
 from livecnn.app.window import Window
 from livecnn.types import Scene
 
@@ -47,10 +47,10 @@ class Player:
         return self.clock
 
 
-def play(screen: Screen, scenes: Sequence[Scene], shot: Path | None) -> Clock:
+def play(screen: FigureView, scenes: Sequence[Scene], shot: Path | None) -> Clock:
     """Every scene through the window; it closes after the last."""
     player = Player(scenes)
-    window = Window(screen, cast(Live, player), "qtagg", player.shown)
+    window = Window(screen, cast(LiveLoop, player), "qtagg", player.shown)
     player.clock = Clock(screen.figure.canvas, len(scenes), shot)
     window.run()
     return player.clock

@@ -25,17 +25,17 @@ from typing import cast
 import torch
 from torch import nn
 
-from livecnn.app.plan import CAMERA_BOX, context_of
-from livecnn.app.screen.figure import Screen
+from livecnn.app.plan import CAMERA_BOX, make_context
+from livecnn.app.screen.figure import FigureView
 from livecnn.engine.crop import Cropper
 from livecnn.engine.engine import WORTH_TURNING
 from livecnn.engine.observer import Observer
 from livecnn.layout.layout import Layout, load_layout
 from livecnn.networks.bundle import Bundle, load
-from livecnn.networks.pipelines.plain import Plain
-from livecnn.panels.feature_maps import FeatureMaps
-from livecnn.panels.neurons import Neurons
-from livecnn.panels.scores import Scores
+from livecnn.networks.pipelines.plain import PlainPipeline
+from livecnn.panels.feature_maps import FeatureMapsPanel
+from livecnn.panels.neurons import NeuronsPanel
+from livecnn.panels.scores import ScoresPanel
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Frame, Patch
 
@@ -62,7 +62,7 @@ def compare(bundle: Bundle, layout: Layout, ticks: int) -> dict[str, float]:
     large = sum(tensor.numel() for tensor in bundle.module.parameters()) > WORTH_TURNING
     bare = copy.deepcopy(bundle.module) if large else turned  # two copies would chase a small network out of the cache
     observer = Observer(bundle.module, cast(Cropper, cropper), torch.device("cpu"))
-    observer.watch(Screen(layout, context_of(bundle)).reducers)
+    observer.watch(FigureView(layout, make_context(bundle)).reducers)
     x = cropper.patch.prepared.tensor
     seconds: list[tuple[float, float, float]] = []
     with observer as observe, torch.inference_mode():
@@ -124,14 +124,14 @@ def vgg16() -> Bundle:
     network = nn.Sequential()
     for name, layer in layers.items():
         network.add_module(name, layer)
-    pipeline = Plain(size=(224, 224), channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+    pipeline = PlainPipeline(size=(224, 224), channels=3, mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     return Bundle("vgg16", network.eval().requires_grad_(False), tuple(f"class {i}" for i in range(1000)), pipeline)
 
 
 def vgg16_layout() -> Layout:
-    maps = {layer: FeatureMaps(layer=layer) for layer in ("conv1_2", "conv2_2", "conv3_3", "conv4_3")}
+    maps = {layer: FeatureMapsPanel(layer=layer) for layer in ("conv1_2", "conv2_2", "conv3_3", "conv4_3")}
     grid = "conv1_2 conv2_2 fc7\nconv3_3 conv4_3 scores"
-    return Layout(layout=grid, panels={**maps, "fc7": Neurons(layer="fc7"), "scores": Scores()})
+    return Layout(layout=grid, panels={**maps, "fc7": NeuronsPanel(layer="fc7"), "scores": ScoresPanel()})
 
 
 if __name__ == "__main__":

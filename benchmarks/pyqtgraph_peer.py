@@ -14,10 +14,10 @@ import numpy as np
 import pyqtgraph as pg
 from ticking import CAPTIONS, HEIGHTS, SIZE, WIDTHS, Clock, drive, headline, percent, status_line
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
-from livecnn.engine.reducers import Mosaic, Neurons
+from livecnn.engine.reducers import Mosaic, NeuronValues
 from livecnn.types import Image, Scene
 
 THEME = THEMES["dark"]
@@ -117,9 +117,9 @@ def _image(place: pg.GraphicsLayout, caption: str, picture: Image, column: int =
     return item
 
 
-def _tiled(view: Mosaic | Neurons) -> Image:
+def _tiled(view: Mosaic | NeuronValues) -> Image:
     """A layer as one picture; maps are set apart by a line, as in the other peers."""
-    if isinstance(view, Neurons):
+    if isinstance(view, NeuronValues):
         return view.codes
     (rows, columns), (h, w) = view.grid, view.cell
     tiles = np.zeros((rows, h + 1, columns, w + 1), np.uint8)
@@ -135,6 +135,6 @@ def _text(color: tuple[int, int, int], size: int, anchor: tuple[float, float]) -
     return item
 
 
-def play(_screen: Screen, scenes: Sequence[Scene], shot: Path | None) -> Clock:
+def play(_screen: FigureView, scenes: Sequence[Scene], shot: Path | None) -> Clock:
     """Every scene through the window."""
     return drive(PyQtGraph(scenes[0]), scenes, shot)

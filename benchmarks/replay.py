@@ -73,19 +73,19 @@ def _naive(data: Path, count: int, path: Path) -> float:
     import torch
     from matplotlib.animation import FuncAnimation, PillowWriter
 
-    from livecnn.analysis.dataset import Album
+    from livecnn.analysis.dataset import ImageDataset
     from livecnn.app.plan import Plan
-    from livecnn.app.screen.figure import Screen
+    from livecnn.app.screen.figure import FigureView
     from livecnn.engine.crop import Cropper
     from livecnn.engine.observer import Observer
     from livecnn.types import LoopStatus, Scene
 
     plan = Plan.of(LAYOUT, source="demo")
-    screen = Screen(plan.layout, plan.context)
+    screen = FigureView(plan.layout, plan.context)
     observer = Observer(plan.bundle.module, Cropper(plan.bundle.pipeline, 1.0), torch.device("cpu"))
     observer.watch(screen.reducers)
     status = LoopStatus(display_fps=4.0, model_ms=0.3, picture_age=0.0)
-    with Album(f"idx:{data}") as pictures, observer:
+    with ImageDataset(f"idx:{data}") as pictures, observer:
         frames = [pictures.at(index) for index in range(count)]
         scenes = [Scene(frame, observer(frame), status) for frame in frames]
 
@@ -117,13 +117,13 @@ def _parts(data: Path, places: range) -> float:
     import torch
 
     from livecnn._cv2 import one_thread
-    from livecnn.analysis.dataset import Album
+    from livecnn.analysis.dataset import ImageDataset
     from livecnn.analysis.scorer import BATCH
     from livecnn.networks import bundle as bundles
 
     bundle = bundles.load("lenet-mnist")
     torch.set_num_threads(1)  # as livecnn does for a network with a short pass
-    with one_thread(), torch.no_grad(), Album(f"idx:{data}") as pictures:
+    with one_thread(), torch.no_grad(), ImageDataset(f"idx:{data}") as pictures:
         start = time.perf_counter()
         for first in range(places.start, places.stop, BATCH):
             shots = [pictures.at(index).image for index in range(first, min(first + BATCH, places.stop))]
@@ -135,9 +135,9 @@ def _memory(data: Path, scored: int, filmed: int) -> float:
     """Megabytes at the highest, in a process of its own, over a folder with that many pictures."""
     from PIL import Image
 
-    from livecnn.analysis.dataset import Album
+    from livecnn.analysis.dataset import ImageDataset
 
-    with tempfile.TemporaryDirectory() as folder, Album(f"idx:{data}") as pictures:
+    with tempfile.TemporaryDirectory() as folder, ImageDataset(f"idx:{data}") as pictures:
         for index in range(scored):
             Image.fromarray(pictures.at(index).image).save(Path(folder, f"{index}.png"))
         command = [sys.executable, __file__, "--data", folder, "--resident", str(scored), str(filmed)]

@@ -14,8 +14,8 @@ from livecnn.networks import bundle as bundles  # before Qt: what OpenCV does to
 # isort: split
 from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
 
-from livecnn.app.plan import box_share, context_of
-from livecnn.app.screen.figure import Screen
+from livecnn.app.plan import input_box_share, make_context
+from livecnn.app.screen.figure import FigureView
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.engine.reducers import Mosaic
@@ -39,16 +39,16 @@ CAPTIONS = {
 }
 
 
-def content(count: int) -> tuple[Screen, list[Scene]]:
+def content(count: int) -> tuple[FigureView, list[Scene]]:
     """The shipped generic view at 1280x720, and what LeNet makes of the first `count` frames of the demo.
 
     The same for every peer: the maps of a layer come tiled and scaled to uint8, as the model thread hands them to the display.
     """
     layout = load_layout("lenet", [f"figure.size={list(SIZE)}"])
     bundle = bundles.load(layout.model)
-    screen = Screen(layout, context_of(bundle), ["generic", "sorted", "overview"])
+    screen = FigureView(layout, make_context(bundle), ["generic", "sorted", "overview"])
     source = open_source("demo", SourceOptions())
-    observer = Observer(bundle.module, Cropper(bundle.pipeline, box_share(layout, source)), torch.device("cpu"))
+    observer = Observer(bundle.module, Cropper(bundle.pipeline, input_box_share(layout, source)), torch.device("cpu"))
     observer.watch(screen.reducers)
     scenes = []
     with source, observer as observe:

@@ -43,11 +43,11 @@ def main() -> None:
 def _pictures(data: Path, folder: Path, count: int) -> Path:
     from PIL import Image
 
-    from livecnn.analysis.dataset import Album
+    from livecnn.analysis.dataset import ImageDataset
 
     target = folder / str(count)
     target.mkdir()
-    with Album(f"idx:{data}") as pictures:
+    with ImageDataset(f"idx:{data}") as pictures:
         for index in range(count):
             Image.fromarray(pictures.at(index).image).save(target / f"{index}.png")
     return target
@@ -58,13 +58,13 @@ def _bare(folder: Path) -> float:
     import torch
 
     from livecnn._cv2 import one_thread
-    from livecnn.analysis.dataset import Album
+    from livecnn.analysis.dataset import ImageDataset
     from livecnn.analysis.scorer import BATCH
     from livecnn.networks import bundle as bundles
 
     bundle = bundles.load("lenet-mnist")
     torch.set_num_threads(1)  # as livecnn does for a small network
-    with one_thread(), torch.no_grad(), Album(f"folder:{folder}") as pictures:
+    with one_thread(), torch.no_grad(), ImageDataset(f"folder:{folder}") as pictures:
         start = time.process_time()
         count = min(BARE, len(pictures))
         for first in range(0, count, BATCH):

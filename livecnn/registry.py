@@ -1,4 +1,4 @@
-"""Kinds by file name: `livecnn/panels/feature_maps.py` holds the class `FeatureMaps`, and that is its registration.
+"""Kinds by file name: `livecnn/panels/feature_maps.py` holds the class `FeatureMapsPanel`, and that is its registration.
 
 Nothing has to be imported beforehand for a kind to be known, and only the kinds in use are imported.
 """
@@ -10,6 +10,14 @@ import pkgutil
 from typing import Any
 
 from livecnn.errors import LivecnnError, nearest
+
+# Room -> how the names of its classes end.
+SUFFIXES = {
+    "panels": "Panel",
+    "sources": "Source",
+    "networks.importers": "Importer",
+    "networks.pipelines": "Pipeline",
+}
 
 
 def kinds(room: str) -> tuple[str, ...]:
@@ -24,4 +32,4 @@ def find(room: str, kind: str, error: type[LivecnnError]) -> Any:
     if kind not in known:
         raise error(f"unknown kind {kind!r} in {room.rsplit('.', maxsplit=1)[-1]}; {nearest(kind, known)}")
     module = importlib.import_module(f"livecnn.{room}.{kind}")
-    return getattr(module, "".join(part.capitalize() for part in kind.split("_")))
+    return getattr(module, "".join(part.capitalize() for part in kind.split("_")) + SUFFIXES.get(room, ""))

@@ -21,7 +21,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
-class Focus:
+class Selection:
     """What the user looks at.
 
     layer: a node's name, INPUT or OUTPUT.  unit: the selected one of that layer.  hover: the unit under the mouse, of that layer.
@@ -44,11 +44,11 @@ class Focus:
     collection: bool | None = None
 
     @property
-    def shown(self) -> Unit:
+    def unit_shown(self) -> Unit:
         """The unit under the mouse, else the selected one."""
         return self.hover or Unit(self.layer, self.unit)
 
-    def at_layer(self, layer: str) -> Focus:
+    def at_layer(self, layer: str) -> Selection:
         """The same for another layer, its first unit and page."""
         return self if layer == self.layer else replace(self, layer=layer, unit=0, page=0, hover=None)
 

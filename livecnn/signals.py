@@ -24,7 +24,7 @@ def _raise(error: BaseException) -> None:
 
 
 @contextlib.contextmanager
-def caught(handle: Callable[[BaseException], None] = _raise) -> Iterator[None]:
+def raise_on_signals(handle: Callable[[BaseException], None] = _raise) -> Iterator[None]:
     """Inside, these signals and Ctrl-C are handed over as Terminated and KeyboardInterrupt; by default they are raised.
 
     On another than the main thread, which Python does not let handle signals, this does nothing.

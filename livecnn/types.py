@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.selection import Focus, Unit
+from livecnn.selection import Selection, Unit
 
 if TYPE_CHECKING:
     import torch
@@ -51,7 +51,7 @@ class Box:
 class Prepared:
     """What an input pipeline makes of a shot.
 
-    tensor: float32 (1, C, H, W), what the network gets; where there is a `rest`, what that makes it of, on the network's device.
+    tensor: float32 (1, C, H, W), what the network gets; where there is a `device_transform`, what that makes it of, on the network's device.
     seen: uint8 (H, W) or (H, W, 3), the same for the eye.
     empty: the pipeline found nothing to classify.
     """
@@ -59,7 +59,7 @@ class Prepared:
     tensor: torch.Tensor
     seen: Image
     empty: bool = False
-    rest: Callable[[torch.Tensor], torch.Tensor] | None = None
+    device_transform: Callable[[torch.Tensor], torch.Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,7 +111,7 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Preferred:
+class PreferredInput:
     """What a unit likes best, as far as gradient ascent has come. picture: uint8 (H, W) or (H, W, 3); value: the unit's there."""
 
     unit: Unit
@@ -122,7 +122,7 @@ class Preferred:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Findings:
+class ExplanationUpdate:
     """What explanations told of one tick; they may be some ticks behind.
 
     seq: of the frame.  focus: what was asked for.  maps: by method, float32 (C, H, W) or (1, H, W) over the network's input, of
@@ -133,7 +133,7 @@ class Findings:
     """
 
     seq: int
-    focus: Focus
+    focus: Selection
     target: int
     maps: Mapping[str, Floats] = field(default_factory=lambda: MappingProxyType({}))
     refused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -142,7 +142,7 @@ class Findings:
     grid: Floats | None = None
     contributions: Floats | None = None
     logit: float | None = None
-    preferred: Preferred | None = None
+    preferred: PreferredInput | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Scene:
     frame: Frame
     tick: Tick
     status: LoopStatus = field(default_factory=LoopStatus)
-    findings: Findings | None = None
+    findings: ExplanationUpdate | None = None
 
     def of(self, model: str) -> Scene:
         """As a panel sees it that names this network; "" is the main one."""

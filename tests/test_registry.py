@@ -10,7 +10,7 @@ import livecnn
 from livecnn import registry
 from livecnn.errors import ConfigError, ModelError
 from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.feature_maps import FeatureMaps
+from livecnn.panels.feature_maps import FeatureMapsPanel
 
 ROOMS = {
     "panels": {"camera", "feature_maps", "neurons", "patch", "scores", "status"},
@@ -31,12 +31,14 @@ def test_kinds_are_the_files_of_a_room(room: str) -> None:
 @pytest.mark.parametrize("room", ["panels", "sources", "networks.pipelines", "networks.architectures", "explain.methods"])
 def test_every_kind_can_be_found(room: str) -> None:
     for kind in registry.kinds(room):
-        assert registry.find(room, kind, ConfigError).__name__.lower() == kind.replace("_", "")
+        assert registry.find(room, kind, ConfigError).__name__ == "".join(
+            map(str.capitalize, kind.split("_"))
+        ) + registry.SUFFIXES.get(room, "")
 
 
 def test_the_class_is_the_kind_in_camel_case() -> None:
-    assert registry.find("panels", "feature_maps", ConfigError) is FeatureMaps
-    assert issubclass(FeatureMaps, PanelSpec)
+    assert registry.find("panels", "feature_maps", ConfigError) is FeatureMapsPanel
+    assert issubclass(FeatureMapsPanel, PanelSpec)
 
 
 @pytest.mark.parametrize("kind", ["feature_map", "FeatureMaps", "__init__", "", "../panels/camera", "_light"])

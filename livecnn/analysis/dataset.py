@@ -10,15 +10,15 @@ from typing import Protocol
 from livecnn.errors import SourceError, UsageError
 from livecnn.io.idx import FILES, find
 from livecnn.sources import Source, open_source
-from livecnn.sources.folder import Folder
-from livecnn.sources.idx import Idx
-from livecnn.sources.video import Video
+from livecnn.sources.folder import FolderSource
+from livecnn.sources.idx import IdxSource
+from livecnn.sources.video import VideoSource
 from livecnn.types import Frame
 
 KINDS = ("folder", "idx", "video")
 
 
-class Pictures(Protocol):
+class Dataset(Protocol):
     """What a source offers whose pictures have places, 0 .. len - 1."""
 
     def __len__(self) -> int: ...
@@ -33,28 +33,28 @@ class Pictures(Protocol):
         """Another one if pictures were added, taken away or renamed; none is decoded for it."""
 
 
-class Album:
+class ImageDataset:
     """A folder, video or data set opened for its pictures by place; use it in a `with`."""
 
     def __init__(self, spec: str) -> None:
         self.spec = spec
         self.source: Source = open_source(spec)
 
-    def __enter__(self) -> Pictures:
+    def __enter__(self) -> Dataset:
         self.source.open()
-        if isinstance(self.source, Video):
-            return _Scenes(self.source)
-        assert isinstance(self.source, (Folder, Idx))
+        if isinstance(self.source, VideoSource):
+            return VideoFrames(self.source)
+        assert isinstance(self.source, (FolderSource, IdxSource))
         return self.source
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.source.close()
 
 
-class _Scenes:
+class VideoFrames:
     """The pictures of a video. Going back means starting over: seeking lands on key frames, or fails, depending on the file."""
 
-    def __init__(self, video: Video) -> None:
+    def __init__(self, video: VideoSource) -> None:
         self._video = video
         self._next = 0
         self._count = 0
@@ -83,7 +83,7 @@ class _Scenes:
         return str(self._count)
 
 
-def spec_of(place: str | os.PathLike[str]) -> str:
+def as_spec(place: str | os.PathLike[str]) -> str:
     """The source's spec string for a folder of pictures or of idx files, or a video. Raises UsageError for anything else."""
     if not isinstance(place, (str, os.PathLike)):
         raise UsageError(f"pictures: found {type(place).__name__}; allowed: a folder, a video, idx:DIR?split=test")

@@ -15,7 +15,7 @@ Counts = npt.NDArray[np.int64]
 
 
 @dataclass(eq=False)
-class Moments:
+class RunningStats:
     """What is known of U units in each of G groups of images; every array is (G, U).
 
     count: images whose value is finite; all but `not_finite` are of these.  mean: of the value.  m2: sum of squared differences
@@ -31,7 +31,7 @@ class Moments:
     not_finite: Counts
 
     @classmethod
-    def none(cls, groups: int, units: int) -> Moments:
+    def empty(cls, groups: int, units: int) -> RunningStats:
         def zeros(kind: Any) -> Any:
             return np.zeros((groups, units), kind)
 
@@ -66,7 +66,7 @@ class Moments:
         mean = np.add.reduceat(values, starts, axis=0) / np.maximum(count, 1)
         sizes = np.diff(starts, append=len(group))
         apart = np.where(finite, values - np.repeat(mean, sizes, axis=0), 0)
-        batch = Moments(
+        batch = RunningStats(
             count,
             mean,
             np.add.reduceat(apart**2, starts, axis=0),
@@ -76,7 +76,7 @@ class Moments:
         )
         self.merge(batch, present)
 
-    def merge(self, other: Moments, groups: npt.NDArray[np.intp] | slice = slice(None)) -> None:
+    def merge(self, other: RunningStats, groups: npt.NDArray[np.intp] | slice = slice(None)) -> None:
         """Take in what `other` has seen of these groups, in its order.
 
         Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979.
@@ -91,16 +91,16 @@ class Moments:
         self.active[groups] += other.active
         self.not_finite[groups] += other.not_finite
 
-    def total(self) -> Moments:
+    def total(self) -> RunningStats:
         """All groups in one: arrays (1, U)."""
         groups, units = self.count.shape
-        total = Moments.none(1, units)
+        total = RunningStats.empty(1, units)
         for group in range(groups):
             total.merge(self.only(slice(group, group + 1)))
         return total
 
-    def only(self, groups: slice) -> Moments:
-        return Moments(*(getattr(self, field.name)[groups] for field in fields(self)))
+    def only(self, groups: slice) -> RunningStats:
+        return RunningStats(*(getattr(self, field.name)[groups] for field in fields(self)))
 
     def dead(self) -> tuple[int, ...]:
         """Units that were active in no image at all, though their value was finite in some."""
@@ -119,7 +119,7 @@ class Moments:
         return np.where((self.count > 0) & (others > 0), (self.mean - elsewhere) / spread, 0.0)
 
 
-def observed(activation: torch.Tensor) -> tuple[Doubles, Doubles]:
+def mean_and_max(activation: torch.Tensor) -> tuple[Doubles, Doubles]:
     """(N, U) or (N, U, …) -> mean and maximum over the positions of each unit, both (N, U), on the host.
 
     Where one position is NaN or infinite, so is the mean.

@@ -15,9 +15,9 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
-from livecnn.analysis.shards import Engine, Job, Worker, in_turn
+from livecnn.analysis.shards import Engine, Job, Worker, run_locally
 from livecnn.errors import SystemLibraryError, UsageError, nearest
-from livecnn.signals import caught
+from livecnn.signals import raise_on_signals
 
 ENGINES = ("local", "ray")
 PATIENCE = 10.0  # seconds for an address to answer
@@ -25,18 +25,18 @@ PATIENCE = 10.0  # seconds for an address to answer
 Row = dict[str, Any]
 
 
-def engine_of(name: str, address: str | None = None) -> Engine:
-    """By its name. Raises UsageError, and what `on_ray` raises."""
+def make_engine(name: str, address: str | None = None) -> Engine:
+    """By its name. Raises UsageError, and what `ray_engine` raises."""
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}; {nearest(name, ENGINES)}")
     if name == "ray":
-        return on_ray(address)
+        return ray_engine(address)
     if address is not None:
         raise UsageError(f"--address {address}: allowed with --engine ray")
-    return in_turn
+    return run_locally
 
 
-def on_ray(address: str | None = None) -> Engine:
+def ray_engine(address: str | None = None) -> Engine:
     """An engine on the cluster at that address (`auto`, `HOST:PORT`, `ray://HOST:PORT`); None: one on this machine alone.
 
     A worker has a CPU, or, where the cluster has GPUs and the job's device is not the CPU, a GPU. Raises SystemLibraryError
@@ -80,7 +80,7 @@ def _rows(job: Job[Any], shards: Sequence[int]) -> Iterator[Row]:
     items = ray.data.from_items([{"shard": shard} for shard in shards], override_num_blocks=len(shards))
     rows = iter(items.map(_Shards, fn_constructor_args=(replace(job),), compute=workers, **each).iter_rows())
     try:
-        with _hushed():
+        with _silence_stderr():
             first = next(rows)
         yield first
         yield from rows
@@ -90,7 +90,7 @@ def _rows(job: Job[Any], shards: Sequence[int]) -> Iterator[Row]:
 
 
 @contextmanager
-def _hushed() -> Iterator[None]:
+def _silence_stderr() -> Iterator[None]:
     """Ray writes past Python that a cluster is slow, and, when it starts workers, a warning of its own way to do so."""
     terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
@@ -119,7 +119,7 @@ def _cluster(address: str | None) -> Iterator[None]:
             _begin(address)
             yield
         finally:
-            with _undisturbed():
+            with _shielded():
                 ray.shutdown()
 
 
@@ -128,7 +128,10 @@ def _begin(address: str | None) -> None:
 
     dashboard = None if address else False
     try:
-        with _hushed(), nullcontext() if address else _undisturbed():  # connecting starts no processes, and may take a minute
+        with (
+            _silence_stderr(),
+            nullcontext() if address else _shielded(),
+        ):  # connecting starts no processes, and may take a minute
             # None would join a cluster that this machine belongs to.
             ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
@@ -137,10 +140,10 @@ def _begin(address: str | None) -> None:
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def _shielded() -> Iterator[None]:
     """Ray started or ended by halves leaves processes behind: who asks to end the program in here is heard afterwards."""
     asked: list[BaseException] = []
-    with caught(asked.append):
+    with raise_on_signals(asked.append):
         yield
     if asked:
         raise asked[0]

@@ -18,9 +18,9 @@ import torch
 from torch import nn
 
 from livecnn._cv2 import cv2
-from livecnn.analysis.dataset import Album, Pictures
+from livecnn.analysis.dataset import Dataset, ImageDataset
 from livecnn.engine.crop import Cropper
-from livecnn.engine.engine import placed
+from livecnn.engine.engine import on_device
 from livecnn.engine.observer import probabilities
 from livecnn.errors import ImageError
 from livecnn.io.images import thumbnail
@@ -33,7 +33,7 @@ AHEAD = 2  # batches that each process may be ahead
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
+class ScoredImage:
     """A picture's place, name and true class ("" where unknown), and the probabilities (K,); all zero if it is empty.
 
     top: index of the class that the network sees; None where there is nothing in the box or a score is not a number.
@@ -75,12 +75,18 @@ class Scorer:
     """
 
     def __init__(
-        self, album: Album, pictures: Pictures, cropper: Cropper, module: nn.Module, device: torch.device, thumbnails: int = 0
+        self,
+        album: ImageDataset,
+        pictures: Dataset,
+        cropper: Cropper,
+        module: nn.Module,
+        device: torch.device,
+        thumbnails: int = 0,
     ) -> None:
         self.skipped = list(album.source.skipped)
         self._thumbnails = thumbnails
         self._spec, self._pictures, self._cropper = album.spec, pictures, cropper
-        self._module, self._device = placed(module, device), device
+        self._module, self._device = on_device(module, device), device
         self._pool: ProcessPoolExecutor | None = None
 
     @contextmanager
@@ -93,7 +99,7 @@ class Scorer:
             finally:
                 self._pool = None
 
-    def __call__(self, places: Sequence[int], jobs: int = 1) -> Generator[Scored]:
+    def __call__(self, places: Sequence[int], jobs: int = 1) -> Generator[ScoredImage]:
         """Lazily: whoever stops asking saves the rest of the work."""
         with closing(self._batches(places, jobs)) as batches:
             for batch in batches:
@@ -111,7 +117,7 @@ class Scorer:
 
     def watched(
         self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
-    ) -> Generator[tuple[list[Scored], dict[str, torch.Tensor]]]:
+    ) -> Generator[tuple[list[ScoredImage], dict[str, torch.Tensor]]]:
         """Both in one pass: the pictures of a batch, scored, and of each layer the activations (N, …)."""
         with Probe(self._module, layers) as probe, closing(self._batches(places, jobs)) as batches:
             for batch in batches:
@@ -151,15 +157,15 @@ class Scorer:
         return torch.from_numpy(np.stack([read.values for read in batch if read.values is not None])).to(self._device)
 
 
-def _scored(batch: list[_Read], output: torch.Tensor) -> Iterator[Scored]:
+def _scored(batch: list[_Read], output: torch.Tensor) -> Iterator[ScoredImage]:
     """Of a batch, by what the network gave for it, (N, K)."""
     for read, row in zip(batch, output.split(1), strict=True):
         scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row).copy()  # without torch's part
         top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())
-        yield Scored(read.index, read.name, read.label, scores, top, read.thumbnail)
+        yield ScoredImage(read.index, read.name, read.label, scores, top, read.thumbnail)
 
 
-def _read(pictures: Pictures, cropper: Cropper, places: Iterable[int], thumbnails: int) -> list[_Read]:
+def _read(pictures: Dataset, cropper: Cropper, places: Iterable[int], thumbnails: int) -> list[_Read]:
     found = []
     for index in places:
         try:
@@ -177,7 +183,7 @@ def _read(pictures: Pictures, cropper: Cropper, places: Iterable[int], thumbnail
 class _Worker:
     """What a process that reads pictures holds, from its beginning to its end."""
 
-    pictures: Pictures
+    pictures: Dataset
     cropper: Cropper
     thumbnails: int
 
@@ -187,7 +193,7 @@ class _Worker:
         threading.Thread(target=_end_with_parent, daemon=True).start()
         cv2.setNumThreads(1)
         torch.set_num_threads(1)
-        cls.pictures, cls.cropper, cls.thumbnails = Album(spec).__enter__(), cropper, thumbnails
+        cls.pictures, cls.cropper, cls.thumbnails = ImageDataset(spec).__enter__(), cropper, thumbnails
 
     @classmethod
     def read(cls, places: Sequence[int]) -> list[_Read]:

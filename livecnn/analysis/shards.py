@@ -19,21 +19,21 @@ from tqdm import tqdm
 
 from livecnn import paths
 from livecnn._cv2 import one_thread
-from livecnn.analysis.dataset import Album, Pictures
+from livecnn.analysis.dataset import Dataset, ImageDataset
 from livecnn.analysis.scorer import Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ModelError, OutputError, SourceError, UsageError, nearest
-from livecnn.io.file_lock import one_writer
-from livecnn.io.files import unfinished, write_atomically
+from livecnn.io.file_lock import locked
+from livecnn.io.files import partial_path, write_atomically
 from livecnn.networks import bundle as bundles
 from livecnn.networks import weights
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick
-from livecnn.networks.selectors import module_of
+from livecnn.networks.device import pick_device
+from livecnn.networks.selectors import as_module
 
 JOB, SHARDS = "job.json", "[0-9]*.npz"
 SHARD, MOST_SHARDS = 256, 1000  # images of a shard, unless there would be more shards than this
-UNTOLD = ("classes", "fingerprint", "labels", "state", "weights")  # settings that are long, or mean nothing to a reader
+HIDDEN_SETTINGS = ("classes", "fingerprint", "labels", "state", "weights")  # settings that are long, or mean nothing to a reader
 WORTH_THREADS = 1_000_000  # parameters: threads that share a smaller network's pass mostly wait for each other
 
 
@@ -112,7 +112,7 @@ class Job(ABC, Generic[P]):
     def cropper(self) -> Cropper:
         return Cropper(self.bundle.pipeline, 1.0, self.finder)
 
-    def check(self, pictures: Pictures) -> None:
+    def check(self, pictures: Dataset) -> None:
         """Raise SourceError if these are others than the job's."""
         if pictures.fingerprint() != self.fingerprint:
             raise SourceError(f"{self.place}: holds other pictures than when the run began; begin anew in another folder")
@@ -137,24 +137,24 @@ class Job(ABC, Generic[P]):
         return found | {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
-def size_of(images: int) -> int:
+def default_shard_size(images: int) -> int:
     """Images of a shard, where nobody says how many."""
     return max(SHARD, -(-images // MOST_SHARDS))
 
 
-def model_of(model: str | Path | Bundle | nn.Module) -> str | Bundle:
+def as_job_model(model: str | Path | Bundle | nn.Module) -> str | Bundle:
     """What a job takes, in the ways a user may name it. A module is left as it is; its tensors are shared."""
     if isinstance(model, (str, Path)):  # workers may have another current folder
         path = Path(model).expanduser()
         return str(path.resolve()) if path.is_dir() and str(model) not in paths.bundles() else str(model)
     if isinstance(model, Bundle):
         return model
-    module = module_of(model)
+    module = as_module(model)
     shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return bundles.of_module(copy.deepcopy(module, shared), type(module).__name__)  # which changes the mode
+    return bundles.bundle_from_module(copy.deepcopy(module, shared), type(module).__name__)  # which changes the mode
 
 
-def absolute(spec: str) -> str:
+def absolute_spec(spec: str) -> str:
     """The spec of the same album for a worker with another current folder."""
     kind, _, place = spec.partition(":")
     return f"{kind}:{os.path.abspath(os.path.expanduser(place))}"
@@ -171,11 +171,11 @@ class Worker(Generic[P]):
     """Works on shards of a job, one after the other. Raises LivecnnError, also if the pictures are others than the job's."""
 
     def __init__(self, job: Job[P]) -> None:
-        self._job, album = job, Album(job.place)
+        self._job, album = job, ImageDataset(job.place)
         with ExitStack() as stack:
             pictures = stack.enter_context(album)
             job.check(pictures)
-            module, device = job.bundle.module, pick(job.device)
+            module, device = job.bundle.module, pick_device(job.device)
             stack.callback(torch.set_num_threads, torch.get_num_threads())
             if sum(tensor.numel() for tensor in module.parameters()) < WORTH_THREADS:
                 torch.set_num_threads(1)
@@ -192,14 +192,14 @@ class Worker(Generic[P]):
             return self._job.gather(self._scorer, self._job.places(shard))
 
 
-def in_turn(job: Job[Any], shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
+def run_locally(job: Job[Any], shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
     """The engine of one machine: shard after shard."""
     with closing(Worker(job)) as worker:
         for shard in shards:
             yield shard, worker(shard).packed()
 
 
-def run(job: Job[Any], folder: Path, engine: Engine = in_turn) -> None:
+def run(job: Job[Any], folder: Path, engine: Engine = run_locally) -> None:
     """Work on the shards that the folder lacks. Whatever ends a run, finished shards are kept.
 
     Raises LivecnnError; OutputError if the folder holds the shards of another run.
@@ -219,7 +219,7 @@ def run(job: Job[Any], folder: Path, engine: Engine = in_turn) -> None:
             bar.update(len(job.places(shard)))
 
 
-def kept(job: Job[P], folder: Path) -> Iterator[P]:
+def read_parts(job: Job[P], folder: Path) -> Iterator[P]:
     """What `run` left, in the order of the pictures, so the same whoever worked on it, and whenever. Raises OutputError."""
     for shard in range(job.shards):
         path = _file(folder, shard)
@@ -231,16 +231,16 @@ def kept(job: Job[P], folder: Path) -> Iterator[P]:
 
 def discard(folder: Path) -> None:
     """Delete what `run` left there, and the folder if that was all; at the very end what tells whose the shards are."""
-    for path in (*folder.glob(SHARDS), unfinished(folder / JOB), folder / JOB):
+    for path in (*folder.glob(SHARDS), partial_path(folder / JOB), folder / JOB):
         path.unlink(missing_ok=True)
     with suppress(OSError):
         folder.rmdir()
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def exclusive(folder: Path) -> Iterator[None]:
     """No other program that asks works there meanwhile; afterwards the folder is gone if it is empty. Raises OutputError."""
-    with one_writer(folder / JOB):
+    with locked(folder / JOB):
         try:
             yield
         finally:
@@ -268,7 +268,7 @@ def _check(path: Path, settings: dict[str, Any]) -> None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{path}: not what a run leaves: {error!r}; name another folder") from error
     if other is not None:
-        told = "" if other in UNTOLD else f", {found[other]}, now {settings[other]}"
+        told = "" if other in HIDDEN_SETTINGS else f", {found[other]}, now {settings[other]}"
         raise OutputError(f"{path.parent}: holds another run ({other}{told}); name another folder, or delete this one")
 
 

@@ -14,14 +14,14 @@ from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper, check_finder
 from livecnn.engine.observer import Observer
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, SystemLibraryError, UsageError
-from livecnn.layout.auto_layout import layout_of
+from livecnn.layout.auto_layout import make_layout
 from livecnn.layout.layout import Layout, check_layout, load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import class_weights, weight_norms
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.spec import FieldError, PanelSpec
-from livecnn.selection import Focus
+from livecnn.selection import Selection
 from livecnn.sources import Source, SourceOptions, open_source
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ class Plan:
             config = default if default in made else next(iter(made), None)
             if config is None:
                 bundle = bundles.load(model, allow_code=allow_code)
-                layout = layout_of(bundle, overrides=overrides)
-                views = [layout, load_layout(EXPLORER, shared(overrides))]
-                return cls.showing(bundle, layout, views, source=source, source_options=source_options)
+                layout = make_layout(bundle, overrides=overrides)
+                views = [layout, load_layout(EXPLORER, shared_overrides(overrides))]
+                return cls.for_bundle(bundle, layout, views, source=source, source_options=source_options)
         layout = load_layout(config or default, overrides)
         views = load_views(layout, overrides)
         if model and layout.models:
@@ -81,12 +81,12 @@ class Plan:
         ]
         beside = dict(zip([*layout.networks][1:], others, strict=True))
         if model is not None:
-            views = fitting(layout, views, context_of(bundle, views, beside))
-        plan = cls.showing(bundle, layout, views, beside, source=source, source_options=source_options)
+            views = fitting_layouts(layout, views, make_context(bundle, views, beside))
+        plan = cls.for_bundle(bundle, layout, views, beside, source=source, source_options=source_options)
         return replace(plan, overrides=tuple(overrides))
 
     @classmethod
-    def showing(
+    def for_bundle(
         cls,
         bundle: Bundle,
         layout: Layout,
@@ -97,7 +97,7 @@ class Plan:
         source_options: SourceOptions | None = None,
     ) -> Plan:
         """The same, for networks that are there already."""
-        context = context_of(bundle, views, others)
+        context = make_context(bundle, views, others)
         for view in views:
             check_fit(view, context)
         try:
@@ -110,19 +110,21 @@ class Plan:
         return plan
 
     @cached_property
-    def focus(self) -> Focus:
+    def focus(self) -> Selection:
         """Where the layout looks first. Raises ConfigError."""
         try:
             return self.layout.focus.focus(self.context.architecture(), self.context.classes)
         except FieldError as error:
             raise self.layout.fault(("focus", error.key), str(error)) from error
 
-    def observer(self, device: torch.device, fall_back: Callable[[str], None] | None = None, *, calm: bool = False) -> Observer:
+    def observer(
+        self, device: torch.device, on_device_error: Callable[[str], None] | None = None, *, sequential: bool = False
+    ) -> Observer:
         """What looks at frames, through all networks. calm: they follow one another in time, see Cropper."""
 
         def looking(bundle: Bundle, beside: Mapping[str, Observer] = MappingProxyType({})) -> Observer:
-            cropper = make_cropper(bundle, self.layout, self.source, calm=calm)
-            return Observer(bundle.module, cropper, device, bundle.precision, fall_back, beside)
+            cropper = make_cropper(bundle, self.layout, self.source, calm=sequential)
+            return Observer(bundle.module, cropper, device, bundle.precision, on_device_error, beside)
 
         return looking(self.bundle, {name: looking(other) for name, other in self.others.items()})
 
@@ -138,7 +140,7 @@ class Plan:
             key = "models" if layout.models else "model"
             raise layout.fault((key,), f"found {getattr(layout, key)!r}; start livecnn again for another network")
         views = load_views(layout, self.overrides)
-        context = context_of(self.bundle, views, self.others)
+        context = make_context(self.bundle, views, self.others)
         for view in views:
             check_fit(view, context)
         return replace(self, layout=layout, views=views, context=context)
@@ -153,7 +155,7 @@ def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
     own = layout.path.resolve()
     views = [] if own in [Path(path).resolve() for path in layout.views] else [layout]
     for place, path in enumerate(layout.views):
-        view = layout if Path(path).resolve() == own else load_layout(path, shared(overrides))
+        view = layout if Path(path).resolve() == own else load_layout(path, shared_overrides(overrides))
         twin = next((other for other in views if other.name == view.name), None)
         if view.networks != layout.networks:
             shown, here = (", ".join(one.networks.values()) for one in (view, layout))
@@ -165,12 +167,12 @@ def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
     return views
 
 
-def shared(overrides: Sequence[str]) -> list[str]:
+def shared_overrides(overrides: Sequence[str]) -> list[str]:
     """Those of the changes, as `--set` takes them, that hold for all views."""
     return [change for change in overrides if change.startswith(("figure.", "box.", "model=", "models."))]
 
 
-def fitting(layout: Layout, views: Sequence[Layout], context: Context) -> list[Layout]:
+def fitting_layouts(layout: Layout, views: Sequence[Layout], context: Context) -> list[Layout]:
     """The layout, and those of its views that also fit a network that they were not made for."""
     return [view for view in views if view is layout or _fits(view, context)]
 
@@ -213,7 +215,7 @@ def _check_drawer(layout: Layout, name: str, panel: PanelSpec, context: Context)
         raise layout.fault(("panels", name, error.key), str(error)) from error
 
 
-def box_share(layout: Layout, source: Source) -> float:
+def input_box_share(layout: Layout, source: Source) -> float:
     """Side of the box as a share of the frame's short side."""
     if layout.box.size != "auto":
         return layout.box.size
@@ -223,10 +225,10 @@ def box_share(layout: Layout, source: Source) -> float:
 def make_cropper(bundle: Bundle, layout: Layout, source: Source, *, calm: bool = False) -> Cropper:
     """Crop for a network as a layout says; see `Cropper` for calm."""
     box = layout.box
-    return Cropper(bundle.pipeline, box_share(layout, source), box.finder, box.margin, calm=calm)
+    return Cropper(bundle.pipeline, input_box_share(layout, source), box.finder, box.margin, sequential=calm)
 
 
-def context_of(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[str, Bundle] = MappingProxyType({})) -> Context:
+def make_context(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[str, Bundle] = MappingProxyType({})) -> Context:
     """What panels have to know about the networks; of their functions only if a panel of the views names one."""
     panels = [panel for view in views for panel in view.panels.values()]
 

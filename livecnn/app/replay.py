@@ -15,21 +15,21 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from livecnn._cv2 import one_thread
-from livecnn.analysis.dataset import Album, Pictures, spec_of
+from livecnn.analysis.dataset import Dataset, ImageDataset, as_spec
 from livecnn.analysis.patterns.export import Summary, check_suffix
-from livecnn.analysis.scorer import Scored, Scorer
+from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.app.plan import Plan, make_cropper
-from livecnn.app.replay_filter import Choice
-from livecnn.app.run import explained
+from livecnn.app.replay_filter import ReplayFilter
+from livecnn.app.run import explain_tick
 from livecnn.app.scores_table import ScoresTable
-from livecnn.app.screen.figure import Screen
-from livecnn.dreams.live import preferring
+from livecnn.app.screen.figure import FigureView
+from livecnn.dreams.live import live_dreams
 from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
-from livecnn.explain.live.worker import Explaining
-from livecnn.io.files import check_writable, unfinished
-from livecnn.io.recorders import NUMBERED, InBackground, open_recorder
-from livecnn.networks.device import pick
+from livecnn.explain.live.worker import ExplainWorker
+from livecnn.io.files import check_writable, partial_path
+from livecnn.io.recorders import NUMBERED, ThreadedRecorder, open_recorder
+from livecnn.networks.device import pick_device
 from livecnn.types import LoopStatus, Scene, SourceStatus
 
 SLOWEST, FASTEST = 0.01, 30.0  # pictures a second; GIF's clock and MP4's rate tell no more apart
@@ -51,7 +51,7 @@ class ReplayOptions:
     out: str | Path | None = None
     scores: str | Path | None = None
     summary: str | Path | None = None
-    choice: Choice = field(default_factory=Choice)
+    choice: ReplayFilter = field(default_factory=ReplayFilter)
     fps: float = 4.0
     hold: float = 1.0
     loop: int = 0
@@ -101,15 +101,15 @@ def replay(folder: str | Path, config: str | Path | None = None, **options: Any)
     and of Choice. Raises LivecnnError for a mistake, KeyboardInterrupt for Ctrl-C; a film is then complete up to that picture. A
     program that uses `jobs` needs the usual `if __name__ == "__main__":`.
     """
-    chosen = {name: options.pop(name) for name in Choice.__dataclass_fields__ if name in options}
-    return run_replay(ReplayOptions(folder, None if config is None else str(config), choice=Choice(**chosen), **options))
+    chosen = {name: options.pop(name) for name in ReplayFilter.__dataclass_fields__ if name in options}
+    return run_replay(ReplayOptions(folder, None if config is None else str(config), choice=ReplayFilter(**chosen), **options))
 
 
 def run_replay(options: ReplayOptions) -> Replay:
     """Everything that can be wrong is found before the first picture is scored. Raises as `replay`."""
     start = time.perf_counter()
     out, table, patterns = paths = _check(options)
-    spec = spec_of(options.folder)
+    spec = as_spec(options.folder)
     size = () if options.size is None else (f"figure.size={list(options.size)}",)
     plan = Plan.of(
         options.config, (*options.overrides, *size), default="replay", model=options.model, source=spec,
@@ -118,7 +118,7 @@ def run_replay(options: ReplayOptions) -> Replay:
     classes, choice = plan.bundle.classes, options.choice
     choice.check(classes)
     summary = None if patterns is None else _empty_summary(plan)
-    album, device = Album(spec), pick(options.device)
+    album, device = ImageDataset(spec), pick_device(options.device)
     cropper = make_cropper(plan.bundle, plan.layout, plan.source)
     with one_thread(), album as pictures, plan.observer(device) as observer:
         _check_labels(pictures.labels(), options, plan.bundle.name, classes)
@@ -127,7 +127,7 @@ def run_replay(options: ReplayOptions) -> Replay:
         with closing(scorer(places, options.jobs)) as scored:
             chosen = choice.among(_bar("scores", len(places), scored), classes)
         if not chosen:
-            raise _nothing(options, len(places), scorer.skipped)
+            raise _no_frames_error(options, len(places), scorer.skipped)
         if table is not None:
             _write_scores(table, classes, chosen)
         if patterns is not None and summary is not None:
@@ -190,7 +190,7 @@ def _check_numbers(options: ReplayOptions) -> None:
 
 def _place(folder: str | Path) -> Path:
     """Where the pictures lie, without the kind that may stand before it."""
-    return Path(spec_of(folder).partition(":")[2].partition("?")[0]).expanduser().resolve()
+    return Path(as_spec(folder).partition(":")[2].partition("?")[0]).expanduser().resolve()
 
 
 def _wants_folder(out: str | Path | None) -> bool:
@@ -210,16 +210,16 @@ def _check_labels(labels: set[str], options: ReplayOptions, model: str, classes:
         raise UsageError(f"--wrong: the pictures of {options.folder} have no labels; sub-folders by class or idx files give them")
 
 
-def _nothing(options: ReplayOptions, count: int, skipped: Sequence[str]) -> UsageError:
+def _no_frames_error(options: ReplayOptions, count: int, skipped: Sequence[str]) -> UsageError:
     if len(skipped) == count:
         return UsageError(f"{options.folder}: none of {count} pictures can be read; first: {skipped[0]}")
     unread = f" ({len(skipped)} cannot be read)" if skipped else ""
     return UsageError(f"{options.folder}: none of {count} pictures passes the filters{unread}")
 
 
-def _write_scores(path: Path, classes: Sequence[str], chosen: Sequence[Scored]) -> None:
+def _write_scores(path: Path, classes: Sequence[str], chosen: Sequence[ScoredImage]) -> None:
     """The whole table or none. Raises OutputError."""
-    part = unfinished(path)
+    part = partial_path(path)
     try:
         with ScoresTable(part, classes) as table:
             for each in chosen:
@@ -236,7 +236,7 @@ def _empty_summary(plan: Plan) -> Summary:
     return Summary(tuple(layers), plan.bundle.classes, plan.bundle.name)
 
 
-def _fill(summary: Summary, scorer: Scorer, chosen: Sequence[Scored], jobs: int) -> None:
+def _fill(summary: Summary, scorer: Scorer, chosen: Sequence[ScoredImage], jobs: int) -> None:
     """Another pass over the pictures chosen: which they are is only known after the first."""
     places = [each.index for each in chosen]
     seen = dict(zip(places, chosen, strict=True))
@@ -252,20 +252,20 @@ def _film(
     options: ReplayOptions,
     out: Path,
     plan: Plan,
-    pictures: Pictures,
+    pictures: Dataset,
     observer: Observer,
-    chosen: Sequence[Scored],
+    chosen: Sequence[ScoredImage],
     skipped: list[str],
 ) -> int:
     """Draw every picture chosen; returns how many. What cannot be read any more is added to `skipped`."""
     if _wants_folder(options.out):
         _clear(out)
-    screen = Screen(plan.layout, plan.context, focus=plan.focus if plan.layout.explores else None)
+    screen = FigureView(plan.layout, plan.context, focus=plan.focus if plan.layout.explores else None)
     observer.watch(screen.reducers)
-    explaining = Explaining(plan.bundle, preferring(plan.bundle), observer.device) if screen.asks else None
+    explaining = ExplainWorker(plan.bundle, live_dreams(plan.bundle), observer.device) if screen.asks else None
     status, drawn = LoopStatus(SourceStatus("live", plan.source.name)), 0
     recorder = open_recorder(str(options.out), fps=options.fps, hold=options.hold, loop=options.loop)
-    with InBackground(recorder, every=True) as film:
+    with ThreadedRecorder(recorder, every=True) as film:
         for each in _bar("pictures", len(chosen), chosen):
             try:
                 frame = pictures.at(each.index)
@@ -273,7 +273,7 @@ def _film(
                 skipped.append(str(error))
                 continue
             tick = observer(frame)
-            screen.show(Scene(frame, tick, status, explained(screen, tick, explaining)))
+            screen.show(Scene(frame, tick, status, explain_tick(screen, tick, explaining)))
             screen.draw()
             film.add(screen.pixels(), drawn / options.fps)
             drawn += 1
@@ -287,7 +287,7 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
-def _columns(classes: Sequence[str], chosen: Sequence[Scored]) -> dict[str, npt.NDArray[Any]]:
+def _columns(classes: Sequence[str], chosen: Sequence[ScoredImage]) -> dict[str, npt.NDArray[Any]]:
     table = np.stack([each.scores for each in chosen])
     return {
         "index": np.arange(len(chosen)),

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from livecnn.analysis.scorer import Scored
+from livecnn.analysis.scorer import ScoredImage
 from livecnn.errors import UsageError, nearest
 
 Order = Literal["name", "score", "class"]
@@ -17,7 +17,7 @@ ORDERS: tuple[str, ...] = get_args(Order)
 
 
 @dataclass(frozen=True)
-class Choice:
+class ReplayFilter:
     """only_class: the class that the network sees. min_score, max_score: of that class, 0..1. wrong: it is not the true one.
 
     limit: at most so many. shuffle: chosen at random, the same for the same seed. order: of those shown; by default by name or,
@@ -53,7 +53,7 @@ class Choice:
         """Of `count` pictures, in the order in which they are looked at."""
         return np.random.default_rng(self.seed).permutation(count).tolist() if self.shuffle else list(range(count))
 
-    def among(self, scored: Iterable[Scored], classes: Sequence[str]) -> list[Scored]:
+    def among(self, scored: Iterable[ScoredImage], classes: Sequence[str]) -> list[ScoredImage]:
         """Those to be shown, in order. Asks for no more than it needs."""
         stop = self.limit if self.shuffle or self.order in (None, "name") else None
         passing = islice((each for each in scored if self._passes(each, classes)), stop)
@@ -67,7 +67,7 @@ class Choice:
             chosen = list(passing)
         return chosen[: self.limit]
 
-    def _passes(self, each: Scored, classes: Sequence[str]) -> bool:
+    def _passes(self, each: ScoredImage, classes: Sequence[str]) -> bool:
         seen = "" if each.top is None else classes[each.top]
         if self.only_class is not None and (each.top is None or seen != self.only_class):
             return False

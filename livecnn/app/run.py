@@ -16,27 +16,27 @@ from tqdm import tqdm
 
 from livecnn.analysis.annotations.store import Annotations, annotations_path
 from livecnn.app.controls.controller import Controls
-from livecnn.app.controls.recording import Film
+from livecnn.app.controls.recording import LiveRecording
 from livecnn.app.live.capture import Capture
-from livecnn.app.live.loops import Live
+from livecnn.app.live.loops import LiveLoop
 from livecnn.app.live.stats import Stats, write_stats
 from livecnn.app.plan import Plan
 from livecnn.app.scores_table import ScoresTable
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.app.toolkit.backend import backend, has_display
 from livecnn.app.window import Window
-from livecnn.dreams.live import preferring
+from livecnn.dreams.live import live_dreams
 from livecnn.engine.observer import Observer
 from livecnn.errors import OutputError, SourceError, UsageError
-from livecnn.explain.live.worker import Explaining
+from livecnn.explain.live.worker import ExplainWorker
 from livecnn.io.files import check_writable, free_path
-from livecnn.io.recorders import InBackground, open_recorder
+from livecnn.io.recorders import ThreadedRecorder, open_recorder
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick
-from livecnn.panels.base.frame_buffer import Past
+from livecnn.networks.device import pick_device
+from livecnn.panels.base.frame_buffer import FrameBuffer
 from livecnn.sources import Source, SourceOptions
-from livecnn.sources.pad import Pad
-from livecnn.types import Findings, Frame, LoopStatus, Scene, SourceStatus, Tick
+from livecnn.sources.pad import PadSource
+from livecnn.types import ExplanationUpdate, Frame, LoopStatus, Scene, SourceStatus, Tick
 
 if TYPE_CHECKING:
     import torch
@@ -71,15 +71,15 @@ class RunOptions:
     source_options: SourceOptions = field(default_factory=SourceOptions)
 
 
-class Enough(Exception):
+class StopRun(Exception):
     """As many ticks as were asked for have been shown."""
 
 
-class Sinks:
+class RunOutputs:
     """What passes and ticks leave behind: statistics, rows of scores, pictures of the recordings. film: of the key r."""
 
-    def __init__(self, stats: Stats, table: ScoresTable | None, recorder: InBackground | None, frames: int | None) -> None:
-        self.stats, self.film = stats, Film(RECORDINGS)
+    def __init__(self, stats: Stats, table: ScoresTable | None, recorder: ThreadedRecorder | None, frames: int | None) -> None:
+        self.stats, self.film = stats, LiveRecording(RECORDINGS)
         self._table, self._recorder, self._frames = table, recorder, frames
         self._newest_seq = -1  # of the frames that passed
 
@@ -90,7 +90,7 @@ class Sinks:
             self._table.add(tick)
         self._newest_seq = max(self._newest_seq, tick.frame.seq)
 
-    def take(self, screen: Screen, work: float, *, live: bool) -> None:
+    def take(self, screen: FigureView, work: float, *, live: bool) -> None:
         """The screen's scene is on show now; raises Enough after the last tick that was asked for."""
         assert screen.scene is not None
         scene = screen.scene
@@ -100,7 +100,7 @@ class Sinks:
         if self.film.since is not None:
             self.film.add(screen.pixels(), now)
         if self.stats.ticks == self._frames:
-            raise Enough
+            raise StopRun
 
 
 def run(options: RunOptions) -> None:
@@ -108,7 +108,7 @@ def run(options: RunOptions) -> None:
 
     Raises LivecnnError for a mistake or a device that fails, KeyboardInterrupt for Ctrl-C.
     """
-    options, unseen = seen_or_recorded(options)
+    options, unseen = window_or_recording(options)
     plan = Plan.of(
         options.config,
         options.overrides,
@@ -120,42 +120,42 @@ def run(options: RunOptions) -> None:
     run_plan(plan, options, unseen=unseen)
 
 
-def seen_or_recorded(options: RunOptions) -> tuple[RunOptions, bool]:
+def window_or_recording(options: RunOptions) -> tuple[RunOptions, bool]:
     """The options as they are; where a window is wanted and there is no display those of a recording, and True."""
     unseen = not options.headless and not has_display()
-    return (_into_recording(options) if unseen else options), unseen
+    return (_as_recording(options) if unseen else options), unseen
 
 
 def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
-    """As `run`, with what is planned already; `unseen` as `seen_or_recorded` says."""
+    """As `run`, with what is planned already; `unseen` as `window_or_recording` says."""
     check_files(options)
-    device, toolkit = pick(options.device), "agg" if options.headless else backend()
+    device, toolkit = pick_device(options.device), "agg" if options.headless else backend()
     stats = Stats(toolkit, str(device))
     names = () if options.headless else [view.name for view in plan.views]
-    screen = Screen(plan.layout, plan.context, names, plan.focus if plan.layout.explores else None)
+    screen = FigureView(plan.layout, plan.context, names, plan.focus if plan.layout.explores else None)
     _remember(plan)
     source = plan.source
-    if options.headless and isinstance(source, Pad):
+    if options.headless and isinstance(source, PadSource):
         raise UsageError("source 'pad': there is no window to draw in; allowed here: any other source")
     ordered = options.headless and (unseen or options.frames is not None)
     with ExitStack() as stack:
         source.open()
-        stack.callback(_tell, options, source, stats, unseen)
+        stack.callback(_print_summary, options, source, stats, unseen)
         capture = None if ordered else Capture(source, once=options.once)
         stack.callback(capture.stop if capture else source.close)
-        sinks = Sinks(stats, *_open_files(stack, options, plan.bundle, ordered), options.frames)
+        sinks = RunOutputs(stats, *_open_files(stack, options, plan.bundle, ordered), options.frames)
         stack.callback(_finish_film, sinks.film)
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
         fall_back = partial(_fallen_back, stats) if options.device == "auto" else None
-        observer = plan.observer(device, fall_back, calm=source.camera_like)
+        observer = plan.observer(device, fall_back, sequential=source.camera_like)
         observer.watch(screen.reducers)
         explaining = _explaining(plan, screen, device)
         try:
             if capture is None:
                 _run_in_order(options, source, observer, screen, sinks, explaining)
             else:
-                _run_live(plan, options, Live(capture, observer, stats, sinks.passed, explaining), screen, sinks)
+                _run_live(plan, options, LiveLoop(capture, observer, stats, sinks.passed, explaining), screen, sinks)
         finally:
             if options.stats is not None:
                 write_stats(options.stats, stats.report())
@@ -175,7 +175,7 @@ def _fallen_back(stats: Stats, told: str) -> None:
     print(f"livecnn: {told}", file=sys.stderr)
 
 
-def _into_recording(options: RunOptions) -> RunOptions:
+def _as_recording(options: RunOptions) -> RunOptions:
     """No display: the same run, into a file."""
     record = options.record or free_path(RECORDINGS, ".gif")
     if (options.source or "auto").partition(":")[0] in ENDLESS:
@@ -200,29 +200,34 @@ def check_files(options: RunOptions) -> None:
 
 def _open_files(
     stack: ExitStack, options: RunOptions, bundle: Bundle, ordered: bool
-) -> tuple[ScoresTable | None, InBackground | None]:
+) -> tuple[ScoresTable | None, ThreadedRecorder | None]:
     table = None if options.scores is None else stack.enter_context(ScoresTable(options.scores, bundle.classes))
     if options.record is None:
         return table, None
     return table, stack.enter_context(
-        InBackground(open_recorder(options.record), every=ordered, clock=None if ordered else time.monotonic)
+        ThreadedRecorder(open_recorder(options.record), every=ordered, clock=None if ordered else time.monotonic)
     )
 
 
 def _run_in_order(
-    options: RunOptions, source: Source, observer: Observer, screen: Screen, sinks: Sinks, explaining: Explaining | None = None
+    options: RunOptions,
+    source: Source,
+    observer: Observer,
+    screen: FigureView,
+    sinks: RunOutputs,
+    explaining: ExplainWorker | None = None,
 ) -> None:
     """Every picture is one tick, in order, as fast as it goes: the same pictures give the same files."""
     stats = sinks.stats
     stats.source = status = SourceStatus("live", source.name, source.note)
     bar = tqdm(total=options.frames, unit="picture", disable=None, leave=False)
-    with bar, observer as observe, contextlib.suppress(Enough):
+    with bar, observer as observe, contextlib.suppress(StopRun):
         try:
-            for frame in in_order(source, once=options.once):
+            for frame in iterate_frames(source, once=options.once):
                 start = time.perf_counter()
                 tick = observe(frame)
                 sinks.passed(tick)
-                findings = explained(screen, tick, explaining)
+                findings = explain_tick(screen, tick, explaining)
                 screen.show(Scene(frame, tick, LoopStatus(status, mirrored=source.mirrored), findings))
                 screen.draw()
                 bar.update()
@@ -233,7 +238,7 @@ def _run_in_order(
         stats.source = replace(status, state="ended")
 
 
-def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
+def iterate_frames(source: Source, *, once: bool) -> Iterator[Frame]:
     """The frames of an open source, again and again unless `once`. Raises SourceError if it has none."""
     while True:
         frame = source.read()
@@ -247,16 +252,16 @@ def in_order(source: Source, *, once: bool) -> Iterator[Frame]:
         source.rewind()
 
 
-def _explaining(plan: Plan, screen: Screen, device: torch.device) -> Explaining | None:
+def _explaining(plan: Plan, screen: FigureView, device: torch.device) -> ExplainWorker | None:
     """None where no view asks for explanations: then the network need not be one that can be copied."""
     views = [view for view in plan.views if view.name in screen.views]
     panels = [(name, panel) for view in views for name, panel in view.panels.items()]
     if screen.asks or any(panel.drawer(name, plan.context.of(panel.model)).asks for name, panel in panels):
-        return Explaining(plan.bundle, preferring(plan.bundle), device)
+        return ExplainWorker(plan.bundle, live_dreams(plan.bundle), device)
     return None
 
 
-def explained(screen: Screen, tick: Tick, explaining: Explaining | None) -> Findings | None:
+def explain_tick(screen: FigureView, tick: Tick, explaining: ExplainWorker | None) -> ExplanationUpdate | None:
     """All that the panels ask of explanations, of this tick."""
     if explaining is None:
         return None
@@ -264,7 +269,7 @@ def explained(screen: Screen, tick: Tick, explaining: Explaining | None) -> Find
     return explaining.now(tick)
 
 
-def _run_live(plan: Plan, options: RunOptions, live: Live, screen: Screen, sinks: Sinks) -> None:
+def _run_live(plan: Plan, options: RunOptions, live: LiveLoop, screen: FigureView, sinks: RunOutputs) -> None:
     """Three loops, until the window is closed, the source has ended or there were ticks enough."""
     toolkit = sinks.stats.backend
 
@@ -273,12 +278,12 @@ def _run_live(plan: Plan, options: RunOptions, live: Live, screen: Screen, sinks
             live.explaining.want(screen.focus, screen.asks, screen.units_asked)
         sinks.take(screen, work, live=True)
 
-    with live, contextlib.suppress(Enough):
+    with live, contextlib.suppress(StopRun):
         try:
             if toolkit == "agg":
                 _show_unseen(live, screen, shown)
             else:
-                screen.context.session.past = Past()
+                screen.context.session.past = FrameBuffer()
                 window = Window(screen, live, toolkit, shown)
                 window.controls = Controls(live, screen, window, plan, sinks.film)
                 window.run(fullscreen=options.fullscreen)
@@ -286,12 +291,12 @@ def _run_live(plan: Plan, options: RunOptions, live: Live, screen: Screen, sinks
             sinks.stats.source = live.capture.status()
 
 
-def _finish_film(film: Film) -> None:
+def _finish_film(film: LiveRecording) -> None:
     for line in film.close():
         print(line)
 
 
-def _show_unseen(live: Live, screen: Screen, shown: Callable[[float], None]) -> None:
+def _show_unseen(live: LiveLoop, screen: FigureView, shown: Callable[[float], None]) -> None:
     """The window's loop without a window. shown: told how many seconds went into each tick."""
     while not live.over:
         if not live.ready():
@@ -303,7 +308,7 @@ def _show_unseen(live: Live, screen: Screen, shown: Callable[[float], None]) -> 
         shown(time.perf_counter() - start)
 
 
-def _tell(options: RunOptions, source: Source, stats: Stats, unseen: bool) -> None:
+def _print_summary(options: RunOptions, source: Source, stats: Stats, unseen: bool) -> None:
     """What there is to know when it is over, however it ended."""
     if source.skipped and stats.ticks:
         print(f"livecnn: skipped {len(source.skipped)}: {'; '.join(source.skipped[:5])}", file=sys.stderr)

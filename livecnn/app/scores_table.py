@@ -10,7 +10,7 @@ from types import TracebackType
 
 import numpy as np
 
-from livecnn.io.files import cannot_write
+from livecnn.io.files import write_error
 from livecnn.types import Floats, Tick
 
 
@@ -30,7 +30,7 @@ class ScoresTable:
             # File names may hold bytes of another encoding; they are no reason to end.
             self._file = path.open("w", newline="", encoding="utf-8", errors="backslashreplace", buffering=1)
         except OSError as error:
-            raise cannot_write(path, error) from error
+            raise write_error(path, error) from error
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._write(["index", "name", "label", "top_class", "top_score", *self.classes])
 
@@ -55,13 +55,13 @@ class ScoresTable:
         except OSError as error:
             with contextlib.suppress(OSError):  # closing tries to write the rest once more
                 self._file.close()
-            raise cannot_write(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def close(self) -> None:
         try:
             self._file.close()
         except OSError as error:
-            raise cannot_write(self.path, error) from error
+            raise write_error(self.path, error) from error
 
     def __enter__(self) -> ScoresTable:
         return self

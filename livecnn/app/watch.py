@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from livecnn.app.plan import Plan, load_views
-from livecnn.app.run import RunOptions, run_plan, seen_or_recorded
+from livecnn.app.run import RunOptions, run_plan, window_or_recording
 from livecnn.errors import UsageError
 from livecnn.io.yaml_document import Document
 from livecnn.layout import auto_layout as autolayout
@@ -21,7 +21,7 @@ from livecnn.layout import layout as config
 from livecnn.layout.layout import Layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick
+from livecnn.networks.device import pick_device
 from livecnn.sources import SourceOptions
 from livecnn.types import Image
 
@@ -62,7 +62,7 @@ def watch(
         raise UsageError(f"watch: found a {type(module).__name__}; a torch.nn.Module is needed")
     if layers is not None and layout is not None:
         raise UsageError("watch: found both layers and layout; one of them is allowed")
-    options, unseen = seen_or_recorded(
+    options, unseen = window_or_recording(
         RunOptions(
             source=f"camera:{source}" if isinstance(source, int) else source,
             device=device,
@@ -78,15 +78,15 @@ def watch(
     )
     if not options.headless and threading.current_thread() is not threading.main_thread():
         raise UsageError("watch: a window can be opened by the main thread only; call it there, or with headless=True")
-    with borrowed(module, pick(device)), mpl.rc_context():
-        bundle = bundles.of_module(module, classes=classes, input=input)
+    with module_in_eval(module, pick_device(device)), mpl.rc_context():
+        bundle = bundles.bundle_from_module(module, classes=classes, input=input)
         view, views = _views(bundle, layers, layout)
-        plan = Plan.showing(bundle, view, views, source=options.source, source_options=options.source_options)
+        plan = Plan.for_bundle(bundle, view, views, source=options.source, source_options=options.source_options)
         run_plan(plan, options, unseen=unseen)
 
 
 @contextmanager
-def borrowed(module: nn.Module, device: torch.device) -> Iterator[None]:
+def module_in_eval(module: nn.Module, device: torch.device) -> Iterator[None]:
     """Inside, a network may change its mode and its device; outside nobody notices.
 
     device: where random numbers may be drawn inside.
@@ -118,9 +118,9 @@ def _views(
 ) -> tuple[Layout, list[Layout]]:
     """What is shown first, and everything that the key v walks through."""
     if layout is None:
-        view = autolayout.layout_of(bundle, layers)
+        view = autolayout.make_layout(bundle, layers)
     elif isinstance(layout, Mapping):
-        view = config.build(Document(layout, Path("layout"), {}))
+        view = config.make_drawers(Document(layout, Path("layout"), {}))
     else:
         view = config.load_layout(layout)
     return view, load_views(view)

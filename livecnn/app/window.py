@@ -12,15 +12,15 @@ from matplotlib.artist import Artist
 from matplotlib.backend_bases import KeyEvent, MouseButton, MouseEvent, TimerBase
 
 from livecnn.app.controls.controller import Controls
-from livecnn.app.live.loops import Live
-from livecnn.app.screen.figure import Screen
+from livecnn.app.live.loops import LiveLoop
+from livecnn.app.screen.figure import FigureView
 from livecnn.app.toolkit.backend import new_manager
-from livecnn.signals import caught
+from livecnn.signals import raise_on_signals
 
 POLL = 3  # milliseconds between two questions whether there is something new; it costs some microseconds
 
 
-class NewestTimer:
+class CoalescingTimer:
     """Event source of the animation: asks often, fires only when there is something to show.
 
     FuncAnimation's own timer fires at an interval counted from the end of the last tick, and redraws whether or not anything
@@ -89,7 +89,7 @@ class Window:
     after_tick: told, when a tick's pixels are on the window, how many seconds it took; an exception of its closes the window.
     """
 
-    def __init__(self, screen: Screen, live: Live, toolkit: str, after_tick: Callable[[float], None]) -> None:
+    def __init__(self, screen: FigureView, live: LiveLoop, toolkit: str, after_tick: Callable[[float], None]) -> None:
         self.screen, self.live = screen, live
         self.controls: Controls | None = None
         self._state: Hashable = None  # of the screen when it was last drawn
@@ -110,7 +110,7 @@ class Window:
         canvas.mpl_connect("resize_event", self._guarded(lambda _: self.live.refresh()))
         screen.failed = self._fail
         canvas.mpl_connect("close_event", self._close)
-        self._timer = NewestTimer(canvas.new_timer(interval=POLL), self._something_new, after_tick, self._fail, self._gone)
+        self._timer = CoalescingTimer(canvas.new_timer(interval=POLL), self._something_new, after_tick, self._fail, self._gone)
 
     def run(self, *, fullscreen: bool = False) -> None:
         """Raises whatever ended the window, KeyboardInterrupt included."""
@@ -124,7 +124,9 @@ class Window:
             event_source=self._timer,
         )
         try:
-            with caught(self._fail):  # toolkits end differently on Ctrl-C, and Tk may print a KeyboardInterrupt and go on
+            with raise_on_signals(
+                self._fail
+            ):  # toolkits end differently on Ctrl-C, and Tk may print a KeyboardInterrupt and go on
                 self.manager.show()
                 if fullscreen:
                     self.toggle_fullscreen()

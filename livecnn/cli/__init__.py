@@ -14,13 +14,13 @@ from functools import partial
 import click
 
 from livecnn import __version__
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 from livecnn.errors import LivecnnError
-from livecnn.signals import Terminated, caught
+from livecnn.signals import Terminated, raise_on_signals
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
-pass_workbench = click.make_pass_decorator(Workbench, ensure=True)  # that of the shell, else an empty one
+pass_workbench = click.make_pass_decorator(ShellState, ensure=True)  # that of the shell, else an empty one
 
 
 class Commands(click.Group):
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0, 1 (a defect), 2 (a user's mistake), 130 (Ctrl-C), 143 (SIGTERM)."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        with caught():
+        with raise_on_signals():
             code = attempt(partial(livecnn.main, words, prog_name="livecnn", standalone_mode=False), words)
     except Terminated as asked:
         code = asked.code

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from livecnn import paths, registry
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 from livecnn.errors import ModelError
 from livecnn.io import yaml_document as yamlfile
 
@@ -43,7 +43,7 @@ def methods(ctx: click.Context, param: click.Parameter, incomplete: str) -> Item
 
 def layers(ctx: click.Context, param: click.Parameter, incomplete: str) -> Items:
     """Of a network that is loaded: loading one takes too long."""
-    bench = ctx.find_object(Workbench)
+    bench = ctx.find_object(ShellState)
     bundle = None if bench is None else bench.model(_model(ctx))
     if bundle is None or isinstance(bundle, str):
         return []

@@ -34,7 +34,7 @@ class _Kept(Generic[T]):
         return self._value
 
 
-class Workbench:
+class ShellState:
     """Empty outside a shell: every command then reads what it is told to."""
 
     def __init__(self) -> None:

@@ -151,13 +151,13 @@ def _aligned(rows: Sequence[tuple[str, ...]], texts: int) -> Iterator[str]:
 
 
 def _row(path: Path) -> tuple[str, ...]:
-    from livecnn.analysis.annotations.store import Annotations, tally
+    from livecnn.analysis.annotations.store import Annotations, count_verdicts
 
     try:
         found = Annotations.read(path)
     except OutputError as error:
         return path.name, "", "", f"damaged: {error}"
-    total = tally(mark for marks in found.units.values() for mark in marks.values())
+    total = count_verdicts(mark for marks in found.units.values() for mark in marks.values())
     return path.name, found.model, found.annotator, ", ".join(f"{count} {key}" for key, count in total.items())
 
 
@@ -197,14 +197,14 @@ def _looked_at(
 ) -> tuple[dict[str, int], Patterns | None]:
     """Sizes of the layers with marks and, over images, what their units do."""
     from livecnn.analysis.annotations import agreement as verdicts
-    from livecnn.analysis.dataset import Album, spec_of
+    from livecnn.analysis.dataset import ImageDataset, as_spec
     from livecnn.app.plan import make_cropper
     from livecnn.layout.layout import load_layout
 
     sizes = verdicts.sizes(bundle, files)
     if images is None:
         return sizes, None
-    album = Album(spec_of(images))
+    album = ImageDataset(as_spec(images))
     cropper = make_cropper(bundle, load_layout(layout), album.source)
     return sizes, verdicts.responses(bundle, list(sizes), album, cropper, _warn)
 

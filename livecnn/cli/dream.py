@@ -6,7 +6,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 
 SHARE = click.FloatRange(0, 1)
 WEIGHT = click.FloatRange(min=0)
@@ -48,7 +48,7 @@ WEIGHT = click.FloatRange(min=0)
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @pass_workbench
 def command(
-    bench: Workbench, /, model: str, layer: str | None, units: str | None, classes: str | None, out: str, steps: int, seed: int,
+    bench: ShellState, /, model: str, layer: str | None, units: str | None, classes: str | None, out: str, steps: int, seed: int,
     resume: bool, device: str, allow_code: bool, **options: object,
 ) -> None:  # fmt: skip
     """What units of a layer, or classes, like best, by gradient ascent.
@@ -59,12 +59,12 @@ def command(
     on further.
     """
     from livecnn.dreams import export as dream_files
-    from livecnn.dreams.api import Dreamer
+    from livecnn.dreams.api import DreamBatch
 
     given = {name: value for name, value in options.items() if value is not None}
     dream_files.check_out(out, resume)
     network = bench.model(model)
-    dreamer = Dreamer(network, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
+    dreamer = DreamBatch(network, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
     dreams = dream_files.write(dreamer, steps, out)
     told = f"{len(dreams.names)} dream{'s'[: len(dreams.names) > 1]}, {dreams.step} step{'s'[: dreams.step > 1]}"
     unmoved = dreamer.unmoved(dreams)

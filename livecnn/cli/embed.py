@@ -9,7 +9,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -44,7 +44,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @pass_workbench
-def command(bench: Workbench, /, folder: str, model: str, out: Path, grid: bool, size: int | None, **options: Any) -> None:
+def command(bench: ShellState, /, folder: str, model: str, out: Path, grid: bool, size: int | None, **options: Any) -> None:
     """A map of pictures on which those lie together to which a layer answers alike.
 
     FOLDER holds images (sub-folders by class are labels) or MNIST-style idx files, or is a video, or idx:DIR?split=train. MODEL
@@ -57,7 +57,7 @@ def command(bench: Workbench, /, folder: str, model: str, out: Path, grid: bool,
 
     export.check_out(out, folder, size, grid=grid)
     parts, network = out.with_name(f"{out.name}.parts"), bench.model(model)
-    with shards.alone(parts):
+    with shards.exclusive(parts):
         made = api.embed(folder, network, parts=parts, **options)
         export.write(made, out, size, grid=grid)
         shards.discard(parts)

@@ -9,7 +9,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 
 COUNT = click.IntRange(min=1)
 
@@ -62,7 +62,7 @@ def _at(_context: click.Context, _option: click.Parameter, text: str | None) -> 
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @pass_workbench
 def command(
-    bench: Workbench, /, image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None, method: str,
+    bench: ShellState, /, image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None, method: str,
     compare: str, out: str, device: str, allow_code: bool, **options: Any,
 ) -> None:  # fmt: skip
     """What in an image units of layers, or classes, answer to.
@@ -77,12 +77,12 @@ def command(
     from pathlib import Path
 
     from livecnn.explain import export as explain_files
-    from livecnn.explain.api import Explainer
+    from livecnn.explain.api import ImageExplainer
 
     methods = [method, *filter(None, (name.strip() for name in compare.split(",")))]
     explain_files.check_out(out)
     rgb, network = bench.image(image), bench.model(model)
-    explainer = Explainer(
+    explainer = ImageExplainer(
         network, layer or None, units, classes=classes, method=methods, device=device, allow_code=allow_code, **options
     )
     count, sight = explain_files.write(explainer, rgb, Path(image).name, out)

@@ -10,7 +10,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 
 if TYPE_CHECKING:
     from livecnn.networks.inspection.architecture import Architecture, Node
@@ -30,7 +30,7 @@ NUMBERS = ("parameters",)  # to the right
 )
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @pass_workbench
-def command(bench: Workbench, /, model: str, file: str | None, allow_code: bool) -> None:
+def command(bench: ShellState, /, model: str, file: str | None, allow_code: bool) -> None:
     """What a network is made of: a row a layer, with what it sees of the picture.
 
     MODEL is the name of a network at hand, a bundle's folder, or package.module:factory.

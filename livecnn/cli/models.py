@@ -119,9 +119,9 @@ def import_(
 
     FILES are those of one network; their suffixes tell what they are.
     """
-    from livecnn.networks.import_model import About, import_model
+    from livecnn.networks.import_model import ModelDescription, import_model
 
-    about = About(_pairs("--input", fields), _names(classes), licence, source or "", precision=precision)
+    about = ModelDescription(_pairs("--input", fields), _names(classes), licence, source or "", precision=precision)
     _done(name, import_model(files, name, about, options=_pairs("--option", options), tell=_warn, **chosen))
 
 
@@ -136,7 +136,7 @@ def check(name: str, allow_code: bool) -> int:
     from livecnn.networks import bundle as bundles
     from livecnn.networks import check as checking
 
-    found = checking.difference(bundles.load(name, allow_code=allow_code))
+    found = checking.describe_difference(bundles.load(name, allow_code=allow_code))
     click.echo(f"{name}: {found or 'ok'}")
     return 1 if found else 0
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import click
 
 from livecnn.cli import _complete as complete
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 from livecnn.errors import SystemLibraryError, UsageError
 
 if TYPE_CHECKING:
-    from livecnn.cli._shell.picture_window import Easel
+    from livecnn.cli._shell.picture_window import PictureWindow
     from livecnn.cli._shell.shell import Shell
 
 
@@ -33,7 +33,7 @@ def command(model: str, image: str | None, allow_code: bool) -> int:
     Lines of a file (livecnn shell < FILE) are run one after the other, up to the first that fails; its exit code is the shell's.
     """
     prompt = _prompt() if sys.stdin is not None and sys.stdin.isatty() else None
-    bench = Workbench()
+    bench = ShellState()
     bench.take_model(model, allow_code=allow_code)
     if image is not None:
         bench.take_image(image)
@@ -58,7 +58,7 @@ def _prompt() -> ModuleType:
         raise SystemLibraryError(f"livecnn shell needs {error.name}: pip install 'livecnn[shell]'") from error
 
 
-def _easel(saved: Path) -> Easel | None:
+def _easel(saved: Path) -> PictureWindow | None:
     """None where no window can be opened."""
     from livecnn.app.toolkit import backend as toolkits
 
@@ -68,9 +68,9 @@ def _easel(saved: Path) -> Easel | None:
         toolkit = toolkits.backend()
     except UsageError:
         return None
-    from livecnn.cli._shell.picture_window import Easel
+    from livecnn.cli._shell.picture_window import PictureWindow
 
-    return Easel(toolkit, saved)
+    return PictureWindow(toolkit, saved)
 
 
 def _first_failure(shell: Shell) -> int:

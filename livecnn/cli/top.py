@@ -8,7 +8,7 @@ import click
 
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 
 
 @click.command(short_help="The images to which each unit answers most, and statistics.")
@@ -32,7 +32,7 @@ from livecnn.cli._workbench import Workbench
 @click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
 @pass_workbench
-def command(bench: Workbench, /, images: str, model: str, out: str | None, **options: object) -> None:
+def command(bench: ShellState, /, images: str, model: str, out: str | None, **options: object) -> None:
     """For every unit of some layers, the images to which it answers most, and statistics over all.
 
     IMAGES is a folder (sub-folders by class are labels) or MNIST-style idx files, or a video, or idx:DIR?split=train. MODEL is

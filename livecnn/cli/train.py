@@ -31,16 +31,16 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
 
     from livecnn.networks import bundle as bundles
     from livecnn.networks import check as checking
-    from livecnn.networks.pipelines.ink import Ink
+    from livecnn.networks.pipelines.ink import InkPipeline
     from livecnn.networks.training import mnist
     from livecnn.networks.training import train as loop
 
-    pipeline, recipe = Ink(), loop.Recipe(epochs=epochs)
+    pipeline, recipe = InkPipeline(), loop.Hyperparameters(epochs=epochs)
     images, labels = mnist.load(data, "train")
     tests, answers = mnist.load(data, "test")
-    seen, found = loop.see(images, pipeline)
+    seen, found = loop.preprocess(images, pipeline)
     network = loop.train(seen[found], labels[found], pipeline, recipe, seed)
-    accuracy = loop.accuracy(network, *loop.see(tests, pipeline), answers, pipeline)
+    accuracy = loop.accuracy(network, *loop.preprocess(tests, pipeline), answers, pipeline)
     bundle = bundles.Bundle(out.resolve().name, network, mnist.CLASSES, pipeline)
     card = {
         "name": bundle.name,

@@ -31,12 +31,12 @@ Weight = Literal["normal", "bold"]
 Align = Literal["left", "center", "right"]
 
 
-def buffer_of(renderer: RendererAgg) -> Image:
+def renderer_buffer(renderer: RendererAgg) -> Image:
     """The renderer's own pixels, uint8 (H, W, 4) RGBA, writable in place."""
     return np.asarray(renderer.buffer_rgba())
 
 
-def scaled(image: Image, width: int, height: int, *, sharp: bool = False) -> Image:
+def resize_exactly(image: Image, width: int, height: int, *, sharp: bool = False) -> Image:
     """uint8 (H, W, 3) at exactly height x width: averaged down; enlarged smoothly or, if sharp, as squares."""
     # Means of 2x2 pixels first: OpenCV has a fast way for these and for no others.
     while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
@@ -49,12 +49,12 @@ def scaled(image: Image, width: int, height: int, *, sharp: bool = False) -> Ima
 Spot = tuple[slice, slice]  # rows and columns of the buffer
 
 
-def spot_of(x: int, y: int, w: int, h: int) -> Spot:
+def buffer_slice(x: int, y: int, w: int, h: int) -> Spot:
     """The part of the buffer that a rectangle covers; it may reach over the edges."""
     return slice(max(0, y), max(0, y + h)), slice(max(0, x), max(0, x + w))
 
 
-class LiveArtist(Artist):
+class BufferArtist(Artist):
     """Drawn at every tick. It knows where, so that the still picture has to be put back there only."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class LiveArtist(Artist):
         self._spots = []
 
 
-class Pixels(LiveArtist):
+class Pixels(BufferArtist):
     """A picture, opaque, at the figure's own resolution."""
 
     def __init__(self) -> None:
@@ -90,17 +90,17 @@ class Pixels(LiveArtist):
         self._spots = self._wanted()
         if self.picture is None or not self._spots:
             return
-        target = buffer_of(renderer)[self._spots[0]]
+        target = renderer_buffer(renderer)[self._spots[0]]
         source = self.picture[max(0, -self.y) :, max(0, -self.x) :]
         target[:] = source[: target.shape[0], : target.shape[1]]
 
     def _wanted(self) -> list[Spot]:
         if self.picture is None or not self.get_visible():
             return []
-        return [spot_of(self.x, self.y, self.picture.shape[1], self.picture.shape[0])]
+        return [buffer_slice(self.x, self.y, self.picture.shape[1], self.picture.shape[0])]
 
 
-class Fills(LiveArtist):
+class Rectangles(BufferArtist):
     """Rectangles, each in one opaque colour: bars and markers."""
 
     def __init__(self) -> None:
@@ -109,8 +109,8 @@ class Fills(LiveArtist):
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         rectangles = self.rectangles if self.get_visible() else []
-        self._spots = [spot_of(*rectangle) for rectangle, _ in rectangles]
-        buffer = buffer_of(renderer)
+        self._spots = [buffer_slice(*rectangle) for rectangle, _ in rectangles]
+        buffer = renderer_buffer(renderer)
         for spot, (_, color) in zip(self._spots, rectangles, strict=True):
             buffer[spot] = (*color, 255)
 
@@ -161,7 +161,7 @@ class _Drawn(NamedTuple):
     result: Image
 
 
-class Label(LiveArtist):
+class Label(BufferArtist):
     """One line of text on a baseline.
 
     Letters are rendered once and kept; while neither the words nor what lies under them change, drawing is a copy.
@@ -192,7 +192,7 @@ class Label(LiveArtist):
         self._spots = []
         if not self.text or not self.get_visible():
             return
-        buffer = buffer_of(renderer)
+        buffer = renderer_buffer(renderer)
         wanted = (self.text, self.x, self.y, self.size, self.width, self.color, self.align, self.ground, buffer.shape)
         drawn = self._drawn
         if drawn is None or drawn.wanted != wanted or not np.array_equal(buffer[drawn.place], drawn.under):
@@ -206,7 +206,7 @@ class Label(LiveArtist):
         share = {"left": 0.0, "center": 0.5, "right": 1.0}[self.align]
         x, y = self.x + left - round(share * text_width(text, self.size, self.weight)), self.y + top
         rim = 0 if self.ground is None else self.size // 4
-        place = spot_of(x - rim, y - rim, mask.shape[1] + 2 * rim, mask.shape[0] + 2 * rim)
+        place = buffer_slice(x - rim, y - rim, mask.shape[1] + 2 * rim, mask.shape[0] + 2 * rim)
         under = buffer[place].copy()
         result = under.copy()
         if self.ground is not None:
@@ -230,7 +230,7 @@ def write(picture: Image, text: str, x: int, y: int, size: int, color: Color, we
     _blend(picture, x + left - round(text_width(text, size, weight) / 2), y + top, mask, color)
 
 
-class Group(LiveArtist):
+class Group(BufferArtist):
     """Draws its members in order: what a figure hands to the animation as one artist."""
 
     def __init__(self) -> None:
@@ -239,7 +239,7 @@ class Group(LiveArtist):
 
     def wipe(self, buffer: Image, still: Image) -> None:
         for member in self.members:
-            if isinstance(member, LiveArtist):
+            if isinstance(member, BufferArtist):
                 member.wipe(buffer, still)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
@@ -257,12 +257,12 @@ def as_rgb(image: Image) -> Image:
 LINES = 8  # of a paragraph at most
 
 
-def fitting(wordings: Sequence[str], width: int, size: int, weight: Weight = "normal") -> str:
+def longest_fitting(wordings: Sequence[str], width: int, size: int, weight: Weight = "normal") -> str:
     """The first that is no wider than `width` pixels, else the last."""
     return next((words for words in wordings if text_width(words, size, weight) <= width), wordings[-1])
 
 
-def wrapped(text: str, width: int, size: int) -> list[str]:
+def wrap_words(text: str, width: int, size: int) -> list[str]:
     """Lines of whole words; only one that is wider than `width` pixels itself stands alone on a line too long."""
     lines: list[str] = []
     for word in text.split():
@@ -294,7 +294,7 @@ class Paragraph(Group):
         self._placed = text, box, size
         line = round(1.35 * size)
         most = min(LINES, box.h // line)
-        lines = wrapped(text, box.w, size)
+        lines = wrap_words(text, box.w, size)
         if len(lines) > most > 0:
             lines[most - 1] += "…" if text_width(lines[most - 1] + "…", size) <= box.w else " …"
         top = box.y + (box.h - line * min(most, len(lines))) // 2

@@ -26,7 +26,7 @@ NEGATIVE, POSITIVE = (74, 158, 255), (255, 82, 72)  # the ends of a scale around
 FAINT = 0.25  # share of its own colour that a faint map keeps
 
 
-def strong_word(colormap: str) -> str:
+def high_color_name(colormap: str) -> str:
     """ "white" for gray: the colour that stands for high values."""
     name = colormap.removesuffix("_r")
     return (WEAK if colormap.endswith("_r") else STRONG)[name]
@@ -68,7 +68,7 @@ def cells(count: int, each: int, pixels: int, gap: int) -> npt.NDArray[np.intp]:
     return line.ravel()[: count * (pixels + gap) - gap]
 
 
-def squeeze(index: npt.NDArray[np.intp], pixels: int) -> npt.NDArray[np.intp]:
+def subsample_index(index: npt.NDArray[np.intp], pixels: int) -> npt.NDArray[np.intp]:
     """As many entries, evenly spaced, of an index that is longer than there are pixels: thousands of maps in a small panel."""
     return index if len(index) <= pixels else index[np.arange(pixels) * len(index) // pixels]
 

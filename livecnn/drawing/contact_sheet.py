@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import RendererAgg
 
 from livecnn._cv2 import cv2
-from livecnn.drawing.artists import Align, Fills, Label, Weight, buffer_of, scaled
+from livecnn.drawing.artists import Align, Label, Rectangles, Weight, renderer_buffer, resize_exactly
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.geometry import Rect
 from livecnn.types import Floats, Image
@@ -23,7 +23,9 @@ SHARP = 64  # pixels of a side up to which each is shown as a square
 THEME = THEMES["dark"]
 
 
-def picture(title: str, subtitle: str, names: Sequence[str], images: Image, values: Floats, smallest: int = SMALLEST) -> Image:
+def draw_dreams(
+    title: str, subtitle: str, names: Sequence[str], images: Image, values: Floats, smallest: int = SMALLEST
+) -> Image:
     """uint8 (H, W, 3). images: uint8 (U, h, w) or (U, h, w, 3).  names, values: one each; NaN is not shown.
 
     smallest: width of a tile in pixels, at least.
@@ -44,15 +46,17 @@ def picture(title: str, subtitle: str, names: Sequence[str], images: Image, valu
         x, y = EDGE + i % columns * (wide + GAP), HEADER + i // columns * (high + CAPTION + GAP)
         _fill(sheet, Rect(x - 1, y - 1, wide + 2, high + 2), THEME.edge)
         color = image if image.ndim == 3 else cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-        buffer_of(sheet)[y : y + high, x : x + wide, :3] = scaled(np.asarray(color), wide, high, sharp=max(image.shape) <= SHARP)
+        renderer_buffer(sheet)[y : y + high, x : x + wide, :3] = resize_exactly(
+            np.asarray(color), wide, high, sharp=max(image.shape) <= SHARP
+        )
         told = f"{value:.3g}" if wide >= 100 and not math.isnan(value) else ""
         _write(sheet, x, y + high + 18, name, 13, THEME.text, wide - 9 * len(told), weight="bold")
         _write(sheet, x + wide, y + high + 18, told, 13, THEME.muted, wide, align="right")
-    return buffer_of(sheet)[..., :3].copy()
+    return renderer_buffer(sheet)[..., :3].copy()
 
 
 def _fill(sheet: RendererAgg, at: Rect, color: Color) -> None:
-    fills = Fills()
+    fills = Rectangles()
     fills.rectangles = [(at, color)]
     fills.draw(sheet)
 

@@ -43,7 +43,7 @@ def mask(group: int, side: int) -> Floats:
     return np.asarray(small / 255, np.float32)
 
 
-def stamp(picture: Image, group: int, x: float, y: float, side: int) -> None:
+def draw_marker(picture: Image, group: int, x: float, y: float, side: int) -> None:
     """Draw a mark in its colour on a picture, uint8 (H, W, 3), its middle at (x, y); what lies outside is cut off."""
     left, top, coverage = round(x - side / 2), round(y - side / 2), mask(group, side)
     coverage = coverage[max(0, -top) :, max(0, -left) :, None]

@@ -17,7 +17,7 @@ Point = tuple[float, float]
 
 
 @lru_cache(maxsize=256)
-def plate(width: int, height: int, radius: float, line: float, fill: Color, edge: Color, ground: Color) -> Image:
+def rounded_rectangle(width: int, height: int, radius: float, line: float, fill: Color, edge: Color, ground: Color) -> Image:
     """A rectangle with round corners and an edge so many pixels wide, on the ground: uint8 (height, width, 3)."""
     away = _distance(width, height, radius)
     picture = np.empty((height, width, 3))
@@ -47,18 +47,18 @@ def paste(picture: Image, x: int, y: int, image: Image) -> None:
     part[:] = image[: part.shape[0], : part.shape[1]]
 
 
-def trace(picture: Image, points: Sequence[Point], color: Color, thickness: int) -> None:
+def draw_polyline(picture: Image, points: Sequence[Point], color: Color, thickness: int) -> None:
     """A line through these points."""
     cv2.polylines(picture, [_fixed(points)], False, color, thickness, cv2.LINE_AA, SHIFT)
 
 
-def head(picture: Image, x: float, y: float, size: float, color: Color) -> None:
+def draw_arrow_head(picture: Image, x: float, y: float, size: float, color: Color) -> None:
     """An arrow head that points to the right, its tip at (x, y)."""
     corners = ((x, y), (x - size, y - 0.6 * size), (x - size, y + 0.6 * size))
     cv2.fillConvexPoly(picture, _fixed(corners), color, cv2.LINE_AA, SHIFT)
 
 
-def swing(start: Point, end: Point, steps: int = 12) -> list[Point]:
+def s_curve(start: Point, end: Point, steps: int = 12) -> list[Point]:
     """From level to level: it leaves and arrives horizontally."""
     (x, y), (to_x, to_y) = start, end
     if y == to_y:

@@ -79,7 +79,7 @@ INK = _rgb("#0c1017")  # letters on these
 BAND = 0.2  # of a colour over the card, for what lies behind bars and lines
 
 
-def mixed(ground: Color, color: Color, share: float) -> Color:
+def mix_colors(ground: Color, color: Color, share: float) -> Color:
     """So much of a colour over the ground."""
     red, green, blue = (round(a + share * (b - a)) for a, b in zip(ground, color, strict=True))
     return red, green, blue

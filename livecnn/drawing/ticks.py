@@ -18,7 +18,7 @@ def round_step(least: float) -> float:
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
-def around(low: float, high: float) -> tuple[float, float]:
+def round_limits(low: float, high: float) -> tuple[float, float]:
     """Round ends of an axis on which both are, low <= high."""
     if low == high:
         low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (0.0, 1.0)
@@ -26,12 +26,12 @@ def around(low: float, high: float) -> tuple[float, float]:
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
 
-def short(value: float) -> str:
+def format_tick(value: float) -> str:
     """A number at an axis."""
     return f"{value + 0:.6g}" if value else "0"
 
 
-def figure(value: float) -> str:
+def three_digits(value: float) -> str:
     """A number that is read from afar, three digits of it and never a change of width by rounding: 34.2, 0.342, 342."""
     size = abs(value)
     return f"{value:.0f}" if 99.95 <= size < 1e6 else f"{value:.1f}" if 0.95 <= size < 99.95 else f"{value:.3g}"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from livecnn._cv2 import cv2
-from livecnn.drawing.artists import Fills, Group, Label, Paragraph, Pixels, fitting
+from livecnn.drawing.artists import Group, Label, Paragraph, Pixels, Rectangles, longest_fitting
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.types import Image
@@ -16,10 +16,10 @@ from livecnn.types import Image
 DIM = 0.25  # of its own colours, what a picture keeps that is of something else by now
 MORE = "…"
 
-Edges = tuple[float, float, float, float]  # top, left, bottom, right
+Margins = tuple[float, float, float, float]  # top, left, bottom, right
 
 
-class Exhibit(Group):
+class Tile(Group):
     """box: where pictures belong; None while it is not on show."""
 
     def __init__(self, theme: Theme) -> None:
@@ -29,7 +29,7 @@ class Exhibit(Group):
         self._theme = theme
         self._picture, self._name = Pixels(), Label(theme.muted, align="center")
         self._word = Label(theme.text, "bold", "center", theme.card)
-        self._reason, self._bar = Paragraph(theme.muted), Fills()
+        self._reason, self._bar = Paragraph(theme.muted), Rectangles()
         self.members = [self._picture, self._bar, self._name, self._word, self._reason]
         self._bright: Image | None = None  # the last picture, before it was dimmed
         self._key: tuple[object, ...] = ()
@@ -57,7 +57,7 @@ class Exhibit(Group):
     def call(self, wordings: Sequence[str]) -> None:
         """What stands under it, from the longest wording to the shortest."""
         assert self.box is not None
-        self._name.text = fitting(wordings, self._name.width or 0, self._small)
+        self._name.text = longest_fitting(wordings, self._name.width or 0, self._small)
 
     def progress(self, done: float) -> None:
         """How far what it shows has come, 0..1; a bar tells of what is under way."""
@@ -85,7 +85,7 @@ class Exhibit(Group):
             return
         bright = self._bright
         self._key = ()
-        self._put(self._blank() if bright is None else dimmed(bright, self._theme.card))
+        self._put(self._blank() if bright is None else dim(bright, self._theme.card))
         self._say(MORE, self._theme.muted)
 
     def say(self, word: str, color: Color | None = None) -> None:
@@ -131,7 +131,7 @@ class Exhibit(Group):
         return (row, column) if 0 <= row < 1 and 0 <= column < 1 else None
 
 
-def hung(room: Rect, count: int, line: int, gap: int, least: int) -> list[Rect]:
+def tile_grid(room: Rect, count: int, line: int, gap: int, least: int) -> list[Rect]:
     """Squares in rows, as large as they can be, `line` pixels below each left free; fewer where they were smaller than least."""
 
     def side(columns: int) -> int:
@@ -140,7 +140,7 @@ def hung(room: Rect, count: int, line: int, gap: int, least: int) -> list[Rect]:
 
     columns = max(range(1, count + 1), key=lambda number: (side(number), -number))
     if count > 1 and side(columns) < least:
-        return hung(room, count - 1, line, gap, least)
+        return tile_grid(room, count - 1, line, gap, least)
     size, rows = max(1, side(columns)), math.ceil(count / columns)
     left = room.x + (room.w - columns * (size + gap) + gap) // 2
     top = room.y + (room.h - rows * (size + gap + line) + gap) // 2
@@ -148,14 +148,14 @@ def hung(room: Rect, count: int, line: int, gap: int, least: int) -> list[Rect]:
     return [Rect(left + column * (size + gap), top + row * (size + gap + line), size, size) for row, column in places]
 
 
-def dimmed(picture: Image, ground: Color) -> Image:
+def dim(picture: Image, ground: Color) -> Image:
     """uint8 (h, w, 3 or 4): mostly the ground's colour."""
     still = np.empty_like(picture)
     still[:] = (*ground, 255)[: picture.shape[2]]
     return np.asarray(cv2.addWeighted(picture, DIM, still, 1 - DIM, 0), np.uint8)
 
 
-def outline(picture: Image, edges: Edges, color: Color, pen: int) -> None:
+def outline(picture: Image, edges: Margins, color: Color, pen: int) -> None:
     """Draw a rectangle inside these edges, in pixels of the picture, and at least as large as can be seen."""
     (top, left, bottom, right), (height, width) = edges, picture.shape[:2]
     y0, y1 = _span(top, bottom, 3 * pen, height)

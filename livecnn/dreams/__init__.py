@@ -14,7 +14,9 @@ Olah, Mordvintsev, Schubert, "Feature visualization", 2017, https://distill.pub/
 from __future__ import annotations
 
 from livecnn.dreams.ascent import Ascent, Dream, State
-from livecnn.dreams.regularizers import Regularisers
-from livecnn.dreams.transforms import Moves
+from livecnn.dreams.regularizers import Regularizers
+from livecnn.dreams.transforms import RandomTransforms
 
-__all__ = ["Ascent", "Dream", "Moves", "Regularisers", "State"]
+Moves, Regularisers = RandomTransforms, Regularizers  # their former names
+
+__all__ = ["Ascent", "Dream", "Moves", "RandomTransforms", "Regularisers", "Regularizers", "State"]

@@ -15,23 +15,23 @@ import torch
 from torch import nn
 
 from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
-from livecnn.dreams.regularizers import Regularisers
-from livecnn.dreams.transforms import Moves
+from livecnn.dreams.regularizers import Regularizers
+from livecnn.dreams.transforms import RandomTransforms
 from livecnn.errors import UsageError, nearest
-from livecnn.io.images import shown
+from livecnn.io.images import notebook_png
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.selectors import Wanted, bundle_of, check_whole, classes_of, units_of
+from livecnn.networks.selectors import Wanted, as_bundle, check_positive_int, resolve_classes, resolve_units
 from livecnn.types import Floats, Image
 
 SHORT = 1 << 20  # values of the largest tensor of a pass
 MOST = {"scaling": 0.9, "blur": 100}
 OWN = ("over", "parameters", "ground", "rate")  # fields of a Dream
 WORDS = ("over", "parameters")
-OPTIONS = (*OWN, *(field.name for kind in (Moves, Regularisers) for field in fields(kind)))
+OPTIONS = (*OWN, *(field.name for kind in (RandomTransforms, Regularizers) for field in fields(kind)))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dreams:
+class DreamResult:
     """Images that units like best.
 
     images: uint8 (U, H, W), of colour (U, H, W, 3) RGB, for the eye.  values: float32 (U,), what each unit gives for its image.
@@ -55,16 +55,16 @@ class Dreams:
         value = {"centre": "in its middle", "max": "the largest", "mean": "the mean"}[over]
         number = "score before the softmax" if layer is None else f"activation; of a map, {value}"
         told = f"{self.settings['model']} · step {self.step} · {number}"
-        return dream_picture.picture(title, told, self.names, self.images, self.values)
+        return dream_picture.draw_dreams(title, told, self.names, self.images, self.values)
 
     def _repr_png_(self) -> bytes:
-        return shown(self.picture())
+        return notebook_png(self.picture())
 
     def __repr__(self) -> str:
         return f"<{len(self.names)} dreams of {self.settings['model']}, {self.settings['layer'] or 'classes'}, step {self.step}>"
 
 
-class Dreamer:
+class DreamBatch:
     """Dreams of one network. For the arguments see `dream`; everything that can be wrong with them is found here."""
 
     def __init__(
@@ -82,13 +82,13 @@ class Dreamer:
         unknown = next((name for name in options if name not in OPTIONS), None)
         if unknown is not None:
             raise UsageError(f"unknown option {unknown!r}; {nearest(unknown, OPTIONS, most=len(OPTIONS))}")
-        check_whole("seed", seed, 0)
+        check_positive_int("seed", seed, 0)
         _check(options)
-        self._bundle, self._seed = bundle_of(model, device, allow_code), seed
+        self._bundle, self._seed = as_bundle(model, device, allow_code), seed
         if (layer is None) == (classes is None) or (layer is None) != (units is None):
             raise UsageError("a layer and units of it, or classes, are needed, and not both")
         self._dream = Dream.of(self._bundle, layer, **options)
-        self.units = units_of(self._bundle, layer, units) if classes is None else classes_of(self._bundle, classes)
+        self.units = resolve_units(self._bundle, layer, units) if classes is None else resolve_classes(self._bundle, classes)
         self.names = tuple(str(unit) if classes is None else self._bundle.classes[unit] for unit in self.units)
         card = self._bundle.card
         weights = card.weights.sha256 if card is not None else None
@@ -106,17 +106,17 @@ class Dreamer:
         finally:
             torch.set_num_threads(before)
 
-    def unmoved(self, dreams: Dreams) -> tuple[str, ...]:
+    def unmoved(self, dreams: DreamResult) -> tuple[str, ...]:
         """Names of the units that no image leads to: their gradient is zero."""
         found = self._dream.unmoved(self.units, dreams.state)
         return tuple(name for unit, name in zip(self.units, self.names, strict=True) if unit in found)
 
-    def __call__(self, steps: int = STEPS, state: State | None = None, every: int = 1) -> Iterator[Dreams]:
+    def __call__(self, steps: int = STEPS, state: State | None = None, every: int = 1) -> Iterator[DreamResult]:
         """After every so many steps, and at the end; see Dream.ascend."""
         show = self._bundle.pipeline.picture
         for ascent in self._dream.ascend(self.units, steps, self._seed, state=state, every=every):
             images = np.stack([show(image) for image in ascent.images])
-            yield Dreams(images, ascent.values.cpu().numpy(), self.names, ascent.step, self.settings, ascent.state)
+            yield DreamResult(images, ascent.values.cpu().numpy(), self.names, ascent.step, self.settings, ascent.state)
 
 
 def dream(
@@ -128,7 +128,7 @@ def dream(
     steps: int = STEPS,
     seed: int = 0,
     **options: Any,
-) -> Dreams:
+) -> DreamResult:
     """What units of a network's layer, or classes of it, like best, found by gradient ascent.
 
         livecnn.dream("lenet-mnist", "conv2", "0-8")
@@ -137,14 +137,14 @@ def dream(
     model: a name or folder as `livecnn.load` takes it, what that gives, or a module of your own, which is left as it is; its
     attribute `input` tells what it takes, as in model.yaml.  layer: a name as a Probe takes it.  units: `5`, `"0-19"`,
     `[0, 3, "10-19"]`, a range or an array of numbers, or `"all"`.  classes: the same, or names.  steps: 1 or more.  seed: 0 or
-    more.  options: `device`, `allow_code`, and the fields of `livecnn.dreams.Moves`, `Regularisers` and, of `Dream`: over,
+    more.  options: `device`, `allow_code`, and the fields of `livecnn.dreams.RandomTransforms`, `Regularizers` and, of `Dream`: over,
     "centre", "max" or "mean"; parameters, "fourier" or "pixels"; ground, 0 (black) to 1 (white); rate, above 0.
 
     Returns Dreams: `.images`, uint8 (U, H, W) or (U, H, W, 3); `.values`, float32 (U,); `.picture()`, which a notebook shows.
     Raises UsageError, ModelError.
     """
-    check_whole("steps", steps, 1)
-    dreamer = Dreamer(model, layer, units, classes=classes, seed=seed, **options)
+    check_positive_int("steps", steps, 1)
+    dreamer = DreamBatch(model, layer, units, classes=classes, seed=seed, **options)
     with dreamer.threads():
         *_, last = dreamer(steps, every=steps)
     return last

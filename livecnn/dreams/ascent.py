@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from livecnn.dreams import objectives
-from livecnn.dreams.objectives import Objective, Over, Redirected
-from livecnn.dreams.parametrization import PARAMETERS, Parameters
-from livecnn.dreams.regularizers import Regularisers
-from livecnn.dreams.transforms import Moves
+from livecnn.dreams.objectives import Objective, Over, RedirectedReLU
+from livecnn.dreams.parametrization import PARAMETERS, Parametrization
+from livecnn.dreams.regularizers import Regularizers
+from livecnn.dreams.transforms import RandomTransforms
 from livecnn.errors import UsageError, nearest
-from livecnn.explain.backprop import way_back
-from livecnn.explain.base import gradients_recorded
-from livecnn.explain.forward_pass import Passing
+from livecnn.explain.backprop import autograd_nodes
+from livecnn.explain.base import set_gradients
+from livecnn.explain.forward_pass import ForwardPass
 
 if TYPE_CHECKING:
     from livecnn.networks.bundle import Bundle
@@ -82,8 +82,8 @@ class Dream:
     limits: tuple[torch.Tensor | float, torch.Tensor | float] = (0.0, 1.0)
     over: Over = "centre"
     parameters: Literal["fourier", "pixels"] = "fourier"
-    moves: Moves = field(default_factory=Moves)
-    regularisers: Regularisers = field(default_factory=Regularisers)
+    moves: RandomTransforms = field(default_factory=RandomTransforms)
+    regularisers: Regularizers = field(default_factory=Regularizers)
     ground: float | None = None
     rate: float | None = None
 
@@ -94,7 +94,7 @@ class Dream:
         options: fields of Dream, and those of Moves and Regularisers, all in one; what is None is as by default.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        parts = {"moves": Moves, "regularisers": Regularisers}
+        parts = {"moves": RandomTransforms, "regularisers": Regularizers}
         for part, kind in parts.items():
             own = {each.name: given.pop(each.name) for each in fields(kind) if each.name in given}
             given.setdefault(part, kind(**own))
@@ -117,7 +117,7 @@ class Dream:
         together, seen = self.check(units)
         groups = _grouped(units, together)
         if state is None:
-            with gradients_recorded(False):
+            with set_gradients(False):
                 start = torch.cat([self._way.start(_generator(seed, 0))] * len(units))
                 state = State(0, start, torch.zeros_like(start), torch.zeros_like(start))
         state = state.on(self._way.rest.device)
@@ -137,12 +137,12 @@ class Dream:
             raise UsageError(f"shape: found {self.shape}; (C, H, W) is needed")
         if self.regularisers.on_pixels and self.parameters != "pixels":
             raise UsageError(f"decay, blur, norm and contribution act on pixels; found parameters {self.parameters!r}")
-        with gradients_recorded(), Redirected():
+        with set_gradients(), RedirectedReLU():
             leaf = self._images(self._way.levels(self._way.start(_generator(0, 0)))).detach().requires_grad_()
             passed = self._passing(leaf.clone())
             objectives.check(passed, units, self.layer)
             value = self._objective(passed, [0])  # the same for all units, so that no image depends on which others are asked for
-            way_back(value, leaf, "dream")
+            autograd_nodes(value, leaf, "dream")
             slopes = torch.autograd.grad(value.sum(), leaf)[0]
         return max(1, MOST_VALUES // passed.largest), _extent(slopes[0].abs().sum(0))
 
@@ -150,21 +150,21 @@ class Dream:
         """Those of the units that cannot be climbed from where they are: nothing comes back from them to their image."""
         together, _ = self.check(units)
         groups = _grouped(units, together)
-        still = replace(self, moves=Moves(0, 0, 0))
-        with gradients_recorded():
+        still = replace(self, moves=RandomTransforms(0, 0, 0))
+        with set_gradients():
             levels = self._way.levels(state.on(self._way.rest.device).values).detach()
             slopes = still._slopes(levels, groups, (0, 0), _generator(0, 0))
         return [unit for unit, slope in zip(units, slopes, strict=True) if not slope.any()]
 
     def _stepped(self, state: State, groups: Groups, seen: tuple[int, int], seed: int) -> State:
         step, way = state.step + 1, self._way
-        with gradients_recorded():
+        with set_gradients():
             values = state.values.clone().requires_grad_()
             levels = way.levels(values)
             slopes = self._slopes(levels.detach(), groups, seen, _generator(seed, step))
             gain = (slopes * levels).sum() - self.regularisers.penalty(levels, way.rest)
             slope = torch.autograd.grad(gain, values)[0]
-        with gradients_recorded(False):
+        with set_gradients(False):
             first, second = torch.lerp(slope, state.slope, FIRST), torch.lerp(slope**2, state.square, SECOND)
             size = (second / (1 - SECOND**step)).sqrt() + TINY
             rate = way.rate if self.rate is None else self.rate
@@ -182,14 +182,14 @@ class Dream:
         found = []
         for part, units in zip(moved.detach().split(len(groups[0])), groups, strict=True):
             leaf = part.clone().requires_grad_()
-            with Redirected():
+            with RedirectedReLU():
                 values = self._objective(self._passing(self._images(leaf)), units)
             found.append(torch.autograd.grad(values.sum(), leaf)[0])
         slopes = torch.autograd.grad(moved, whole, torch.cat(found).nan_to_num(0))[0]
         return slopes / slopes.square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(TINY)
 
     def _reached(self, state: State, groups: Groups) -> Ascent:
-        with gradients_recorded(False):
+        with set_gradients(False):
             images = self._images(self._way.levels(state.values))
             parts = zip(images.split(len(groups[0])), groups, strict=True)
             values = torch.cat([self._objective(self._passing(part.clone()), units) for part, units in parts])
@@ -206,7 +206,7 @@ class Dream:
         return low.expand(self.shape[0], 1, 1), high.expand(self.shape[0], 1, 1)
 
     @cached_property
-    def _way(self) -> Parameters:
+    def _way(self) -> Parametrization:
         if self.parameters not in PARAMETERS:
             raise UsageError(f"parameters: found {self.parameters!r}; {nearest(self.parameters, PARAMETERS)}")
         low, high = self._limits
@@ -219,12 +219,12 @@ class Dream:
         return PARAMETERS[self.parameters](rest, (self.shape[1], self.shape[2]))
 
     @cached_property
-    def _passing(self) -> Passing:
-        return Passing(self.module, self.layer)
+    def _passing(self) -> ForwardPass:
+        return ForwardPass(self.module, self.layer)
 
     @cached_property
     def _objective(self) -> Objective:
-        return objectives.of_classes if self.layer is None else objectives.of_layer(self.over)
+        return objectives.class_scores if self.layer is None else objectives.layer_objective(self.over)
 
 
 def _grouped(units: Sequence[int], together: int) -> Groups:

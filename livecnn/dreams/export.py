@@ -12,7 +12,7 @@ import safetensors
 import safetensors.torch
 from tqdm import tqdm
 
-from livecnn.dreams.api import Dreamer, Dreams
+from livecnn.dreams.api import DreamBatch, DreamResult
 from livecnn.dreams.ascent import State
 from livecnn.errors import OutputError, UsageError
 from livecnn.io.files import check_writable, is_folder, write_atomically, write_png
@@ -36,13 +36,13 @@ def check_out(out: str, resume: bool) -> None:
     check_writable(path / MANIFEST if is_folder(out) else path)
 
 
-def write(dreamer: Dreamer, steps: int, out: str) -> Dreams:
+def write(dreamer: DreamBatch, steps: int, out: str) -> DreamResult:
     """Dream, and write it there. Raises OutputError, UsageError; whatever ends a run into a folder, its state is kept."""
     with dreamer.threads():
         return _into_folder(dreamer, steps, Path(out)) if is_folder(out) else _into_file(dreamer, steps, Path(out))
 
 
-def _into_file(dreamer: Dreamer, steps: int, path: Path) -> Dreams:
+def _into_file(dreamer: DreamBatch, steps: int, path: Path) -> DreamResult:
     if path.suffix.lower() == ".png":
         *_, last = _shown(dreamer, steps)
         write_png(path, last.picture())
@@ -53,7 +53,7 @@ def _into_file(dreamer: Dreamer, steps: int, path: Path) -> Dreams:
     return last
 
 
-def _shown(dreamer: Dreamer, steps: int, state: State | None = None) -> Iterator[Dreams]:
+def _shown(dreamer: DreamBatch, steps: int, state: State | None = None) -> Iterator[DreamResult]:
     """Some of the steps, with a bar on terminals."""
     done = 0 if state is None else state.step
     with tqdm(total=steps, initial=done, desc="dreaming", unit="step", disable=None, leave=False) as bar:
@@ -63,7 +63,7 @@ def _shown(dreamer: Dreamer, steps: int, state: State | None = None) -> Iterator
             yield dreams
 
 
-def _into_folder(dreamer: Dreamer, steps: int, folder: Path) -> Dreams:
+def _into_folder(dreamer: DreamBatch, steps: int, folder: Path) -> DreamResult:
     """A picture a unit, a manifest, and the state."""
     settings = {**dreamer.settings, "units": list(dreamer.units)}
     state = _left(folder, settings, steps)

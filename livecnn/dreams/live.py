@@ -10,17 +10,17 @@ from livecnn.dreams.ascent import STEPS, Dream
 from livecnn.explain.live.worker import EVERY, Dreaming
 from livecnn.networks.bundle import Bundle
 from livecnn.selection import Unit
-from livecnn.types import Preferred
+from livecnn.types import PreferredInput
 
 
-def preferring(bundle: Bundle) -> Dreaming:
+def live_dreams(bundle: Bundle) -> Dreaming:
     """Of a copy of the bundle's network."""
     pipeline = bundle.pipeline
 
-    def dream(module: nn.Module, layer: str, unit: int) -> Iterator[Preferred]:
+    def dream(module: nn.Module, layer: str, unit: int) -> Iterator[PreferredInput]:
         ascending = Dream(module, layer, pipeline.shape, limits=pipeline.limits)
         for ascent in ascending.ascend([unit], every=EVERY):
             picture, value = pipeline.picture(ascent.images[0]), float(ascent.values[0])
-            yield Preferred(Unit(layer, unit), picture, value, ascent.step, STEPS)
+            yield PreferredInput(Unit(layer, unit), picture, value, ascent.step, STEPS)
 
     return dream

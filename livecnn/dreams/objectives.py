@@ -10,19 +10,21 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from livecnn.errors import UsageError
-from livecnn.explain.forward_pass import Seen
-from livecnn.explain.objective import activation_of, of_class
+from livecnn.explain.forward_pass import ForwardResult
+from livecnn.explain.objective import activation_of, class_objective
 
 Over: TypeAlias = Literal["mean", "max", "centre"]
-Objective: TypeAlias = Callable[[Seen, Sequence[int]], torch.Tensor]  # the n-th of N pictures by the n-th of N units: (N,)
+Objective: TypeAlias = Callable[
+    [ForwardResult, Sequence[int]], torch.Tensor
+]  # the n-th of N pictures by the n-th of N units: (N,)
 
 
-def of_layer(over: Over) -> Objective:
+def layer_objective(over: Over) -> Objective:
     """The activation of each unit: the mean over its map, the strongest position, or the one in the middle. Raises UsageError."""
     if over not in get_args(Over):
         raise UsageError(f"over: found {over!r}; allowed: {', '.join(get_args(Over))}")
 
-    def values(seen: Seen, units: Sequence[int]) -> torch.Tensor:
+    def values(seen: ForwardResult, units: Sequence[int]) -> torch.Tensor:
         assert seen.activation is not None
         own = seen.activation[torch.arange(len(units)), list(units)]
         if over == "centre":
@@ -35,12 +37,12 @@ def of_layer(over: Over) -> Objective:
     return values
 
 
-def of_classes(seen: Seen, classes: Sequence[int]) -> torch.Tensor:
+def class_scores(seen: ForwardResult, classes: Sequence[int]) -> torch.Tensor:
     """The score of each class, before a softmax."""
     return seen.logits[torch.arange(len(classes)), list(classes)]
 
 
-def check(seen: Seen, units: Sequence[int], layer: str | None) -> None:
+def check(seen: ForwardResult, units: Sequence[int], layer: str | None) -> None:
     """Raise UsageError if a layer has not all these units, or, without a layer, the network not all these classes."""
     if not units:
         raise UsageError("units: found none; one or more are needed")
@@ -48,10 +50,10 @@ def check(seen: Seen, units: Sequence[int], layer: str | None) -> None:
         activation_of(seen, units, layer)
         return
     for number in units:
-        of_class(seen, number)
+        class_objective(seen, number)
 
 
-class Redirected(TorchFunctionMode):
+class RedirectedReLU(TorchFunctionMode):
     """Inside, a ReLU that nothing comes back through lets back what would switch it on.
 
     Else a unit that is off, such as a neuron behind a ReLU, would have no slope to climb. Of a picture through which anything
@@ -68,11 +70,11 @@ class Redirected(TorchFunctionMode):
         x = given.get("input")
         if func not in (*self.RELUS, *self.IN_PLACE) or not isinstance(x, torch.Tensor):  # while a network is traced
             return func(*args, **(kwargs or {}))
-        output: torch.Tensor = _Redirect.apply(x)  # type: ignore[no-untyped-call]
+        output: torch.Tensor = _RedirectedReLUFunction.apply(x)  # type: ignore[no-untyped-call]
         return x.copy_(output) if given.get("inplace") or func in self.IN_PLACE else output
 
 
-class _Redirect(torch.autograd.Function):
+class _RedirectedReLUFunction(torch.autograd.Function):
     """max(x, 0); of a picture whose whole gradient would be lost, what is positive comes back."""
 
     @staticmethod

@@ -17,7 +17,7 @@ COLORS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
 
 @dataclass(frozen=True, eq=False)
-class Parameters(ABC):
+class Parametrization(ABC):
     """A way to write pictures (C, H, W).
 
     rest: (C, 1, 1), the levels of the even picture that an ascent starts from.  size: (H, W).  rate: of a step, by default.
@@ -39,7 +39,7 @@ class Parameters(ABC):
         return torch.randn(1, len(self.rest), *shape, generator=generator).to(self.rest.device)
 
 
-class Pixels(Parameters):
+class PixelParametrization(Parametrization):
     """The levels themselves."""
 
     rate = 0.03
@@ -51,7 +51,7 @@ class Pixels(Parameters):
         return values
 
 
-class Fourier(Parameters):
+class FourierParametrization(Parametrization):
     """Amplitudes of a discrete Fourier transform, (…, 2): real and imaginary part, scaled by 1 / frequency, as in photographs.
 
     So one step changes coarse and fine structure alike. A sigmoid keeps the levels between 0 and 1; three channels are mixed as
@@ -86,4 +86,4 @@ class Fourier(Parameters):
         return mixed
 
 
-PARAMETERS: dict[str, type[Parameters]] = {"pixels": Pixels, "fourier": Fourier}
+PARAMETERS: dict[str, type[Parametrization]] = {"pixels": PixelParametrization, "fourier": FourierParametrization}

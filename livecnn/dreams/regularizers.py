@@ -11,7 +11,7 @@ SPARSE = 0.1
 
 
 @dataclass(frozen=True)
-class Regularisers:
+class Regularizers:
     """All are off at 0. The first two are weighed against an objective whose gradient has a mean square of 1; the others act on
     pixels, after each step.
 
@@ -35,7 +35,7 @@ class Regularisers:
         """What to take off the objectives of all pictures (U, C, H, W) together. rest: (C, 1, 1)."""
         bare = bool(((rest == 0) | (rest == 1)).all())
         sparsity = SPARSE * bare if self.sparsity is None else self.sparsity
-        return sparsity * (levels - rest).abs().sum() + self.variation * variation(levels).sum()
+        return sparsity * (levels - rest).abs().sum() + self.variation * total_variation(levels).sum()
 
     @property
     def on_pixels(self) -> bool:
@@ -48,15 +48,15 @@ class Regularisers:
         """
         away = (levels - rest) * (1 - self.decay)
         if self.blur and step % self.blur_every == 0:
-            away = blurred(away, self.blur)
+            away = gaussian_blur(away, self.blur)
         if self.norm:
-            away = clipped(away, away.norm(dim=1), self.norm)
+            away = clip_smallest(away, away.norm(dim=1), self.norm)
         if self.contribution:
-            away = clipped(away, (away * slopes).sum(1).abs(), self.contribution)
+            away = clip_smallest(away, (away * slopes).sum(1).abs(), self.contribution)
         return rest + away
 
 
-def blurred(images: torch.Tensor, deviation: float) -> torch.Tensor:
+def gaussian_blur(images: torch.Tensor, deviation: float) -> torch.Tensor:
     """(N, C, H, W), Gaussian; beyond the edge it is as the edge is."""
     reach = max(1, round(3 * deviation))
     places = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
@@ -67,14 +67,14 @@ def blurred(images: torch.Tensor, deviation: float) -> torch.Tensor:
     return functional.conv2d(across, weights[None, None, :, None]).reshape(images.shape)
 
 
-def clipped(images: torch.Tensor, sizes: torch.Tensor, share: float) -> torch.Tensor:
+def clip_smallest(images: torch.Tensor, sizes: torch.Tensor, share: float) -> torch.Tensor:
     """(N, C, H, W), 0 at this share of each picture's pixels, those of the least size. sizes: (N, H, W)."""
     places = sizes.flatten(1)
     least = places.argsort(dim=1, stable=True)[:, : round(share * places.shape[1])]
     return images * torch.ones_like(places).scatter_(1, least, 0).view_as(sizes)[:, None]
 
 
-def variation(images: torch.Tensor) -> torch.Tensor:
+def total_variation(images: torch.Tensor) -> torch.Tensor:
     """Total variation of each of (N, C, H, W): the sum of the differences between neighbours, across and down. (N,)."""
     across, down = images.diff(dim=3).abs(), images.diff(dim=2).abs()
     return across.sum((1, 2, 3)) + down.sum((1, 2, 3))

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
-class Moves:
+class RandomTransforms:
     """How far a picture is moved before the network sees it: at random, and anew at every step.
 
     jitter: in each direction, a share of the sides of what a unit sees.  rotation: either way, in degrees.  scaling: up or down,
@@ -27,10 +27,10 @@ class Moves:
             return images
         right, down, turn, grow = (2 * torch.rand(4, generator=generator) - 1).tolist()
         shift = self.jitter * right * seen[1], self.jitter * down * seen[0]
-        return moved(images, shift, self.rotation * turn, 1 + self.scaling * grow)
+        return apply_transform(images, shift, self.rotation * turn, 1 + self.scaling * grow)
 
 
-def moved(images: torch.Tensor, shift: tuple[float, float], degrees: float, scale: float) -> torch.Tensor:
+def apply_transform(images: torch.Tensor, shift: tuple[float, float], degrees: float, scale: float) -> torch.Tensor:
     """(N, C, H, W) scaled and turned counter-clockwise around the middle, then shifted by so many pixels to the right and down.
 
     Interpolated linearly; what comes in over the edge is as the edge is.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from livecnn.engine.face_tracker import Follower
+from livecnn.engine.face_tracker import FaceTracker
 from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Box, Frame, Image, Patch
 
@@ -16,10 +16,10 @@ WIDEST = 2.0
 FACE, NO_FACE = "the box follows the largest face", "no face: centre of the picture"
 
 # What is made for each run, as it may remember; None: the box stays in the middle.
-FINDERS: dict[str, Callable[[], Follower | None]] = {"centre": lambda: None, "face": Follower}
+FINDERS: dict[str, Callable[[], FaceTracker | None]] = {"centre": lambda: None, "face": FaceTracker}
 
 
-def centre(image: Image, share: float) -> Box:
+def center_box(image: Image, share: float) -> Box:
     """The centred square whose side is `share` of the frame's short side, at least one pixel.
 
     image: uint8 (H, W, 3). When the frame's and the square's parity differ the square lies half a pixel to the top left.
@@ -43,10 +43,10 @@ class Cropper:
     """
 
     def __init__(
-        self, pipeline: Pipeline, share: float, finder: str = "centre", margin: float = MARGIN, *, calm: bool = False
+        self, pipeline: Pipeline, share: float, finder: str = "centre", margin: float = MARGIN, *, sequential: bool = False
     ) -> None:
         self.pipeline = pipeline
-        self.calm = calm
+        self.sequential = sequential
         self._finder = ""
         self.settle(share, finder, margin)
 
@@ -75,7 +75,7 @@ class Cropper:
     def _place(self, frame: Frame) -> tuple[Box, str, bool]:
         """The box, and of the patch its note and whether it is lost."""
         follow = self._follow
-        face = None if follow is None else follow(frame, self.margin, calm=self.calm)
+        face = None if follow is None else follow(frame, self.margin, sequential=self.sequential)
         if face is not None:
             return face, FACE, False
-        return centre(frame.image, self.share), "" if follow is None else NO_FACE, follow is not None
+        return center_box(frame.image, self.share), "" if follow is None else NO_FACE, follow is not None

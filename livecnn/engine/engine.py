@@ -16,8 +16,8 @@ import torch
 from torch import nn
 
 from livecnn.engine.reducers import Reducer
-from livecnn.networks.inspection.ablation import Muting, Units
-from livecnn.networks.inspection.probe import Tap
+from livecnn.networks.inspection.ablation import Ablation, Units
+from livecnn.networks.inspection.probe import LayerHooks
 from livecnn.types import Precision
 
 # Multiplications in a pass, some 5 ms on one thread. Threads that share a shorter one mostly wait for each other: LeNet, which
@@ -30,7 +30,7 @@ Rest = Callable[[torch.Tensor], torch.Tensor]  # of the input pipeline, on the d
 Work = Callable[[torch.Tensor], Sequence[torch.Tensor]]
 
 
-class Player(Protocol):
+class GraphedForward(Protocol):
     """A pass recorded for inputs of one shape."""
 
     def __call__(self, given: torch.Tensor) -> Sequence[torch.Tensor]:
@@ -50,22 +50,22 @@ class Engine:
         device: torch.device,
         shape: Sequence[int],
         precision: Precision = "float32",
-        record: Callable[[Work, torch.Tensor, torch.device], Player] | None = None,
+        record: Callable[[Work, torch.Tensor, torch.device], GraphedForward] | None = None,
     ) -> None:
         self.device = device
         self.precision: Precision = precision if device.type == "cuda" else "float32"
-        self.module = placed(module, device, self.precision).eval()
+        self.module = on_device(module, device, self.precision).eval()
         self._shape = shape
         self._record = record or (_Graph if device.type == "cuda" else None)
         self._key: Hashable = None  # of the last pass
-        self._played: tuple[Hashable, Player] | None = None
+        self._played: tuple[Hashable, GraphedForward] | None = None
         self._wanted: Mapping[str, Reducer] = {}
         self._reducers: Mapping[str, Reducer] = {}
         self._settings: dict[str, Any] = {}
         self._before: list[tuple[torch.Tensor, torch.Tensor]] = []  # weights as they were before they were turned
         self._found: dict[str, tuple[torch.Tensor, ...]] = {}
-        self._tap = Tap(self.module, (), self._reduce)
-        self._muting = Muting(self.module)
+        self._tap = LayerHooks(self.module, (), self._reduce)
+        self._muting = Ablation(self.module)
         self._wanted_muted: frozenset[tuple[str, int]] = frozenset()
         self._muted = self._wanted_muted
 
@@ -83,7 +83,7 @@ class Engine:
             self._threads = torch.get_num_threads()
             self._fast = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
             if self.device.type == "cuda":
-                _allow(tf32=self.precision != "float32", choose_kernels=True)
+                _set_backend_flags(tf32=self.precision != "float32", choose_kernels=True)
             self._muting.__enter__()
             self._tap.__enter__()
             self._turn()
@@ -146,7 +146,7 @@ class Engine:
         self._played = None
         self._reducers = self._wanted
         layers = (reducer.layer for reducer in self._reducers.values())
-        self._tap = Tap(self.module, layers, self._reduce).__enter__()
+        self._tap = LayerHooks(self.module, layers, self._reduce).__enter__()
 
     def _remute(self) -> None:
         wanted = self._wanted_muted
@@ -235,7 +235,7 @@ class _Graph:
         return self._hosts
 
 
-def placed(module: nn.Module, device: torch.device, precision: Precision = "float32") -> nn.Module:
+def on_device(module: nn.Module, device: torch.device, precision: Precision = "float32") -> nn.Module:
     """The network itself where it may stay as it is, else a copy: the original stays on the host, in case the device fails."""
     here = next((tensor.device for tensor in module.parameters()), device)
     if here == device and precision != "bfloat16":
@@ -244,6 +244,6 @@ def placed(module: nn.Module, device: torch.device, precision: Precision = "floa
     return copied.bfloat16() if precision == "bfloat16" else copied
 
 
-def _allow(*, tf32: bool, choose_kernels: bool) -> None:
+def _set_backend_flags(*, tf32: bool, choose_kernels: bool) -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = choose_kernels

@@ -26,10 +26,10 @@ PERIOD = 0.08  # between two searches; the box moves at every frame
 CALM = 0.12  # in which the box comes 63 % nearer to the face
 HOLD = 1.0  # that the box waits for a face that is gone
 
-LOYALTY = 1.3  # by how much another face must be larger to be chosen instead
+SWITCH_FACTOR = 1.3  # by how much another face must be larger to be chosen instead
 FAR = 0.6  # of the face's side: from there on it is jumped to
-RUNG = math.log(1 + 1 / 16)  # few different sizes: each is 1/16 larger than the one below it,
-SLACK = 0.75  # and is kept until the size wished for is so many steps away
+SIZE_STEP = math.log(1 + 1 / 16)  # few different sizes: each is 1/16 larger than the one below it,
+SIZE_HYSTERESIS = 0.75  # and is kept until the size wished for is so many steps away
 
 
 class Face(NamedTuple):
@@ -78,7 +78,7 @@ class Detector:
         return [Face((x + side / 2) / zoom, (y + side / 2) / zoom, side / zoom) for x, y, side, _ in squares]
 
 
-class Follower:
+class FaceTracker:
     """The box around the largest face. It remembers, so each run has its own."""
 
     def __init__(self) -> None:
@@ -91,14 +91,14 @@ class Follower:
         self._face: Face | None = None  # and how far the box has come
         self._rung = math.inf
 
-    def __call__(self, frame: Frame, margin: float, *, calm: bool) -> Box | None:
+    def __call__(self, frame: Frame, margin: float, *, sequential: bool) -> Box | None:
         """The square inside the frame around the face, `margin` of the face's side wider on each side; None without a face.
 
         calm: the frame follows the one before, and so does the box; it stays for a moment where a face was. Otherwise every
         frame is looked at on its own.
         """
         step = frame.time - self._time
-        if not calm or not 0 <= step <= HOLD:
+        if not sequential or not 0 <= step <= HOLD:
             self._forget()
         self._time = frame.time
         if frame.time - self._searched >= PERIOD:
@@ -111,7 +111,7 @@ class Follower:
         faces = self._detect(frame.image)
         if faces:
             self._seen = frame.time
-            self._goal = max(faces, key=lambda face: (face.side * (LOYALTY if self._known(face) else 1), face))
+            self._goal = max(faces, key=lambda face: (face.side * (SWITCH_FACTOR if self._known(face) else 1), face))
 
     def _known(self, face: Face) -> bool:
         return self._face is not None and face.near(self._face)
@@ -123,10 +123,10 @@ class Follower:
 
     def _box(self, image: Image, face: Face, margin: float) -> Box:
         height, width = image.shape[:2]
-        rung = math.log(face.side * (1 + 2 * margin)) / RUNG
-        if abs(rung - self._rung) > SLACK:
+        rung = math.log(face.side * (1 + 2 * margin)) / SIZE_STEP
+        if abs(rung - self._rung) > SIZE_HYSTERESIS:
             self._rung = round(rung)
-        side = min(height, width, round(math.exp(self._rung * RUNG)))
+        side = min(height, width, round(math.exp(self._rung * SIZE_STEP)))
         left, top = (
             min(max(0, round(middle - side / 2)), length - side)
             for middle, length in ((face.x, width), (face.y, height))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 import torch
 
-from livecnn.engine.reducers import Ranger, Reducer, average_down, encode
+from livecnn.engine.reducers import Reducer, ScaleRange, average_down, to_levels
 from livecnn.types import Floats, Image
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class MapsReducer(Reducer):
         self.units: tuple[int, ...] = (0,)
         self.room = (1, 1)
         self._scale = scale
-        self._ranger: Ranger | None = None
+        self._ranger: ScaleRange | None = None
         self._placed: tuple[tuple[int, ...], torch.Tensor] = (), torch.empty(0)
 
     @property
@@ -62,13 +62,13 @@ class MapsReducer(Reducer):
             self._placed = units, torch.tensor(units, device=maps.device)
         shown = average_down(maps.index_select(0, self._placed[1]), room)
         flat = shown.reshape(len(units), -1)
-        codes = encode(flat, *self._ends(flat, single=maps[0].numel() == 1)).view(shown.shape)
+        codes = to_levels(flat, *self._ends(flat, single=maps[0].numel() == 1)).view(shown.shape)
         return codes, maps.mean((1, 2)), maps.amax((1, 2)), maps.amin((1, 2))
 
     def _ends(self, flat: torch.Tensor, *, single: bool) -> tuple[torch.Tensor, torch.Tensor]:
         """A single value has no range of its own: that of all that are shown."""
         if self._ranger is None:
-            self._ranger = Ranger("layer" if single and self._scale == "map" else self._scale)
+            self._ranger = ScaleRange("layer" if single and self._scale == "map" else self._scale)
         return self._ranger(flat)
 
     def view(self, arrays: Sequence[npt.NDArray[Any]], settings: Settings) -> Maps:

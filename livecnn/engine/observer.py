@@ -16,7 +16,7 @@ from livecnn.engine.crop import Cropper
 from livecnn.engine.engine import Engine
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import ModelError
-from livecnn.networks.inspection.ablation import Muting, Units
+from livecnn.networks.inspection.ablation import Ablation, Units
 from livecnn.types import Floats, Frame, Patch, Precision, Tick
 
 CPU = torch.device("cpu")
@@ -36,13 +36,13 @@ class Observer:
         cropper: Cropper,
         device: torch.device,
         precision: Precision = "float32",
-        fall_back: Callable[[str], None] | None = None,
-        beside: Mapping[str, Observer] = MappingProxyType({}),
+        on_device_error: Callable[[str], None] | None = None,
+        other_observers: Mapping[str, Observer] = MappingProxyType({}),
     ) -> None:
         self.cropper = cropper
         self._note = ""
-        self._beside = beside
-        self._module, self._precision, self._fall_back = module, precision, fall_back
+        self._other_observers = other_observers
+        self._module, self._precision, self._on_device_error = module, precision, on_device_error
         self._pipeline = cropper.pipeline
         self._reducers: Mapping[str, Reducer] = {}
         self._muted: Units = ()
@@ -51,15 +51,15 @@ class Observer:
 
     @property
     def note(self) -> str:
-        return next(filter(None, (self._note, *(other.note for other in self._beside.values()))), "")
+        return next(filter(None, (self._note, *(other.note for other in self._other_observers.values()))), "")
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
         """reducers: panel name -> what the panel wants of its layer. From any thread; taken up between two frames."""
-        self._reducers = {name: reducer for name, reducer in reducers.items() if reducer.model not in self._beside}
+        self._reducers = {name: reducer for name, reducer in reducers.items() if reducer.model not in self._other_observers}
         engine = self._engine  # which may go meanwhile
         if engine is not None:
             engine.watch(self._reducers)
-        for model, other in self._beside.items():
+        for model, other in self._other_observers.items():
             other.watch({name: reducer for name, reducer in reducers.items() if reducer.model == model})
 
     def mute(self, units: Units) -> None:
@@ -67,7 +67,7 @@ class Observer:
 
         Raises ModelError, and changes nothing, where the network has no such layer, or it is a function.
         """
-        Muting(self._module).set(units)
+        Ablation(self._module).set(units)
         self._muted = frozenset(units)
         engine = self._engine
         if engine is not None:
@@ -76,7 +76,7 @@ class Observer:
     def __enter__(self) -> Observer:
         with ExitStack() as undo:
             threads = torch.get_num_threads()
-            for other in self._beside.values():
+            for other in self._other_observers.values():
                 undo.enter_context(other)
                 torch.set_num_threads(threads)  # each chooses among all
             try:
@@ -91,14 +91,15 @@ class Observer:
         self._undo.__exit__(kind, value, trace)
 
     def __call__(self, frame: Frame) -> Tick:
-        tick = self._look(frame)
-        if not self._beside:
+        tick = self._forward(frame)
+        if not self._other_observers:
             return tick
         return replace(
-            tick, others=MappingProxyType({name: other._look(frame, tick.patch) for name, other in self._beside.items()})
+            tick,
+            others=MappingProxyType({name: other._forward(frame, tick.patch) for name, other in self._other_observers.items()}),
         )
 
-    def _look(self, frame: Frame, like: Patch | None = None) -> Tick:
+    def _forward(self, frame: Frame, like: Patch | None = None) -> Tick:
         try:
             return self._tick(frame, like)
         except RuntimeError as error:
@@ -122,12 +123,12 @@ class Observer:
         if self.device.type == "cpu":
             raise error
         told = f"{self.device}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
-        if self._fall_back is None:
+        if self._on_device_error is None:
             raise ModelError(f"{told}; allowed: --device cpu, or auto, which goes on on the CPU") from error
         self._stop(None, None, None)
         self.device = CPU
         self._note = f"{told}; going on on the CPU"
-        self._fall_back(self._note)
+        self._on_device_error(self._note)
         self._start()
 
     def _tick(self, frame: Frame, like: Patch | None) -> Tick:
@@ -137,7 +138,7 @@ class Observer:
         patch = self.cropper(frame) if like is None else replace(like, prepared=self.cropper.pipeline(like.shot))
         prepared = patch.prepared
         cropped = time.perf_counter()
-        output, views = self._engine(prepared.tensor, prepared.rest)
+        output, views = self._engine(prepared.tensor, prepared.device_transform)
         scores = np.zeros(output.shape[1], np.float32) if prepared.empty else probabilities(output)
         timings = {"patch": cropped - start, "model": time.perf_counter() - cropped}
         return Tick(frame, patch, scores, MappingProxyType(views), MappingProxyType(timings))

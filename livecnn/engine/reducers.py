@@ -55,7 +55,7 @@ class Reducer(ABC):
         return self.view([tensor.cpu().numpy() for tensor in self.reduce(activation, settings)], settings)
 
 
-class Ranger:
+class ScaleRange:
     """Low and high end of the scale, per map or for the layer; not-finite values do not count."""
 
     def __init__(self, scale: ScaleValue) -> None:
@@ -86,7 +86,7 @@ class Ranger:
         return self._running
 
 
-def encode(maps: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+def to_levels(maps: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
     """Float values and the ends of their scale -> uint8 codes of the same shape.
 
     A map in which all values are the same has no range of its own: it is shown as the middle, or as the lowest if it is all 0.
@@ -149,7 +149,7 @@ class MosaicReducer(Reducer):
         self.grid = (1, self.units)
         self.room: tuple[int, int] | None = None
         self._index = None if tuple(channels) == tuple(range(count)) else torch.tensor(channels)
-        self._ranger = Ranger(scale)
+        self._ranger = ScaleRange(scale)
 
     @property
     def settings(self) -> tuple[tuple[int, int], tuple[int, int] | None]:
@@ -166,7 +166,7 @@ class MosaicReducer(Reducer):
         if room is not None and (maps.shape[1] > room[0] or maps.shape[2] > room[1]):
             maps = average_down(maps, room)
         flat = maps.reshape(self.units, -1)
-        codes = encode(flat, *self._ranger(flat)).view(maps.shape)
+        codes = to_levels(flat, *self._ranger(flat)).view(maps.shape)
         h, w = codes.shape[1:]
         if rows * columns > self.units:
             codes = F.pad(codes, (0, 0, 0, 0, 0, rows * columns - self.units), value=EMPTY)
@@ -181,7 +181,7 @@ class MosaicReducer(Reducer):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Neurons:
+class NeuronValues:
     """Units in rows. codes: uint8 (rows, columns); means: float32 (rows,) mean activation of each row, NaN for an empty one.
 
     mean_codes: uint8 (rows,), the means on the colour scale. broken: units that are not finite.
@@ -204,7 +204,7 @@ class NeuronsReducer(Reducer):
         self.rows = rows
         self.reorder(order)
         # A unit is one number: its "own range" means the range of all units shown.
-        self._ranger = Ranger("layer" if scale == "map" else scale)
+        self._ranger = ScaleRange("layer" if scale == "map" else scale)
         self._placed: tuple[tuple[int, ...], torch.Tensor] = (), torch.empty(0)
 
     def reorder(self, order: Sequence[int]) -> None:
@@ -223,13 +223,13 @@ class NeuronsReducer(Reducer):
         low, high = self._ranger(values[None])
         grid = F.pad(values, (0, rows * columns - len(order)), value=torch.nan).view(rows, columns)
         means = grid.nanmean(1)
-        return encode(torch.cat((grid, means[:, None]), 1), low, high), means
+        return to_levels(torch.cat((grid, means[:, None]), 1), low, high), means
 
-    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: tuple[tuple[int, ...], int]) -> Neurons:
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: tuple[tuple[int, ...], int]) -> NeuronValues:
         codes, means = arrays
         cells, mean_codes = codes[:, :-1].copy(), codes[:, -1]
         cells.reshape(-1)[len(settings[0]) :] = EMPTY
-        return Neurons(cells, means, mean_codes, int(np.count_nonzero(cells == NOT_FINITE)))
+        return NeuronValues(cells, means, mean_codes, int(np.count_nonzero(cells == NOT_FINITE)))
 
 
 class ValueReducer(Reducer):

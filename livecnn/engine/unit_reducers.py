@@ -15,7 +15,7 @@ from livecnn.types import Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class UnitView:
+class UnitActivation:
     """A unit of a layer. map: float32 (h, w), of a neuron (1, 1).
 
     min, max, mean: of its finite values, NaN where there are none.  peak: row and column of the largest; (0, 0) without any.
@@ -30,7 +30,7 @@ class UnitView:
     peak: tuple[int, int]
 
     @classmethod
-    def of(cls, layer: str, index: int, values: Floats) -> UnitView:
+    def of(cls, layer: str, index: int, values: Floats) -> UnitActivation:
         finite = values[np.isfinite(values)]
         if not finite.size:
             return cls(layer, index, values, np.nan, np.nan, np.nan, (0, 0))
@@ -53,8 +53,8 @@ class UnitReducer(Reducer):
         # A copy: the next layer may write over the activation, of which this is a part.
         return (unit.reshape(-1, unit.shape[-1] if unit.ndim else 1).float().clone(),)
 
-    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: int) -> UnitView:
-        return UnitView.of(self.layer, settings, arrays[0])
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: int) -> UnitActivation:
+        return UnitActivation.of(self.layer, settings, arrays[0])
 
 
 class PeaksReducer(Reducer):
@@ -74,7 +74,7 @@ class PeaksReducer(Reducer):
 
 # --- MERGED from peak
 # """How strongly one unit answers."""
-class Peak(NamedTuple):
+class MaxActivation(NamedTuple):
     """Of a unit: the largest value of its map, or its only one."""
 
     layer: str
@@ -82,7 +82,7 @@ class Peak(NamedTuple):
     value: float
 
 
-class PeakReducer(Reducer):
+class MaxReducer(Reducer):
     """A layer's activation (1, U, ...) -> Peak of the unit `index`, which the panel may change between two ticks."""
 
     def __init__(self, layer: str, index: int) -> None:
@@ -96,5 +96,5 @@ class PeakReducer(Reducer):
     def reduce(self, activation: torch.Tensor, settings: int) -> tuple[torch.Tensor, ...]:
         return (activation[0, settings].float().amax(),)
 
-    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: int) -> Peak:
-        return Peak(self.layer, settings, float(arrays[0]))
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: int) -> MaxActivation:
+        return MaxActivation(self.layer, settings, float(arrays[0]))

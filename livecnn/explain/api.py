@@ -16,14 +16,14 @@ from livecnn import registry
 from livecnn.engine.crop import LARGEST, Cropper
 from livecnn.errors import UsageError, nearest
 from livecnn.explain.base import Method
-from livecnn.explain.forward_pass import Passing
-from livecnn.explain.objective import At, of_class, place_of
-from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Place, Question
-from livecnn.io.images import read_image, shown
+from livecnn.explain.forward_pass import ForwardPass
+from livecnn.explain.objective import At, class_objective, flat_index
+from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Place, Request
+from livecnn.io.images import notebook_png, read_image
 from livecnn.networks import unit_ranges as ranges
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Probe
-from livecnn.networks.selectors import Wanted, bundle_of, classes_of, names_of, units_of
+from livecnn.networks.selectors import Wanted, as_bundle, resolve_classes, resolve_layers, resolve_units
 from livecnn.types import Floats, Frame, Image, Prepared
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class Explanations:
         from livecnn.explain import picture as explain_picture
 
         questions = [part.question for part in self.parts]
-        return explain_picture.picture(self.seen, self.scores, self.classes, questions, self.parts, self.settings)
+        return explain_picture.draw_explanations(self.seen, self.scores, self.classes, questions, self.parts, self.settings)
 
     def _repr_png_(self) -> bytes:
-        return shown(self.picture())
+        return notebook_png(self.picture())
 
     def __repr__(self) -> str:
         asked, image = self.settings, self.settings["image"]
@@ -63,7 +63,7 @@ class Explanations:
         return f"<{count} explanations of {image or 'an image'} for {asked['model']}: {', '.join(asked['methods'])}>"
 
 
-class Explainer:
+class ImageExplainer:
     """Explanations by one network, of any number of images. For the arguments see `explanations`."""
 
     def __init__(
@@ -78,15 +78,15 @@ class Explainer:
         allow_code: bool = False,
         **options: Unpack[Options],
     ) -> None:
-        self.methods = names_of("method", method)
+        self.methods = resolve_layers("method", method)
         self._kinds: dict[str, type[Method]] = {kind: registry.find("explain.methods", kind, UsageError) for kind in self.methods}
-        self.options = options_of(self._kinds, options, of_units=classes is None)
-        self.bundle = bundle_of(model, device, allow_code)
+        self.options = options_by_method(self._kinds, options, of_units=classes is None)
+        self.bundle = as_bundle(model, device, allow_code)
         self.layers = _layers(self.bundle, layer)
         if not (self.layers or classes is not None) or (units is not None and (classes is not None or not self.layers)):
             raise UsageError("a layer and units of it, or classes, are needed, and not both")
-        self._classes = None if classes is None else classes_of(self.bundle, classes)
-        self._units = {name: units_of(self.bundle, name, ALL if units is None else units) for name in self.layers}
+        self._classes = None if classes is None else resolve_classes(self.bundle, classes)
+        self._units = {name: resolve_units(self.bundle, name, ALL if units is None else units) for name in self.layers}
         self._check(units)
         self._probe = Probe(self.bundle.module, self.layers)
         self._cropper = Cropper(self.bundle.pipeline, LARGEST)
@@ -100,7 +100,7 @@ class Explainer:
             "layers": list(self.layers),
             "units": None if classes is not None else ALL if every else list(next(iter(self._units.values()))),
             "classes": None if self._classes is None else list(self._classes),
-            "options": plain(self.options),
+            "options": as_json_types(self.options),
         }
 
     def _check(self, units: Wanted | None) -> None:
@@ -111,31 +111,31 @@ class Explainer:
         if ACTIVATION in self.methods and self._classes is not None:
             raise UsageError("activation shows units of a layer; allowed: units, and no class")
 
-    def __call__(self, image: Image) -> Sight:
+    def __call__(self, image: Image) -> ExplainedImage:
         """Look at an image, uint8 (H, W, 3) RGB: its largest centred square goes through the input pipeline. One pass."""
-        return self.look(self._cropper(Frame(image, 0, 0.0)).prepared)
+        return self.prepare(self._cropper(Frame(image, 0, 0.0)).prepared)
 
-    def look(self, prepared: Prepared) -> Sight:
+    def prepare(self, prepared: Prepared) -> ExplainedImage:
         """The same of what an input pipeline made."""
         tensor = next(self.bundle.module.parameters(), torch.empty(0))
         x = prepared.tensor.to(tensor.device)
         with self._probe as probe:
             scores, activations = probe(x)
-        return Sight(self, x, prepared, scores[0].float().cpu().numpy(), activations)
+        return ExplainedImage(self, x, prepared, scores[0].float().cpu().numpy(), activations)
 
-    def questions(self, strongest: int) -> Iterator[Question]:
+    def questions(self, strongest: int) -> Iterator[Request]:
         """All that is asked, for the image's strongest class."""
         for kind in self.methods:
             if kind == GRAD_CAM:
                 for layer in self.layers:
-                    yield Question(kind, layer, self._classes or (strongest,), of_classes=True)
+                    yield Request(kind, layer, self._classes or (strongest,), of_classes=True)
             elif self._classes is not None:
-                yield Question(kind, None, self._classes, of_classes=True)
+                yield Request(kind, None, self._classes, of_classes=True)
             else:
                 for layer in self.layers:
-                    yield Question(kind, layer, self._units[layer])
+                    yield Request(kind, layer, self._units[layer])
 
-    def maps(self, question: Question, x: torch.Tensor) -> torch.Tensor:
+    def maps(self, question: Request, x: torch.Tensor) -> torch.Tensor:
         """What the method says, (U, C or 1, H, W)."""
         method = self._made(question.method, question.layer)
         if question.of_classes:
@@ -146,14 +146,14 @@ class Explainer:
         return self._kinds[kind](self.bundle.module, layer, **self.options[kind])
 
 
-class Sight:
+class ExplainedImage:
     """An image that an Explainer looked at: the activations are known, everything else is found when asked for.
 
     seen, scores, classes: see Explanations.  empty: the input pipeline found nothing in it.
     """
 
     def __init__(
-        self, explainer: Explainer, x: torch.Tensor, prepared: Prepared, scores: Floats, activations: dict[str, torch.Tensor]
+        self, explainer: ImageExplainer, x: torch.Tensor, prepared: Prepared, scores: Floats, activations: dict[str, torch.Tensor]
     ) -> None:
         self.seen, self.empty, self.scores, self.classes = prepared.seen, prepared.empty, scores, explainer.bundle.classes
         self.questions = tuple(explainer.questions(int(scores.argmax())))
@@ -161,7 +161,7 @@ class Sight:
         for question in self.questions:
             self._check(question)
 
-    def _check(self, question: Question) -> None:
+    def _check(self, question: Request) -> None:
         """Raise UsageError for a unit that is none."""
         if question.of_classes or question.layer is None:
             return
@@ -174,14 +174,14 @@ class Sight:
             raise UsageError(str(error)) from error
         at = self._at(question)
         if isinstance(at, tuple):
-            place_of(at, shape, question.layer)
+            flat_index(at, shape, question.layer)
 
-    def _at(self, question: Question) -> At:
+    def _at(self, question: Request) -> At:
         """Which value of a map is explained; of a method that does not ask, the strongest."""
         at: At = self._explainer.options[question.method].get("at", "max")
         return at
 
-    def explain(self, question: Question) -> Explanation:
+    def explain(self, question: Request) -> Explanation:
         """Raises ModelError where the method cannot serve the network, and why."""
         if question.of_classes:
             names = tuple(self.classes[target] for target in question.units)
@@ -194,13 +194,13 @@ class Sight:
             return Explanation(question, names, _array(values), places, _array(found[:, None]))
         return self._answer(question, names, values, places)
 
-    def _answer(self, question: Question, names: tuple[str, ...], values: torch.Tensor, places: Any) -> Explanation:
+    def _answer(self, question: Request, names: tuple[str, ...], values: torch.Tensor, places: Any) -> Explanation:
         return Explanation(question, names, _array(values), places, _array(self._explainer.maps(question, self._x)))
 
     def _scores(self, targets: Sequence[int]) -> torch.Tensor:
         with torch.no_grad():
-            seen = Passing(self._explainer.bundle.module, None)(self._x)
-        return torch.cat([of_class(seen, target)(seen)[0] for target in targets])
+            seen = ForwardPass(self._explainer.bundle.module, None)(self._x)
+        return torch.cat([class_objective(seen, target)(seen)[0] for target in targets])
 
 
 def explanations(
@@ -233,14 +233,16 @@ def explanations(
     Returns Explanations: `.parts`, one a method and layer, whose `.maps` are float32 (U, C or 1, H, W); `.picture()`, which a
     notebook shows. Raises UsageError, ModelError, ImageError.
     """
-    explainer = Explainer(model, layer, units, classes=classes, method=method, device=device, allow_code=allow_code, **options)
-    sight = explainer(read_image(image) if isinstance(image, (str, Path)) else checked(image))
+    explainer = ImageExplainer(
+        model, layer, units, classes=classes, method=method, device=device, allow_code=allow_code, **options
+    )
+    sight = explainer(read_image(image) if isinstance(image, (str, Path)) else check_image(image))
     parts = tuple(map(sight.explain, sight.questions))
     told = {"image": Path(image).name if isinstance(image, (str, Path)) else None, **explainer.settings}
     return Explanations(sight.seen, sight.scores, sight.classes, parts, told)
 
 
-def checked(image: object) -> Image:
+def check_image(image: object) -> Image:
     """Raises UsageError if it is no image."""
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
         return image
@@ -249,7 +251,7 @@ def checked(image: object) -> Image:
 
 
 def _layers(bundle: Bundle, layer: str | Sequence[str] | None) -> tuple[str, ...]:
-    names = () if layer is None else names_of("layer", layer)
+    names = () if layer is None else resolve_layers("layer", layer)
     if ALL not in names:
         return names
     found = tuple(node.name for node in bundle.architecture.nodes if node.window is not None and "conv" in node.type.lower())
@@ -291,7 +293,9 @@ class Options(TypedDict, total=False):
     steps: int | None
 
 
-def options_of(methods: Mapping[str, type[Method]], options: Mapping[str, Any], of_units: bool) -> dict[str, dict[str, Any]]:
+def options_by_method(
+    methods: Mapping[str, type[Method]], options: Mapping[str, Any], of_units: bool
+) -> dict[str, dict[str, Any]]:
     """By method all options that it takes, as given or as by default. Raises UsageError for one that none of them takes."""
     given = {name: value for name, value in options.items() if value is not None}
     if AT in given and not of_units:
@@ -317,7 +321,7 @@ def _untaken(name: str, methods: Mapping[str, type[Method]]) -> str:
     return f"{name} is an option of {', '.join(takers)}; found {', '.join(methods)}"
 
 
-def plain(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def as_json_types(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """As they come back from JSON."""
     return {
         kind: {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}

@@ -10,31 +10,31 @@ import torch
 from torch.autograd.graph import Node
 
 from livecnn.errors import ModelError
-from livecnn.explain.backward_rules import Rule, applied, check
-from livecnn.explain.base import Objectived, gradients_recorded, picture
+from livecnn.explain.backward_rules import BackwardRule, apply_rules, check
+from livecnn.explain.base import TargetedMethod, detached_input, set_gradients
 from livecnn.explain.sparse_backward import WINDOWED
 
 MOST_VALUES = 1 << 22  # of one step on the way back, of all units that go together: 16 MiB
 
 
 @dataclass(frozen=True, eq=False)
-class Backprop(Objectived):
+class Backprop(TargetedMethod):
     """The gradient of each unit's value by the input, where `rules` do not change the way back."""
 
-    rules: ClassVar[tuple[Rule, ...]] = ()
+    rules: ClassVar[tuple[BackwardRule, ...]] = ()
 
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
         """Returns (U, C, H, W), or for a class (1, C, H, W); negative values too."""
-        with gradients_recorded(), applied(self.module, (*self.rules, WINDOWED)):
-            leaf = picture(x).requires_grad_()
+        with set_gradients(), apply_rules(self.module, (*self.rules, WINDOWED)):
+            leaf = detached_input(x).requires_grad_()
             seen = self._forward(leaf.clone())  # the network may write over its input
             values = self._objective(seen, units, target)(seen)[0]
-            nodes = way_back(values, leaf, self.kind)
+            nodes = autograd_nodes(values, leaf, self.kind)
             check(self.kind, self.module, leaf.clone(), self.rules, nodes)
             return gradients(values, leaf, seen.largest)[:, 0]
 
 
-def way_back(values: torch.Tensor, leaf: torch.Tensor, kind: str) -> list[Node]:
+def autograd_nodes(values: torch.Tensor, leaf: torch.Tensor, kind: str) -> list[Node]:
     """All steps of autograd before these values. Raises ModelError if the input is not among them."""
     nodes: dict[Node, None] = {}
     ahead = [values.grad_fn]
@@ -57,11 +57,11 @@ def gradients(values: torch.Tensor, leaf: torch.Tensor, largest: int) -> torch.T
     found = leaf.new_empty(len(values), *leaf.shape)
     together = max(1, MOST_VALUES // largest)
     for part, seed in zip(found.split(together), seeds.split(together), strict=True):
-        part.copy_(_together(values, leaf, seed))
+        part.copy_(_batched_gradients(values, leaf, seed))
     return found
 
 
-def _together(values: torch.Tensor, leaf: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
+def _batched_gradients(values: torch.Tensor, leaf: torch.Tensor, seeds: torch.Tensor) -> torch.Tensor:
     def back(seed: torch.Tensor) -> torch.Tensor:
         return torch.autograd.grad(values, leaf, seed, retain_graph=True)[0]
 

@@ -14,11 +14,11 @@ from torch.autograd.graph import Node
 from torch.nn import functional
 
 from livecnn.errors import ModelError
-from livecnn.networks.inspection.tracing import Trace
+from livecnn.networks.inspection.tracing import FunctionTrace
 
 
 @dataclass(frozen=True)
-class Rule:
+class BackwardRule:
     """What some kinds of modules do instead of their own forward.
 
     forwards: by kind of module, a function of the module and its input.
@@ -43,7 +43,7 @@ class Rule:
 
 
 @contextmanager
-def applied(module: nn.Module, rules: Sequence[Rule]) -> Iterator[None]:
+def apply_rules(module: nn.Module, rules: Sequence[BackwardRule]) -> Iterator[None]:
     """Inside the `with`, the network's modules compute by the rules."""
     with ExitStack() as restore:
         for inner in module.modules():
@@ -59,7 +59,7 @@ def _restore(module: nn.Module, forward: Any) -> None:
         module.forward = forward
 
 
-def check(kind: str, module: nn.Module, x: torch.Tensor, rules: Sequence[Rule], nodes: Sequence[Node]) -> None:
+def check(kind: str, module: nn.Module, x: torch.Tensor, rules: Sequence[BackwardRule], nodes: Sequence[Node]) -> None:
     """Raise ModelError if a step on the way back (its nodes) is one that a rule is about, but no module."""
     for rule in rules:
         missed = next(filter(rule.misses, nodes), None)
@@ -69,10 +69,10 @@ def check(kind: str, module: nn.Module, x: torch.Tensor, rules: Sequence[Rule], 
             raise ModelError(f"{kind} needs {rule.name} modules; {found}")
 
 
-def _first_function(module: nn.Module, x: torch.Tensor, rule: Rule) -> str | None:
+def _first_function(module: nn.Module, x: torch.Tensor, rule: BackwardRule) -> str | None:
     """The name of the first such function in the forward pass, as a Probe takes it; None if it cannot be told."""
     try:
-        trace = Trace(module)
+        trace = FunctionTrace(module)
     except ModelError:
         return None
     found: list[str] = []
@@ -152,6 +152,6 @@ _RELUS = {
 }
 _POOLINGS = {"MaxPool2DWithIndicesBackward0": "", "AdaptiveMaxPool2DBackward0": ""}
 
-GUIDED = Rule("ReLU", {nn.ReLU: partial(_relu, _Guided)}, _RELUS)
-DECONVOLVED = Rule("ReLU", {nn.ReLU: partial(_relu, _Deconvolved)}, _RELUS)
-SPREAD = Rule("undilated MaxPool2d", {nn.MaxPool2d: _spread, nn.AdaptiveMaxPool2d: _spread_adaptive}, _POOLINGS)
+GUIDED = BackwardRule("ReLU", {nn.ReLU: partial(_relu, _Guided)}, _RELUS)
+DECONVOLVED = BackwardRule("ReLU", {nn.ReLU: partial(_relu, _Deconvolved)}, _RELUS)
+SPREAD = BackwardRule("undilated MaxPool2d", {nn.MaxPool2d: _spread, nn.AdaptiveMaxPool2d: _spread_adaptive}, _POOLINGS)

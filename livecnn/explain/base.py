@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional
 
 from livecnn.errors import ModelError, UsageError
-from livecnn.explain.forward_pass import Passing, Seen
-from livecnn.explain.objective import At, Objective, check_at, of_class, of_units
+from livecnn.explain.forward_pass import ForwardPass, ForwardResult
+from livecnn.explain.objective import At, Objective, check_position, class_objective, units_objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +50,12 @@ class Method(ABC):
         return type(self).__module__.rpartition(".")[2]
 
     @cached_property
-    def _forward(self) -> Passing:
-        return Passing(self.module, self.layer)
+    def _forward(self) -> ForwardPass:
+        return ForwardPass(self.module, self.layer)
 
 
 @dataclass(frozen=True, eq=False)
-class Objectived(Method):
+class TargetedMethod(Method):
     """A method that explains one value: that of a unit, or of a class.
 
     at: which value of a unit's map: "max", its strongest position, "sum", over all positions, or a position (row, column).
@@ -66,18 +66,18 @@ class Objectived(Method):
     at: At = "max"
 
     def __post_init__(self) -> None:
-        check_at(self.at)
+        check_position(self.at)
 
-    def _objective(self, seen: Seen, units: Sequence[int], target: int | None) -> Objective:
+    def _objective(self, seen: ForwardResult, units: Sequence[int], target: int | None) -> Objective:
         if target is not None and not units:
-            return of_class(seen, target)
+            return class_objective(seen, target)
         if target is not None or not units:
             found = "both" if units else "neither"
             raise UsageError(f"units of a layer, or a class, are needed; found {found}")
-        return of_units(seen, units, self.at, self.layer)
+        return units_objective(seen, units, self.at, self.layer)
 
 
-def picture(x: torch.Tensor) -> torch.Tensor:
+def detached_input(x: torch.Tensor) -> torch.Tensor:
     """A copy of (1, C, H, W), without a history. Raises UsageError."""
     if x.ndim != 4 or x.shape[0] != 1:
         raise UsageError(f"x: found the shape {tuple(x.shape)}; one picture (1, C, H, W) is needed")
@@ -85,7 +85,7 @@ def picture(x: torch.Tensor) -> torch.Tensor:
 
 
 @contextmanager
-def gradients_recorded(recorded: bool = True) -> Iterator[None]:
+def set_gradients(recorded: bool = True) -> Iterator[None]:
     """Whether gradients are recorded, wherever this is called."""
     with torch.inference_mode(False), torch.set_grad_enabled(recorded):
         yield
@@ -93,7 +93,7 @@ def gradients_recorded(recorded: bool = True) -> Iterator[None]:
 
 # --- MERGED from _maps
 # """Maps as pictures."""
-def maps_of(seen: Seen, kind: str, layer: str | None) -> torch.Tensor:
+def layer_maps(seen: ForwardResult, kind: str, layer: str | None) -> torch.Tensor:
     """The layer's maps (N, K, h, w). Raises ModelError if it gives something else."""
     activation = seen.activation
     if activation is None:
@@ -104,6 +104,6 @@ def maps_of(seen: Seen, kind: str, layer: str | None) -> torch.Tensor:
     return activation
 
 
-def resized(maps: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+def resize_maps(maps: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """(U, 1, h, w) -> (U, 1, H, W), the size of the input x (1, C, H, W), bilinear."""
     return functional.interpolate(maps, size=x.shape[2:], mode="bilinear", align_corners=False)

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from livecnn.errors import ModelError
-from livecnn.explain.base import gradients_recorded, picture
-from livecnn.explain.forward_pass import Passing
-from livecnn.explain.objective import activation_of, of_class
+from livecnn.explain.base import detached_input, set_gradients
+from livecnn.explain.forward_pass import ForwardPass
+from livecnn.explain.objective import activation_of, class_objective
 
 
 class Contributions:
@@ -20,14 +20,14 @@ class Contributions:
 
     def __init__(self, module: nn.Module, layer: str) -> None:
         self._layer = layer
-        self._forward = Passing(module, layer)
+        self._forward = ForwardPass(module, layer)
 
     def of(self, x: torch.Tensor, target: int) -> tuple[torch.Tensor, float]:
         """x (1, C, H, W) -> (units,) and the score. Raises UsageError, ModelError."""
-        with gradients_recorded():
-            seen = self._forward(picture(x).requires_grad_().clone())
+        with set_gradients():
+            seen = self._forward(detached_input(x).requires_grad_().clone())
             activation = activation_of(seen, (), self._layer)
-            score = of_class(seen, target)(seen).sum()
+            score = class_objective(seen, target)(seen).sum()
             slopes = None
             if seen.edge is not None and score.requires_grad:
                 (slopes,) = torch.autograd.grad(score, [seen.edge], allow_unused=True)

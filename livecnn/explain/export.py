@@ -16,8 +16,8 @@ from tqdm import tqdm
 from livecnn import paths
 from livecnn.errors import OutputError
 from livecnn.explain import picture as explain_picture
-from livecnn.explain.api import Explainer, Sight
-from livecnn.explain.results import Explanation, Question
+from livecnn.explain.api import ExplainedImage, ImageExplainer
+from livecnn.explain.results import Explanation, Request
 from livecnn.io.files import check_writable, is_folder, write_atomically, write_png
 from livecnn.types import Image
 
@@ -35,7 +35,7 @@ def check_out(out: str) -> None:
     check_writable(path / MANIFEST if is_folder(out) else path)
 
 
-def write(explainer: Explainer, image: Image, name: str, out: str) -> tuple[int, Sight]:
+def write(explainer: ImageExplainer, image: Image, name: str, out: str) -> tuple[int, ExplainedImage]:
     """Explain an image of that name, and write it there: how many pictures there are, and what was seen.
 
     Raises OutputError, ModelError, UsageError; a folder keeps what was found until then.
@@ -46,11 +46,13 @@ def write(explainer: Explainer, image: Image, name: str, out: str) -> tuple[int,
         settings["sha256"] = hashlib.sha256(image.tobytes()).hexdigest()
         return _Folder(Path(out), settings, explainer, sight).fill(), sight
     parts = map(sight.explain, _shown(sight.questions))
-    write_png(Path(out), explain_picture.picture(sight.seen, sight.scores, sight.classes, sight.questions, parts, settings))
+    write_png(
+        Path(out), explain_picture.draw_explanations(sight.seen, sight.scores, sight.classes, sight.questions, parts, settings)
+    )
     return sum(len(question.units) for question in sight.questions), sight
 
 
-def _shown(questions: tuple[Question, ...]) -> Iterator[Question]:
+def _shown(questions: tuple[Request, ...]) -> Iterator[Request]:
     """One after the other, with a bar on terminals."""
     with tqdm(
         total=sum(len(one.units) for one in questions), desc="explaining", unit="picture", disable=None, leave=False
@@ -63,7 +65,7 @@ def _shown(questions: tuple[Question, ...]) -> Iterator[Question]:
 class _Folder:
     """A folder and its manifest, which grows with what is found, so that a run that was interrupted goes on."""
 
-    def __init__(self, path: Path, settings: dict[str, Any], explainer: Explainer, sight: Sight) -> None:
+    def __init__(self, path: Path, settings: dict[str, Any], explainer: ImageExplainer, sight: ExplainedImage) -> None:
         self._path, self._settings, self._explainer, self._sight = path, settings, explainer, sight
         self._rows = _left(path, settings)
         self._stems = paths.file_names(explainer.layers, ["class"])
@@ -81,14 +83,14 @@ class _Folder:
                 self._keep(names, sight.explain(question))
         return len(self._rows)
 
-    def _goes(self) -> Iterator[Question]:
+    def _goes(self) -> Iterator[Request]:
         """The questions, cut so that memory does not grow with them."""
         together = max(1, MOST_VALUES // int(np.prod(self._explainer.bundle.pipeline.shape)))
         for question in self._sight.questions:
             for start in range(0, len(question.units), together):
                 yield question._replace(units=question.units[start : start + together])
 
-    def _name(self, question: Question, unit: int) -> str:
+    def _name(self, question: Request, unit: int) -> str:
         """conv1_007.png; conv1_007_gradient.png and class_003_grad_cam_conv2.png where several methods or layers need it."""
         words = ["class" if question.layer is None or question.of_classes else self._stems[question.layer], f"{unit:0{DIGITS}}"]
         if len(self._explainer.methods) > 1:

@@ -12,7 +12,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from livecnn.networks.inspection.probe import Tap
+from livecnn.networks.inspection.probe import LayerHooks
 
 SOFTMAXES = (
     functional.softmax,
@@ -25,7 +25,7 @@ SOFTMAXES = (
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class ForwardResult:
     """What one forward pass gave.
 
     activation: (N, K, …), as the layer gave it; None without a layer.  edge: where its gradient passes, if there is one.
@@ -38,20 +38,20 @@ class Seen:
     largest: int
 
 
-class Passing:
+class ForwardPass:
     """Forward passes of a network, for one of its layers or none. Its hooks live during a pass only. For errors see Tap."""
 
     def __init__(self, module: nn.Module, layer: str | None) -> None:
-        self._tap = Tap(module, [] if layer is None else [layer], self._keep)
+        self._tap = LayerHooks(module, [] if layer is None else [layer], self._keep)
         self._kept: tuple[torch.Tensor | None, GradientEdge | None] = None, None
 
-    def __call__(self, x: torch.Tensor) -> Seen:
+    def __call__(self, x: torch.Tensor) -> ForwardResult:
         """One pass of (N, C, H, W), with gradients where they are recorded."""
         self._kept = None, None
         with self._tap, _Functions() as functions:
             scores = self._tap.run(x)
         (activation, edge), self._kept = self._kept, (None, None)
-        return Seen(activation, edge, functions.before_softmax(scores), functions.largest)
+        return ForwardResult(activation, edge, functions.before_softmax(scores), functions.largest)
 
     def _keep(self, _layer: str, output: torch.Tensor) -> None:
         # Later steps may write over the output: then its values are gone, and its gradient is that of what was written.

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from livecnn.drawing.artists import Weight, as_rgb, scaled, shorten, text_width, write
+from livecnn.drawing.artists import Weight, as_rgb, resize_exactly, shorten, text_width, write
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import UsageError
 from livecnn.explain import rendering as explained
-from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Question
+from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Request
 from livecnn.types import Floats, Image
 
 WIDTH = 1280  # pixels at most, unless there are very many
@@ -28,7 +28,7 @@ LETTERS = 13
 THEME = THEMES["dark"]
 
 
-class Tile(NamedTuple):
+class SheetTile(NamedTuple):
     """A picture, what it is of, and what else is told of it."""
 
     image: Image
@@ -36,14 +36,14 @@ class Tile(NamedTuple):
     told: str
 
 
-Group = list[Question]  # of the same units or classes, which lie side by side
+Group = list[Request]  # of the same units or classes, which lie side by side
 
 
-def picture(
+def draw_explanations(
     seen: Image,
     scores: Floats,
     classes: Sequence[str],
-    questions: Sequence[Question],
+    questions: Sequence[Request],
     parts: Iterable[Explanation],
     settings: Mapping[str, Any],
 ) -> Image:
@@ -62,18 +62,18 @@ def picture(
     headings = [_heading(group[0], classes) for group in groups]
     sheet = _Sheet((_title(questions, classes), _subtitle(questions, settings)), headings, counts, columns, size)
     ground, top = as_rgb(seen), int(scores.argmax())
-    sheet.lead(Tile(scaled(ground, *size, sharp=True), "input", f"{classes[top]}: {scores[top]:.2f}"))
+    sheet.lead(SheetTile(resize_exactly(ground, *size, sharp=True), "input", f"{classes[top]}: {scores[top]:.2f}"))
     for part in parts:
         section = next(i for i, group in enumerate(groups) if part.question in group)
         group = groups[section]
         first = group.index(part.question)
         for i, values in enumerate(part.maps):
             image = _drawn(part.question.method, values, ground, size, settings["channels"])
-            sheet.put(section, first + i * len(group), Tile(image, *_words(part, i, group)))
+            sheet.put(section, first + i * len(group), SheetTile(image, *_words(part, i, group)))
     return sheet.pixels
 
 
-def _groups(questions: Sequence[Question]) -> dict[str | None, Group]:
+def _groups(questions: Sequence[Request]) -> dict[str | None, Group]:
     """By layer; None: of classes."""
     groups: dict[str | None, Group] = {}
     for question in questions:
@@ -81,7 +81,7 @@ def _groups(questions: Sequence[Question]) -> dict[str | None, Group]:
     return groups
 
 
-def _heading(question: Question, classes: Sequence[str]) -> str:
+def _heading(question: Request, classes: Sequence[str]) -> str:
     count = len(question.units)
     if question.of_classes:
         return f"class {classes[question.units[0]]}" if count == 1 else f"{count} classes"
@@ -112,7 +112,7 @@ def _drawn(method: str, values: Floats, ground: Image, size: tuple[int, int], ch
     return explained.squares(values[0], low, high, size, table("gray", THEME))[..., :3]
 
 
-def _title(questions: Sequence[Question], classes: Sequence[str]) -> str:
+def _title(questions: Sequence[Request], classes: Sequence[str]) -> str:
     layers = list(dict.fromkeys(question.layer for question in questions if not question.of_classes))
     if layers:
         return f"What units of {layers[0]} answer to" if len(layers) == 1 else "What units answer to"
@@ -120,7 +120,7 @@ def _title(questions: Sequence[Question], classes: Sequence[str]) -> str:
     return "What speaks for a class" if others else f"What speaks for {classes[target]}"
 
 
-def _subtitle(questions: Sequence[Question], settings: Mapping[str, Any]) -> str:
+def _subtitle(questions: Sequence[Request], settings: Mapping[str, Any]) -> str:
     methods = list(dict.fromkeys(question.method for question in questions))
     names = ", ".join(explained.names(method)[0] for method in methods)
     meaning = f": {explained.MEANINGS[methods[0]]}" if len(methods) == 1 and methods[0] in explained.MEANINGS else ""
@@ -159,16 +159,16 @@ class _Sheet:
         for top, heading in zip(self._tops, headings if self._headed else (), strict=False):
             _say(self.pixels, heading, EDGE + self._across, top + 20, room - self._across, 15, "bold")
 
-    def lead(self, tile: Tile) -> None:
+    def lead(self, tile: SheetTile) -> None:
         _place(self.pixels, EDGE, self._tops[0] + self._headed, tile)
 
-    def put(self, section: int, index: int, tile: Tile) -> None:
+    def put(self, section: int, index: int, tile: SheetTile) -> None:
         row, column = divmod(index, self._columns)
         top = self._tops[section] + self._headed
         _place(self.pixels, EDGE + (1 + column) * self._across, top + row * self._down, tile)
 
 
-def _place(sheet: Image, x: int, y: int, tile: Tile) -> None:
+def _place(sheet: Image, x: int, y: int, tile: SheetTile) -> None:
     high, wide = tile.image.shape[:2]
     sheet[y - 1 : y + high + 1, x - 1 : x + wide + 1] = THEME.edge
     sheet[y : y + high, x : x + wide] = tile.image

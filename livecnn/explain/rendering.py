@@ -15,10 +15,10 @@ import torch
 
 from livecnn import registry
 from livecnn._cv2 import cv2
-from livecnn.drawing.artists import scaled
+from livecnn.drawing.artists import resize_exactly
 from livecnn.drawing.colormaps import cells, enlarge, table
 from livecnn.drawing.theme import Theme
-from livecnn.engine.reducers import encode
+from livecnn.engine.reducers import to_levels
 from livecnn.types import Floats, Image
 
 # By kind, from the longest wording to the shortest.
@@ -64,7 +64,7 @@ def names(kind: str) -> tuple[str, ...]:
 def squares(values: Floats, low: float, high: float, size: tuple[int, int], colors: npt.NDArray[np.uint32]) -> Image:
     """float (h, w) -> uint8 (height, width, 4) in the colours from low to high, each value a square; size: (width, height)."""
     values = _shrunk(values, size)
-    codes = encode(torch.from_numpy(values), torch.tensor(low), torch.tensor(high)).numpy()
+    codes = to_levels(torch.from_numpy(values), torch.tensor(low), torch.tensor(high)).numpy()
     return enlarge(codes, colors, cells(1, codes.shape[0], size[1], 0), cells(1, codes.shape[1], size[0], 0))
 
 
@@ -77,31 +77,31 @@ def picture(kind: str, values: Floats, seen: Image, size: tuple[int, int], theme
         return _in_color(values if channels == "RGB" else values[::-1], size)
     total = np.ascontiguousarray(values.sum(axis=0))
     if kind in OVERLAID:
-        return overlaid(total, seen, size)
-    most = strength(total)
+        return overlay(total, seen, size)
+    most = largest_magnitude(total)
     return squares(np.asarray(total / most, np.float32), -1.0, 1.0, size, table(DIVERGING, theme))
 
 
-def overlaid(values: Floats, seen: Image, size: tuple[int, int]) -> Image:
+def overlay(values: Floats, seen: Image, size: tuple[int, int]) -> Image:
     """float (H, W) over a picture, uint8 (H, W, 3): red where it is positive, blue where it is negative, stronger is denser."""
     values = _shrunk(values, size)
     h, w = values.shape
-    ground = scaled(seen, w, h, sharp=True).astype(np.float32)
-    share = np.nan_to_num(values / strength(values), posinf=1, neginf=-1)[:, :, None]
+    ground = resize_exactly(seen, w, h, sharp=True).astype(np.float32)
+    share = np.nan_to_num(values / largest_magnitude(values), posinf=1, neginf=-1)[:, :, None]
     color = np.where(share > 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
     mixed = ground + (color - ground) * (COVER * np.abs(share))
-    return scaled(mixed.astype(np.uint8), *size, sharp=True)
+    return resize_exactly(mixed.astype(np.uint8), *size, sharp=True)
 
 
-def strength(values: Floats) -> float:
+def largest_magnitude(values: Floats) -> float:
     """The largest finite absolute value; 1 if there is none above 0."""
     most = float(np.abs(values[np.isfinite(values)]).max(initial=0))
     return most or 1.0
 
 
 def _in_color(values: Floats, size: tuple[int, int]) -> Image:
-    share = np.nan_to_num(values / strength(values), posinf=1, neginf=-1)
-    return scaled(np.ascontiguousarray((127.5 + 127.5 * share).astype(np.uint8).transpose(1, 2, 0)), *size, sharp=True)
+    share = np.nan_to_num(values / largest_magnitude(values), posinf=1, neginf=-1)
+    return resize_exactly(np.ascontiguousarray((127.5 + 127.5 * share).astype(np.uint8).transpose(1, 2, 0)), *size, sharp=True)
 
 
 def _shrunk(values: Floats, size: tuple[int, int]) -> Floats:

@@ -17,7 +17,7 @@ MIN_MAX, SIGNED = "min-max", "signed"
 Place = tuple[int, int]  # row and column on a map
 
 
-class Question(NamedTuple):
+class Request(NamedTuple):
     """What is explained in one go: units of a layer, or classes (for Grad-CAM by the maps of a layer)."""
 
     method: str
@@ -36,7 +36,7 @@ class Explanation:
     its score before the softmax.  places: where on the map that is (row, column), if it is one position.
     """
 
-    question: Question
+    question: Request
     names: tuple[str, ...]
     values: Floats
     places: tuple[Place | None, ...]

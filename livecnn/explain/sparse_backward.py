@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from livecnn.explain.backward_rules import Rule
+from livecnn.explain.backward_rules import BackwardRule
 
 Pair = tuple[int, int]
 
@@ -28,15 +28,15 @@ class _Convolved(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _Back.apply(gradient, ctx.conv, ctx.size), None  # type: ignore[no-untyped-call]
+        return _WindowBackward.apply(gradient, ctx.conv, ctx.size), None  # type: ignore[no-untyped-call]
 
 
-class _Back(torch.autograd.Function):
+class _WindowBackward(torch.autograd.Function):
     """That way back: (N, C, h, w) -> (N, C', *size), of all pictures that vmap brings together at once."""
 
     @staticmethod
     def forward(gradient: torch.Tensor, conv: nn.Conv2d, size: Pair) -> torch.Tensor:
-        return _back(gradient, conv, size)
+        return _window_backward(gradient, conv, size)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
@@ -47,10 +47,10 @@ class _Back(torch.autograd.Function):
         _info: Any, in_dims: tuple[Any, ...], gradient: torch.Tensor, conv: nn.Conv2d, size: Pair
     ) -> tuple[torch.Tensor, int]:
         together = gradient.movedim(in_dims[0], 0)
-        return _back(together.flatten(0, 1), conv, size).unflatten(0, together.shape[:2]), 0
+        return _window_backward(together.flatten(0, 1), conv, size).unflatten(0, together.shape[:2]), 0
 
 
-def _back(gradient: torch.Tensor, conv: nn.Conv2d, size: Pair) -> torch.Tensor:
+def _window_backward(gradient: torch.Tensor, conv: nn.Conv2d, size: Pair) -> torch.Tensor:
     corners, extent = _windows(gradient)
     windows = torch.stack([one[:, y : y + extent[0], x : x + extent[1]] for one, (y, x) in zip(gradient, corners, strict=True)])
     spread = _spread(windows, conv)
@@ -102,4 +102,4 @@ def _plain(conv: nn.Conv2d) -> bool:
     return own and zeros and (max(conv.stride) == 1 or max(conv.dilation) == 1)
 
 
-WINDOWED = Rule("Conv2d", {nn.Conv2d: _windowed}, {})
+WINDOWED = BackwardRule("Conv2d", {nn.Conv2d: _windowed}, {})

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from livecnn.errors import SourceError
-from livecnn.io.files import cannot_write
+from livecnn.io.files import write_error
 
 STALLED = 30.0  # seconds without a byte before the line counts as dead
 PAUSES = (1.0, 2.0, 5.0)  # seconds before each new attempt, as long as nothing comes
@@ -30,7 +30,7 @@ MIRROR = "LIVECNN_MIRROR"
 _PIECE = 1 << 18
 
 
-class _Broken(Exception):
+class _ConnectionLost(Exception):
     """Worth another attempt."""
 
 
@@ -43,7 +43,7 @@ def fetch(url: str, path: Path, *, sha256: str = "", most: int) -> Path:
     part = path.with_name(f"{path.name}.part")
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    _persevere(_address(url), part, most, checked=bool(sha256))
+    _retry(_address(url), part, most, checked=bool(sha256))
     with _writing(path):
         try:
             check(part, sha256, url)
@@ -79,7 +79,7 @@ def _address(url: str) -> str:
     return address
 
 
-def _persevere(url: str, part: Path, most: int, checked: bool) -> None:
+def _retry(url: str, part: Path, most: int, checked: bool) -> None:
     """Attempts until all is there; only those that bring nothing are counted."""
     pauses = list(PAUSES)
     while True:
@@ -91,7 +91,7 @@ def _persevere(url: str, part: Path, most: int, checked: bool) -> None:
             if error.code < 500 and error.code not in (408, 429):
                 raise SourceError(f"{url}: the server says {error.code} {error.reason}") from error
             reason = f"the server says {error.code} {error.reason}"
-        except (_Broken, OSError, http.client.HTTPException) as error:
+        except (_ConnectionLost, OSError, http.client.HTTPException) as error:
             reason = str(getattr(error, "reason", error)) or type(error).__name__
         except ValueError as error:  # an address, or a redirection, that is none
             raise SourceError(f"{url}: {error}") from error
@@ -131,7 +131,7 @@ def _beyond_the_end(headers: Any, part: Path, start: int) -> None:
     """The server has no byte more than what is there: it was all there, or it is another file by now."""
     if headers.get("Content-Range") != f"bytes */{start}":
         _forget(part)
-        raise _Broken("the server has another file by now")
+        raise _ConnectionLost("the server has another file by now")
 
 
 def _take(answer: Any, part: Path, start: int, most: int, url: str) -> None:
@@ -140,7 +140,7 @@ def _take(answer: Any, part: Path, start: int, most: int, url: str) -> None:
         found = re.match(r"bytes (\d+)-\d+/(\d+)", answer.headers.get("Content-Range", ""))
         if found is None or int(found[1]) != start:
             _forget(part)
-            raise _Broken("the server sends another part than asked for")
+            raise _ConnectionLost("the server sends another part than asked for")
         total = int(found[2])
     else:
         start, total = 0, answer.length or 0
@@ -156,7 +156,7 @@ def _take(answer: Any, part: Path, start: int, most: int, url: str) -> None:
         _forget(part)
         raise SourceError(f"{url}: more than {most:,} bytes, which is more than expected")
     if total and start + received != total:
-        raise _Broken(f"the line broke after {start + received:,} of {total:,} bytes")
+        raise _ConnectionLost(f"the line broke after {start + received:,} of {total:,} bytes")
 
 
 def _copy(answer: Any, file: IO[bytes], most: int, progress: Any) -> int:
@@ -169,7 +169,7 @@ def _copy(answer: Any, file: IO[bytes], most: int, progress: Any) -> int:
         except OSError as error:
             with contextlib.suppress(OSError):  # closing tries to write the rest once more
                 file.close()
-            raise cannot_write(Path(file.name), error) from error
+            raise write_error(Path(file.name), error) from error
         received += len(piece)
         progress.update(len(piece))
     return received
@@ -201,4 +201,4 @@ def _writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error

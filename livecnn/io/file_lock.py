@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from livecnn.errors import OutputError
-from livecnn.io.files import cannot_write
+from livecnn.io.files import write_error
 
 PATIENCE = 2.0  # seconds that another program may take
 
 
 @contextmanager
-def one_writer(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
     """Nobody else who asks is in here for a file of that folder; afterwards its name is as safe on the disk as its content.
 
     The folder is made if need be. Windows has no lock on folders: of two changes within the same few milliseconds one may be
@@ -27,7 +27,7 @@ def one_writer(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = None if sys.platform == "win32" else os.open(path.parent, os.O_RDONLY)
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
     if folder is None:
         yield
         return

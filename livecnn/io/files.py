@@ -25,16 +25,16 @@ def check_writable(path: Path) -> None:
             raise IsADirectoryError(None, "it is a folder; a file name is needed")
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
 
 
-def cannot_write(path: Path, error: OSError) -> OutputError:
+def write_error(path: Path, error: OSError) -> OutputError:
     blocked = isinstance(error, (FileExistsError, NotADirectoryError))
     reason = f"{error.filename} is not a folder" if blocked else error.strerror or error
     return OutputError(f"{path}: cannot be written: {reason}")
 
 
-def unfinished(path: Path) -> Path:
+def partial_path(path: Path) -> Path:
     """What a file is called until it is complete: NAME.part.SUFFIX, so that viewers open it."""
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
@@ -47,12 +47,12 @@ def free_path(folder: Path, suffix: str, taken: Collection[Path] = ()) -> Path:
     stem = time.strftime("livecnn-%Y%m%d-%H%M%S")
     names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
     paths = (folder / f"{name}{suffix}" for name in names)
-    return next(path for path in paths if path not in taken and not path.exists() and not unfinished(path).exists())
+    return next(path for path in paths if path not in taken and not path.exists() and not partial_path(path).exists())
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """The whole file or none, even if the power fails. Raises OutputError."""
-    part = unfinished(path)
+    part = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as file:
@@ -63,7 +63,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise cannot_write(path, error) from error
+        raise write_error(path, error) from error
 
 
 def write_png(path: Path, picture: Image) -> None:

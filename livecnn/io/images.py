@@ -46,7 +46,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         raise ImageError(f"{path}: cannot be decoded: {_reason(error)}") from error
 
 
-def shown(picture: Image) -> bytes:
+def notebook_png(picture: Image) -> bytes:
     """The PNG that a notebook shows: a large picture made smaller."""
     smaller, buffer = Pillow.fromarray(picture), io.BytesIO()
     smaller.thumbnail((NOTEBOOK, NOTEBOOK))

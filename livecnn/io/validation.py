@@ -24,7 +24,7 @@ class Problem:
     row: int | None = None
 
 
-class Misfit(ValueError):
+class ValidationProblem(ValueError):
     """Raised inside a validator: what is wrong, at which location below the validated value, in which row of its text."""
 
     def __init__(self, message: str, location: Location = (), row: int | None = None) -> None:
@@ -64,7 +64,7 @@ def _problem(details: ErrorDetails, model: type[BaseModel], data: Any) -> Proble
         return Problem(location, "nothing found; it is needed")
     location = _within(location, data)
     found, context = details["input"], details.get("ctx", {})
-    if isinstance(cause := context.get("error"), Misfit):
+    if isinstance(cause := context.get("error"), ValidationProblem):
         return Problem((*location, *cause.location), str(cause), cause.row)
     if cause is not None:
         return Problem(location, str(cause))

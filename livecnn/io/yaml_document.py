@@ -65,11 +65,11 @@ class Document:
 
     def line_of(self, location: Sequence[str | int]) -> int:
         """Line of a value, or of the nearest value around it that the file holds."""
-        return next((self.lines[key] for key in _outwards(location) if key in self.lines), 1)
+        return next((self.lines[key] for key in _parents(location) if key in self.lines), 1)
 
     def where(self, location: Sequence[str | int]) -> str:
         """`FILE:LINE` (`FILE` where nothing is known of lines), or the override that put the value there."""
-        override = next((self.overrides[key] for key in _outwards(location) if key in self.overrides), None)
+        override = next((self.overrides[key] for key in _parents(location) if key in self.overrides), None)
         return override or (f"{self.path}:{self.line_of(location)}" if self.lines else str(self.path))
 
     def with_override(self, assignment: str) -> Document:
@@ -235,7 +235,7 @@ class _Reader:
         return value
 
 
-def _outwards(location: Sequence[str | int]) -> list[Location]:
+def _parents(location: Sequence[str | int]) -> list[Location]:
     return [tuple(location[:end]) for end in range(len(location), -1, -1)]
 
 

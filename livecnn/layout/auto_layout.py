@@ -14,9 +14,9 @@ from torch import nn
 from livecnn.errors import ModelError
 from livecnn.io.yaml_document import Document
 from livecnn.layout.grid import EMPTY
-from livecnn.layout.layout import Layout, build
+from livecnn.layout.layout import Layout, make_drawers
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.inspection.probe import Tap
+from livecnn.networks.inspection.probe import LayerHooks
 
 Shapes = Mapping[str, tuple[int, ...]]
 Span = tuple[int, int]  # from and to, in thousandths of the picture's width or height
@@ -34,14 +34,14 @@ FLAT = 31 / 47  # height of a strip of neurons, where maps have 1
 STILL = ("camera", "patch", "scores")
 
 
-def layout_of(bundle: Bundle, layers: Sequence[str] | None = None, overrides: Sequence[str] = ()) -> Layout:
-    """Camera, patch, prediction and a panel for each of the layers; None: those that `chosen` picks.
+def make_layout(bundle: Bundle, layers: Sequence[str] | None = None, overrides: Sequence[str] = ()) -> Layout:
+    """Camera, patch, prediction and a panel for each of the layers; None: those that `chosen_layers` picks.
 
     overrides: as of `load_layout`. Raises ModelError for a layer that is unknown, or gives neither maps nor a vector of values.
     """
     if layers is None:
-        layers = chosen(bundle.module, bundle.shapes())
-    Tap(bundle.module, layers, lambda *_: None)  # raises for those that are unknown
+        layers = chosen_layers(bundle.module, bundle.shapes())
+    LayerHooks(bundle.module, layers, lambda *_: None)  # raises for those that are unknown
     shapes = bundle.shapes(layers)
     panels: dict[str, dict[str, Any]] = {name: {"kind": name} for name in STILL}
     for layer in dict.fromkeys(layers):
@@ -51,10 +51,10 @@ def layout_of(bundle: Bundle, layers: Sequence[str] | None = None, overrides: Se
     document = Document(_grid(rectangles) | {"panels": panels}, Path(bundle.name), {})
     for assignment in overrides:
         document = document.with_override(assignment)
-    return build(document)
+    return make_drawers(document)
 
 
-def chosen(module: nn.Module, shapes: Shapes) -> list[str]:
+def chosen_layers(module: nn.Module, shapes: Shapes) -> list[str]:
     """Convolutions that differ in what they give, at most four, from all depths, and the last hidden layer of single values.
 
     Of a network without maps: fully connected layers from all depths. shapes: of its layers, in the order of a pass.
@@ -66,13 +66,13 @@ def chosen(module: nn.Module, shapes: Shapes) -> list[str]:
     hidden = vectors[: vectors.index(last)] if last else []
     linear = [name for name in hidden if _is_linear(kinds[name])] or hidden[-1:]
     if not convolutions:
-        return spread(linear, MOST_NEURON_PANELS)
+        return evenly(linear, MOST_NEURON_PANELS)
     last_of_each = {shapes[name]: name for name in convolutions}
     distinct = list(last_of_each.values()) if len(last_of_each) > 1 else convolutions
-    return [*spread(distinct, MOST_MAPS_PANELS), *linear[-1:]]
+    return [*evenly(distinct, MOST_MAPS_PANELS), *linear[-1:]]
 
 
-def spread(names: Sequence[str], most: int) -> list[str]:
+def evenly(names: Sequence[str], most: int) -> list[str]:
     """At most so many, evenly from the first to the last."""
     if len(names) <= most:
         return list(names)
@@ -88,14 +88,14 @@ def is_vector(shape: Sequence[int]) -> bool:
 
 
 def _is_convolution(module: nn.Module) -> bool:
-    return isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) or "Conv" in _foreign(module)
+    return isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) or "Conv" in _imported_kind(module)
 
 
 def _is_linear(module: nn.Module) -> bool:
-    return isinstance(module, nn.Linear) or _foreign(module) == "Dense"
+    return isinstance(module, nn.Linear) or _imported_kind(module) == "Dense"
 
 
-def _foreign(module: nn.Module) -> str:
+def _imported_kind(module: nn.Module) -> str:
     """The kind of an imported layer, as its program calls it; "" of PyTorch's own."""
     return str(getattr(module, "kind", ""))
 

@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from livecnn import registry
 from livecnn.errors import UsageError, nearest
-from livecnn.io.validation import Misfit
+from livecnn.io.validation import ValidationProblem
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panels.base.spec import FieldError
-from livecnn.selection import OUTPUT, Focus, Order
+from livecnn.selection import OUTPUT, Order, Selection
 
 AUTO = "auto"
 
@@ -21,14 +21,14 @@ def _method(kind: str) -> str:
     try:
         registry.find("explain.methods", kind, UsageError)
     except UsageError as error:
-        raise Misfit(str(error)) from error
+        raise ValidationProblem(str(error)) from error
     return kind
 
 
 def _different(methods: tuple[str, ...]) -> tuple[str, ...]:
     twice = next((kind for kind in methods if methods.count(kind) > 1), None)
     if twice is not None:
-        raise Misfit(f"found {twice!r} twice; allowed: each once")
+        raise ValidationProblem(f"found {twice!r} twice; allowed: each once")
     return methods
 
 
@@ -36,7 +36,7 @@ Method = Annotated[str, AfterValidator(_method)]
 Methods = Annotated[tuple[Method, ...], Field(min_length=1, max_length=3, strict=False), AfterValidator(_different)]
 
 
-class Gaze(BaseModel):
+class FocusOptions(BaseModel):
     """What panels that follow the user show first; keys and mouse then lead elsewhere."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -56,13 +56,13 @@ class Gaze(BaseModel):
     grid: Method = Field("activation", description="What the grid of the layer shows of each unit.")
     order: Order = Field("number", description="The order of the units in the grid, the important first.")
 
-    def focus(self, architecture: Architecture, classes: Sequence[str]) -> Focus:
+    def focus(self, architecture: Architecture, classes: Sequence[str]) -> Selection:
         """Raises FieldError where the network has no such layer, unit or class."""
         layer = self._layer(architecture)
         units = next((node.output[0] for node in architecture.nodes if node.name == layer), len(classes))
         if self.unit >= units:
             raise FieldError("unit", f"unit {self.unit}: {layer} has {units} (0-{units - 1})")
-        return Focus(layer, self.unit, None, self._class(classes), self.methods, self.grid, self.order)
+        return Selection(layer, self.unit, None, self._class(classes), self.methods, self.grid, self.order)
 
     def _layer(self, architecture: Architecture) -> str:
         if self.layer == AUTO:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import PlainValidator, WithJsonSchema
 
-from livecnn.io.validation import Misfit
+from livecnn.io.validation import ValidationProblem
 
 EMPTY = "."
 MOST = 32  # rows or columns; more than any screen can show
@@ -20,18 +20,20 @@ Grid = tuple[tuple[str, ...], ...]  # rows from the top, each from the left
 def parse(text: Any) -> Grid:
     """Rows of names from text; blank lines do not count. Raises Misfit for a ragged grid or an area that is no rectangle."""
     if not isinstance(text, str) or not text.strip():
-        raise Misfit(
+        raise ValidationProblem(
             f"found {'nothing' if text in (None, '') else repr(text)}; needed: rows of panel names, '.' for an empty cell"
         )
     grid = tuple(tuple(line.split()) for line in text.splitlines() if line.strip())
     columns = len(grid[0])
     for row, names in enumerate(grid):
         if len(names) != columns:
-            raise Misfit(f"row {row + 1} has {len(names)} names, row 1 has {columns}; all rows need the same number", row=row)
+            raise ValidationProblem(
+                f"row {row + 1} has {len(names)} names, row 1 has {columns}; all rows need the same number", row=row
+            )
     if max(len(grid), columns) > MOST:
-        raise Misfit(f"found {len(grid)} rows and {columns} columns; at most {MOST} of each are allowed")
+        raise ValidationProblem(f"found {len(grid)} rows and {columns} columns; at most {MOST} of each are allowed")
     if not panels(grid):
-        raise Misfit("found empty cells only; needed: the name of a panel")
+        raise ValidationProblem("found empty cells only; needed: the name of a panel")
     for name in panels(grid):
         _check_rectangle(name, grid)
     return grid
@@ -53,7 +55,7 @@ def _check_rectangle(name: str, grid: Grid) -> None:
     columns = sorted({column for _, column in cells})
     if (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1) != len(cells):
         area = f"rows {rows[0] + 1} to {rows[-1] + 1}, columns {columns[0] + 1} to {columns[-1] + 1}"
-        raise Misfit(f"panel {name!r} does not fill a rectangle ({area}); each panel needs one", row=rows[0])
+        raise ValidationProblem(f"panel {name!r} does not fill a rectangle ({area}); each panel needs one", row=rows[0])
 
 
 Mosaic = Annotated[Grid, PlainValidator(parse), WithJsonSchema({"type": "string"})]

@@ -24,10 +24,10 @@ from pydantic import (
 from livecnn import paths, registry
 from livecnn.errors import ConfigError, LivecnnError, nearest
 from livecnn.io import yaml_document as yamlfile
-from livecnn.io.validation import Misfit, Problem, explain, report
+from livecnn.io.validation import Problem, ValidationProblem, explain, report
 from livecnn.io.yaml_document import Document, Location
 from livecnn.layout import grid as mosaic
-from livecnn.layout.focus_options import Gaze
+from livecnn.layout.focus_options import FocusOptions
 from livecnn.panels.base.spec import FieldError, PanelSpec
 
 SMALLEST_BOX = 0.1
@@ -40,7 +40,7 @@ def _share(value: Any) -> float | Literal["auto"]:
         return "auto"
     if isinstance(value, (int, float)) and not isinstance(value, bool) and SMALLEST_BOX <= value <= 1:
         return float(value)
-    raise Misfit(f"found {value!r}; allowed: auto, or a number from {SMALLEST_BOX} to 1.0")
+    raise ValidationProblem(f"found {value!r}; allowed: auto, or a number from {SMALLEST_BOX} to 1.0")
 
 
 Share = Annotated[
@@ -60,7 +60,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class Box(_Section):
+class BoxOptions(_Section):
     """The part of the frame that the network gets."""
 
     size: Share = Field(
@@ -104,8 +104,8 @@ class Layout(_Section):
         {}, description="Instead of `model`, several networks on the same picture, by a name each; panels name theirs."
     )
     source: str = Field("auto", min_length=1, description="Where the pictures come from, unless `--source` says otherwise.")
-    box: Box = Field(Box(), description="The part of the frame that the network gets.")
-    focus: Gaze = Field(Gaze(), description="What panels that follow the user show first.")
+    box: BoxOptions = Field(BoxOptions(), description="The part of the frame that the network gets.")
+    focus: FocusOptions = Field(FocusOptions(), description="What panels that follow the user show first.")
     figure: Figure = Field(Figure(), description="Size and look of the picture.")
     layout: mosaic.Mosaic = Field(
         description="The grid: a row of panel names a line, separated by blanks; a panel fills the rectangle of cells "
@@ -118,11 +118,11 @@ class Layout(_Section):
     @model_validator(mode="after")
     def _models_fit(self) -> Layout:
         if self.models and "model" in self.model_fields_set:
-            raise Misfit("found `models`, too; one of them is allowed", ("model",))
+            raise ValidationProblem("found `models`, too; one of them is allowed", ("model",))
         for name, panel in self.panels.items():
             if panel.model and panel.model not in self.models:
                 known = nearest(panel.model, self.models) if self.models else "the layout has no `models`; allowed: leave it out"
-                raise Misfit(f"no network is named {panel.model!r}; {known}", ("panels", name, "model"))
+                raise ValidationProblem(f"no network is named {panel.model!r}; {known}", ("panels", name, "model"))
         return self
 
     @model_validator(mode="after")
@@ -130,16 +130,20 @@ class Layout(_Section):
         rows = mosaic.panels(self.layout)
         for name, row in rows.items():
             if name not in self.panels:
-                raise Misfit(f"no panel is named {name!r}; {nearest(name, [*self.panels, mosaic.EMPTY])}", ("layout",), row)
+                raise ValidationProblem(
+                    f"no panel is named {name!r}; {nearest(name, [*self.panels, mosaic.EMPTY])}", ("layout",), row
+                )
         for name in self.panels:
             if not _NAME.fullmatch(name):
-                raise Misfit("found an unusable name; allowed: letters, digits, _ and -", ("panels", name))
+                raise ValidationProblem("found an unusable name; allowed: letters, digits, _ and -", ("panels", name))
             if name not in rows:
-                raise Misfit(f"this panel has no place in the grid; {nearest(name, rows)}", ("panels", name))
+                raise ValidationProblem(f"this panel has no place in the grid; {nearest(name, rows)}", ("panels", name))
         for key, noun, count in (("widths", "column", len(self.layout[0])), ("heights", "row", len(self.layout))):
             ratios = getattr(self.figure, key)
             if ratios is not None and len(ratios) != count:
-                raise Misfit(f"found {len(ratios)} numbers; the grid has {count} {noun}s, each needs one", ("figure", key))
+                raise ValidationProblem(
+                    f"found {len(ratios)} numbers; the grid has {count} {noun}s, each needs one", ("figure", key)
+                )
         return self
 
     @property
@@ -178,7 +182,7 @@ def load_layout(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Layo
     document = yamlfile.load(find_layout(str(name_or_path)))
     for assignment in overrides:
         document = document.with_override(assignment)
-    return build(document)
+    return make_drawers(document)
 
 
 def find_layout(name_or_path: str, folder: Path = Path()) -> Path:
@@ -193,7 +197,7 @@ def find_layout(name_or_path: str, folder: Path = Path()) -> Path:
     raise ConfigError(f"{name_or_path}: neither a file nor a layout that ships; {nearest(name_or_path, ['FILE.yaml', *shipped])}")
 
 
-def build(document: Document) -> Layout:
+def make_drawers(document: Document) -> Layout:
     """The layout that a document describes. Raises ConfigError as `load_layout` does."""
     fields = {"name": document.path.stem, **document.data}
     problems: list[Problem] = []

@@ -19,14 +19,14 @@ from torch import nn
 from livecnn import paths, registry
 from livecnn.errors import ModelError, OutputError, UsageError, nearest
 from livecnn.io import yaml_document as yamlfile
-from livecnn.io.validation import Misfit, Problem, explain, report
+from livecnn.io.validation import Problem, ValidationProblem, explain, report
 from livecnn.io.yaml_document import Document
 from livecnn.networks import catalogue, weights
 from livecnn.networks import pipelines as inputs
 from livecnn.networks import user_code as usercode
-from livecnn.networks.function_pipeline import Called
+from livecnn.networks.function_pipeline import FunctionPipeline
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.networks.inspection.probe import function_shapes, scores_of, survey
+from livecnn.networks.inspection.probe import find_scores, function_shapes, run_and_shapes
 from livecnn.types import Image, Precision
 
 T = TypeVar("T")
@@ -56,9 +56,9 @@ def _inside(file: str) -> str:
     """A bundle must not reach out of its folder, whatever the platform's idea of a path is."""
     windows = PureWindowsPath(file)
     if "\0" in file or file.startswith("/") or windows.drive or windows.root or ".." in windows.parts:
-        raise Misfit(f"found {file!r}; allowed: a file inside the bundle's folder")
+        raise ValidationProblem(f"found {file!r}; allowed: a file inside the bundle's folder")
     if PurePosixPath(file).suffix not in weights.FORMATS:
-        raise Misfit(f"found {file!r}; allowed: a file that ends in {', '.join(weights.FORMATS)}")
+        raise ValidationProblem(f"found {file!r}; allowed: a file that ends in {', '.join(weights.FORMATS)}")
     return file
 
 
@@ -109,7 +109,7 @@ class ModelCard(_Section):
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A network ready to be looked at: in evaluation mode, and, unless it is `of_module`, its parameters without gradients.
+    """A network ready to be looked at: in evaluation mode, and, unless it is `bundle_from_module`, its parameters without gradients.
 
     classes: names in the order of the scores.  pipeline: from a shot to its input.  card: None for a network from code.
     """
@@ -148,7 +148,7 @@ class Bundle:
 
     @cached_property
     def _survey(self) -> tuple[Any, dict[str, tuple[int, ...]]]:
-        return self._with_blank(survey)
+        return self._with_blank(run_and_shapes)
 
     @cached_property
     def _functions(self) -> dict[str, tuple[int, ...]]:
@@ -178,8 +178,8 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
     path = known.get(name) or os.path.expanduser(name)  # os.path takes any text, pathlib raises
     if os.path.isdir(path):
         bundle = _read(Path(path), allow_code)
-    elif usercode.allowed(name, allow_code):
-        bundle = of_module(usercode.build(name).requires_grad_(False), name)
+    elif usercode.is_factory_spec(name, allow_code):
+        bundle = bundle_from_module(usercode.build(name).requires_grad_(False), name)
     else:
         allowed = [*known, "FOLDER", "package.module:factory"]
         if name in catalogue.ENTRIES:
@@ -220,7 +220,7 @@ def architecture(name: str, options: Mapping[str, JsonValue], *, allow_code: boo
 
     Raises ModelError, TypeError, ValueError or RuntimeError (the options are wrong).
     """
-    if usercode.allowed(name, allow_code):
+    if usercode.is_factory_spec(name, allow_code):
         return usercode.build(name, options)
     network: nn.Module = registry.find("networks.architectures", name, ModelError)(**options)
     return network
@@ -237,11 +237,11 @@ def _read(folder: Path, allow_code: bool) -> Bundle:
         at = "architecture" if of_code or card.architecture not in registry.kinds("networks.architectures") else "options"
         raise report(document, [Problem((at,), weights.first_line(error))]) from error
     path = _weights_path(folder, card.weights)
-    weights.fill(network, weights.read(path), path)
+    weights.load_into(network, weights.read(path), path)
     return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card)
 
 
-def of_module(
+def bundle_from_module(
     module: nn.Module,
     name: str | None = None,
     *,
@@ -255,8 +255,8 @@ def of_module(
     channels. The network is put into evaluation mode. Raises ModelError.
     """
     name = name or type(module).__name__
-    pipeline = _pipeline_of(name, module, _declared(module, "input") if input is None else input)
-    known = _declared(module, "classes") if classes is None else classes
+    pipeline = _pipeline_of(name, module, _declared_input(module, "input") if input is None else input)
+    known = _declared_input(module, "classes") if classes is None else classes
     if known is not None and (not isinstance(known, Sequence) or isinstance(known, str)):
         raise ModelError(f"{name}: its `classes` are a {type(known).__name__}; a list of names is needed")
     bundle = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline)
@@ -268,20 +268,20 @@ def of_module(
 
 def _pipeline_of(name: str, module: nn.Module, chosen: Any) -> inputs.Pipeline:
     if chosen is None:
-        chosen = usual_input(name, module)
+        chosen = default_input_spec(name, module)
     if callable(chosen):
-        return Called.of(chosen)
+        return FunctionPipeline.of(chosen)
     if not isinstance(chosen, Mapping):
         raise ModelError(f"{name}: its `input` is a {type(chosen).__name__}; a dict is needed, as in model.yaml, or a function")
     return _pipeline(Document({"input": dict(chosen)}, Path(name), {}, error=ModelError))
 
 
-def _declared(network: nn.Module, name: str) -> Any:
+def _declared_input(network: nn.Module, name: str) -> Any:
     value = getattr(network, name, None)
     return None if isinstance(value, nn.Module) else value  # a layer may well be called `input`
 
 
-def usual_input(name: str, network: nn.Module) -> dict[str, Any]:
+def default_input_spec(name: str, network: nn.Module) -> dict[str, Any]:
     """The fields of `input` that networks for photographs, or for MNIST, have; by channels. Raises ModelError."""
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     channels = first.in_channels if first else 0
@@ -328,7 +328,7 @@ def _weights_path(folder: Path, card: Weights) -> Path:
 def _scores_shape(bundle: Bundle) -> tuple[int, ...]:
     output = bundle._survey[0]
     try:
-        return tuple(scores_of(output).shape)
+        return tuple(find_scores(output).shape)
     except ModelError as error:
         raise ModelError(f"{bundle.name}: {error}") from error
 

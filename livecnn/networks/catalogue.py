@@ -15,7 +15,7 @@ MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True)
-class File:
+class ModelFile:
     """megabytes: about; a server that sends twice as much is not believed.  sha256: how the hex digest begins, "" if unknown."""
 
     url: str
@@ -36,7 +36,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Entry:
+class CatalogueEntry:
     """What is fetched, and what a card says of it besides what the files tell.
 
     files: a `.txt` among them holds the class names, one a line.  written: files that livecnn writes itself, by name.
@@ -44,7 +44,7 @@ class Entry:
     """
 
     what: str
-    files: tuple[File, ...]
+    files: tuple[ModelFile, ...]
     licence: str
     source: str
     architecture: str | None = None
@@ -60,7 +60,7 @@ class Entry:
         return sum(file.megabytes for file in self.files)
 
 
-def find(name: str) -> Entry:
+def find(name: str) -> CatalogueEntry:
     """Raises UsageError for a name that is not in the catalogue."""
     if name not in ENTRIES:
         raise UsageError(f"{name}: not among the models that can be fetched; {nearest(name, ENTRIES)}")
@@ -101,9 +101,9 @@ def _layers(outputs: int) -> Iterator[str]:
     yield _layer("prob", "Softmax", last, "prob")
 
 
-def _imagenet(what: str, file: File, architecture: str, accuracy: float, **options: Any) -> Entry:
+def _imagenet(what: str, file: ModelFile, architecture: str, accuracy: float, **options: Any) -> CatalogueEntry:
     """One of torchvision's networks. Accuracy: top 1 as https://docs.pytorch.org/vision/stable/models.html has it."""
-    return Entry(
+    return CatalogueEntry(
         what=f"{what}, 1,000 classes of ImageNet",
         files=(file, _IMAGENET_CLASSES),
         licence="torchvision's, BSD 3-Clause; ImageNet, on which it was trained, is for non-commercial research",
@@ -116,15 +116,15 @@ def _imagenet(what: str, file: File, architecture: str, accuracy: float, **optio
 
 
 _PYTORCH = "https://download.pytorch.org/models"
-_IMAGENET_CLASSES = File(
+_IMAGENET_CLASSES = ModelFile(
     "https://raw.githubusercontent.com/pytorch/hub/6bb7ade92447ed6f5569cfc035ed64ef3e4b633b/imagenet_classes.txt", 0.0154
 )
 
-ENTRIES: Mapping[str, Entry] = {
-    "age": Entry(
+ENTRIES: Mapping[str, CatalogueEntry] = {
+    "age": CatalogueEntry(
         what="TinyXception: age and gender of a face",
         files=(
-            File(
+            ModelFile(
                 "https://raw.githubusercontent.com/justadudewhohacks/face-api.js-models/master/uncompressed/age_gender_model.weights",
                 1.7,
                 "104901677b6c17f2d23b24a9ac8e46b8041ca28a96de74cf16cd119c89a16dee",
@@ -133,10 +133,10 @@ ENTRIES: Mapping[str, Entry] = {
         licence="none stated by its author: for your own use; do not pass it on",
         source="https://github.com/justadudewhohacks/face-api.js-models at 8401d0fde3",
     ),
-    "age-dex": Entry(
+    "age-dex": CatalogueEntry(
         what="DEX, a VGG-16: apparent age of a face, a class a year",
         files=(
-            File(
+            ModelFile(
                 "https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/static/dex_chalearn_iccv2015.caffemodel",
                 540.0,
             ),
@@ -157,10 +157,12 @@ ENTRIES: Mapping[str, Entry] = {
         precision="tf32",
         written={"dex_age.prototxt": lambda: vgg16_prototxt(101)},
     ),
-    "alexnet": _imagenet("AlexNet", File(f"{_PYTORCH}/alexnet-owt-7be5be79.pth", 244.0, "7be5be79"), "alexnet", 0.56522),
-    "resnet18": _imagenet("ResNet-18", File(f"{_PYTORCH}/resnet18-f37072fd.pth", 46.8, "f37072fd"), "resnet", 0.69758, depth=18),
-    "squeezenet": _imagenet(
-        "SqueezeNet 1.1", File(f"{_PYTORCH}/squeezenet1_1-b8a52dc0.pth", 5.0, "b8a52dc0"), "squeezenet", 0.58178
+    "alexnet": _imagenet("AlexNet", ModelFile(f"{_PYTORCH}/alexnet-owt-7be5be79.pth", 244.0, "7be5be79"), "alexnet", 0.56522),
+    "resnet18": _imagenet(
+        "ResNet-18", ModelFile(f"{_PYTORCH}/resnet18-f37072fd.pth", 46.8, "f37072fd"), "resnet", 0.69758, depth=18
     ),
-    "vgg16": _imagenet("VGG-16", File(f"{_PYTORCH}/vgg16-397923af.pth", 553.4, "397923af"), "vgg", 0.71592, depth=16),
+    "squeezenet": _imagenet(
+        "SqueezeNet 1.1", ModelFile(f"{_PYTORCH}/squeezenet1_1-b8a52dc0.pth", 5.0, "b8a52dc0"), "squeezenet", 0.58178
+    ),
+    "vgg16": _imagenet("VGG-16", ModelFile(f"{_PYTORCH}/vgg16-397923af.pth", 553.4, "397923af"), "vgg", 0.71592, depth=16),
 }

@@ -9,7 +9,7 @@ import torch
 
 from livecnn.errors import ModelError
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.inspection.probe import scores_of
+from livecnn.networks.inspection.probe import find_scores
 from livecnn.types import Image
 
 TOLERANCE = 1e-4  # of scores up to 1, and as a share of larger ones
@@ -38,7 +38,7 @@ def record(bundle: Bundle) -> dict[str, Any]:
     return {"sample": list(size), "scores": [float(f"{score:.7g}") for score in scores]}
 
 
-def difference(bundle: Bundle) -> str:
+def describe_difference(bundle: Bundle) -> str:
     """What differs from the card's `check`, in words; "" if all is as it was. Raises ModelError if the card has none."""
     known = bundle.card.check if bundle.card else None
     if known is None:
@@ -55,5 +55,5 @@ def difference(bundle: Bundle) -> str:
 
 def _scores(bundle: Bundle, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     with torch.inference_mode():
-        scores = scores_of(bundle.module(bundle.prepare(sample(*size))))
+        scores = find_scores(bundle.module(bundle.prepare(sample(*size))))
     return scores[0].double().cpu().numpy()

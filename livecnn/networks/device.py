@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 CHOICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 
 
-def pick(spec: str | torch.device = "auto") -> torch.device:
+def pick_device(spec: str | torch.device = "auto") -> torch.device:
     """The device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` names; auto: CUDA if there is one, else MPS, else the CPU.
 
     Raises ModelError for a device that this machine lacks, naming what it has, and for any other text.

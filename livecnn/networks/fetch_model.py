@@ -11,7 +11,7 @@ from livecnn.errors import SourceError, UsageError
 from livecnn.io.download import check, fetch
 from livecnn.networks import catalogue
 from livecnn.networks import import_model as importing
-from livecnn.networks.catalogue import Entry, File
+from livecnn.networks.catalogue import CatalogueEntry, ModelFile
 
 
 def get(name: str, given: Sequence[Path] = (), *, force: bool = False) -> Path:
@@ -21,7 +21,7 @@ def get(name: str, given: Sequence[Path] = (), *, force: bool = False) -> Path:
     are checked as downloads are. force: replace a model of that name. Raises LivecnnError.
     """
     entry = catalogue.find(name)
-    importing.place(name, force)
+    importing.new_bundle_folder(name, force)
     suffixes = sorted({file.suffix for file in entry.files})
     stranger = next((path for path in given if path.suffix.lower() not in suffixes), None)
     if stranger is not None:
@@ -34,7 +34,7 @@ def get(name: str, given: Sequence[Path] = (), *, force: bool = False) -> Path:
     return bundle
 
 
-def _at_hand(file: File, given: Sequence[Path]) -> Path | None:
+def _at_hand(file: ModelFile, given: Sequence[Path]) -> Path | None:
     """The file among those given or beside them. Raises UsageError if it is damaged or another one."""
     own = [path for path in given if path.suffix.lower() == file.suffix]
     beside = [path.with_name(file.name) for path in given if path.with_name(file.name).is_file()]
@@ -47,7 +47,7 @@ def _at_hand(file: File, given: Sequence[Path]) -> Path | None:
     return None
 
 
-def _downloaded(file: File, folder: Path, name: str) -> Path:
+def _downloaded(file: ModelFile, folder: Path, name: str) -> Path:
     path = folder / file.name
     if path.exists():  # an import that failed, or was stopped, after the download
         return path
@@ -58,10 +58,10 @@ def _downloaded(file: File, folder: Path, name: str) -> Path:
         raise SourceError(f"{error}; {hint}") from error
 
 
-def _install(entry: Entry, files: Sequence[Path], name: str, force: bool) -> Path:
+def _install(entry: CatalogueEntry, files: Sequence[Path], name: str, force: bool) -> Path:
     labels = next((path for path in files if path.suffix.lower() == ".txt"), None)
     classes = entry.classes if labels is None else importing.read_labels(labels)
-    about = importing.About(entry.input, classes, entry.licence, entry.source, entry.accuracy, entry.precision)
+    about = importing.ModelDescription(entry.input, classes, entry.licence, entry.source, entry.accuracy, entry.precision)
     with tempfile.TemporaryDirectory() as scratch:
         own = [Path(scratch, written) for written in entry.written]
         for path in own:

@@ -14,14 +14,14 @@ from livecnn.types import Image, Prepared
 TRIAL = (240, 320, 3)  # size of the gray picture that tells what the function makes of pictures
 
 
-class Called(Pipeline):
+class FunctionPipeline(Pipeline):
     """What `function` makes of a shot, uint8 (H, W, 3) RGB: a tensor (1, …) of floats, the same shape for shots of any size."""
 
     function: Callable[[Image], torch.Tensor]
     gives: tuple[int, ...]
 
     @classmethod
-    def of(cls, function: Callable[[Image], torch.Tensor]) -> Called:
+    def of(cls, function: Callable[[Image], torch.Tensor]) -> FunctionPipeline:
         """Raises ModelError if it fails, or gives something else."""
         trial = np.full(TRIAL, 128, np.uint8)
         try:

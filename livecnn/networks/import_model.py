@@ -13,7 +13,7 @@ from typing import Any
 
 from livecnn import paths, registry
 from livecnn.errors import ModelError, UsageError
-from livecnn.io.files import cannot_write
+from livecnn.io.files import write_error
 from livecnn.networks import bundle as bundles
 from livecnn.networks import check as checking
 from livecnn.networks.bundle import Bundle
@@ -28,7 +28,7 @@ _NUMBER = re.compile(r"(?:\d+\s*[,:]\s*|n\d{8}\s+)(?=\S)")
 
 
 @dataclass(frozen=True)
-class About:
+class ModelDescription:
     """What is said about a network besides what its files tell.
 
     input: fields, as in model.yaml, that are put over those which the files tell, or which are usual for such a network.
@@ -46,7 +46,7 @@ class About:
 def import_model(
     files: Sequence[Path],
     name: str,
-    about: About | None = None,
+    about: ModelDescription | None = None,
     *,
     architecture: str | None = None,
     options: Mapping[str, Any] | None = None,
@@ -60,16 +60,16 @@ def import_model(
     force: replace a model of that name. tell: gets what its owner should know, line by line. The network is run once before it
     is written, and once as it was written. Raises UsageError, ModelError, OutputError.
     """
-    folder = place(name, force)
+    folder = new_bundle_folder(name, force)
     new = folder.with_name(f".{name}.new.{os.getpid()}")
     chosen = {"architecture": architecture, "options": options, "allow_code": allow_code}
     try:
         imported = _read(files, chosen)
         for note in imported.notes:
             tell(note)
-        _write(new, imported, name, about or About(), ", ".join(file.name for file in files))
+        _write(new, imported, name, about or ModelDescription(), ", ".join(file.name for file in files))
         del imported  # reading it back takes as much memory again
-        found = checking.difference(bundles.load(new, allow_code=allow_code))
+        found = checking.describe_difference(bundles.load(new, allow_code=allow_code))
         if found:
             raise ModelError(f"{name}: read back from its bundle the network is another one: {found}")
         _put(new, folder)
@@ -78,7 +78,7 @@ def import_model(
     return folder
 
 
-def place(name: str, force: bool = False) -> Path:
+def new_bundle_folder(name: str, force: bool = False) -> Path:
     """The folder of a new bundle. Raises UsageError for a name that will not do, or is taken unless `force`."""
     if not NAME.fullmatch(name):
         raise UsageError(f"found the name {name!r}; allowed: up to 64 letters, digits, - and _, a letter or digit first")
@@ -124,19 +124,19 @@ def _read(files: Sequence[Path], chosen: Mapping[str, Any]) -> Imported:
     return result
 
 
-def _described(imported: Imported, name: str, about: About) -> tuple[Bundle, dict[str, Any]]:
+def _described(imported: Imported, name: str, about: ModelDescription) -> tuple[Bundle, dict[str, Any]]:
     """The network with its input and classes, tried; and the input's fields."""
     told = dict(imported.input or {})
     if not told and not {"size", "channels"} <= about.input.keys():
-        told = bundles.usual_input(name, imported.module)
+        told = bundles.default_input_spec(name, imported.module)
     if about.input.get("kind", told.get("kind")) != told.get("kind"):
         told = {}  # the fields of one pipeline mean nothing to another
     fields = {**told, **about.input}
     classes = imported.classes or None if about.classes is None else about.classes
-    return bundles.of_module(imported.module, name, classes=classes, input=fields), fields
+    return bundles.bundle_from_module(imported.module, name, classes=classes, input=fields), fields
 
 
-def _write(folder: Path, imported: Imported, name: str, about: About, files: str) -> None:
+def _write(folder: Path, imported: Imported, name: str, about: ModelDescription, files: str) -> None:
     """The bundle; nothing of the network stays in memory."""
     bundle, fields = _described(imported, name, about)
     card = {
@@ -164,5 +164,5 @@ def _put(new: Path, folder: Path) -> None:
     except OSError as error:
         if old.exists():
             os.replace(old, folder)
-        raise cannot_write(folder, error) from error
+        raise write_error(folder, error) from error
     shutil.rmtree(old, ignore_errors=True)

@@ -16,30 +16,30 @@ from livecnn.errors import UsageError, nearest
 from livecnn.networks import bundle as bundles
 from livecnn.networks import unit_ranges as ranges
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick
+from livecnn.networks.device import pick_device
 
 Wanted = str | int | Sequence[str | int] | npt.NDArray[np.integer[Any]]  # units as `livecnn.networks.unit_ranges` takes them
 
 
-def bundle_of(model: str | Path | Bundle | nn.Module, device: str | None, allow_code: bool) -> Bundle:
+def as_bundle(model: str | Path | Bundle | nn.Module, device: str | None, allow_code: bool) -> Bundle:
     """With a network of its own, in evaluation mode: over the same weights, if they are on the device that is given."""
-    place = None if device is None else pick(device)
+    place = None if device is None else pick_device(device)
     if isinstance(model, (str, Path)):
         bundle = bundles.load(model, allow_code=allow_code)
     else:
-        module = model.module if isinstance(model, Bundle) else module_of(model)
+        module = model.module if isinstance(model, Bundle) else as_module(model)
         shared = [tensor for tensor in (*module.parameters(), *module.buffers()) if place in (None, tensor.device)]
         apart = copy.deepcopy(module, {id(tensor): tensor for tensor in shared}).eval()
         if isinstance(model, Bundle):
             bundle = Bundle(model.name, apart, model.classes, model.pipeline, model.card)
         else:
-            bundle = bundles.of_module(apart, type(model).__name__)
+            bundle = bundles.bundle_from_module(apart, type(model).__name__)
     if place is not None:
         bundle.module.to(place)
     return bundle
 
 
-def module_of(model: object) -> nn.Module:
+def as_module(model: object) -> nn.Module:
     """Raises UsageError if it is none."""
     if isinstance(model, nn.Module):
         return model
@@ -47,7 +47,7 @@ def module_of(model: object) -> nn.Module:
     raise UsageError(f"model: found {type(model).__name__}; allowed: {allowed}")
 
 
-def names_of(what: str, names: str | Iterable[str]) -> tuple[str, ...]:
+def resolve_layers(what: str, names: str | Iterable[str]) -> tuple[str, ...]:
     """Each once. Raises UsageError for what is no name."""
     found = list(names) if isinstance(names, Iterable) and not isinstance(names, str) else [names]
     if not all(isinstance(name, str) for name in found):
@@ -55,7 +55,7 @@ def names_of(what: str, names: str | Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def check_whole(name: str, value: object, least: int, most: int | None = None) -> None:
+def check_positive_int(name: str, value: object, least: int, most: int | None = None) -> None:
     """Raise UsageError for anything but a whole number from the least to the most; None is left to the default."""
     whole = isinstance(value, Integral) and not isinstance(value, bool)
     if value is not None and not (whole and least <= value and (most is None or value <= most)):  # type: ignore[operator]
@@ -63,7 +63,7 @@ def check_whole(name: str, value: object, least: int, most: int | None = None) -
         raise UsageError(f"{name}: found {value!r}; allowed: {'' if whole else 'whole numbers, '}{span}")
 
 
-def units_of(bundle: Bundle, layer: str | None, units: Wanted | None) -> tuple[int, ...]:
+def resolve_units(bundle: Bundle, layer: str | None, units: Wanted | None) -> tuple[int, ...]:
     try:
         parsed = ranges.parse(units)
     except ValueError as error:
@@ -74,7 +74,7 @@ def units_of(bundle: Bundle, layer: str | None, units: Wanted | None) -> tuple[i
     return tuple(range(shape[1]))
 
 
-def classes_of(bundle: Bundle, classes: Wanted) -> tuple[int, ...]:
+def resolve_classes(bundle: Bundle, classes: Wanted) -> tuple[int, ...]:
     """Names, else numbers."""
     items = classes.split(",") if isinstance(classes, str) else list(classes) if isinstance(classes, Iterable) else [classes]
     if all(isinstance(item, str) and item.strip() in bundle.classes for item in items):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SPEC = re.compile(r"((?:[^\W\d]\w*\.)*[^\W\d]\w*):([^\W\d]\w*)")
 
 
-def allowed(spec: str, allow_code: bool) -> bool:
+def is_factory_spec(spec: str, allow_code: bool) -> bool:
     """Whether that is `package.module:factory`. Raises ModelError if it is, and running code is not allowed."""
     if SPEC.fullmatch(spec) is None:
         return False

@@ -46,7 +46,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
 
     Raises ModelError for a damaged file, for one that holds anything else, and for a pickle that would run code (none is run).
     """
-    return named(content(path), path)
+    return as_state_dict(content(path), path)
 
 
 def content(path: Path) -> Any:
@@ -57,7 +57,7 @@ def content(path: Path) -> Any:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def named(tensors: Any, path: Path) -> dict[str, torch.Tensor]:
+def as_state_dict(tensors: Any, path: Path) -> dict[str, torch.Tensor]:
     """The state dict that was read from there. Raises ModelError if it is none."""
     if not isinstance(tensors, Mapping):
         raise ModelError(f"{path}: found a {type(tensors).__name__}; a state dict is needed (name -> tensor)")
@@ -87,7 +87,7 @@ def write(module: nn.Module, path: Path) -> None:
     path.chmod(mode)  # safetensors lets nobody but the owner read it
 
 
-def fill(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+def load_into(module: nn.Module, tensors: Mapping[str, torch.Tensor], path: Path) -> None:
     """Copy tensors into a network. Raises ModelError naming what is missing, too many, or of another shape or type."""
     needed: dict[str, torch.Tensor] = module.state_dict()
     wrong = [

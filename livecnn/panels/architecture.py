@@ -11,16 +11,16 @@ from livecnn.drawing.artists import Pixels
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.base.targets import Group, Layer, Target, Tip
+from livecnn.panels.base.targets import GroupTarget, LayerTarget, Target, Tooltip
 from livecnn.panels.strip.strip import StripView
-from livecnn.selection import Focus
+from livecnn.selection import Selection
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:
     from livecnn.drawing.theme import Metrics
 
 
-class Architecture(PanelSpec):
+class ArchitecturePanel(PanelSpec):
     """All layers in the order in which they work: click one to select it, a group to unfold it."""
 
     explores: ClassVar[bool] = True
@@ -32,7 +32,7 @@ class Architecture(PanelSpec):
 
 
 class ArchitectureDrawer(Drawer):
-    def __init__(self, spec: Architecture, name: str, context: Context) -> None:
+    def __init__(self, spec: ArchitecturePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         found = context.architecture()
         layers = f"{found.layers} layer{'s' if found.layers != 1 else ''}"
@@ -50,11 +50,11 @@ class ArchitectureDrawer(Drawer):
         self._view.lay_out(body, metrics)
         self._shown = None
 
-    def attend(self, focus: Focus) -> None:
+    def set_selection(self, focus: Selection) -> None:
         self._view.attend(focus.layer, frozenset(layer for layer, _ in focus.muted))
 
     def hover(self, target: Target | None) -> None:
-        self._view.hover(target.name if isinstance(target, (Layer, Group)) else None)
+        self._view.hover(target.name if isinstance(target, (LayerTarget, GroupTarget)) else None)
 
     def fold(self, name: str) -> None:
         if name in self._view.groups:
@@ -65,15 +65,15 @@ class ArchitectureDrawer(Drawer):
     def target_at(self, x: float, y: float) -> Target | None:
         box = self._view.box_at(x, y)
         if box is not None:
-            return Group(box.name) if box.kind == "group" else Layer(box.name)
+            return GroupTarget(box.name) if box.kind == "group" else LayerTarget(box.name)
         group = self._view.group_at(x, y)
-        return Group(group) if group else None
+        return GroupTarget(group) if group else None
 
-    def tip(self, target: Target) -> Tip | None:
-        if not isinstance(target, (Layer, Group)):
+    def tip(self, target: Target) -> Tooltip | None:
+        if not isinstance(target, (LayerTarget, GroupTarget)):
             return None
-        lines = self._view.told(target.name)
-        return Tip(tuple(lines), self._view.place_of(target.name) or self.body) if lines else None
+        lines = self._view.tooltip_lines(target.name)
+        return Tooltip(tuple(lines), self._view.place_of(target.name) or self.body) if lines else None
 
     def scroll(self, x: float, y: float, steps: float) -> bool:
         return self.body.contains(x, y) and self._view.scroll(-steps)  # away from the user is towards the input

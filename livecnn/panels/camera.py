@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from livecnn._cv2 import cv2
-from livecnn.drawing.artists import Label, Pixels, scaled, text_width
+from livecnn.drawing.artists import Label, Pixels, resize_exactly, text_width
 from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
@@ -22,7 +22,7 @@ TROUBLES = ("stale", "frozen", "lost")  # that stand over the picture
 DIMMED = 3  # by how much darker the last picture of a lost camera is
 
 
-class Camera(PanelSpec):
+class CameraPanel(PanelSpec):
     """The newest picture from the source, and in it the box that the network looks at."""
 
     kind: Literal["camera"] = Field("camera", description="The newest picture from the source.")
@@ -52,7 +52,7 @@ def troubles(source: SourceStatus, astray: str = "") -> list[str]:
 
 
 class CameraDrawer(Drawer):
-    def __init__(self, spec: Camera, name: str, context: Context) -> None:
+    def __init__(self, spec: CameraPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._title = spec.title
         self._picture = Pixels()
@@ -82,7 +82,7 @@ class CameraDrawer(Drawer):
         self._note.width = room if 3 * room >= text_width(self._note.text, self._note.size) else 0  # "we…" tells nothing
         image = scene.frame.image
         place = self.body.fit(image.shape[1] / image.shape[0])
-        picture = scaled(image, place.w, place.h)
+        picture = resize_exactly(image, place.w, place.h)
         self._draw_box(picture, patch, place.w / image.shape[1])
         if scene.status.mirrored:
             picture = picture[:, ::-1]

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Fills, Label, text_width
+from livecnn.drawing.artists import Label, Rectangles, text_width
 from livecnn.drawing.readout import Readout
-from livecnn.drawing.theme import BAND, Color, mixed
-from livecnn.drawing.ticks import figure, short, ticks
+from livecnn.drawing.theme import BAND, Color, mix_colors
+from livecnn.drawing.ticks import format_tick, three_digits, ticks
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
 from livecnn.panels.base.spec import FieldError, PanelSpec
@@ -26,7 +26,7 @@ TOPS = (0.05, 0.1, 0.2, 0.5, 1.0)  # what the height of the panel may mean; the 
 LABELS = 11  # below the bars, at most
 
 
-class Distribution(PanelSpec):
+class DistributionPanel(PanelSpec):
     """A bar for each class, where classes are numbers; their expected value large, and its standard deviation as a band."""
 
     kind: Literal["distribution"] = Field("distribution", description="Scores of classes that are numbers.")
@@ -43,14 +43,14 @@ class Distribution(PanelSpec):
 
 
 class DistributionDrawer(Drawer):
-    def __init__(self, spec: Distribution, name: str, context: Context) -> None:
+    def __init__(self, spec: DistributionPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Distribution",)
         self._values = numbers(context.classes)
         self._low, self._high = float(self._values.min()), float(self._values.max())
         self._unit = spec.unit
         self._readout = Readout(self.theme, spec.unit)
-        self._band, self._bars, self._mark, self._line = Fills(), Fills(), Fills(), Fills()
+        self._band, self._bars, self._mark, self._line = Rectangles(), Rectangles(), Rectangles(), Rectangles()
         self._labels = [Label(self.theme.muted, align="center") for _ in range(LABELS)]
         self._top = Label(self.theme.muted)
         self._plot = self.body
@@ -71,7 +71,7 @@ class DistributionDrawer(Drawer):
         else:
             top = round(body.h * 0.34)
             block, plot = Rect(body.x, body.y, body.w, top), body.inset(0, top + metrics.px(4), 0, 0)
-        self._readout.place(block, figure(max(abs(self._low), abs(self._high)) * 0.98), metrics)
+        self._readout.place(block, three_digits(max(abs(self._low), abs(self._high)) * 0.98), metrics)
         lettered = plot.h >= metrics.px(60)
         self._plot = plot.inset(0, metrics.px(18) if lettered else 0, 0, metrics.px(20) if lettered else 0)
         self._pen = max(2, metrics.px(3))
@@ -85,7 +85,7 @@ class DistributionDrawer(Drawer):
         self._name_ticks(bottom + metrics.px(16), metrics.small, lettered=lettered)
 
     def _name_ticks(self, baseline: int, size: int, *, lettered: bool) -> None:
-        room = 1.3 * max(text_width(short(end), size) for end in (self._low, self._high))
+        room = 1.3 * max(text_width(format_tick(end), size) for end in (self._low, self._high))
         most = min(LABELS, int(self._plot.w // room))
         values: tuple[float, ...] = (self._low,) if lettered and most else ()
         if values and self._high > self._low:
@@ -93,7 +93,7 @@ class DistributionDrawer(Drawer):
         for label in self._labels:
             label.text = ""
         for label, value in zip(self._labels, values, strict=False):
-            label.text = short(value)
+            label.text = format_tick(value)
             half = text_width(label.text, size) // 2
             x = min(max(self._at(value), self._plot.x + half), self._plot.x + self._plot.w - half)
             label.place(x, baseline, size)
@@ -116,7 +116,7 @@ class DistributionDrawer(Drawer):
             self._readout.show("?", "not a number", self.theme.bad)
         else:
             color = self.theme.muted if patch.lost else self.theme.accent
-            self._readout.show(figure(mean), f"± {figure(spread)} {self._unit}".rstrip(), color)
+            self._readout.show(three_digits(mean), f"± {three_digits(spread)} {self._unit}".rstrip(), color)
             self._show_bars(scores)
             self._show_spread(mean, spread, color)
 
@@ -134,7 +134,7 @@ class DistributionDrawer(Drawer):
     def _show_spread(self, mean: float, spread: float, color: Color) -> None:
         plot = self._plot
         left, right = self._at(mean - spread), self._at(mean + spread)
-        tint = mixed(self.theme.card, color, BAND)
+        tint = mix_colors(self.theme.card, color, BAND)
         self._band.rectangles = [(Rect(left, plot.y, max(1, right - left), plot.h), tint)]
         x = min(max(plot.x, self._at(mean) - self._pen // 2), plot.x + plot.w - self._pen)
         self._mark.rectangles = [(Rect(x, plot.y, self._pen, plot.h), color)]

@@ -11,13 +11,13 @@ from pydantic import Field
 
 from livecnn.analysis.embedding.embedding import METHODS, NEAREST, load
 from livecnn.analysis.embedding.embedding import Embedding as Map
-from livecnn.analysis.embedding.live_placement import Placed, PlacementReducer
+from livecnn.analysis.embedding.live_placement import LivePosition, PlacementReducer
 from livecnn.analysis.embedding.pca import count
-from livecnn.analysis.embedding.picture import dotted, legend, legend_height
-from livecnn.analysis.embedding.thumbnail_layout import Fit
-from livecnn.drawing.artists import Fills, Paragraph, Pixels, scaled
+from livecnn.analysis.embedding.picture import draw_points, legend, legend_height
+from livecnn.analysis.embedding.thumbnail_layout import FitToSquare
+from livecnn.drawing.artists import Paragraph, Pixels, Rectangles, resize_exactly
 from livecnn.drawing.theme import Color, Metrics
-from livecnn.drawing.tile import Exhibit, hung
+from livecnn.drawing.tile import Tile, tile_grid
 from livecnn.errors import SourceError, nearest
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
@@ -29,7 +29,7 @@ SHARE = 0.36  # of the longer side, for the nearest pictures
 NOT_FINITE = "NaN or infinite values: no place on the map"
 
 
-class Embedding(PanelSpec):
+class EmbeddingPanel(PanelSpec):
     """The live picture on a map that `livecnn embed` made, and the pictures nearest to it in the layer's own space."""
 
     kind: Literal["embedding"] = Field("embedding", description="Where the live picture lies on a map of pictures.")
@@ -52,17 +52,17 @@ class Embedding(PanelSpec):
 
 
 class EmbeddingDrawer(Drawer):
-    def __init__(self, spec: Embedding, name: str, context: Context) -> None:
+    def __init__(self, spec: EmbeddingPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title,) if spec.title else (f"{spec.layer}: where this lies", f"{spec.layer}: map", spec.layer)
         self._map, self._hint = _map(spec, context), _how(spec, context)
         self.reducer = PlacementReducer(spec.layer, self._map)
-        self._ground, self._mark = Pixels(), Fills()
+        self._ground, self._mark = Pixels(), Rectangles()
         self._told = Paragraph(self.theme.muted)
-        self._exhibits = [Exhibit(self.theme) for _ in range(NEAREST)]
+        self._exhibits = [Tile(self.theme) for _ in range(NEAREST)]
         self._hung: list[int] = []
         self._metrics, self._room = Metrics(1.0), self.body
-        self._fit = Fit(1.0, np.zeros(2, np.float32))
+        self._fit = FitToSquare(1.0, np.zeros(2, np.float32))
         self.still += [self._ground]
         self.live = [self._mark, *self._exhibits, self._told]
 
@@ -75,7 +75,9 @@ class EmbeddingDrawer(Drawer):
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         self._metrics, self._hung = metrics, []
         self._room, side = _split(body, metrics)
-        places = [] if side is None or self._map is None else hung(side, NEAREST, metrics.px(20), metrics.px(8), metrics.px(28))
+        places = (
+            [] if side is None or self._map is None else tile_grid(side, NEAREST, metrics.px(20), metrics.px(8), metrics.px(28))
+        )
         for i, exhibit in enumerate(self._exhibits):
             exhibit.place(places[i] if i < len(places) else None, metrics)
         if self._map is not None:
@@ -92,19 +94,19 @@ class EmbeddingDrawer(Drawer):
             legend(ground[h - line :], names, metrics, self.theme.text)
         else:
             line = 0
-        self._fit = dotted(ground[: h - line], made.points, groups, metrics.px(6), self.theme.muted)
+        self._fit = draw_points(ground[: h - line], made.points, groups, metrics.px(6), self.theme.muted)
         self._ground.put(x, y, ground)
 
     def show(self, scene: Scene) -> None:
         placed = scene.tick.views.get(self.name)
         empty = scene.tick.patch.prepared.empty
-        placed = placed if isinstance(placed, Placed) and self._map is not None and not empty else None
+        placed = placed if isinstance(placed, LivePosition) and self._map is not None and not empty else None
         told = "" if placed is not None else self._hint if self._map is None else NOTHING if empty else NOT_FINITE
         self._told.put(told, self.body if self._map is None else self._room, self._metrics.small)
         self._mark.rectangles = [] if placed is None else self._marks(placed)
         self._hang([] if placed is None else placed.nearest.tolist())
 
-    def _marks(self, placed: Placed) -> list[tuple[Rect, Color]]:
+    def _marks(self, placed: LivePosition) -> list[tuple[Rect, Color]]:
         """A frame around each of the nearest, and a large one with a dot where this lies."""
         assert self._map is not None
         pen, rim = max(1, self._metrics.px(2)), self._metrics.px(7)
@@ -126,11 +128,11 @@ class EmbeddingDrawer(Drawer):
                 exhibit.clear()
                 continue
             thumbnail, box = self._map.thumbnails[found[i]], exhibit.box
-            exhibit.show(scaled(thumbnail, box.w, box.h, sharp=box.w >= 3 * len(thumbnail)))
+            exhibit.show(resize_exactly(thumbnail, box.w, box.h, sharp=box.w >= 3 * len(thumbnail)))
             exhibit.call((self._map.kinds[found[i]],))
 
 
-def _map(spec: Embedding, context: Context) -> Map | None:
+def _map(spec: EmbeddingPanel, context: Context) -> Map | None:
     """The map in the file, None if there is none yet. Raises FieldError if it is damaged, or one of something else."""
     path = Path(spec.map).expanduser()
     if not path.is_file():
@@ -147,7 +149,7 @@ def _map(spec: Embedding, context: Context) -> Map | None:
     return found
 
 
-def _how(spec: Embedding, context: Context) -> str:
+def _how(spec: EmbeddingPanel, context: Context) -> str:
     """One line on how to come by the map."""
     return f"{spec.map} is not there; make it: livecnn embed FOLDER {context.model} --layer {spec.layer} --out {spec.map}"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Pixels
-from livecnn.drawing.colormaps import cells, enlarge, squeeze, strong_word, table
+from livecnn.drawing.colormaps import cells, enlarge, high_color_name, subsample_index, table
 from livecnn.engine.reducers import Mosaic, MosaicReducer
 from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from livecnn.drawing.theme import Metrics
 
 
-class FeatureMaps(PanelSpec):
+class FeatureMapsPanel(PanelSpec):
     """Feature maps of one layer in a grid."""
 
     kind: Literal["feature_maps"] = Field("feature_maps", description="Feature maps of one layer.")
@@ -56,7 +56,7 @@ class FeatureMaps(PanelSpec):
 class FeatureMapsDrawer(Drawer):
     reducer: MosaicReducer
 
-    def __init__(self, spec: FeatureMaps, name: str, context: Context) -> None:
+    def __init__(self, spec: FeatureMapsPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         _, count, self._height, self._width = context.shapes[spec.layer]
         self.channels = resolve(spec.channels, count, "channel", spec.layer)
@@ -71,7 +71,7 @@ class FeatureMapsDrawer(Drawer):
 
     def captions(self) -> Sequence[str]:
         maps = f"{len(self.channels)}{self._of} feature maps"
-        size, strong = f"{self._width}×{self._height}", f"{strong_word(self.colormap)} is strong"
+        size, strong = f"{self._width}×{self._height}", f"{high_color_name(self.colormap)} is strong"
         return (
             f"{maps}, {size} · {strong}",
             f"{len(self.channels)}{self._of} maps, {size} · {strong}",
@@ -103,8 +103,8 @@ class FeatureMapsDrawer(Drawer):
         picture = enlarge(
             mosaic.codes,
             table(self.colormap, self.theme, faint=scene.tick.patch.prepared.empty),
-            squeeze(cells(rows, mosaic.cell[0], h, self._gap), self.body.h),
-            squeeze(cells(columns, mosaic.cell[1], w, self._gap), self.body.w),
+            subsample_index(cells(rows, mosaic.cell[0], h, self._gap), self.body.h),
+            subsample_index(cells(columns, mosaic.cell[1], w, self._gap), self.body.w),
         )
         top, left = (self.body.h - picture.shape[0]) // 2, (self.body.w - picture.shape[1]) // 2
         self._picture.put(self.body.x + left, self.body.y + top, picture)

@@ -15,16 +15,16 @@ from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.options import Colormap, Scale
 from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.base.targets import Target, Tip
-from livecnn.panels.details.base import Detail, Exchanged, Word, Words
-from livecnn.panels.details.contributions import Contributions, feeds_classes
+from livecnn.panels.base.targets import Target, Tooltip
+from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, ReplaceableGroup
+from livecnn.panels.details.contributions import ContributionsDetail, feeds_classes
 from livecnn.panels.details.grid import MapGrid, UnitGrid
-from livecnn.panels.details.input import Input
-from livecnn.panels.details.output import Output
-from livecnn.panels.details.softmax import Softmax
-from livecnn.panels.details.text import Facts, Text
+from livecnn.panels.details.input import InputDetail
+from livecnn.panels.details.output import OutputDetail
+from livecnn.panels.details.softmax import SoftmaxDetail
+from livecnn.panels.details.text import FactsDetail, TextDetail
 from livecnn.panels.details.window import WindowStrip
-from livecnn.selection import INPUT, OUTPUT, Focus
+from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Scene
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from livecnn.engine.reducers import Reducer
 
 
-class Layer(PanelSpec):
+class LayerPanel(PanelSpec):
     """The layer that is selected in the explorer: maps or neurons in a grid, a softmax as bars, the output with examples."""
 
     explores: ClassVar[bool] = True
@@ -51,7 +51,7 @@ class Layer(PanelSpec):
 
 
 class LayerDrawer(Drawer):
-    def __init__(self, spec: Layer, name: str, context: Context) -> None:
+    def __init__(self, spec: LayerPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._spec = spec
         self.colormap = spec.colormap
@@ -59,9 +59,9 @@ class LayerDrawer(Drawer):
         self._parts: list[Detail] = []
         self._shown: list[Detail] = []  # those that there is room for
         self._metrics: Metrics | None = None
-        self._stage, self._bar = Exchanged(), Words()
-        self._said: tuple[Sequence[Word], int] = (), 0
-        self._buttons: list[tuple[Rect, Word]] = []
+        self._stage, self._bar = ReplaceableGroup(), LabelPool()
+        self._said: tuple[Sequence[HeadingPart], int] = (), 0
+        self._buttons: list[tuple[Rect, HeadingPart]] = []
         self.still = []
         self.live = [self._stage, self.heading, self._bar]
 
@@ -74,7 +74,7 @@ class LayerDrawer(Drawer):
         reducer = self._main.reducer if self._parts else None
         return {} if reducer is None else {self.name: reducer}
 
-    def attend(self, focus: Focus) -> None:
+    def set_selection(self, focus: Selection) -> None:
         if focus.layer != self._layer:
             self._open(focus)
         for part in self._parts:
@@ -82,7 +82,7 @@ class LayerDrawer(Drawer):
         self.asks = {ask for part in self._parts for ask in part.asks}
         self.units_asked = tuple(self._main.wanted)
 
-    def _open(self, focus: Focus) -> None:
+    def _open(self, focus: Selection) -> None:
         self._layer = focus.layer
         node = node_of(focus.layer, self.context)
         self._parts = details_of(node, self._spec, self.context)
@@ -114,7 +114,7 @@ class LayerDrawer(Drawer):
         self.units_asked = tuple(self._main.wanted)
         self._say(self._main.words())
 
-    def _say(self, words: Sequence[Word]) -> None:
+    def _say(self, words: Sequence[HeadingPart]) -> None:
         """At the right of the heading, from the right; what does not fit is left out, plain words first."""
         metrics = self._metrics
         assert metrics is not None
@@ -143,7 +143,7 @@ class LayerDrawer(Drawer):
         found = (part.target_at(x, y) for part in self._shown)
         return button or next((target for target in found if target is not None), None)
 
-    def tip(self, target: Target) -> Tip | None:
+    def tip(self, target: Target) -> Tooltip | None:
         return next((tip for part in self._shown if (tip := part.tip(target)) is not None), None)
 
     def step(self, unit: int, across: int, down: int) -> int | None:
@@ -163,19 +163,19 @@ def node_of(layer: str, context: Context) -> Node:
     return next((node for node in architecture.nodes if node.name == layer), Node(layer, "", (), (), 0, None, None))
 
 
-def details_of(node: Node, spec: Layer, context: Context) -> list[Detail]:
+def details_of(node: Node, spec: LayerPanel, context: Context) -> list[Detail]:
     """The one that gets most of the room first; the others lie below it."""
     single = len(node.output) == 1 or (len(node.output) == 3 and math.prod(node.output[1:]) == 1)
-    strip = Facts(node, context) if node.window is None else WindowStrip(node, context)
+    strip = FactsDetail(node, context) if node.window is None else WindowStrip(node, context)
     if node.name == INPUT:
-        return [Input(node, context)]
+        return [InputDetail(node, context)]
     if node.name == OUTPUT:
-        return [Output(node, context)]
+        return [OutputDetail(node, context)]
     if single and "softmax" in node.type.lower():
-        return [Softmax(node, context, spec.threshold), strip]
+        return [SoftmaxDetail(node, context, spec.threshold), strip]
     if single:
-        below: list[Detail] = [Contributions(node, context)] if feeds_classes(node, context) else []
+        below: list[Detail] = [ContributionsDetail(node, context)] if feeds_classes(node, context) else []
         return [UnitGrid(node, context, spec.scale), *below, strip]
     if len(node.output) == 3:
         return [MapGrid(node, context, spec.scale), strip]
-    return [Text(node, context)]
+    return [TextDetail(node, context)]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Fills, Label, Pixels
-from livecnn.drawing.colormaps import cells, enlarge, strong_word, table
-from livecnn.engine.reducers import Neurons as NeuronsView
+from livecnn.drawing.artists import Label, Pixels, Rectangles
+from livecnn.drawing.colormaps import cells, enlarge, high_color_name, table
 from livecnn.engine.reducers import NeuronsReducer
+from livecnn.engine.reducers import NeuronValues as NeuronsView
 from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.unit_ranges import Units, resolve
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from livecnn.drawing.theme import Metrics
 
 
-class Neurons(PanelSpec):
+class NeuronsPanel(PanelSpec):
     """Units of a fully connected layer in rows; sorted by their weight to a class if one is named."""
 
     kind: Literal["neurons"] = Field("neurons", description="Units of a fully connected layer.")
@@ -76,7 +76,7 @@ def class_index(wanted: int | str, classes: Sequence[str]) -> int:
 class NeuronsDrawer(Drawer):
     reducer: NeuronsReducer
 
-    def __init__(self, spec: Neurons, name: str, context: Context) -> None:
+    def __init__(self, spec: NeuronsPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         count = context.shapes[spec.layer][1]
         self._spec = spec
@@ -86,7 +86,7 @@ class NeuronsDrawer(Drawer):
         self._weights = context.class_weights(count)
         self.reducer = NeuronsReducer(spec.layer, self.units, spec.rows or 1, spec.scale)
         self._picture = Pixels()
-        self._bars = Fills()
+        self._bars = Rectangles()
         self._mean_label = Label(self.theme.muted)
         self._mean_label.text = "mean of each row" if spec.row_means else ""
         self._warning = Label(self.theme.bad, "bold", "center", self.theme.card)
@@ -127,7 +127,7 @@ class NeuronsDrawer(Drawer):
         return True
 
     def captions(self) -> Sequence[str]:
-        strong = f"{strong_word(self.colormap)} is active"
+        strong = f"{high_color_name(self.colormap)} is active"
         count = f"{len(self.units)} neurons"
         if self.sorted_by is None:
             return f"{len(self.units)} fully connected neurons · {strong}", f"{count} · {strong}", count

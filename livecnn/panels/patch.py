@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Pixels, scaled, text_width
+from livecnn.drawing.artists import Label, Pixels, resize_exactly, text_width
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CAPTIONS = (("as taken", "taken"), ("what the net sees", "the net sees", "seen"))  # from the longest to the shortest
 
 
-class Patch(PanelSpec):
+class PatchPanel(PanelSpec):
     """The shot exactly as taken from the box, and beside it what the network really sees."""
 
     kind: Literal["patch"] = Field("patch", description="The shot, and what the network sees of it.")
@@ -29,7 +29,7 @@ class Patch(PanelSpec):
 
 
 class PatchDrawer(Drawer):
-    def __init__(self, spec: Patch, name: str, context: Context) -> None:
+    def __init__(self, spec: PatchPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "In the box",)
         self._pictures = (Pixels(), Pixels())
@@ -59,7 +59,7 @@ class PatchDrawer(Drawer):
         # The net's few pixels are shown as the squares they are.
         for picture, half, image in zip(self._pictures, self._halves, (patch.shot, seen), strict=True):
             place = half.fit(image.shape[1] / image.shape[0])
-            picture.put(place.x, place.y, scaled(image, place.w, place.h, sharp=image is seen))
+            picture.put(place.x, place.y, resize_exactly(image, place.w, place.h, sharp=image is seen))
 
 
 def as_rgb(image: Image) -> Image:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from livecnn._cv2 import cv2
-from livecnn.drawing.artists import Label, Pixels, scaled
+from livecnn.drawing.artists import Label, Pixels, resize_exactly
 from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
@@ -33,7 +33,7 @@ STROKES: dict[Verdict, tuple[Points, ...]] = {
 CORNERS: Points = ((0, -1), (1, 0), (0, 1), (-1, 0))
 
 
-class Sample(PanelSpec):
+class SamplePanel(PanelSpec):
     """The shot, large, with its name, its true class where that is known, and whether the network is right."""
 
     kind: Literal["sample"] = Field("sample", description="The shot, large, and whether the network is right about it.")
@@ -42,7 +42,7 @@ class Sample(PanelSpec):
         return SampleDrawer(self, name, context)
 
 
-def judged(scene: Scene, classes: tuple[str, ...]) -> tuple[Verdict, str, str]:
+def verdict_and_text(scene: Scene, classes: tuple[str, ...]) -> tuple[Verdict, str, str]:
     """The verdict, and what to say of it: in a word, and why."""
     label, patch, scores = scene.frame.label, scene.tick.patch, scene.tick.scores
     answers = not patch.prepared.empty and bool(np.isfinite(scores).all())
@@ -55,7 +55,7 @@ def judged(scene: Scene, classes: tuple[str, ...]) -> tuple[Verdict, str, str]:
 
 
 class SampleDrawer(Drawer):
-    def __init__(self, spec: Sample, name: str, context: Context) -> None:
+    def __init__(self, spec: SamplePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Shot",)
         self._colors: dict[Verdict, Color] = {
@@ -85,11 +85,11 @@ class SampleDrawer(Drawer):
 
     def show(self, scene: Scene) -> None:
         self._note.text = scene.frame.name
-        verdict, self._word.text, self._reason.text = judged(scene, self.context.classes)
+        verdict, self._word.text, self._reason.text = verdict_and_text(scene, self.context.classes)
         color = self._word.color = self._colors[verdict]
         shot = scene.tick.patch.shot
         place = self._place.fit(shot.shape[1] / shot.shape[0])
-        picture = scaled(shot, place.w, place.h, sharp=place.w >= SQUARES * shot.shape[1]).copy()
+        picture = resize_exactly(shot, place.w, place.h, sharp=place.w >= SQUARES * shot.shape[1]).copy()
         cv2.rectangle(picture, (0, 0), (place.w - 1, place.h - 1), color, 2 * self._line - 1)  # half of the line lies outside
         self._picture.put(place.x, place.y, picture)
         self._mark.put(*self._at, mark(verdict, self._side, color, self.theme.card))

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Fills, Label, text_width
+from livecnn.drawing.artists import Label, Rectangles, text_width
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.base.targets import Class, Target, Tip
+from livecnn.panels.base.targets import ClassTarget, Target, Tooltip
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:
     from livecnn.drawing.theme import Metrics
 
 
-class Scores(PanelSpec):
+class ScoresPanel(PanelSpec):
     """Bars in percent and the top class named large. Few short names stand under columns; otherwise the top k lie in rows."""
 
     kind: Literal["scores"] = Field("scores", description="Prediction bars.")
@@ -29,7 +29,7 @@ class Scores(PanelSpec):
 
 
 class ScoresDrawer(Drawer):
-    def __init__(self, spec: Scores, name: str, context: Context) -> None:
+    def __init__(self, spec: ScoresPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Prediction",)
         self.classes = context.classes
@@ -38,8 +38,8 @@ class ScoresDrawer(Drawer):
         self._top = spec.top
         self._winner = Label(self.theme.accent, "bold", "center")
         self._percent = Label(self.theme.text, align="center")
-        self._lines = Fills()
-        self._bars = Fills()
+        self._lines = Rectangles()
+        self._bars = Rectangles()
         self._places: dict[int, Rect] = {}  # by class, its column or row
         self._scores: Floats | None = None
         self._names = [Label(self.theme.text) for _ in range(most)]
@@ -99,13 +99,13 @@ class ScoresDrawer(Drawer):
             value.place(plot.x + plot.w, baseline, size)
 
     def target_at(self, x: float, y: float) -> Target | None:
-        return next((Class(index) for index, place in self._places.items() if place.contains(x, y)), None)
+        return next((ClassTarget(index) for index, place in self._places.items() if place.contains(x, y)), None)
 
-    def tip(self, target: Target) -> Tip | None:
-        if not isinstance(target, Class) or target.index not in self._places or self._scores is None:
+    def tip(self, target: Target) -> Tooltip | None:
+        if not isinstance(target, ClassTarget) or target.index not in self._places or self._scores is None:
             return None
         score = 100 * self._scores[target.index]
-        return Tip((f"{self.classes[target.index]}: {score:.1f} %",), self._places[target.index])
+        return Tooltip((f"{self.classes[target.index]}: {score:.1f} %",), self._places[target.index])
 
     def show(self, scene: Scene) -> None:
         scores = scene.tick.scores

@@ -22,7 +22,7 @@ LINES = USUAL + WRAPPED + 1
 REFRESH_TICKS = 8  # numbers that change thirty times a second cannot be read
 
 
-class Status(PanelSpec):
+class StatusPanel(PanelSpec):
     """Display and model rate, the age of what is on screen, the state of the source."""
 
     kind: Literal["status"] = Field("status", description="Rates, ages, state of the source.")
@@ -43,7 +43,7 @@ def facts(status: LoopStatus) -> list[tuple[str, str]]:
     return [(what, text.format(value)) for what, value, text in measured if value is not None]
 
 
-def wrapped(text: str, width: int, size: int) -> list[str]:
+def wrap_lines(text: str, width: int, size: int) -> list[str]:
     """The text in lines of that width; what is too long for so many stays in the last one."""
     lines: list[str] = []
     for word in text.split():
@@ -55,7 +55,7 @@ def wrapped(text: str, width: int, size: int) -> list[str]:
 
 
 class StatusDrawer(Drawer):
-    def __init__(self, spec: Status, name: str, context: Context) -> None:
+    def __init__(self, spec: StatusPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Status",)
         self._rows = [(Label(self.theme.muted), Label(self.theme.text, align="right")) for _ in range(LINES)]
@@ -86,7 +86,7 @@ class StatusDrawer(Drawer):
 
     def _trouble(self, source: SourceStatus) -> list[tuple[str, str]]:
         reason = "" if source.state == "live" else source.note
-        lines = [(line, "") for line in wrapped(reason, self.body.w, self._size)]
+        lines = [(line, "") for line in wrap_lines(reason, self.body.w, self._size)]
         times = "once" if source.reconnects == 1 else f"{source.reconnects} times"
         return [*lines, ("reconnected", times)] if source.reconnects else lines
 

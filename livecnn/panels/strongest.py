@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting, scaled
+from livecnn.drawing.artists import Label, Paragraph, as_rgb, longest_fitting, resize_exactly
 from livecnn.drawing.theme import Metrics
-from livecnn.drawing.tile import Exhibit, hung, outline
+from livecnn.drawing.tile import Tile, outline, tile_grid
 from livecnn.engine.unit_reducers import PeaksReducer
 from livecnn.errors import OutputError
 from livecnn.geometry import Rect
-from livecnn.panels.base.buttons import Buttons, Word, row_width
+from livecnn.panels.base.buttons import TextButton, TextButtons, row_width
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.panels.base.strongest_shots import MOST
-from livecnn.panels.base.targets import Button, Strong, Target, Tip
+from livecnn.panels.base.targets import ButtonTarget, ImageRank, Target, Tooltip
 from livecnn.panels.unit_parts.labels import number
-from livecnn.panels.unit_parts.top_images import AUTO, Collection, Exemplar, opened
-from livecnn.selection import Ask, Focus, Unit
-from livecnn.types import Image, Preferred, Scene
+from livecnn.panels.unit_parts.top_images import AUTO, RankedImage, TopImages, open_collections
+from livecnn.selection import Ask, Selection, Unit
+from livecnn.types import Image, PreferredInput, Scene
 
 if TYPE_CHECKING:
     from livecnn.engine.reducers import Reducer
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 PREFERRED = ("preferred image", "preferred")
 NOTHING_YET, NO_UNIT = "nothing seen yet", "a click on a map or a neuron selects a unit"
 SHARE = 0.36  # of the panel's longer side, for the preferred picture
-SESSION, COLLECTION = Button("choose_shots", "session"), Button("choose_shots", "collection")
+SESSION, COLLECTION = ButtonTarget("choose_shots", "session"), ButtonTarget("choose_shots", "collection")
 
 
-class Strongest(PanelSpec):
+class StrongestPanel(PanelSpec):
     """The nine shots of this session, or images of a collection, that the unit answered to most, and what it would like best."""
 
     explores: ClassVar[bool] = True
@@ -53,20 +53,20 @@ class Strongest(PanelSpec):
 class StrongestDrawer(Drawer):
     asks: tuple[Ask, ...] = ("preferred",)
 
-    def __init__(self, spec: Strongest, name: str, context: Context) -> None:
+    def __init__(self, spec: StrongestPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
-        self._focus, self._metrics = Focus(), Metrics(1.0)
+        self._focus, self._metrics = Selection(), Metrics(1.0)
         self._unit: Unit | None = None
         self._memory = context.session.strongest
         self._folder = spec.folder
         self._collections, self._refusal = _collections(spec, context)
-        self._exemplars: Sequence[Exemplar] = ()
+        self._exemplars: Sequence[RankedImage] = ()
         self._hinted = ""  # instead of them
         self._looked: tuple[str, int] | None = None  # the unit of these
-        self._tabs, self._note = Buttons(2), Label(self.theme.muted)
+        self._tabs, self._note = TextButtons(2), Label(self.theme.muted)
         self._peaks: dict[str, PeaksReducer] = {}
-        self._shots = [Exhibit(self.theme) for _ in range(MOST)]
-        self._preferred = Exhibit(self.theme)
+        self._shots = [Tile(self.theme) for _ in range(MOST)]
+        self._preferred = Tile(self.theme)
         self._hint = Paragraph(self.theme.muted)
         self._room = self.body
         usual = ("strongest",) if self._tabbed else ("strongest shots so far", "strongest shots", "strongest")
@@ -80,7 +80,7 @@ class StrongestDrawer(Drawer):
         return bool(self._collections) or self._refusal != ""
 
     @property
-    def _collection(self) -> Collection | None:
+    def _collection(self) -> TopImages | None:
         """That with the layer of the unit."""
         return None if self._unit is None else self._collections.get(self._unit.layer)
 
@@ -98,8 +98,8 @@ class StrongestDrawer(Drawer):
     def reducers(self) -> Mapping[str, Reducer]:
         return {f"{self.name}/{layer}": reducer for layer, reducer in self._peaks.items()}
 
-    def attend(self, focus: Focus) -> None:
-        shown = focus.shown
+    def set_selection(self, focus: Selection) -> None:
+        shown = focus.unit_shown
         self._focus = focus
         self._unit = shown if 0 <= shown.index < self._units.get(shown.layer, 0) else None
         # Functions only while they are looked at: for them a network has to go step by step.
@@ -146,7 +146,7 @@ class StrongestDrawer(Drawer):
         named = min(self._room.w, self._room.h) >= metrics.px(120)
         self._note.place(self._room.x, self._room.y + self._room.h - metrics.px(4), metrics.small, self._room.w)
         self._room = self._room.inset(0, 0, 0, line if self._tabbed else 0)
-        places = hung(self._room, MOST, line if named else 0, gap, metrics.px(24))
+        places = tile_grid(self._room, MOST, line if named else 0, gap, metrics.px(24))
         for exhibit in self._shots:
             exhibit.place(None, metrics)
         for exhibit, place in zip(self._shots, places, strict=False):
@@ -181,9 +181,9 @@ class StrongestDrawer(Drawer):
     def _write(self) -> None:
         """What stands at the right of the heading, and the line under the images."""
         size, room = self._metrics.small, max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
-        self.caption.text, self.caption.width = fitting((*self.captions(), ""), room, size), room
+        self.caption.text, self.caption.width = longest_fitting((*self.captions(), ""), room, size), room
         if self._tabbed:
-            self._note.text = fitting((*self._told(), ""), self._room.w, size)
+            self._note.text = longest_fitting((*self._told(), ""), self._room.w, size)
             self._put_tabs(room)
 
     def _put_tabs(self, room: int) -> None:
@@ -192,7 +192,7 @@ class StrongestDrawer(Drawer):
         rows = ("this session", images), ("session", images)
         row = next((row for row in rows if row_width(row, size, gap) <= room), ())
         colors = (theme.muted, theme.accent) if self._collected else (theme.accent, theme.muted)
-        words = list(map(Word, row, colors, (SESSION, COLLECTION)))
+        words = list(map(TextButton, row, colors, (SESSION, COLLECTION)))
         width = row_width(row, size, gap)
         self._tabs.put(words, self.card.x + self.card.w - self._metrics.pad - width, self.heading.y, size, gap, width)
 
@@ -208,11 +208,11 @@ class StrongestDrawer(Drawer):
         peaks = {layer: view for layer, view in views if isinstance(view, np.ndarray)}
         self._memory.take(scene.tick.frame, scene.tick.patch.shot, peaks, self._focus.muted)
 
-    def _strong(self) -> Sequence[Exemplar]:
+    def _strong(self) -> Sequence[RankedImage]:
         if self._collected:
             return self._exemplars
         strong = () if self._unit is None else self._memory.of(self._unit.layer, self._unit.index)
-        return [Exemplar(each.shot, each.value) for each in strong]
+        return [RankedImage(each.shot, each.value) for each in strong]
 
     def _show_shots(self) -> None:
         strong = self._strong()
@@ -229,15 +229,15 @@ class StrongestDrawer(Drawer):
         hint = NO_UNIT if self._unit is None else "" if strong else self._hinted if self._collected else NOTHING_YET
         self._hint.put(hint, self.body if self._unit is None else self._room, self._metrics.small)
 
-    def _fitted(self, exemplar: Exemplar, box: Rect) -> Image:
-        image = fitted(exemplar.picture, box)
+    def _fitted(self, exemplar: RankedImage, box: Rect) -> Image:
+        image = fit_image(exemplar.picture, box)
         if exemplar.edges is not None:
             height, width = image.shape[:2]
             edges = [edge * side for edge, side in zip(exemplar.edges, (height, width, height, width), strict=True)]
             outline(image, (edges[0], edges[1], edges[2], edges[3]), self.theme.accent, max(1, self._metrics.px(1)))
         return image
 
-    def _show_preferred(self, found: Preferred | None) -> None:
+    def _show_preferred(self, found: PreferredInput | None) -> None:
         exhibit, unit = self._preferred, self._unit
         if exhibit.box is None or unit is None:
             exhibit.clear()
@@ -250,27 +250,27 @@ class StrongestDrawer(Drawer):
         exhibit.call([*(f"{words} · {number(found.value)}" for words in PREFERRED), *PREFERRED])
         exhibit.progress(found.step / max(1, found.steps))
         if not exhibit.shows(found.picture):
-            exhibit.show(fitted(as_rgb(found.picture), exhibit.box))
+            exhibit.show(fit_image(as_rgb(found.picture), exhibit.box))
 
     def target_at(self, x: float, y: float) -> Target | None:
         shown = zip(range(len(self._exemplars if self._collected else ())), self._shots, strict=False)
         rank = next((rank for rank, exhibit in shown if exhibit.place_in(x, y) is not None), None)
-        return self._tabs.at(x, y) if rank is None else Strong(rank)
+        return self._tabs.at(x, y) if rank is None else ImageRank(rank)
 
-    def tip(self, target: Target) -> Tip | None:
-        if isinstance(target, Strong):
+    def tip(self, target: Target) -> Tooltip | None:
+        if isinstance(target, ImageRank):
             about = self._shots[target.rank].box if target.rank < len(self._exemplars) else None
-            return None if about is None else Tip(self._exemplars[target.rank].lines, about)
+            return None if about is None else Tooltip(self._exemplars[target.rank].lines, about)
         if target == COLLECTION and self._collection is not None:
             place = self._tabs.place_of(COLLECTION)
-            return None if place is None else Tip((f"{self._collection.images:,} images", str(self._collection.path)), place)
+            return None if place is None else Tooltip((f"{self._collection.images:,} images", str(self._collection.path)), place)
         return None
 
 
-def _collections(spec: Strongest, context: Context) -> tuple[Mapping[str, Collection], str]:
+def _collections(spec: StrongestPanel, context: Context) -> tuple[Mapping[str, TopImages], str]:
     """By layer, and why the network's own are not used, if so. Raises FieldError if a folder that is named is not fit."""
     try:
-        return opened(spec.folder, context), ""
+        return open_collections(spec.folder, context), ""
     except OutputError as error:
         if spec.folder == AUTO:
             return {}, f"not used: {error}"
@@ -278,7 +278,7 @@ def _collections(spec: Strongest, context: Context) -> tuple[Mapping[str, Collec
         raise FieldError("folder", f"{error}; make it: {command}") from error
 
 
-def fitted(image: Image, box: Rect) -> Image:
+def fit_image(image: Image, box: Rect) -> Image:
     """uint8 (h, w, 3) as large as fits into a box; few pixels as the squares that they are."""
     place = box.fit(image.shape[1] / image.shape[0])
-    return scaled(image, place.w, place.h, sharp=place.w >= 3 * image.shape[1])
+    return resize_exactly(image, place.w, place.h, sharp=place.w >= 3 * image.shape[1])

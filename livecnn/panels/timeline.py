@@ -9,17 +9,17 @@ import numpy as np
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Pixels, text_width
-from livecnn.drawing.ticks import around, figure, short
-from livecnn.engine.unit_reducers import Peak, PeakReducer
+from livecnn.drawing.ticks import format_tick, round_limits, three_digits
+from livecnn.engine.unit_reducers import MaxActivation, MaxReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.base.targets import Moment, Target, Tip
+from livecnn.panels.base.targets import Target, TimePoint, Tooltip
 from livecnn.panels.time.history import History
-from livecnn.panels.time.score_history import Shares
-from livecnn.panels.time.stacked_scores import TimeStrip
-from livecnn.panels.time.time_axis import TimeScale, draw_line
-from livecnn.selection import INPUT, OUTPUT, Focus
+from livecnn.panels.time.score_history import ScoreHistory
+from livecnn.panels.time.stacked_scores import StackedScores
+from livecnn.panels.time.time_axis import TimeAxis, draw_line
+from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Image, Scene, Tick
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 STRIP = 0.52  # of the height, where there is a line below
 
 
-class Timeline(PanelSpec):
+class TimelinePanel(PanelSpec):
     """The scores of the last seconds, stacked, and below them how strongly the selected unit answered.
 
     While the picture is frozen a line marks the moment on show; a click shows the one that is clicked on.
@@ -44,13 +44,13 @@ class Timeline(PanelSpec):
 
 
 class TimelineDrawer(Drawer):
-    def __init__(self, spec: Timeline, name: str, context: Context) -> None:
+    def __init__(self, spec: TimelinePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Timeline",)
-        self._scale, self._shares = TimeScale(spec.seconds, self.theme), Shares(len(context.classes), spec.seconds)
+        self._scale, self._shares = TimeAxis(spec.seconds, self.theme), ScoreHistory(len(context.classes), spec.seconds)
         self._followed: tuple[str, int | None] = INPUT, None
         self._history, self._value = History(spec.seconds), math.nan
-        self._picture, self._strip = Pixels(), TimeStrip(context.classes, self.theme)
+        self._picture, self._strip = Pixels(), StackedScores(context.classes, self.theme)
         self._when = Label(self.theme.muted, align="right")
         self._name, self._number = Label(self.theme.text), Label(self.theme.accent, "bold")
         self._range = Label(self.theme.muted, align="right")
@@ -60,7 +60,7 @@ class TimelineDrawer(Drawer):
         self.still += self._scale.labels
         self.live = [self._picture, *self._strip.labels, self._when, self._name, self._number, self._range]
 
-    def attend(self, focus: Focus) -> None:
+    def set_selection(self, focus: Selection) -> None:
         target = focus.target if focus.target in range(len(self.context.classes)) else None  # it may be another network's
         wanted = focus.layer, target if focus.layer == OUTPUT else focus.unit
         if wanted != self._followed:
@@ -75,14 +75,14 @@ class TimelineDrawer(Drawer):
         else:
             self.reducer, self._name.text = self._peak(layer, index or 0), f"{layer} {index}"
 
-    def _peak(self, layer: str, index: int) -> PeakReducer | None:
+    def _peak(self, layer: str, index: int) -> MaxReducer | None:
         output = next((node.output for node in self.context.architecture().nodes if node.name == layer), ())
         if not output or index >= output[0]:
             return None
-        if isinstance(self.reducer, PeakReducer) and self.reducer.layer == layer:
+        if isinstance(self.reducer, MaxReducer) and self.reducer.layer == layer:
             self.reducer.index = index
             return self.reducer
-        return PeakReducer(layer, index)
+        return MaxReducer(layer, index)
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         self._small, self._pen = metrics.small, max(1, metrics.px(2))
@@ -130,10 +130,10 @@ class TimelineDrawer(Drawer):
         if layer == OUTPUT:
             return 100 * float(tick.scores.max() if index is None else tick.scores[index])
         view = tick.views.get(self.name)
-        return view.value if isinstance(view, Peak) and view[:2] == (layer, index) else math.nan
+        return view.value if isinstance(view, MaxActivation) and view[:2] == (layer, index) else math.nan
 
     def _ends(self) -> tuple[float, float]:
-        return (0.0, 100.0) if self._followed[0] == OUTPUT else around(*(self._history.ends() or (0.0, 1.0)))
+        return (0.0, 100.0) if self._followed[0] == OUTPUT else round_limits(*(self._history.ends() or (0.0, 1.0)))
 
     def _write(self, line: Rect | None) -> None:
         """The words between strip and line, and on the right of the heading."""
@@ -142,8 +142,8 @@ class TimelineDrawer(Drawer):
         if line is not None:
             low, high = self._ends()
             unit = " %" if self._followed[0] == OUTPUT else ""
-            self._number.text = f"{figure(self._value)}{unit}" if math.isfinite(self._value) else ""
-            self._range.text = f"{short(low)} to {short(high)}{unit}"
+            self._number.text = f"{three_digits(self._value)}{unit}" if math.isfinite(self._value) else ""
+            self._range.text = f"{format_tick(low)} to {format_tick(high)}{unit}"
             baseline, gap = line.y - (self._words - self._small) // 2, self._small
             room = line.w - self._number.advance() - gap
             self._name.place(line.x, baseline, self._small, min(room, line.w // 2))
@@ -152,7 +152,7 @@ class TimelineDrawer(Drawer):
             self._range.place(line.x + line.w, baseline, self._small)
             if left + self._number.advance() + gap + self._range.advance() > line.x + line.w:
                 self._range.text = ""
-        words = f"last {short(self._scale.seconds)} s" if self._marked is None else self._ago(self._marked)
+        words = f"last {format_tick(self._scale.seconds)} s" if self._marked is None else self._ago(self._marked)
         room = self.body.w - self.heading.advance() - self._small
         self._when.color = self.theme.muted if self._marked is None else self.theme.accent
         self._when.text = words if text_width(words, self._small) <= room else ""
@@ -188,14 +188,14 @@ class TimelineDrawer(Drawer):
         plot = self._plot
         if not math.isfinite(self._shares.now) or not plot.contains(x, y):
             return None
-        return Moment(self._shares.now - self._scale.ago(x - plot.x))
+        return TimePoint(self._shares.now - self._scale.ago(x - plot.x))
 
-    def tip(self, target: Target) -> Tip | None:
-        if not isinstance(target, Moment) or not 0 <= self._shares.now - target.time <= self._scale.seconds:
+    def tip(self, target: Target) -> Tooltip | None:
+        if not isinstance(target, TimePoint) or not 0 <= self._shares.now - target.time <= self._scale.seconds:
             return None
         words, scores = self._ago(target.time), self._shares.at(target.time)
         if scores is not None:
             top = int(scores.argmax())
             words += f" · {self.context.classes[top]}, {100 * scores[top]:.0f} %"
         column = self._plot.x + round(self._scale.column(self._shares.now - target.time))
-        return Tip((words,), Rect(column, self._plot.y, 1, self._plot.h))
+        return Tooltip((words,), Rect(column, self._plot.y, 1, self._plot.h))

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Pixels, text_width
-from livecnn.drawing.ticks import around, figure, short, ticks
+from livecnn.drawing.ticks import format_tick, round_limits, three_digits, ticks
 from livecnn.engine.reducers import ValueReducer
 from livecnn.errors import nearest
 from livecnn.geometry import Rect
@@ -19,7 +19,7 @@ from livecnn.panels.base.options import Range
 from livecnn.panels.base.spec import FieldError, PanelSpec, check_value
 from livecnn.panels.time.expected_value import expected, numbers
 from livecnn.panels.time.history import History
-from livecnn.panels.time.time_axis import Numbers, TimeScale, draw_line
+from livecnn.panels.time.time_axis import Numbers, TimeAxis, draw_line
 from livecnn.types import Image, Scene, Tick
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ EXPECTED = "expected"
 LEVELS = 6  # lines across, at most
 
 
-class Trace(PanelSpec):
+class TracePanel(PanelSpec):
     """A number over time: one of a layer's, the expected value of the scores with its standard deviation, or a class's score."""
 
     kind: Literal["trace"] = Field("trace", description="A number over time.")
@@ -72,7 +72,7 @@ def class_index(wanted: int | str, classes: Sequence[str]) -> int:
 
 
 class TraceDrawer(Drawer):
-    def __init__(self, spec: Trace, name: str, context: Context) -> None:
+    def __init__(self, spec: TracePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._spec = spec
         self._class: int | None = None
@@ -82,7 +82,7 @@ class TraceDrawer(Drawer):
         self._history = History(spec.seconds)
         self._picture, self._now = Pixels(), Label(self.theme.accent, "bold", "right")
         self._levels = [Label(self.theme.muted, align="right") for _ in range(LEVELS)]
-        self._scale = TimeScale(spec.seconds, self.theme)
+        self._scale = TimeAxis(spec.seconds, self.theme)
         self._plot, self._pen, self._small = self.body, 2, 12
         self.still += self._scale.labels
         self.live = [self._picture, *self._levels, self._now]
@@ -95,7 +95,7 @@ class TraceDrawer(Drawer):
             return (spec.layer if spec.index == 0 else f"{spec.layer} {spec.index}"), spec.range
         if spec.of == EXPECTED:
             self._values = numbers(classes)
-            return "Expected value", spec.range or around(float(self._values.min()), float(self._values.max()))
+            return "Expected value", spec.range or round_limits(float(self._values.min()), float(self._values.max()))
         self._class = class_index(spec.of, classes)
         self._unit = "%"
         return f"Score of “{classes[self._class]}”", spec.range or (0.0, 100.0)
@@ -113,7 +113,7 @@ class TraceDrawer(Drawer):
 
     def _margin(self, metrics: Metrics) -> int:
         """Room for the numbers at the scale."""
-        texts = [short(end) for end in self._range] if self._range else ["-0.8888"]
+        texts = [format_tick(end) for end in self._range] if self._range else ["-0.8888"]
         return max(text_width(text, metrics.small) for text in texts) + metrics.px(8)
 
     def show(self, scene: Scene) -> None:
@@ -124,7 +124,7 @@ class TraceDrawer(Drawer):
         for label in self._levels:
             label.text = ""
         for label, level, row in zip(self._levels, levels, rows, strict=False):
-            label.text = short(level)
+            label.text = format_tick(level)
             room = plot.x - self.body.x - self._small // 2
             label.place(plot.x - self._small // 2, plot.y + row + round(0.36 * self._small), self._small, room)
         self._picture.put(plot.x, plot.y, self._drawn(low, high, rows))
@@ -136,7 +136,7 @@ class TraceDrawer(Drawer):
             value = math.nan
         if not frozen:  # else it may be a moment of long ago
             self._history.add(tick.frame.time, value, spread)
-        self._now.text = f"{figure(value)} {self._unit}".rstrip() if math.isfinite(value) else "–"
+        self._now.text = f"{three_digits(value)} {self._unit}".rstrip() if math.isfinite(value) else "–"
 
     def _sample(self, tick: Tick) -> tuple[float, float]:
         """The number and half the height of its band; NaN: none."""
@@ -148,7 +148,7 @@ class TraceDrawer(Drawer):
         return expected(tick.scores, self._values)
 
     def _ends(self) -> tuple[float, float]:
-        return self._range or around(*(self._history.ends() or (0.0, 1.0)))
+        return self._range or round_limits(*(self._history.ends() or (0.0, 1.0)))
 
     def _rows(self, values: Numbers, low: float, high: float) -> Numbers:
         """Of the picture, from the top; what is off the scale lies at its end."""

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Paragraph, as_rgb, fitting
+from livecnn.drawing.artists import Label, Paragraph, as_rgb, longest_fitting
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import Metrics
-from livecnn.drawing.tile import Exhibit, hung
-from livecnn.engine.unit_reducers import UnitReducer, UnitView
+from livecnn.drawing.tile import Tile, tile_grid
+from livecnn.engine.unit_reducers import UnitActivation, UnitReducer
 from livecnn.explain.rendering import OVERLAID, methods, names, picture
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.panels.base.buttons import Buttons, Word, row_width
+from livecnn.panels.base.buttons import TextButton, TextButtons, row_width
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.options import Colormap
 from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.base.targets import Button, Target, Tip
-from livecnn.panels.unit_parts.labels import called, captions, meaning, noted, number
-from livecnn.panels.unit_parts.pictures import Position, map_picture, reach, seen_picture
-from livecnn.selection import Ask, Focus
+from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip
+from livecnn.panels.unit_parts.labels import annotation_text, captions, method_caption, method_text, number
+from livecnn.panels.unit_parts.pictures import Position, map_picture, receptive_edges, seen_picture
+from livecnn.selection import Ask, Selection
 from livecnn.selection import Unit as FocusedUnit
-from livecnn.types import Findings, Image, Scene
+from livecnn.types import ExplanationUpdate, Image, Scene
 
 if TYPE_CHECKING:
     from livecnn.engine.reducers import Reducer
@@ -37,7 +37,7 @@ MARKING = ("click: good · double click: bad · Shift: clear", "click good · do
 NO_UNIT = "a click on a map or a neuron selects it; while the mouse is over one, that one is shown here"
 
 
-class Unit(PanelSpec):
+class UnitPanel(PanelSpec):
     """The unit under the mouse, or the selected one, beside what the network sees: its map and explanations side by side."""
 
     explores: ClassVar[bool] = True
@@ -52,16 +52,16 @@ class Unit(PanelSpec):
 class UnitDrawer(Drawer):
     asks: tuple[Ask, ...] = ("unit",)
 
-    def __init__(self, spec: Unit, name: str, context: Context) -> None:
+    def __init__(self, spec: UnitPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.colormap, self._title = spec.colormap, spec.title
-        self._focus, self._metrics = Focus(), Metrics(1.0)
+        self._focus, self._metrics = Selection(), Metrics(1.0)
         self._unit: FocusedUnit | None = None
         self._reducer: UnitReducer | None = None
-        self._view: UnitView | None = None
-        self._seen = Exhibit(self.theme)
-        self._exhibits = {kind: Exhibit(self.theme) for kind in methods()}
-        self._methods, self._keys = Buttons(len(self._exhibits)), Buttons(4)
+        self._view: UnitActivation | None = None
+        self._seen = Tile(self.theme)
+        self._exhibits = {kind: Tile(self.theme) for kind in methods()}
+        self._methods, self._keys = TextButtons(len(self._exhibits)), TextButtons(4)
         self._hint, self._note = Paragraph(self.theme.muted), Label(self.theme.muted, align="right")
         self._rows = 0  # of words below the pictures
         self._room = self.body
@@ -89,9 +89,9 @@ class UnitDrawer(Drawer):
         layer, index = self._unit.layer, self._unit.index
         return f"unit {index} of {layer}", f"{layer} {index}"
 
-    def attend(self, focus: Focus) -> None:
+    def set_selection(self, focus: Selection) -> None:
         before = self._shown()
-        self._focus, self._unit = focus, self._known(focus.shown)
+        self._focus, self._unit = focus, self._known(focus.unit_shown)
         if self._unit is None:
             self._reducer = None
         elif self._reducer is None or self._reducer.layer != self._unit.layer:
@@ -132,7 +132,7 @@ class UnitDrawer(Drawer):
         exhibits = [self._seen, *(self._exhibits[kind] for kind in self._shown())]
         for exhibit in (self._seen, *self._exhibits.values()):
             exhibit.place(None, metrics)
-        for exhibit, place in zip(exhibits, hung(room, len(exhibits), line, metrics.gap, metrics.px(36)), strict=False):
+        for exhibit, place in zip(exhibits, tile_grid(room, len(exhibits), line, metrics.gap, metrics.px(36)), strict=False):
             exhibit.place(place, metrics, named=line > 0)
         left = room.x + room.w + metrics.gap
         beside = Rect(left, room.y, max(1, self._room.x + self._room.w - left), room.h)
@@ -142,7 +142,7 @@ class UnitDrawer(Drawer):
         """The words that tell of the focus."""
         body, metrics = self.body, self._metrics
         size, gap, line = metrics.small, metrics.px(14), metrics.px(20)
-        self.heading.text = fitting(self.titles, self.card.w - 2 * metrics.pad, metrics.title, "bold")
+        self.heading.text = longest_fitting(self.titles, self.card.w - 2 * metrics.pad, metrics.title, "bold")
         rows = self._rows if self._unit is not None else 0
         full, brief = ([names(kind)[place] for kind in self._exhibits] for place in (0, -1))
         named = full if row_width(full, size, gap) <= body.w else brief
@@ -152,22 +152,22 @@ class UnitDrawer(Drawer):
         taken = self._keys.put(self._key_words() if rows > 1 else (), body.x, baseline, size, gap, body.w)
         self._note.place(body.x + body.w, baseline, size, max(0, body.w - taken - gap) if rows > 1 else 0)
 
-    def _word(self, kind: str, text: str) -> Word:
+    def _word(self, kind: str, text: str) -> TextButton:
         on = kind in self._focus.methods
-        return Word(text, self.theme.accent if on else self.theme.muted, Button("toggle_method", kind))
+        return TextButton(text, self.theme.accent if on else self.theme.muted, ButtonTarget("toggle_method", kind))
 
-    def _key_words(self) -> list[Word]:
+    def _key_words(self) -> list[TextButton]:
         theme, muted, count = self.theme, self._muted, len(self._focus.muted)
         words = [
-            Word("x restore" if muted else "x mute", theme.bad if muted else theme.muted, Button("mute")),
-            Word("a annotate", theme.accent if self._focus.marking else theme.muted, Button("mark_mode")),
-            Word("n note", theme.muted, Button("write_note")),
+            TextButton("x restore" if muted else "x mute", theme.bad if muted else theme.muted, ButtonTarget("mute")),
+            TextButton("a annotate", theme.accent if self._focus.marking else theme.muted, ButtonTarget("mark_mode")),
+            TextButton("n note", theme.muted, ButtonTarget("write_note")),
         ]
-        return [*words, Word(f"z restore all {count}", theme.bad, Button("restore"))] if count else words
+        return [*words, TextButton(f"z restore all {count}", theme.bad, ButtonTarget("restore"))] if count else words
 
     def show(self, scene: Scene) -> None:
         view, unit = scene.tick.views.get(self.name), self._unit
-        fresh = isinstance(view, UnitView) and unit is not None and (view.layer, view.index) == (unit.layer, unit.index)
+        fresh = isinstance(view, UnitActivation) and unit is not None and (view.layer, view.index) == (unit.layer, unit.index)
         self._view = view if fresh else None
         self._tell()
         prepared = scene.tick.patch.prepared
@@ -186,11 +186,11 @@ class UnitDrawer(Drawer):
         view, mark, small = self._view, self._mark(), self._metrics.small
         room = max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
         told = () if view is None else captions(view, self._nodes[view.layer].field)
-        self.caption.text, self.caption.width = fitting((*told, ""), room, small), room
+        self.caption.text, self.caption.width = longest_fitting((*told, ""), room, small), room
         if self._focus.marking:
-            self._note.text, self._note.color = fitting(MARKING, self._note.width or 0, small), self.theme.accent
+            self._note.text, self._note.color = longest_fitting(MARKING, self._note.width or 0, small), self.theme.accent
         else:
-            self._note.text, colors = noted(mark), {"good": self.theme.good, "bad": self.theme.bad}
+            self._note.text, colors = annotation_text(mark), {"good": self.theme.good, "bad": self.theme.bad}
             self._note.color = self.theme.muted if mark is None else colors.get(mark.verdict, self.theme.text)
         self._note.set_visible(self._unit is not None and self._rows > 1)
 
@@ -211,11 +211,11 @@ class UnitDrawer(Drawer):
         place, position = self._seen.box.fit(seen.shape[1] / seen.shape[0]), self._position()
         field = None if self._view is None else self._nodes[self._view.layer].field
         height, width = self._architecture.input[-2:] or seen.shape[:2]
-        edges = None if position is None or field is None else reach(field, position, (height, width))
+        edges = None if position is None or field is None else receptive_edges(field, position, (height, width))
         self._seen.call(SEEN)
         self._seen.show(seen_picture(seen, (place.w, place.h), edges, self.theme.accent, self._metrics.px(2)))
 
-    def _show_map(self, exhibit: Exhibit, *, empty: bool) -> None:
+    def _show_map(self, exhibit: Tile, *, empty: bool) -> None:
         view, theme = self._view, self.theme
         assert exhibit.box is not None
         exhibit.call(names(ACTIVATION))
@@ -229,13 +229,13 @@ class UnitDrawer(Drawer):
             at, color = (None, theme.bad) if self._muted else (self._position(), theme.accent)
             exhibit.show(map_picture(view, (place.w, place.h), colors, at, color, pen), "muted" if self._muted else "", theme.bad)
 
-    def _show_method(self, kind: str, exhibit: Exhibit, findings: Findings | None, seen: Image) -> None:
+    def _show_method(self, kind: str, exhibit: Tile, findings: ExplanationUpdate | None, seen: Image) -> None:
         current = findings if findings is not None and self._is_of(findings) else None
-        exhibit.call(called(kind, current, self.context.classes))
+        exhibit.call(method_caption(kind, current, self.context.classes))
         exhibit.progress(1.0 if current is None else current.progress.get(kind, 1.0))
         self._show_finding(kind, exhibit, current, seen)
 
-    def _show_finding(self, kind: str, exhibit: Exhibit, findings: Findings | None, seen: Image) -> None:
+    def _show_finding(self, kind: str, exhibit: Tile, findings: ExplanationUpdate | None, seen: Image) -> None:
         assert exhibit.box is not None
         if findings is None:
             exhibit.wait()
@@ -247,14 +247,14 @@ class UnitDrawer(Drawer):
             place = exhibit.box.fit(values.shape[2] / values.shape[1])
             exhibit.show(picture(kind, values, seen, (place.w, place.h), self.theme, self.context.channels))
 
-    def _is_of(self, findings: Findings) -> bool:
+    def _is_of(self, findings: ExplanationUpdate) -> bool:
         """Whether these explanations are of the unit that is on show."""
-        of, unit = findings.focus.shown, self._unit
+        of, unit = findings.focus.unit_shown, self._unit
         return unit is not None and (of.layer, of.index) == (unit.layer, unit.index)
 
     def target_at(self, x: float, y: float) -> Target | None:
         labels = (kind for kind in self._shown() if self._exhibits[kind].label.contains(x, y))
-        chosen = next((Button("choose_method", kind) for kind in labels), None)
+        chosen = next((ButtonTarget("choose_method", kind) for kind in labels), None)
         return chosen or self._unit_at(x, y) or self._methods.at(x, y) or self._keys.at(x, y)
 
     def _unit_at(self, x: float, y: float) -> FocusedUnit | None:
@@ -265,19 +265,19 @@ class UnitDrawer(Drawer):
         h, w = view.map.shape
         return FocusedUnit(view.layer, view.index, (int(share[0] * h), int(share[1] * w)))
 
-    def tip(self, target: Target) -> Tip | None:
+    def tip(self, target: Target) -> Tooltip | None:
         if isinstance(target, FocusedUnit):
             return self._tip_of(target)
-        if not isinstance(target, Button) or target.argument not in self._exhibits:
+        if not isinstance(target, ButtonTarget) or target.argument not in self._exhibits:
             return None
         if target.action == "choose_method":
-            return Tip((*meaning(target.argument), "click: another method here"), self._exhibits[target.argument].label)
+            return Tooltip((*method_text(target.argument), "click: another method here"), self._exhibits[target.argument].label)
         place = self._methods.place_of(target)
-        return None if place is None else Tip(meaning(target.argument), place)
+        return None if place is None else Tooltip(method_text(target.argument), place)
 
-    def _tip_of(self, unit: FocusedUnit) -> Tip | None:
+    def _tip_of(self, unit: FocusedUnit) -> Tooltip | None:
         view, at, about = self._view, unit.position, self._exhibits[ACTIVATION].box
         if view is None or at is None or about is None or (view.layer, view.index) != (unit.layer, unit.index):
             return None
-        lines = f"row {at[0]}, column {at[1]}: {number(float(view.map[at]))}", noted(self._mark())
-        return Tip(tuple(filter(None, lines)), about)
+        lines = f"row {at[0]}, column {at[1]}: {number(float(view.map[at]))}", annotation_text(self._mark())
+        return Tooltip(tuple(filter(None, lines)), about)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from livecnn.drawing.artists import Fills, Label
+from livecnn.drawing.artists import Label, Rectangles
 from livecnn.drawing.readout import Readout
-from livecnn.drawing.ticks import figure, short
+from livecnn.drawing.ticks import format_tick, three_digits
 from livecnn.engine.reducers import ValueReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from livecnn.drawing.theme import Metrics
 
 
-class Value(PanelSpec):
+class ValuePanel(PanelSpec):
     """One number of a layer: large, and as a bar on a scale."""
 
     kind: Literal["value"] = Field("value", description="One number of a layer.")
@@ -42,13 +42,13 @@ class Value(PanelSpec):
 
 
 class ValueDrawer(Drawer):
-    def __init__(self, spec: Value, name: str, context: Context) -> None:
+    def __init__(self, spec: ValuePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._low, self._high = spec.range
         self.titles = (spec.title or (spec.layer if spec.index == 0 else f"{spec.layer} {spec.index}"),)
         self.reducer = ValueReducer(spec.layer, spec.index)
         self._readout = Readout(self.theme, spec.unit)
-        self._groove, self._bar = Fills(), Fills()
+        self._groove, self._bar = Rectangles(), Rectangles()
         self._ends = Label(self.theme.muted), Label(self.theme.muted, align="right")
         self._gauge = self.body
         self.still += [self._groove, *self._ends]
@@ -59,11 +59,11 @@ class ValueDrawer(Drawer):
         line, height = metrics.px(20) if lettered else 0, min(metrics.px(12), max(1, body.h // 6))
         self._gauge = Rect(body.x, body.y + body.h - line - height, body.w, height)
         for label, end in zip(self._ends, (self._low, self._high), strict=True):
-            label.text = short(end)
+            label.text = format_tick(end)
             label.place(body.x if end == self._low else body.x + body.w, body.y + body.h - metrics.px(3), metrics.small)
             label.set_visible(lettered and sum(end.advance() for end in self._ends) < body.w)
         self._groove.rectangles = [(self._gauge, self.theme.edge)]
-        widest = max((figure(value) for value in (self._low, self._high, (self._low + self._high) / 2)), key=len)
+        widest = max((three_digits(value) for value in (self._low, self._high, (self._low + self._high) / 2)), key=len)
         self._readout.place(Rect(body.x, body.y, body.w, max(1, body.h - line - height - metrics.px(4))), widest, metrics)
 
     def show(self, scene: Scene) -> None:
@@ -78,7 +78,7 @@ class ValueDrawer(Drawer):
         else:
             color = self.theme.muted if patch.lost else self.theme.accent
             outside = "" if self._low <= value <= self._high else "outside the scale"
-            self._readout.show(figure(value), outside, color)
+            self._readout.show(three_digits(value), outside, color)
             share = min(1.0, max(0.0, (value - self._low) / (self._high - self._low)))
             x, y, w, h = self._gauge
             self._bar.rectangles = [(Rect(x, y, max(1, round(share * w)), h), color)]

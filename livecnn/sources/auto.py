@@ -7,11 +7,11 @@ import sys
 from livecnn.errors import SourceError
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources.camera import probed
-from livecnn.sources.demo import Demo
+from livecnn.sources.demo import DemoSource
 from livecnn.types import Frame
 
 
-class Auto(Source):
+class AutoSource(Source):
     """Becomes the first camera that gives a picture, else the demo, with a note that says so; decided by `open`."""
 
     camera_like = True
@@ -21,7 +21,7 @@ class Auto(Source):
         if address:
             raise SourceError(f"source 'auto:{address}': auto takes no address")
         self.name = "auto"
-        self._chosen: Source = Demo("", options)
+        self._chosen: Source = DemoSource("", options)
 
     def open(self) -> None:
         self._chosen = self._choose()
@@ -52,6 +52,6 @@ class Auto(Source):
             if i == 0 and sys.platform == "linux":
                 trouble = str(error)
         self.note = f"{trouble}: the demo plays"
-        demo = Demo("", self.options)
+        demo = DemoSource("", self.options)
         demo.open()
         return demo

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions
-from livecnn.sources.support.opencv_capture import Capturing
+from livecnn.sources.support.opencv_capture import OpenCVSource
 from livecnn.sources.support.v4l_devices import card_name, is_device, listed_numbers, trouble
 from livecnn.types import Frame
 
@@ -25,7 +25,7 @@ _UNLISTED = range(5)  # numbers to try where the system lists no cameras,
 _MISSES = 2  # until so many in a row give no picture
 
 
-class Camera(Capturing):
+class CameraSource(OpenCVSource):
     """A webcam by number or by device path, e.g. "1" or "/dev/video2"; "" is number 0. The camera sets the pace.
 
     Each frame has the size that the driver gives, whatever was asked for.
@@ -116,14 +116,14 @@ def candidates() -> list[int]:
     return listed_numbers() if sys.platform == "linux" else list(_UNLISTED)
 
 
-def probed(options: SourceOptions, busy: int | str | None = None) -> Iterator[tuple[int, Camera, SourceError | None]]:
+def probed(options: SourceOptions, busy: int | str | None = None) -> Iterator[tuple[int, CameraSource, SourceError | None]]:
     """Each camera that there may be: open, for the caller to close, or with the reason why it could not be opened."""
     listed = sys.platform == "linux"
     misses = 0
     for number in candidates():
         if busy is not None and is_device(busy, number):
             continue
-        camera = Camera(str(number), options)
+        camera = CameraSource(str(number), options)
         error = None
         try:
             camera.open()

@@ -11,7 +11,7 @@ from livecnn.errors import SourceError
 from livecnn.sources import Source, SourceOptions
 from livecnn.sources.demo_scene.hand import TIP, paint_hand
 from livecnn.sources.demo_scene.handwriting import Points, Writing, write
-from livecnn.sources.demo_scene.layer import Layer
+from livecnn.sources.demo_scene.layer import ImageLayer
 from livecnn.sources.demo_scene.paper import SHEET, Light, paint_desk, paint_noise, paint_sheet
 from livecnn.types import Frame, Image
 
@@ -32,7 +32,7 @@ _INK = (34, 36, 58)
 _GRAIN = 64  # the sensor noise is larger than the frame by this, and shifts from frame to frame
 
 
-class Demo(Source):
+class DemoSource(Source):
     """640x480 without an end, at 25 fps or, with `--fps`, a sample of that. The label is the digit once it is complete.
 
     A frame depends on the seed and its time only.
@@ -46,10 +46,10 @@ class Demo(Source):
             raise SourceError(f"source 'demo:{address}': demo takes no address")
         self.name = "demo"
         self.interval = 1.0 / (options.fps or FPS)
-        self._stage: Stage | None = None
+        self._stage: DemoScene | None = None
 
     def open(self) -> None:
-        self._stage = Stage(self.options.seed)
+        self._stage = DemoScene(self.options.seed)
 
     def read(self) -> Frame:
         if self._stage is None:
@@ -61,7 +61,7 @@ class Demo(Source):
         self._stage = None
 
 
-class Stage:
+class DemoScene:
     """What lies before the camera, painted once; `show` takes a picture of it."""
 
     def __init__(self, seed: int) -> None:
@@ -133,14 +133,14 @@ def _hand_position(writing: Writing, moment: int) -> Points:
     return writing.tip(_progress(moment)) + away * _AWAY
 
 
-def _ink(lines: list[Points], thickness: float) -> Layer:
+def _ink(lines: list[Points], thickness: float) -> ImageLayer:
     """Strokes as a layer around the middle of the sheet. Drawn twice as large: half pixels of thickness, smooth edges."""
     mask = np.zeros((4 * _PAD, 4 * _PAD), np.uint8)
     points = [np.rint(32 * (line + _PAD)).astype(np.int32) for line in lines]
     cv2.polylines(mask, points, False, 255, round(2 * thickness), cv2.LINE_AA, 4)
     small = np.asarray(cv2.resize(mask, (2 * _PAD, 2 * _PAD), interpolation=cv2.INTER_AREA), np.uint8)
     cover = np.dstack([small] * 3)
-    return Layer(np.asarray(cv2.LUT(cover, _INK_COLOURS), np.uint8), 255 - cover)
+    return ImageLayer(np.asarray(cv2.LUT(cover, _INK_COLOURS), np.uint8), 255 - cover)
 
 
 _INK_COLOURS = np.rint(np.arange(256)[None, :, None] / 255 * np.array(_INK)).astype(np.uint8)

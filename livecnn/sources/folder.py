@@ -15,7 +15,7 @@ from livecnn.sources.support.natural_order import Names, natural_key
 from livecnn.types import Frame, Image
 
 
-class Folder(Source):
+class FolderSource(Source):
     """Every picture below a folder in natural order (img2 before img10), one at a time; the first sub-folder is the label.
 
     A picture that cannot be read is skipped, told in `skipped`, and left out from then on.

@@ -15,7 +15,7 @@ from livecnn.sources import Source, SourceOptions
 from livecnn.types import Frame, Image
 
 
-class Idx(Source):
+class IdxSource(Source):
     """The pictures of MNIST-style idx files in order, `idx:DIR` or `idx:DIR?split=train`, each with its label."""
 
     def __init__(self, address: str, options: SourceOptions) -> None:

@@ -21,7 +21,7 @@ PERIOD = 1 / 60  # seconds between two pictures at least
 FINE = 4  # bits after the point in the coordinates that OpenCV is given
 
 
-class Pad(Source):
+class PadSource(Source):
     """480x480, a frame whenever something was drawn, and silent otherwise. It needs a window to be drawn in.
 
     The window draws while the capture thread reads: everything here may be called from any thread. Coordinates are pixels of the

@@ -10,13 +10,13 @@ import numpy as np
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions
-from livecnn.sources.support.opencv_capture import Capturing, file_interval
+from livecnn.sources.support.opencv_capture import OpenCVSource, file_interval
 from livecnn.types import Frame, Image
 
 TIMEOUT = 4.0  # seconds without an answer, on opening and on each read
 
 
-class Stream(Capturing):
+class StreamSource(OpenCVSource):
     """Pictures as they arrive from an address (MJPEG over HTTP, RTSP, …). A file on a server keeps its own pace and ends."""
 
     may_stand_still = True  # a test picture, or a night

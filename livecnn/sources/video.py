@@ -9,11 +9,11 @@ from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.io.images import SUFFIXES
 from livecnn.sources import SourceOptions
-from livecnn.sources.support.opencv_capture import Capturing, file_interval
+from livecnn.sources.support.opencv_capture import OpenCVSource, file_interval
 from livecnn.types import Frame
 
 
-class Video(Capturing):
+class VideoSource(OpenCVSource):
     """The frames of a video file in order; the interval is the file's own, or 1 / fps where the user asks for a pace."""
 
     def __init__(self, address: str, options: SourceOptions) -> None:

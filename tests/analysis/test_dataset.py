@@ -7,9 +7,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from livecnn._cv2 import cv2
-from livecnn.analysis.dataset import Album, spec_of
+from livecnn.analysis.dataset import ImageDataset, as_spec
 from livecnn.errors import ImageError, SourceError, UsageError
-from livecnn.sources.video import Video
+from livecnn.sources.video import VideoSource
 from tests.helpers.mnist_files import typeset, write_mnist
 
 
@@ -28,7 +28,7 @@ def test_pictures_of_a_folder_by_place(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         PillowImage.new("RGB", (4, 4), (i, i, i)).save(tmp_path / name)
     (tmp_path / "7" / "img3.png").write_bytes(b"")
-    with Album(f"folder:{tmp_path}") as pictures:
+    with ImageDataset(f"folder:{tmp_path}") as pictures:
         assert len(pictures) == 4
         assert pictures.labels() == {"7"}
         for place, name, label, shade in ((2, "7/img10.png", "7", 0), (0, "7/img2.png", "7", 1), (3, "plain.png", "", 2)):
@@ -40,7 +40,7 @@ def test_pictures_of_a_folder_by_place(tmp_path: Path) -> None:
 
 
 def test_pictures_of_a_video_by_place(clip: Path) -> None:
-    with Album(f"video:{clip}") as pictures:
+    with ImageDataset(f"video:{clip}") as pictures:
         assert len(pictures) == 6
         assert pictures.labels() == set()
         for place in (0, 1, 4, 2, 2, 5):
@@ -50,7 +50,7 @@ def test_pictures_of_a_video_by_place(clip: Path) -> None:
 
 
 def fingerprint(spec: str) -> str:
-    with Album(spec) as pictures:
+    with ImageDataset(spec) as pictures:
         return pictures.fingerprint()
 
 
@@ -78,20 +78,20 @@ def test_other_pictures_have_another_fingerprint(tmp_path: Path, clip: Path) -> 
 
 
 def test_a_video_that_became_shorter(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with Album(f"video:{clip}") as pictures:
-        monkeypatch.setattr(Video, "read", lambda _: None)
+    with ImageDataset(f"video:{clip}") as pictures:
+        monkeypatch.setattr(VideoSource, "read", lambda _: None)
         with pytest.raises(SourceError, match=r"clip\.avi: ends before picture 3"):
             pictures.at(3)
 
 
 def test_what_a_place_holds(tmp_path: Path, clip: Path) -> None:
-    assert spec_of(tmp_path) == f"folder:{tmp_path}"
-    assert spec_of(str(clip)) == f"video:{clip}"
-    assert spec_of("idx:some/dir?split=train") == "idx:some/dir?split=train"
+    assert as_spec(tmp_path) == f"folder:{tmp_path}"
+    assert as_spec(str(clip)) == f"video:{clip}"
+    assert as_spec("idx:some/dir?split=train") == "idx:some/dir?split=train"
     write_mnist(tmp_path, *typeset(3), "train")
-    assert spec_of(tmp_path) == f"idx:{tmp_path}"
+    assert as_spec(tmp_path) == f"idx:{tmp_path}"
     for wrong in ("nowhere", "camera:0", "demo"):
         with pytest.raises(UsageError, match=f"{wrong}: no such folder or video; allowed: a folder"):
-            spec_of(wrong)
+            as_spec(wrong)
     with pytest.raises(UsageError, match="pictures: found int; allowed: a folder, a video"):
-        spec_of(3)  # type: ignore[arg-type]
+        as_spec(3)  # type: ignore[arg-type]

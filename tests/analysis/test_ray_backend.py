@@ -22,7 +22,7 @@ import pytest
 
 import livecnn
 from livecnn.analysis import shards
-from livecnn.analysis.ray_backend import on_ray
+from livecnn.analysis.ray_backend import ray_engine
 from livecnn.analysis.top import api as scanning
 from livecnn.cli import main
 from livecnn.errors import UsageError
@@ -188,11 +188,11 @@ def test_shards_come_back_and_the_cluster_is_left(
 ) -> None:
     ray = FakeRay()
     ray.install(monkeypatch)
-    found = scanning.run(job, tmp_path / "ray", on_ray())
+    found = scanning.run(job, tmp_path / "ray", ray_engine())
     assert found.packed() == scanning.run(job, tmp_path / "alone").packed()
     assert (ray.started, ray.stopped) == (["local"], 1)
     assert ray.options == {"compute": 4, "num_gpus": 1, "num_cpus": 0}
-    list(on_ray()(dataclasses.replace(job, device="cpu"), [0, 1, 2]))
+    list(ray_engine()(dataclasses.replace(job, device="cpu"), [0, 1, 2]))
     assert ray.options == {"compute": 3, "num_cpus": 1}
     assert capfd.readouterr() == ("", "")
 
@@ -203,7 +203,7 @@ def test_ctrl_c_waits_until_ray_has_started_and_ended(
     ray = FakeRay(meanwhile=lambda: os.kill(os.getpid(), signal.SIGINT))
     ray.install(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        scanning.run(job, tmp_path / "ray", on_ray())
+        scanning.run(job, tmp_path / "ray", ray_engine())
     assert (ray.started, ray.stopped) == (["local"], 1)
     assert not (tmp_path / "ray").exists()  # nothing is finished
 
@@ -212,7 +212,7 @@ def test_a_shard_that_fails_keeps_the_others(job: shards.Job[Any], tmp_path: Pat
     ray = FakeRay(failure=RuntimeError("traceback\n  of lines\nlivecnn.errors.SourceError: idx x: gone\n"))
     ray.install(monkeypatch)
     with pytest.raises(UsageError, match=r"^--engine ray: a shard failed: SourceError: idx x: gone; finished ones are kept$"):
-        scanning.run(job, tmp_path / "ray", on_ray())
+        scanning.run(job, tmp_path / "ray", ray_engine())
     assert ray.stopped == 1
     assert (tmp_path / "ray" / "00000.npz").exists()
 
@@ -221,9 +221,9 @@ def test_an_address_is_tried_once(job: shards.Job[Any], tmp_path: Path, monkeypa
     monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "")
     monkeypatch.delenv("RAY_NUM_REDIS_GET_RETRIES")
     FakeRay().install(monkeypatch)
-    on_ray()
+    ray_engine()
     assert "RAY_NUM_REDIS_GET_RETRIES" not in os.environ
-    on_ray("auto")
+    ray_engine("auto")
     assert os.environ["RAY_NUM_REDIS_GET_RETRIES"] == "1"
 
 
@@ -232,4 +232,4 @@ def test_a_cluster_that_refuses(job: shards.Job[Any], tmp_path: Path, monkeypatc
         address = f"ray://127.0.0.1:{server.getsockname()[1]}"
         FakeRay(error=ConnectionError("another version\nof Ray")).install(monkeypatch)
         with pytest.raises(UsageError, match=f"^--engine ray: no cluster at {address}: another version$"):
-            scanning.run(job, tmp_path / "ray", on_ray(address))
+            scanning.run(job, tmp_path / "ray", ray_engine(address))

@@ -10,8 +10,8 @@ import torch
 from PIL import Image as PillowImage
 
 from livecnn.analysis import scorer as scoring
-from livecnn.analysis.dataset import Album
-from livecnn.analysis.scorer import Scored, Scorer
+from livecnn.analysis.dataset import ImageDataset
+from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.networks import bundle as bundles
@@ -32,10 +32,10 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def results(folder: Path, places: list[int], jobs: int = 1) -> tuple[list[Scored], list[str]]:
+def results(folder: Path, places: list[int], jobs: int = 1) -> tuple[list[ScoredImage], list[str]]:
     bundle = bundles.load("lenet-mnist")
     cropper = Cropper(bundle.pipeline, 1.0)
-    album = Album(f"folder:{folder}")
+    album = ImageDataset(f"folder:{folder}")
     with album as found:
         scorer = Scorer(album, found, cropper, bundle.module, CPU)
         return list(scorer(places, jobs)), scorer.skipped
@@ -48,7 +48,7 @@ def test_batches_give_what_single_passes_give(pictures: Path, monkeypatch: pytes
     assert [each.name for each in scored] == ["8.png", "0.png", "3.png", "1.png"]
     assert skipped == ["2.png: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP"]
     bundle = bundles.load("lenet-mnist")
-    with Album(f"folder:{pictures}") as found, Observer(bundle.module, Cropper(bundle.pipeline, 1.0), CPU) as observe:
+    with ImageDataset(f"folder:{pictures}") as found, Observer(bundle.module, Cropper(bundle.pipeline, 1.0), CPU) as observe:
         for each in scored:
             assert each.scores == pytest.approx(observe(found.at(each.index)).scores, abs=1e-5)
             assert each.top == (None if each.name == "3.png" else int(each.scores.argmax()))
@@ -68,7 +68,7 @@ def test_processes_change_nothing(pictures: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_scores_that_are_no_numbers_have_no_top(pictures: Path) -> None:
     bundle = bundles.load("lenet-mnist")
-    album = Album(f"folder:{pictures}")
+    album = ImageDataset(f"folder:{pictures}")
     for parameter in bundle.module.parameters():
         parameter.fill_(float("nan"))
     with album as found:
@@ -80,7 +80,7 @@ def test_whoever_stops_asking_saves_the_rest(tmp_path: Path, monkeypatch: pytest
     write_mnist(tmp_path, *typeset(20), "test")
     monkeypatch.setattr(scoring, "BATCH", 4)
     bundle = bundles.load("lenet-mnist")
-    album = Album(f"idx:{tmp_path}")
+    album = ImageDataset(f"idx:{tmp_path}")
     asked: list[int] = []
     with album as found:
         at = found.at
@@ -154,7 +154,7 @@ def test_an_interrupt_while_processes_start_is_quiet(tmp_path: Path) -> None:
 def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
     monkeypatch.setattr(scoring, "BATCH", 3)
     bundle = bundles.load("lenet-mnist")
-    album = Album(f"folder:{pictures}")
+    album = ImageDataset(f"folder:{pictures}")
     places = [8, 0, 2, 3, 1]
     with album as found:
         scorer = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from livecnn.app.controls.controller import Controls
-from livecnn.app.controls.explorer_controller import Explorer
+from livecnn.app.controls.explorer_controller import SelectionController
 from livecnn.app.keys import ACTIONS, KEYS
 
 
@@ -12,7 +12,7 @@ def test_no_key_means_two_things() -> None:
 
 def test_every_action_exists() -> None:
     for key in KEYS:
-        assert callable(getattr(Controls, key.action, None) or getattr(Explorer, key.action)), key
+        assert callable(getattr(Controls, key.action, None) or getattr(SelectionController, key.action)), key
         assert key.shown
         assert key.meaning
 

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from livecnn import paths
-from livecnn.app.plan import Plan, context_of, load_views
-from livecnn.app.screen.figure import Screen
+from livecnn.app.plan import Plan, load_views, make_context
+from livecnn.app.screen.figure import FigureView
 from livecnn.errors import ConfigError, LivecnnError, ModelError, SourceError, UsageError
 from livecnn.layout.layout import load_layout
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.pipelines.plain import Plain
-from livecnn.sources.demo import Demo
+from livecnn.networks.pipelines.plain import PlainPipeline
+from livecnn.sources.demo import DemoSource
 from livecnn.types import Scene
 
 CAMERA = "layout: cam\npanels: {cam: {kind: camera}}\n"
@@ -32,7 +32,7 @@ def test_a_plan_holds_all_that_a_run_needs_and_opens_nothing(own: Path) -> None:
     assert plan.bundle.name == plan.context.model == "lenet-mnist"
     assert plan.context.shapes["conv1"] == (1, 20, 24, 24)
     assert plan.source.address.endswith("missing")
-    assert isinstance(Plan.of(str(own), source="demo").source, Demo)
+    assert isinstance(Plan.of(str(own), source="demo").source, DemoSource)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_two_networks_on_one_picture(own: Path, other: Path, monkeypatch: pytest
     plan = Plan.of(str(own), allow_code=True, source="demo")
     assert (plan.bundle.name, plan.others["theirs"].classes) == ("lenet-mnist", ("cat", "dog", "owl"))
     assert plan.context.model == "lenet-mnist · tinynet:make"
-    screen = Screen(plan.layout, plan.context)
+    screen = FigureView(plan.layout, plan.context)
     assert screen.drawers["a"].context.classes == tuple("0123456789")
     assert screen.drawers["b"].context.shapes["0"] == (1, 4, 6, 6)
     with plan.source as source, plan.observer(torch.device("cpu")) as observe:
@@ -213,4 +213,4 @@ def test_without_a_layout_there_is_one_for_every_model(own: Path, other: Path, m
 @pytest.mark.parametrize("order", ["RGB", "BGR"])
 def test_panels_know_the_order_of_the_channels(order: str) -> None:
     net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48, 2)).eval()
-    assert context_of(Bundle("net", net, ("a", "b"), Plain(size=(4, 4), order=order))).channels == order
+    assert make_context(Bundle("net", net, ("a", "b"), PlainPipeline(size=(4, 4), order=order))).channels == order

@@ -20,12 +20,12 @@ import livecnn
 from livecnn._cv2 import cv2
 from livecnn.app.replay import Replay
 from livecnn.app.screen import figure
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.errors import ImageError, LivecnnError, OutputError, SourceError, UsageError
 from livecnn.io import recorders as recorder
 from livecnn.panels.scores import ScoresDrawer
-from livecnn.selection import Focus
-from livecnn.sources.folder import Folder
+from livecnn.selection import Selection
+from livecnn.sources.folder import FolderSource
 from livecnn.types import Frame, Scene
 from tests.helpers.failures import Trouble, after
 from tests.helpers.mnist_files import typeset, write_mnist
@@ -129,7 +129,7 @@ def test_a_data_set_and_a_video(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), Trouble("oops")], ids=["ctrl-c", "crash"])
 def test_what_was_drawn_is_kept(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    monkeypatch.setattr(Screen, "pixels", after(3, error, Screen.pixels))
+    monkeypatch.setattr(FigureView, "pixels", after(3, error, FigureView.pixels))
     with pytest.raises(type(error)):
         replay(digits, out=tmp_path / "x.gif", scores=tmp_path / "x.csv")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.csv", "x.gif"]
@@ -138,7 +138,7 @@ def test_what_was_drawn_is_kept(digits: Path, tmp_path: Path, monkeypatch: pytes
 
 
 def test_stopped_while_scoring_nothing_is_left(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Folder, "at", after(3, KeyboardInterrupt(), Folder.at))
+    monkeypatch.setattr(FolderSource, "at", after(3, KeyboardInterrupt(), FolderSource.at))
     with pytest.raises(KeyboardInterrupt):
         replay(digits, out=tmp_path / "x.gif", scores=tmp_path / "x.csv")
     assert not list(tmp_path.iterdir())
@@ -165,7 +165,7 @@ def test_a_table_that_cannot_be_finished_leaves_the_old_one(
 
 
 def test_a_picture_that_is_gone_before_it_is_drawn(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Folder, "at", after(13, livecnn.ImageError("3.png: gone"), Folder.at))
+    monkeypatch.setattr(FolderSource, "at", after(13, livecnn.ImageError("3.png: gone"), FolderSource.at))
     done = replay(digits, out=tmp_path / "x.gif")
     assert done.frames == 2
     assert set(done.skipped[1:]) == {"3.png: gone"}
@@ -316,15 +316,15 @@ def test_processes_and_pictures_that_vanish_change_no_pattern(
     for jobs in (1, 2):
         replay(digits, summary=tmp_path / f"{jobs}.csv", jobs=jobs, limit=8)
     assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "2.csv").read_bytes()
-    whole, reads = Folder.at, []
+    whole, reads = FolderSource.at, []
 
-    def once(folder: Folder, index: int) -> Frame:
+    def once(folder: FolderSource, index: int) -> Frame:
         reads.append(index)
         if reads.count(index) > 1 and index == 2:
             raise ImageError("2/img2.png: gone")
         return whole(folder, index)
 
-    monkeypatch.setattr(Folder, "at", once)
+    monkeypatch.setattr(FolderSource, "at", once)
     done = replay(digits, summary=tmp_path / "less.json", limit=8)
     assert json.loads((tmp_path / "less.json").read_text())["images"] == 7
     assert "2/img2.png: gone" in done.skipped
@@ -353,7 +353,7 @@ def test_a_film_shows_what_explanations_tell(digits: Path, tmp_path: Path, monke
     scenes: list[Scene] = []
     show = ScoresDrawer.show
     monkeypatch.setattr(ScoresDrawer, "asks", ("unit",))
-    monkeypatch.setattr(figure, "Focus", lambda: Focus("conv2", 3, methods=("gradient", "occlusion")))
+    monkeypatch.setattr(figure, "Selection", lambda: Selection("conv2", 3, methods=("gradient", "occlusion")))
     monkeypatch.setattr(ScoresDrawer, "show", lambda drawer, scene: (scenes.append(scene), show(drawer, scene)))
     replay(digits, out=tmp_path / "x.gif", limit=2)
     found = [scene.findings for scene in scenes if scene.findings is not None]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livecnn.analysis.scorer import Scored
-from livecnn.app.replay_filter import Choice
+from livecnn.analysis.scorer import ScoredImage
+from livecnn.app.replay_filter import ReplayFilter
 from livecnn.errors import UsageError
 
 CLASSES = ("cat", "dog", "fox")
@@ -16,11 +16,11 @@ CLASSES = ("cat", "dog", "fox")
 PICTURES = [("cat", (0.9, 0.1, 0)), ("dog", (0.6, 0.4, 0)), ("dog", None), ("", (0.1, 0.2, 0.7)), ("dog", (0, 1, 0))]
 
 
-def scored(places: Any = range(5)) -> Iterator[Scored]:
+def scored(places: Any = range(5)) -> Iterator[ScoredImage]:
     for place in places:
         label, scores = PICTURES[place]
         values = np.array(scores or (0, 0, 0), np.float32)
-        yield Scored(place, f"{place}.png", label, values, None if scores is None else int(values.argmax()))
+        yield ScoredImage(place, f"{place}.png", label, values, None if scores is None else int(values.argmax()))
 
 
 @pytest.mark.parametrize(
@@ -41,26 +41,26 @@ def scored(places: Any = range(5)) -> Iterator[Scored]:
     ],
 )
 def test_what_is_shown_in_which_order(options: dict[str, Any], places: list[int]) -> None:
-    choice = Choice(**options)
+    choice = ReplayFilter(**options)
     assert choice.places(5) == [0, 1, 2, 3, 4]
     assert [each.index for each in choice.among(scored(), CLASSES)] == places
 
 
 def test_no_more_is_asked_for_than_needed() -> None:
     pictures = scored()
-    Choice(only_class="cat", limit=1).among(pictures, CLASSES)
+    ReplayFilter(only_class="cat", limit=1).among(pictures, CLASSES)
     assert next(pictures).index == 1
 
 
 def test_at_random_but_the_same_for_the_same_seed() -> None:
-    places = Choice(shuffle=True, seed=3).places(1000)
+    places = ReplayFilter(shuffle=True, seed=3).places(1000)
     assert sorted(places) == list(range(1000)) != places
-    assert places == Choice(shuffle=True, seed=3).places(1000) != Choice(shuffle=True, seed=4).places(1000)
+    assert places == ReplayFilter(shuffle=True, seed=3).places(1000) != ReplayFilter(shuffle=True, seed=4).places(1000)
 
 
 def test_chosen_at_random_and_then_put_in_order() -> None:
     for order, places in ((None, [4, 0, 3]), ("name", [0, 3, 4]), ("score", [4, 0, 3]), ("class", [0, 4, 3])):
-        choice = Choice(shuffle=True, limit=3, order=order)  # type: ignore[arg-type]
+        choice = ReplayFilter(shuffle=True, limit=3, order=order)  # type: ignore[arg-type]
         assert [each.index for each in choice.among(scored([4, 0, 3, 1, 2]), CLASSES)] == places
 
 
@@ -78,4 +78,4 @@ def test_chosen_at_random_and_then_put_in_order() -> None:
 )
 def test_what_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=re.escape(message)):
-        Choice(**options).check(CLASSES)
+        ReplayFilter(**options).check(CLASSES)

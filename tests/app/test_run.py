@@ -19,11 +19,11 @@ from PIL import ImageSequence
 
 from livecnn._cv2 import cv2
 from livecnn.app.live.stats import Stats
-from livecnn.app.plan import box_share
-from livecnn.app.run import RunOptions, Sinks, run
+from livecnn.app.plan import input_box_share
+from livecnn.app.run import RunOptions, RunOutputs, run
 from livecnn.app.scores_table import ScoresTable
 from livecnn.app.screen import figure
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.artists import Label
 from livecnn.errors import ModelError, OutputError, SourceError
 from livecnn.io import recorders as recorder
@@ -31,9 +31,9 @@ from livecnn.layout.layout import load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.panels.scores import ScoresDrawer
-from livecnn.selection import Focus
+from livecnn.selection import Selection
 from livecnn.sources import Source, SourceOptions, open_source
-from livecnn.sources.demo import Demo
+from livecnn.sources.demo import DemoSource
 from livecnn.types import Box, Frame, Image, Patch, Prepared, Scene, Tick
 from tests.helpers.failures import Trouble, after
 
@@ -158,7 +158,7 @@ def test_looking_back_leaves_no_scores(tmp_path: Path) -> None:
     stats = Stats("agg", "cpu")
     patch = Patch(PIXEL, Box(0, 0, 1, 1), Prepared(torch.zeros(1, 1, 1, 1), PIXEL))
     with ScoresTable(tmp_path / "scores.csv", ("a", "b")) as table:
-        sinks = Sinks(stats, table, None, None)
+        sinks = RunOutputs(stats, table, None, None)
         for seq in (0, 1, 4, 1, 0, 4, 7):
             sinks.passed(Tick(Frame(PIXEL, seq, 0.1 * seq, f"picture {seq}"), patch, np.array([0.25, 0.75], np.float32)))
     assert [row[1] for row in rows_of(tmp_path / "scores.csv")[1:]] == [f"picture {seq}" for seq in (0, 1, 4, 4, 7)]
@@ -227,7 +227,7 @@ def test_files_are_tried_before_the_source_is_opened(tmp_path: Path) -> None:
             headless("folder:nowhere", 3, **{option: tmp_path / "file" / "x.gif"})
 
 
-PLACES = {"source": (Demo, "read"), "model": (Lenet, "forward"), "panel": (ScoresDrawer, "show")}
+PLACES = {"source": (DemoSource, "read"), "model": (Lenet, "forward"), "panel": (ScoresDrawer, "show")}
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_hooks_are_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_statistics_tell_how_the_source_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ticks: int, state: str, frames: int | None
 ) -> None:
-    monkeypatch.setattr(Demo, "read", after(ticks, SourceError("the plug is out"), Demo.read))
+    monkeypatch.setattr(DemoSource, "read", after(ticks, SourceError("the plug is out"), DemoSource.read))
     with pytest.raises(SourceError, match="the plug is out"):
         headless("demo", frames, stats=tmp_path / "s.json")
     assert json.loads((tmp_path / "s.json").read_text())["source_state"] == state
@@ -293,8 +293,8 @@ def test_a_disk_that_gets_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 )
 def test_how_large_the_box_is(source: str, share: float) -> None:
     layout = load_layout("lenet")
-    assert box_share(layout, open_source(source)) == share
-    assert box_share(load_layout("lenet", ["box.size=0.3"]), open_source(source)) == 0.3
+    assert input_box_share(layout, open_source(source)) == share
+    assert input_box_share(load_layout("lenet", ["box.size=0.3"]), open_source(source)) == 0.3
 
 
 def test_code_is_run_only_if_allowed() -> None:
@@ -307,7 +307,7 @@ def test_a_device_that_fails_while_it_runs(
     device: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """`meta` stands in for a GPU: every pass on it fails."""
-    monkeypatch.setattr("livecnn.app.run.pick", lambda spec: torch.device("meta"))
+    monkeypatch.setattr("livecnn.app.run.pick_device", lambda spec: torch.device("meta"))
     words = {"source": "demo", "headless": True, "frames": 3, "device": device, "stats": tmp_path / "s.json"}
     if device == "auto":
         run(RunOptions("lenet", overrides=SMALL, **words))  # type: ignore[arg-type]
@@ -324,8 +324,8 @@ def asking(monkeypatch: pytest.MonkeyPatch) -> list[Scene]:
     scenes: list[Scene] = []
     monkeypatch.setattr(ScoresDrawer, "asks", ("unit", "grid", "contributions"))
     monkeypatch.setattr(ScoresDrawer, "units_asked", (3, 4))
-    focus = Focus("conv2", 3, methods=("gradient", "occlusion"), grid="guided_backprop")
-    monkeypatch.setattr(figure, "Focus", lambda: focus)
+    focus = Selection("conv2", 3, methods=("gradient", "occlusion"), grid="guided_backprop")
+    monkeypatch.setattr(figure, "Selection", lambda: focus)
     show = ScoresDrawer.show
 
     def noted(drawer: ScoresDrawer, scene: Scene) -> None:
@@ -360,12 +360,12 @@ def test_a_live_run_is_explained_beside_the_loops(monkeypatch: pytest.MonkeyPatc
     class Shown(Exception):
         pass
 
-    def enough(_sinks: object, screen: Screen, _work: float, *, live: bool) -> None:
+    def enough(_sinks: object, screen: FigureView, _work: float, *, live: bool) -> None:
         findings = screen.scene.findings if screen.scene else None
         if live and findings and findings.units == (3, 4) and len(findings.maps) == 2:
             raise Shown
 
-    monkeypatch.setattr(Sinks, "take", enough)
+    monkeypatch.setattr(RunOutputs, "take", enough)
     with pytest.raises(Shown):
         headless("demo", None)
     found = scenes[-1].findings

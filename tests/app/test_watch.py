@@ -20,7 +20,7 @@ from torch import nn
 import livecnn
 from livecnn.app import watch as watching
 from livecnn.app.run import RunOptions
-from livecnn.app.watch import borrowed, watch
+from livecnn.app.watch import module_in_eval, watch
 from livecnn.errors import LivecnnError, ModelError, SourceError, UsageError
 from livecnn.types import Image
 
@@ -142,7 +142,7 @@ def test_a_mistake_changes_nothing(net: Net, wrong: dict[str, Any], error: type[
 def test_tensors_that_moved_are_put_back(net: Net) -> None:
     """As after a visit to another device: other contents, other buffers."""
     before = state_of(net)
-    with borrowed(net, CPU):
+    with module_in_eval(net, CPU):
         for table in (module._buffers for module in net.modules()):
             table.update({name: tensor.clone() for name, tensor in table.items() if tensor is not None})
         net.head = net.head.to("meta")

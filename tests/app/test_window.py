@@ -14,9 +14,9 @@ import pytest
 from matplotlib.backend_bases import CloseEvent, KeyEvent, MouseEvent, ResizeEvent, TimerBase
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.app.toolkit.backend import new_manager
-from livecnn.app.window import NewestTimer, Window
+from livecnn.app.window import CoalescingTimer, Window
 from livecnn.errors import SourceError, UsageError
 from livecnn.types import Scene
 from tests.helpers import scenes
@@ -90,7 +90,7 @@ class Rig:
 
     def __init__(self) -> None:
         layout = scenes.layout({"cam": {"kind": "camera"}, "conv": {"kind": "feature_maps", "layer": "conv"}}, "cam conv")
-        self.screen = Screen(layout, scenes.context())
+        self.screen = FigureView(layout, scenes.context())
         self.live = Live(scenes.scene(self.screen))
         self.worked: list[float] = []
         self.pressed: list[str] = []
@@ -130,7 +130,7 @@ def test_a_tick_is_drawn_when_there_is_something_new(rig: Rig) -> None:
     rig.run(nothing, lambda: shown.append(rig.screen.pixels()), nothing, rig.window.quit)
     assert rig.live.scenes == len(rig.worked) == 1  # later polls found nothing new
     assert rig.worked[0] > 0
-    still = Screen(rig.screen.layout, scenes.context())
+    still = FigureView(rig.screen.layout, scenes.context())
     still.draw()
     assert not np.array_equal(shown[0], still.pixels())
 
@@ -268,7 +268,7 @@ def test_the_timer_asks_often_and_fires_seldom() -> None:
     base, ready, failures = Timer(), iter([False, True, False, True]), []
     calls: list[str] = []
     seconds: list[float] = []
-    timer = NewestTimer(base, lambda: next(ready), seconds.append, failures.append, lambda: False)
+    timer = CoalescingTimer(base, lambda: next(ready), seconds.append, failures.append, lambda: False)
     one, two = (lambda: calls.append("one")), (lambda: calls.append("two"))
     timer.add_callback(one)
     timer.add_callback(two)
@@ -291,7 +291,7 @@ def test_the_timer_asks_often_and_fires_seldom() -> None:
 def test_a_window_that_goes_away_in_the_middle_of_a_tick_is_no_error() -> None:
     base, seconds, failures = Timer(), list[float](), list[BaseException]()
     gone = list[bool]()
-    timer = NewestTimer(base, lambda: True, seconds.append, failures.append, lambda: bool(gone))
+    timer = CoalescingTimer(base, lambda: True, seconds.append, failures.append, lambda: bool(gone))
 
     def draw() -> None:
         gone.append(True)
@@ -309,7 +309,7 @@ def test_a_window_that_goes_away_in_the_middle_of_a_tick_is_no_error() -> None:
 
 def test_a_tick_that_fails_while_the_window_is_there_is_an_error() -> None:
     base, failures = Timer(), list[BaseException]()
-    timer = NewestTimer(base, lambda: True, lambda _: None, failures.append, lambda: False)
+    timer = CoalescingTimer(base, lambda: True, lambda _: None, failures.append, lambda: False)
 
     def draw() -> None:
         timer.stop()  # as the animation does before it draws anew for a resize

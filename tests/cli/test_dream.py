@@ -133,7 +133,7 @@ def test_a_finished_run_goes_on_further(elsewhere: Path, monkeypatch: pytest.Mon
 
 def test_a_state_that_cannot_be_written(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: Any) -> None:
-        raise outputs.cannot_write(Path("d/state.safetensors"), OSError(28, "No space left on device"))
+        raise outputs.write_error(Path("d/state.safetensors"), OSError(28, "No space left on device"))
 
     monkeypatch.setattr(dream_files, "write_atomically", full)
     assert main([*UNITS, "--steps", "3", "--out", "d/"]) == 2

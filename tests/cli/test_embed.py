@@ -110,7 +110,7 @@ def test_an_interrupt_before_anything_is_finished_leaves_nothing(elsewhere: Path
 def test_two_at_a_time_into_the_same_file(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "PATIENCE", 0)
     words = ["embed", "digits", *PCA, "--out", "x.npz"]
-    with shards.alone(elsewhere / "x.npz.parts"):
+    with shards.exclusive(elsewhere / "x.npz.parts"):
         assert main(words) == 2
         assert "x.npz.parts/job.json: cannot be written: another program has been writing there" in capsys.readouterr().err
     assert [path.name for path in elsewhere.iterdir()] == ["digits"]

@@ -21,7 +21,7 @@ from livecnn.cli import main
 from livecnn.explain import export as explain_files
 from livecnn.explain import picture as explain_picture
 from livecnn.explain import rendering as explained
-from livecnn.explain.api import Options, Sight
+from livecnn.explain.api import ExplainedImage, Options
 from tests.helpers.paths import ROOT
 
 Output = pytest.CaptureFixture[str]
@@ -137,15 +137,15 @@ def test_a_whole_network_of_colour_by_several_methods() -> None:
 
 
 def test_colours_are_red_first(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    explain = Sight.explain
+    explain = ExplainedImage.explain
 
-    def blue(self: Sight, question: Any) -> Any:
+    def blue(self: ExplainedImage, question: Any) -> Any:
         found = explain(self, question)
         found.maps[:, :2] = 0
         found.maps[:, 2] = 1
         return found
 
-    monkeypatch.setattr(Sight, "explain", blue)
+    monkeypatch.setattr(ExplainedImage, "explain", blue)
     assert main(["explain", "x.png", "explained_nets:Net", "--allow-code", "--layer", "one", "--units", "0", "--out", "d/"]) == 0
     assert (opened("d/one_000.png") == [255, 128, 128]).all()
 
@@ -216,15 +216,15 @@ def test_an_interrupted_run_goes_on(elsewhere: Path, monkeypatch: pytest.MonkeyP
     words = ["explain", "x.png", "--layer", "all", "--units", "0-5", "--out"]
     monkeypatch.setattr(explain_files, "MOST_VALUES", 4 * 28 * 28)
     assert main([*words, "whole/"]) == 0
-    explain, calls = Sight.explain, []
+    explain, calls = ExplainedImage.explain, []
 
-    def counted(self: Sight, question: Any) -> Any:
+    def counted(self: ExplainedImage, question: Any) -> Any:
         calls.append(question.units)
         if len(calls) == 3:
             os.kill(os.getpid(), ending)
         return explain(self, question)
 
-    monkeypatch.setattr(Sight, "explain", counted)
+    monkeypatch.setattr(ExplainedImage, "explain", counted)
     assert main([*words, "broken/"]) == 128 + ending
     assert [row["file"] for row in manifest("broken")["pictures"]] == [f"conv1_{unit:03}.png" for unit in range(6)]
     assert main([*words, "broken/"]) == 0
@@ -251,21 +251,21 @@ def test_what_was_found_before_a_refusal_is_kept(elsewhere: Path, capsys: Output
 
 def test_a_picture_that_is_too_large_is_refused_before_the_work(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explain_picture, "MOST_PIXELS", 10_000)
-    monkeypatch.setattr(Sight, "explain", None)
+    monkeypatch.setattr(ExplainedImage, "explain", None)
     assert main([*UNITS, "--out", "y.png"]) == 2
     assert capsys.readouterr().err.startswith("livecnn: a picture of all that is asked for would have ")
     assert not Path("y.png").exists()
 
 
 def test_values_that_are_no_numbers_are_null(monkeypatch: pytest.MonkeyPatch) -> None:
-    explain = Sight.explain
+    explain = ExplainedImage.explain
 
-    def broken(self: Sight, question: Any) -> Any:
+    def broken(self: ExplainedImage, question: Any) -> Any:
         found = explain(self, question)
         found.values[:] = np.nan
         return found
 
-    monkeypatch.setattr(Sight, "explain", broken)
+    monkeypatch.setattr(ExplainedImage, "explain", broken)
     assert main([*UNITS, "--out", "d/"]) == 0
     assert [row["value"] for row in manifest()["pictures"]] == [None, None]
 

@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 
 from livecnn.app import replay as replaying
 from livecnn.app.replay import ReplayOptions
-from livecnn.app.replay_filter import Choice
+from livecnn.app.replay_filter import ReplayFilter
 from livecnn.cli import main
 from tests.helpers.mnist_files import typeset, write_mnist
 
@@ -41,7 +41,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch, capsys: Output) -
     words += " --wrong --limit 3 --shuffle --seed 4 --order class --fps 2.5 --hold 2 --loop 3 --size 640x480 --jobs 2"
     words += " --model m --device cpu --set a.b=1 --set c=[2,3] --force --allow-code"
     assert main(words.split()) == 0
-    choice = Choice("7", 0.5, 0.9, True, 3, True, 4, "class")
+    choice = ReplayFilter("7", 0.5, 0.9, True, 3, True, 4, "class")
     files: dict[str, Any] = {"out": "pictures/", "scores": Path("c.csv"), "summary": Path("p.png")}
     expected = ReplayOptions("data", "own.yaml", **files, choice=choice, fps=2.5, hold=2, loop=3, size=(640, 480), jobs=2)
     assert given == [replace(expected, model="m", device="cpu", overrides=("a.b=1", "c=[2,3]"), force=True, allow_code=True)]

@@ -67,7 +67,7 @@ def test_every_option_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_alone_without_a_display_it_records(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(livecnn.app.run, "UNSEEN_FRAMES", 3)
-    monkeypatch.setattr("livecnn.sources.camera.Camera.open", _no_camera)
+    monkeypatch.setattr("livecnn.sources.camera.CameraSource.open", _no_camera)
     assert main([]) == 0
     out, err = capsys.readouterr()
     (path,) = (elsewhere / "recordings").iterdir()

@@ -36,10 +36,10 @@ def test_a_bundle_comes_out(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     assert bundle.card.training["seed"] == 3
     assert bundle.card.training["epochs"] == 1
     images, labels = typeset(20, seed=1)
-    accuracy = loop.accuracy(bundle.module, *loop.see(images, bundle.pipeline), labels, bundle.pipeline)  # type: ignore[arg-type]
+    accuracy = loop.accuracy(bundle.module, *loop.preprocess(images, bundle.pipeline), labels, bundle.pipeline)  # type: ignore[arg-type]
     assert bundle.card.accuracy == {"mnist_test": accuracy}
     assert bundle.card.check is not None
-    assert checking.difference(bundle) == ""
+    assert checking.describe_difference(bundle) == ""
     printed = capsys.readouterr()
     assert "of MNIST's 20 test pictures are right" in printed.out
     assert printed.err == ""  # progress is for terminals

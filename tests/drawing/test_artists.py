@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import RendererAgg
 
-from livecnn.drawing.artists import Align, Fills, Group, Label, Pixels, buffer_of, shorten, text_width, write
+from livecnn.drawing.artists import Align, Group, Label, Pixels, Rectangles, renderer_buffer, shorten, text_width, write
 from livecnn.geometry import Rect
 from tests.helpers.scenes import ink, inside
 
@@ -21,9 +21,9 @@ near = st.integers(-30, 40)
 def drawn(artist: Any, size: tuple[int, int] = (W, H)) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """The RGB buffer, black before, after the artist drew."""
     renderer = RendererAgg(*size, 100)
-    buffer_of(renderer)[:] = 0
+    renderer_buffer(renderer)[:] = 0
     artist.draw(renderer)
-    return buffer_of(renderer)[:, :, :3].copy()
+    return renderer_buffer(renderer)[:, :, :3].copy()
 
 
 @given(near, near, st.integers(1, 40), st.integers(1, 40), st.sampled_from([3, 4]))
@@ -38,7 +38,7 @@ def test_pixels_are_copied_and_cut_at_every_edge(x: int, y: int, w: int, h: int,
 
 @given(near, near, st.integers(0, 40), st.integers(0, 40))
 def test_fills_are_cut_at_every_edge(x: int, y: int, w: int, h: int) -> None:
-    fills = Fills()
+    fills = Rectangles()
     fills.rectangles = [(Rect(x, y, w, h), (9, 8, 7))]
     room = np.zeros((H + 120, W + 120, 3), np.uint8)
     room[y + 40 : y + 40 + h, x + 40 : x + 40 + w] = (9, 8, 7)
@@ -46,7 +46,7 @@ def test_fills_are_cut_at_every_edge(x: int, y: int, w: int, h: int) -> None:
 
 
 def test_later_fills_lie_over_earlier_ones() -> None:
-    fills = Fills()
+    fills = Rectangles()
     fills.rectangles = [(Rect(0, 0, 4, 4), (1, 1, 1)), (Rect(1, 1, 4, 4), (2, 2, 2))]
     assert drawn(fills)[:6, :6, 0].tolist() == [[1, 1, 1, 1, 0, 0], *[[1, 2, 2, 2, 2, 0]] * 3, [0, 2, 2, 2, 2, 0], [0] * 6]
 
@@ -146,11 +146,11 @@ def test_a_ground_keeps_text_readable_over_a_picture() -> None:
     assert tuple(drawn(made, (100, 50))[outer.y, outer.x]) == (1, 2, 3)
 
 
-@pytest.mark.parametrize("artist", [Pixels(), Fills(), label("text")], ids=["Pixels", "Fills", "Label"])
+@pytest.mark.parametrize("artist", [Pixels(), Rectangles(), label("text")], ids=["Pixels", "Fills", "Label"])
 def test_nothing_is_drawn_when_invisible(artist: Any) -> None:
     if isinstance(artist, Pixels):
         artist.put(2, 2, np.full((4, 4, 3), 255, np.uint8))
-    elif isinstance(artist, Fills):
+    elif isinstance(artist, Rectangles):
         artist.rectangles = [(Rect(2, 2, 4, 4), WHITE)]
     else:
         artist.place(2, 12, 10)
@@ -160,12 +160,12 @@ def test_nothing_is_drawn_when_invisible(artist: Any) -> None:
 
 
 def test_nothing_is_drawn_without_content() -> None:
-    for artist in (Pixels(), Fills(), label("")):
+    for artist in (Pixels(), Rectangles(), label("")):
         assert not drawn(artist).any()
 
 
 def test_a_group_draws_its_members_in_order() -> None:
-    group, under, over = Group(), Fills(), Fills()
+    group, under, over = Group(), Rectangles(), Rectangles()
     under.rectangles, over.rectangles = [(Rect(0, 0, 9, 9), (1, 1, 1))], [(Rect(0, 0, 5, 5), (2, 2, 2))]
     group.members = [under, over]
     assert drawn(group)[4:6, 4:6, 0].tolist() == [[2, 1], [1, 1]]

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.drawing.artists import Paragraph, fitting, text_width, wrapped
+from livecnn.drawing.artists import Paragraph, longest_fitting, text_width, wrap_words
 from livecnn.drawing.theme import THEMES
 from livecnn.geometry import Rect
 from tests.helpers.scenes import ink, inside, labels
@@ -17,14 +17,14 @@ def said(paragraph: Paragraph) -> list[str]:
 
 def test_the_longest_wording_that_fits() -> None:
     wordings = ("a long wording", "short", "s")
-    assert fitting(wordings, 1000, 12) == "a long wording"
-    assert fitting(wordings, text_width("short", 12), 12) == "short"
-    assert fitting(wordings, 1, 12) == "s"
+    assert longest_fitting(wordings, 1000, 12) == "a long wording"
+    assert longest_fitting(wordings, text_width("short", 12), 12) == "short"
+    assert longest_fitting(wordings, 1, 12) == "s"
 
 
 @given(st.text("ab ", max_size=60), st.integers(10, 200))
 def test_lines_hold_every_word_in_order_and_fit(text: str, width: int) -> None:
-    lines = wrapped(text, width, 12)
+    lines = wrap_words(text, width, 12)
     assert " ".join(lines) == " ".join(text.split())
     assert all(text_width(line, 12) <= width or " " not in line for line in lines)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colormaps
 
-from livecnn.drawing.colormaps import cells, enlarge, signed, squeeze, strong_word, table
+from livecnn.drawing.colormaps import cells, enlarge, high_color_name, signed, subsample_index, table
 from livecnn.drawing.theme import THEMES, Theme
 from livecnn.panels.base.options import COLORMAPS
 from livecnn.types import EMPTY, LOWEST, NOT_FINITE
@@ -34,9 +34,9 @@ def test_steps_up_the_scale_look_like_steps_up_or_down(name: str) -> None:
 
 
 def test_the_word_for_strong() -> None:
-    assert strong_word("gray") == "white"
-    assert strong_word("gray_r") == "black"
-    assert all(strong_word(name) for name in COLORMAPS)
+    assert high_color_name("gray") == "white"
+    assert high_color_name("gray_r") == "black"
+    assert all(high_color_name(name) for name in COLORMAPS)
 
 
 def test_cells_by_hand() -> None:
@@ -59,7 +59,7 @@ def test_cells_of_any_size(count: int, each: int, pixels: int, gap: int) -> None
 
 @given(st.integers(1, 200), st.integers(1, 100))
 def test_squeezing_keeps_the_order_and_fits(length: int, pixels: int) -> None:
-    index = squeeze(np.arange(length), pixels)
+    index = subsample_index(np.arange(length), pixels)
     assert len(index) == min(length, pixels)
     assert (np.diff(index) > 0).all()
     assert index[0] == 0

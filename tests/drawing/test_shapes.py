@@ -3,13 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livecnn.drawing.shapes import fade, head, paste, plate, swing, trace
+from livecnn.drawing.shapes import draw_arrow_head, draw_polyline, fade, paste, rounded_rectangle, s_curve
 
 BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (255, 0, 0)
 
 
 def test_a_plate_has_an_edge_and_round_corners() -> None:
-    made = plate(40, 20, 6, 2, WHITE, RED, BLACK)
+    made = rounded_rectangle(40, 20, 6, 2, WHITE, RED, BLACK)
     assert made.shape == (20, 40, 3)
     assert tuple(made[0, 0]) == BLACK
     assert (made[10, :2] == RED).all()
@@ -21,13 +21,13 @@ def test_a_plate_has_an_edge_and_round_corners() -> None:
 
 
 def test_the_area_of_a_disc() -> None:
-    made = plate(41, 41, 100, 2, WHITE, WHITE, BLACK)
+    made = rounded_rectangle(41, 41, 100, 2, WHITE, WHITE, BLACK)
     assert made[:, :, 0].sum() / 255 == pytest.approx(np.pi * 20.5**2, rel=0.01)
 
 
 def test_a_plate_is_shared_and_cannot_be_written_to() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        plate(9, 9, 2, 1, WHITE, RED, BLACK)[0, 0] = 1
+        rounded_rectangle(9, 9, 2, 1, WHITE, RED, BLACK)[0, 0] = 1
 
 
 @pytest.mark.parametrize("x", [-30, -3, 0, 4, 8, 30])
@@ -42,17 +42,17 @@ def test_what_is_pasted_outside_is_cut_off(x: int, y: int) -> None:
 
 def test_a_line_and_an_arrow_head() -> None:
     picture = np.zeros((20, 40, 3), np.uint8)
-    trace(picture, [(2, 10), (30, 10)], WHITE, 1)
+    draw_polyline(picture, [(2, 10), (30, 10)], WHITE, 1)
     assert (picture[10, 4:29, 0] > 200).all()
     assert not picture[:8].any()
-    head(picture, 38, 10, 8, RED)
+    draw_arrow_head(picture, 38, 10, 8, RED)
     assert tuple(picture[10, 34]) == RED
     assert np.flatnonzero(picture[:, 31].any(axis=1)).size > np.flatnonzero(picture[:, 36].any(axis=1)).size
 
 
 def test_a_swing_goes_from_level_to_level() -> None:
-    assert swing((0, 5), (10, 5)) == [(0, 5), (10, 5)]
-    points = swing((0, 0), (10, 8))
+    assert s_curve((0, 5), (10, 5)) == [(0, 5), (10, 5)]
+    points = s_curve((0, 0), (10, 8))
     assert (points[0], points[-1]) == ((0, 0), (10, 8))
     assert points == sorted(points)
     rises = np.diff([y for _, y in points])

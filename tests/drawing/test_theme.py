@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import pytest
 
-from livecnn.drawing.theme import BAND, CLASSES, INK, THEMES, Color, Metrics, Theme, mixed
+from livecnn.drawing.theme import BAND, CLASSES, INK, THEMES, Color, Metrics, Theme, mix_colors
 
 themes = pytest.mark.parametrize("theme", THEMES.values(), ids=THEMES)
 
@@ -74,8 +74,8 @@ def test_one_type_scale() -> None:
 
 @themes
 def test_bars_and_lines_can_be_seen_on_their_band(theme: Theme) -> None:
-    band = mixed(theme.card, theme.accent, BAND)
+    band = mix_colors(theme.card, theme.accent, BAND)
     assert contrast(band, theme.card) > 1.1
     assert contrast(theme.accent, band) >= 2.5
-    assert mixed(theme.card, theme.accent, 0) == theme.card
-    assert mixed(theme.card, theme.accent, 1) == theme.accent
+    assert mix_colors(theme.card, theme.accent, 0) == theme.card
+    assert mix_colors(theme.card, theme.accent, 1) == theme.accent

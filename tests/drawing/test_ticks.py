@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.drawing.ticks import around, figure, round_step, short, ticks
+from livecnn.drawing.ticks import format_tick, round_limits, round_step, three_digits, ticks
 
 ends = st.floats(-1e9, 1e9).filter(lambda value: value == 0 or abs(value) > 1e-6)
 
@@ -51,7 +51,7 @@ def test_a_round_step_is_the_next_one_upwards(least: float) -> None:
 @given(ends, ends)
 def test_around_holds_both_and_little_more(one: float, other: float) -> None:
     low, high = sorted((one, other))
-    start, end = around(low, high)
+    start, end = round_limits(low, high)
     slack = max(abs(low), abs(high), 1e-6) * 1e-6
     assert start < end
     assert start <= low + slack
@@ -61,14 +61,14 @@ def test_around_holds_both_and_little_more(one: float, other: float) -> None:
 
 
 def test_around_by_hand() -> None:
-    assert around(0, 0) == (0, 1)
-    assert around(13, 27) == (10, 30)
-    assert around(0, 100) == (0, 100)
+    assert round_limits(0, 0) == (0, 1)
+    assert round_limits(13, 27) == (10, 30)
+    assert round_limits(0, 100) == (0, 100)
 
 
 def test_numbers_in_few_digits() -> None:
-    assert [short(value) for value in (0.0, -0.0, 50.0, 0.1 + 0.2, -2.5, 1e7)] == ["0", "0", "50", "0.3", "-2.5", "1e+07"]
-    assert [figure(value) for value in (34.249, 99.96, 342.4, 0.3421, -7.0, 0.0, 1e7)] == [
+    assert [format_tick(value) for value in (0.0, -0.0, 50.0, 0.1 + 0.2, -2.5, 1e7)] == ["0", "0", "50", "0.3", "-2.5", "1e+07"]
+    assert [three_digits(value) for value in (34.249, 99.96, 342.4, 0.3421, -7.0, 0.0, 1e7)] == [
         "34.2", "100", "342", "0.342", "-7.0", "0", "1e+07",
     ]  # fmt: skip
-    assert figure(math.pi) == "3.1"
+    assert three_digits(math.pi) == "3.1"

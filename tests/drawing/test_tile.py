@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import RendererAgg
 
 from livecnn.drawing.theme import THEMES, Metrics
-from livecnn.drawing.tile import Exhibit, dimmed, hung, outline
+from livecnn.drawing.tile import Tile, dim, outline, tile_grid
 from livecnn.geometry import Rect
 from tests.helpers.scenes import inside, overlap
 
@@ -17,7 +17,7 @@ BOX = Rect(20, 10, 100, 100)
 RED = np.full((100, 100, 3), (200, 0, 0), np.uint8)
 
 
-def drawn(exhibit: Exhibit) -> Any:
+def drawn(exhibit: Tile) -> Any:
     renderer = RendererAgg(140, 140, 100)
     buffer = np.asarray(renderer.buffer_rgba())
     buffer[:] = 0
@@ -25,8 +25,8 @@ def drawn(exhibit: Exhibit) -> Any:
     return buffer[:, :, :3].copy()
 
 
-def placed(**options: Any) -> Exhibit:
-    exhibit = Exhibit(DARK)
+def placed(**options: Any) -> Tile:
+    exhibit = Tile(DARK)
     exhibit.place(BOX, Metrics(1.0), **options)
     return exhibit
 
@@ -34,7 +34,7 @@ def placed(**options: Any) -> Exhibit:
 @given(st.integers(1, 600), st.integers(1, 400), st.integers(1, 12), st.sampled_from([0, 20]))
 def test_squares_hang_inside_the_room_and_apart(width: int, height: int, count: int, line: int) -> None:
     room = Rect(5, 7, width, height)
-    places = hung(room, count, line, 8, 30)
+    places = tile_grid(room, count, line, 8, 30)
     assert 1 <= len(places) <= count
     assert len({(place.w, place.h) for place in places}) == 1
     assert not any(overlap(a, b) for i, a in enumerate(places) for b in places[:i])
@@ -43,8 +43,8 @@ def test_squares_hang_inside_the_room_and_apart(width: int, height: int, count: 
 
 
 def test_as_many_as_there_is_room_for() -> None:
-    assert len(hung(Rect(0, 0, 600, 100), 4, 0, 8, 30)) == 4
-    assert len(hung(Rect(0, 0, 70, 32), 4, 0, 8, 30)) == 2
+    assert len(tile_grid(Rect(0, 0, 600, 100), 4, 0, 8, 30)) == 4
+    assert len(tile_grid(Rect(0, 0, 70, 32), 4, 0, 8, 30)) == 2
 
 
 def test_a_picture_a_word_over_it_and_the_line_under_it() -> None:
@@ -73,7 +73,7 @@ def test_what_waits_is_dim_until_there_is_something_new() -> None:
     assert exhibit.shows(key)
     exhibit.wait()
     first = drawn(exhibit)
-    assert (first[12, 22] == dimmed(RED, DARK.card)[0, 0]).all()
+    assert (first[12, 22] == dim(RED, DARK.card)[0, 0]).all()
     exhibit.wait()
     assert (drawn(exhibit) == first).all()
     assert not exhibit.shows(key)

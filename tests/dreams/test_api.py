@@ -14,11 +14,11 @@ from torch import nn
 
 import livecnn
 from livecnn.drawing import contact_sheet as dream_picture
-from livecnn.dreams.api import OPTIONS, Dreamer
+from livecnn.dreams.api import OPTIONS, DreamBatch
 from livecnn.errors import ModelError, UsageError
-from livecnn.networks.function_pipeline import Called
-from livecnn.networks.pipelines.ink import Ink
-from livecnn.networks.pipelines.plain import Plain
+from livecnn.networks.function_pipeline import FunctionPipeline
+from livecnn.networks.pipelines.ink import InkPipeline
+from livecnn.networks.pipelines.plain import PlainPipeline
 from tests.helpers.paths import ROOT
 
 
@@ -103,11 +103,11 @@ def test_as_a_picture(tiny: Tiny) -> None:
 def test_every_image_is_shown_whole(shape: tuple[int, ...], count: int) -> None:
     dark = np.zeros((count, *shape), np.uint8)
     names, values = [f"unit {i}" for i in range(count)], np.ones(count, np.float32)
-    before = dream_picture.picture("t", "s", names, dark, values)
+    before = dream_picture.draw_dreams("t", "s", names, dark, values)
     for i in {0, count - 1}:
         images = dark.copy()
         images[i] = 255
-        changed = (dream_picture.picture("t", "s", names, images, values) != before).any(2)
+        changed = (dream_picture.draw_dreams("t", "s", names, images, values) != before).any(2)
         rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
         high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
         assert changed.sum() == high * wide
@@ -148,23 +148,23 @@ def test_mistakes(given: Any, options: Any, error: type[Exception], match: str) 
 
 def test_mistakes_are_found_before_the_first_step() -> None:
     with pytest.raises(UsageError, match="unit 99"):
-        Dreamer("lenet-mnist", "conv2", 99)
+        DreamBatch("lenet-mnist", "conv2", 99)
 
 
 @pytest.mark.parametrize(
     "pipeline",
     [
-        Ink(),
-        Plain(size=(5, 4)),
-        Plain(size=(5, 4), channels=1, mean=(0.2,), std=(3.0,)),
-        Plain(size=(5, 4), order="BGR", mean=(104, 117, 123), std=(1, 2, 3), scale=255),
-        Plain(size=(5, 4), mean=(0.4, 0.5, 0.6), std=(0.2,)),
+        InkPipeline(),
+        PlainPipeline(size=(5, 4)),
+        PlainPipeline(size=(5, 4), channels=1, mean=(0.2,), std=(3.0,)),
+        PlainPipeline(size=(5, 4), order="BGR", mean=(104, 117, 123), std=(1, 2, 3), scale=255),
+        PlainPipeline(size=(5, 4), mean=(0.4, 0.5, 0.6), std=(0.2,)),
     ],
 )
-def test_pipelines_tell_their_range_and_show_their_tensors(pipeline: Ink | Plain) -> None:
+def test_pipelines_tell_their_range_and_show_their_tensors(pipeline: InkPipeline | PlainPipeline) -> None:
     shot = np.zeros((20, 16, 3), np.uint8)
     shot[3:17, 6:8] = 255  # a one
-    if isinstance(pipeline, Plain):
+    if isinstance(pipeline, PlainPipeline):
         shot[:, 8:] = 255
     prepared = pipeline(shot)
     low, high = pipeline.limits
@@ -174,7 +174,7 @@ def test_pipelines_tell_their_range_and_show_their_tensors(pipeline: Ink | Plain
     assert (pipeline.picture(prepared.tensor[0]) == prepared.seen).all()
     red = np.zeros((5, 4, 3), np.uint8)
     red[..., 0] = 200
-    if isinstance(pipeline, Plain):
+    if isinstance(pipeline, PlainPipeline):
         assert (pipeline.picture(pipeline(red).tensor[0]) == pipeline(red).seen).all()
 
 
@@ -182,12 +182,12 @@ def test_of_a_function_the_range_is_what_black_and_white_give() -> None:
     def function(rgb: Any) -> torch.Tensor:
         return 1 - torch.from_numpy(rgb[:4, :6]).permute(2, 0, 1)[None] / 128
 
-    pipeline = Called.of(function)
+    pipeline = FunctionPipeline.of(function)
     low, high = pipeline.limits
     assert low.flatten().tolist() == [1 - 255 / 128] * 3
     assert high.flatten().tolist() == [1, 1, 1]
     assert pipeline.picture(torch.stack([low[0], high[0], low[0]]).expand(3, 4, 6)).tolist() == [[[0, 255, 0]] * 6] * 4
-    constant = Called.of(lambda rgb: torch.ones(1, 2, 3, 3))
+    constant = FunctionPipeline.of(lambda rgb: torch.ones(1, 2, 3, 3))
     assert constant.picture(torch.ones(2, 3, 3)).tolist() == [[0] * 3] * 3
 
 

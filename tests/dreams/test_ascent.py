@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.testing import assert_close
 
 import livecnn
-from livecnn.dreams import Ascent, Dream, Moves, Regularisers
+from livecnn.dreams import Ascent, Dream, RandomTransforms, Regularizers
 from livecnn.dreams import ascent as ascents
 from livecnn.errors import ModelError, UsageError
 from livecnn.networks.bundle import Bundle
@@ -113,7 +113,7 @@ def test_the_same_seed_gives_the_same_bytes(net: nn.Module) -> None:
     assert not torch.equal(dreamt(dream, [1, 4], seed=6).images, one.images)
 
 
-@pytest.mark.parametrize("options", [{}, {"parameters": "pixels", "regularisers": Regularisers(blur=0.7, blur_every=5)}])
+@pytest.mark.parametrize("options", [{}, {"parameters": "pixels", "regularisers": Regularizers(blur=0.7, blur_every=5)}])
 def test_a_break_changes_nothing(net: nn.Module, options: Any) -> None:
     dream = Dream(net, "conv3", SHAPE, **options)
     whole = [ascent.images for ascent in dream.ascend([1, 4], 9, 3)]
@@ -133,14 +133,14 @@ def test_the_seed_goes_with_the_state(net: nn.Module) -> None:
 
 
 def test_pixels_are_regularised_after_each_step(net: nn.Module) -> None:
-    def images(regularisers: Regularisers) -> torch.Tensor:
+    def images(regularisers: Regularizers) -> torch.Tensor:
         dream = Dream(net, "fc", SHAPE, limits=(-1, 1), parameters="pixels", rate=0.2, regularisers=regularisers)
         return dreamt(dream, [0], 8).images
 
-    assert images(Regularisers()).abs().mean() > 0.2
-    assert not images(Regularisers(decay=1)).any()
-    assert int((images(Regularisers(norm=0.5))[0] == 0).all(0).sum()) == 13 * 12 // 2
-    assert int((images(Regularisers(contribution=0.25))[0] == 0).all(0).sum()) == 13 * 12 // 4
+    assert images(Regularizers()).abs().mean() > 0.2
+    assert not images(Regularizers(decay=1)).any()
+    assert int((images(Regularizers(norm=0.5))[0] == 0).all(0).sum()) == 13 * 12 // 2
+    assert int((images(Regularizers(contribution=0.25))[0] == 0).all(0).sum()) == 13 * 12 // 4
 
 
 def test_how_often_is_shown_changes_nothing(net: nn.Module) -> None:
@@ -173,13 +173,13 @@ def test_how_large_activations_are_makes_no_difference(net: nn.Module, parameter
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 1000 * self.net(x)  # type: ignore[no-any-return]
 
-    regularisers = Regularisers(variation=0.2, sparsity=0.2)
+    regularisers = Regularizers(variation=0.2, sparsity=0.2)
     quiet, loud = (Dream(module, None, SHAPE, parameters=parameters, regularisers=regularisers) for module in (net, Loud()))
     assert_close(dreamt(quiet, [0, 1], 6).images, dreamt(loud, [0, 1], 6).images, rtol=0, atol=1e-4)
 
 
 def test_penalties_count(net: nn.Module) -> None:
-    rough, smooth = (Dream(net, None, SHAPE, regularisers=Regularisers(variation=weight)) for weight in (0.0, 1.0))
+    rough, smooth = (Dream(net, None, SHAPE, regularisers=Regularizers(variation=weight)) for weight in (0.0, 1.0))
     assert dreamt(smooth, [0]).images.diff(dim=3).abs().mean() < 0.7 * dreamt(rough, [0]).images.diff(dim=3).abs().mean()
 
 
@@ -194,7 +194,7 @@ def test_a_neuron_that_is_off_is_switched_on() -> None:
             return F.relu(self.fc(x.flatten(1)))
 
     net = seeded(Off)
-    found = dreamt(Dream(net, "relu", (1, 4, 4), limits=(-1, 1), moves=Moves(0, 0, 0)), [0, 1, 2], 40)
+    found = dreamt(Dream(net, "relu", (1, 4, 4), limits=(-1, 1), moves=RandomTransforms(0, 0, 0)), [0, 1, 2], 40)
     with torch.no_grad():
         assert not net(torch.zeros(1, 1, 4, 4)).any()
     assert (found.values > 0.1).all()
@@ -260,7 +260,7 @@ def test_what_is_not_a_number_is_no_way_up() -> None:
 def test_a_unit_without_any_slope_stays_on_its_ground() -> None:
     net = nn.Sequential(nn.Conv2d(2, 3, 3))
     nn.init.zeros_(net[0].weight)
-    found = dreamt(Dream(net, "0", SHAPE, regularisers=Regularisers(variation=0)), [0, 1], 3)
+    found = dreamt(Dream(net, "0", SHAPE, regularisers=Regularizers(variation=0)), [0, 1], 3)
     assert found.images.isfinite().all()
     assert float(found.images.std()) < 0.02
 
@@ -279,7 +279,7 @@ class Cut(nn.Sequential):
         ("conv3", [], {}, UsageError, "units: found none"),
         ("conv3", [0], {"over": "sum"}, UsageError, "over: found 'sum'; allowed: mean, max, centre"),
         ("conv3", [0], {"parameters": "wavelets"}, UsageError, "parameters: found 'wavelets'; allowed: pixels, fourier"),
-        ("conv3", [0], {"regularisers": Regularisers(blur=1)}, UsageError, "act on pixels; found parameters 'fourier'"),
+        ("conv3", [0], {"regularisers": Regularizers(blur=1)}, UsageError, "act on pixels; found parameters 'fourier'"),
         ("conv3", [0], {"shape": (13, 12)}, UsageError, "shape: found \\(13, 12\\); \\(C, H, W\\) is needed"),
         ("conv3", [0], {"module": Cut(nn.Conv2d(2, 3, 3)), "layer": "0"}, ModelError, "dream needs a way back to the input"),
     ],

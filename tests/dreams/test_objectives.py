@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from livecnn.dreams.objectives import Redirected
+from livecnn.dreams.objectives import RedirectedReLU
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_a_relu_that_is_off_lets_back_what_would_switch_it_on(rectify: object) -
     assert callable(rectify)
     x = torch.tensor([[-1.0, -2.0], [-1.0, 3.0], [1.0, 2.0]], requires_grad=True)
     weights = torch.tensor([[2.0, -1.0], [5.0, 1.0], [1.0, 1.0]])
-    with Redirected():
+    with RedirectedReLU():
         output = rectify(x * 1)
     assert output.tolist() == [[0, 0], [0, 3], [1, 2]]
     (slope,) = torch.autograd.grad((output * weights).sum(), x)
@@ -28,6 +28,6 @@ def test_a_relu_that_is_off_lets_back_what_would_switch_it_on(rectify: object) -
 
 def test_outside_relus_are_as_ever() -> None:
     x = torch.tensor([[-1.0]], requires_grad=True)
-    with Redirected():
+    with RedirectedReLU():
         pass
     assert torch.autograd.grad(F.relu(x).sum(), x)[0].item() == 0

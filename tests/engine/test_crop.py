@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.engine.crop import LARGEST, SMALLEST, Cropper, centre
-from livecnn.networks.pipelines.plain import Plain
+from livecnn.engine.crop import LARGEST, SMALLEST, Cropper, center_box
+from livecnn.networks.pipelines.plain import PlainPipeline
 from livecnn.types import Box, Frame, Image
 
 sides = st.integers(1, 4000)
@@ -19,7 +19,7 @@ def blank(height: int, width: int) -> Image:
 
 @given(sides, sides, shares)
 def test_the_box_is_a_centred_square_inside_the_frame(height: int, width: int, share: float) -> None:
-    box = centre(blank(height, width), share)
+    box = center_box(blank(height, width), share)
     assert box.width == box.height
     assert abs(box.width - max(1, share * min(height, width))) <= 0.5
     assert box.left >= 0
@@ -31,15 +31,15 @@ def test_the_box_is_a_centred_square_inside_the_frame(height: int, width: int, s
 
 
 def test_boxes_by_hand() -> None:
-    assert centre(blank(480, 640), 0.55) == Box(188, 108, 264, 264)
-    assert centre(blank(480, 640), 1.0) == Box(80, 0, 480, 480)
-    assert centre(blank(1, 1), 0.1) == Box(0, 0, 1, 1)
+    assert center_box(blank(480, 640), 0.55) == Box(188, 108, 264, 264)
+    assert center_box(blank(480, 640), 1.0) == Box(80, 0, 480, 480)
+    assert center_box(blank(1, 1), 0.1) == Box(0, 0, 1, 1)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), shares)
 def test_the_shot_is_what_the_frame_shows_in_the_box(height: int, width: int, share: float) -> None:
     image = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    patch = Cropper(Plain(size=(4, 4)), share)(Frame(image, 0, 0.0))
+    patch = Cropper(PlainPipeline(size=(4, 4)), share)(Frame(image, 0, 0.0))
     box = patch.box
     assert patch.shot.shape == (box.height, box.width, 3)
     assert patch.shot.flags["C_CONTIGUOUS"]
@@ -48,7 +48,7 @@ def test_the_shot_is_what_the_frame_shows_in_the_box(height: int, width: int, sh
 
 
 def test_the_box_grows_and_shrinks_within_its_limits() -> None:
-    cropper = Cropper(Plain(size=(4, 4)), 0.55)
+    cropper = Cropper(PlainPipeline(size=(4, 4)), 0.55)
     assert cropper.resize(0.05) == "box: 60 % of the picture's short side"
     assert cropper.share == pytest.approx(0.6)
     assert cropper.resize(5) == "box: 100 % of the picture's short side"
@@ -65,4 +65,4 @@ def test_the_box_grows_and_shrinks_within_its_limits() -> None:
 
 def test_an_unknown_finder_is_an_error() -> None:
     with pytest.raises(KeyError, match="nose"):
-        Cropper(Plain(size=(4, 4)), 0.5, "nose")
+        Cropper(PlainPipeline(size=(4, 4)), 0.5, "nose")

@@ -12,7 +12,7 @@ from torch import nn
 from livecnn.engine.engine import Engine, Work
 from livecnn.engine.reducers import MosaicReducer, NeuronsReducer
 from livecnn.errors import ModelError
-from livecnn.networks.pipelines.plain import Plain
+from livecnn.networks.pipelines.plain import PlainPipeline
 from livecnn.networks.pipelines.support.gpu_resize import Resize
 from tests.helpers.scenes import picture
 
@@ -131,15 +131,15 @@ def test_sizes_that_come_and_go_are_not_recorded() -> None:
     ],
 )
 def test_on_the_device_a_picture_is_prepared_as_on_the_host(side: int, fields: dict[str, Any]) -> None:
-    pipeline = Plain(size=(56, 56), **fields)
+    pipeline = PlainPipeline(size=(56, 56), **fields)
     shot = picture(side, side)
     staged = pipeline.on(torch.device("cuda"))(shot)
     host = pipeline(shot)
     assert staged.tensor.dtype == torch.uint8
     assert (staged.seen == host.seen).all()
-    assert staged.rest is not None
+    assert staged.device_transform is not None
     level = pipeline.scale / 255 / min(pipeline.std)
-    difference = (staged.rest(staged.tensor) - host.tensor).abs()
+    difference = (staged.device_transform(staged.tensor) - host.tensor).abs()
     assert difference.max() <= 1.01 * level
     assert difference.mean() <= 0.25 * level  # Pillow rounds twice
     assert pipeline.on(CPU) is pipeline

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from livecnn._cv2 import cv2
 from livecnn.engine import face_tracker as faces
-from livecnn.engine.crop import FACE, LARGEST, NO_FACE, WIDEST, Cropper, centre
-from livecnn.engine.face_tracker import HOLD, Detector, Face, Follower
+from livecnn.engine.crop import FACE, LARGEST, NO_FACE, WIDEST, Cropper, center_box
+from livecnn.engine.face_tracker import HOLD, Detector, Face, FaceTracker
 from livecnn.errors import SystemLibraryError
 from livecnn.io.images import read_image
-from livecnn.networks.pipelines.plain import Plain
+from livecnn.networks.pipelines.plain import PlainPipeline
 from livecnn.sources import open_source
 from livecnn.types import Box, Frame, Image
 
@@ -45,8 +45,8 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Scripted:
     return scripted
 
 
-def watch(follow: Follower, start: int, count: int, image: Image = BLANK, *, calm: bool = True) -> list[Box | None]:
-    return [follow(Frame(image, seq, seq / FPS), 0.1, calm=calm) for seq in range(start, start + count)]
+def watch(follow: FaceTracker, start: int, count: int, image: Image = BLANK, *, sequential: bool = True) -> list[Box | None]:
+    return [follow(Frame(image, seq, seq / FPS), 0.1, sequential=sequential) for seq in range(start, start + count)]
 
 
 def middle(box: Box | None) -> tuple[float, float]:
@@ -55,7 +55,7 @@ def middle(box: Box | None) -> tuple[float, float]:
 
 
 def test_the_box_is_a_square_around_the_face_and_its_margin(script: Scripted) -> None:
-    (box,) = watch(Follower(), 0, 1)
+    (box,) = watch(FaceTracker(), 0, 1)
     assert middle(box) == pytest.approx((320, 240), abs=1)
     assert box is not None
     assert box.width == box.height == pytest.approx(120, rel=0.04)
@@ -66,7 +66,7 @@ def test_the_box_is_a_square_inside_the_frame(height: int, width: int, x: float,
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(faces, "Detector", lambda: Scripted(Face(x, y, side)))
         image = np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3))
-        box = Follower()(Frame(image, 0, 0.0), margin, calm=False)
+        box = FaceTracker()(Frame(image, 0, 0.0), margin, sequential=False)
     assert box is not None
     assert 1 <= box.width == box.height <= min(height, width)
     assert 0 <= box.left <= width - box.width
@@ -74,7 +74,7 @@ def test_the_box_is_a_square_inside_the_frame(height: int, width: int, x: float,
 
 
 def test_the_box_moves_calmly_towards_the_face_and_gets_there(script: Scripted) -> None:
-    follow = Follower()
+    follow = FaceTracker()
     watch(follow, 0, 6)
     script.found = [Face(350, 240, 100)]
     columns = [middle(box)[0] for box in watch(follow, 6, 30)]
@@ -86,7 +86,7 @@ def test_the_box_moves_calmly_towards_the_face_and_gets_there(script: Scripted) 
 
 @pytest.mark.parametrize("side", [100.0, 103.3], ids=["at a size", "between two sizes"])
 def test_a_box_for_a_face_that_trembles_keeps_its_size_and_nearly_its_place(script: Scripted, side: float) -> None:
-    follow, rng = Follower(), np.random.default_rng(0)
+    follow, rng = FaceTracker(), np.random.default_rng(0)
     boxes = []
     for start in range(0, 90, 3):
         script.found = [Face(*(np.array([320, 240, side]) + rng.normal(0, 2, 3)))]
@@ -96,7 +96,7 @@ def test_a_box_for_a_face_that_trembles_keeps_its_size_and_nearly_its_place(scri
 
 
 def test_sizes_are_few_and_a_sixteenth_apart(script: Scripted) -> None:
-    follow = Follower()
+    follow = FaceTracker()
     sizes = []
     for start in range(300):
         script.found = [Face(320, 240, 60 + start)]
@@ -108,7 +108,7 @@ def test_sizes_are_few_and_a_sixteenth_apart(script: Scripted) -> None:
 
 
 def test_a_face_far_away_is_jumped_to(script: Scripted) -> None:
-    follow = Follower()
+    follow = FaceTracker()
     watch(follow, 0, 6)
     script.found = [Face(500, 240, 100)]
     columns = [middle(box)[0] for box in watch(follow, 5, 6)]
@@ -117,7 +117,7 @@ def test_a_face_far_away_is_jumped_to(script: Scripted) -> None:
 
 
 def test_the_largest_face_is_chosen_and_kept_until_another_is_much_larger(script: Scripted) -> None:
-    follow, other = Follower(), Face(100, 100, 90)
+    follow, other = FaceTracker(), Face(100, 100, 90)
     script.found = [other, SEEN]
     assert middle(watch(follow, 0, 6)[-1]) == pytest.approx((320, 240), abs=1)
     script.found = [Face(100, 100, 115), SEEN]
@@ -127,7 +127,7 @@ def test_the_largest_face_is_chosen_and_kept_until_another_is_much_larger(script
 
 
 def test_the_box_waits_a_second_for_a_face_that_is_gone_and_jumps_to_the_next(script: Scripted) -> None:
-    follow = Follower()
+    follow = FaceTracker()
     watch(follow, 0, 6)
     script.found = []
     boxes = watch(follow, 6, 60)
@@ -140,12 +140,12 @@ def test_the_box_waits_a_second_for_a_face_that_is_gone_and_jumps_to_the_next(sc
 
 
 def test_searches_are_few_however_many_frames_there_are(script: Scripted) -> None:
-    watch(Follower(), 0, 90)
+    watch(FaceTracker(), 0, 90)
     assert 25 <= script.asked <= 40
 
 
 def test_the_same_frame_again_changes_nothing(script: Scripted) -> None:
-    follow = Follower()
+    follow = FaceTracker()
     (before,) = watch(follow, 0, 1)
     script.found = [Face(330, 240, 100)]
     assert {*watch(follow, 0, 1), *watch(follow, 0, 1)} == {before}
@@ -153,36 +153,36 @@ def test_the_same_frame_again_changes_nothing(script: Scripted) -> None:
 
 @pytest.mark.parametrize("times", [(9.0, 0.0), (0.0, 5.0)], ids=["from the beginning", "after a pause"])
 def test_what_was_before_a_break_is_forgotten(script: Scripted, times: tuple[float, float]) -> None:
-    follow = Follower()
-    follow(Frame(BLANK, 0, times[0]), 0.1, calm=True)
+    follow = FaceTracker()
+    follow(Frame(BLANK, 0, times[0]), 0.1, sequential=True)
     script.found = [Face(330, 250, 100)]
-    assert middle(follow(Frame(BLANK, 1, times[1]), 0.1, calm=True)) == pytest.approx((330, 250), abs=1)
+    assert middle(follow(Frame(BLANK, 1, times[1]), 0.1, sequential=True)) == pytest.approx((330, 250), abs=1)
 
 
 def test_pictures_that_do_not_follow_one_another_are_seen_each_on_its_own(script: Scripted) -> None:
-    follow = Follower()
+    follow = FaceTracker()
     places: list[Face | None] = [SEEN, Face(330, 250, 105), None, SEEN]
     found = []
     for seq, place in enumerate(places):
         script.found = [place] if place else []
-        found += watch(follow, seq, 1, calm=False)
+        found += watch(follow, seq, 1, sequential=False)
     assert found[2] is None
     assert found[0] == found[3]
     assert middle(found[1]) == pytest.approx((330, 250), abs=1)
 
 
 def test_a_cropper_says_where_the_box_is(script: Scripted) -> None:
-    cropper = Cropper(Plain(size=(4, 4)), 0.55, "face", 0.1)
+    cropper = Cropper(PlainPipeline(size=(4, 4)), 0.55, "face", 0.1)
     patch = cropper(Frame(BLANK, 0, 0.0))
     assert (patch.note, patch.lost) == (FACE, False)
     assert patch.shot.shape[0] == patch.box.height < 130
     script.found = []
     patch = cropper(Frame(BLANK, 1, 0.1))
-    assert (patch.note, patch.lost, patch.box) == (NO_FACE, True, centre(BLANK, 0.55))
+    assert (patch.note, patch.lost, patch.box) == (NO_FACE, True, center_box(BLANK, 0.55))
 
 
 def test_the_keys_widen_the_margin_around_a_face(script: Scripted) -> None:
-    cropper = Cropper(Plain(size=(4, 4)), 0.55, "face", 0.1)
+    cropper = Cropper(PlainPipeline(size=(4, 4)), 0.55, "face", 0.1)
     before = cropper(Frame(BLANK, 0, 0.0)).box
     assert cropper.resize(0.4) == "box: the face and 50 % of it on each side"
     assert cropper(Frame(BLANK, 1, 0.1)).box.width > 1.5 * before.width
@@ -193,16 +193,16 @@ def test_the_keys_widen_the_margin_around_a_face(script: Scripted) -> None:
 
 
 def test_another_finder_while_it_runs(script: Scripted) -> None:
-    cropper = Cropper(Plain(size=(4, 4)), 0.55)
+    cropper = Cropper(PlainPipeline(size=(4, 4)), 0.55)
     cropper.settle(LARGEST, "face", 0.1)
     assert cropper(Frame(BLANK, 0, 0.0)).note == FACE
     cropper.settle(LARGEST, "centre", 0.1)
     patch = cropper(Frame(BLANK, 1, 0.1))
-    assert (patch.note, patch.lost, patch.box) == ("", False, centre(BLANK, LARGEST))
+    assert (patch.note, patch.lost, patch.box) == ("", False, center_box(BLANK, LARGEST))
 
 
 def test_two_runs_share_nothing(script: Scripted) -> None:
-    one, other = Follower(), Follower()
+    one, other = FaceTracker(), FaceTracker()
     watch(one, 0, 6)
     script.found = [Face(330, 240, 100)]
     assert middle(watch(other, 6, 1)[0]) == pytest.approx((330, 240), abs=1)
@@ -226,9 +226,9 @@ def test_a_real_face_is_found_at_every_size(shared: Path) -> None:
 
 
 def test_a_person_before_a_webcam_is_followed_without_a_jump(shared: Path) -> None:
-    follow = Follower()
+    follow = FaceTracker()
     with open_source(f"video:{shared / 'videos' / 'webcam_person_640x480_30fps.mkv'}") as source:
-        boxes = [follow(frame, 0.1, calm=True) for frame in iter(source.read, None)]
+        boxes = [follow(frame, 0.1, sequential=True) for frame in iter(source.read, None)]
     assert len(boxes) > 60
     assert None not in boxes
     moves = np.abs(np.diff([middle(box) for box in boxes], axis=0))
@@ -254,4 +254,4 @@ def test_without_a_cascade_it_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(
         SystemLibraryError, match=r"haarcascade_\w+\.xml: the cascade that finds faces is missing .*opencv-python"
     ):
-        Cropper(Plain(size=(4, 4)), 0.55, "face")
+        Cropper(PlainPipeline(size=(4, 4)), 0.55, "face")

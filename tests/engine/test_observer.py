@@ -14,12 +14,12 @@ from livecnn.engine.observer import Observer, probabilities
 from livecnn.engine.reducers import MosaicReducer, NeuronsReducer, ValueReducer
 from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
-from livecnn.networks.pipelines.plain import Plain
+from livecnn.networks.pipelines.plain import PlainPipeline
 from livecnn.types import Frame, Image
 from tests.helpers.scenes import picture
 
 CPU = torch.device("cpu")
-PLAIN = Plain(size=(8, 8), channels=1)
+PLAIN = PlainPipeline(size=(8, 8), channels=1)
 
 
 def hooks(module: nn.Module) -> int:
@@ -140,7 +140,7 @@ def test_what_is_asked_for_while_it_starts_is_not_missed() -> None:
 def test_only_the_main_network_is_muted() -> None:
     main, other = network(), network()
     beside = observer(other)
-    with Observer(main, Cropper(PLAIN, 1.0), CPU, beside={"other": beside}) as observe:
+    with Observer(main, Cropper(PLAIN, 1.0), CPU, other_observers={"other": beside}) as observe:
         before = observe(frame())
         observe.mute({("0", 0), ("0", 1)})
         after = observe(frame())
@@ -241,7 +241,7 @@ FAILURES = [
 @pytest.mark.parametrize(("error", "passes"), FAILURES)
 def test_the_cpu_takes_over_from_a_device_that_fails(error: Exception, passes: int) -> None:
     told: list[str] = []
-    observe = Observer(Fails(error, passes), Cropper(PLAIN, 1.0), torch.device("meta"), fall_back=told.append)
+    observe = Observer(Fails(error, passes), Cropper(PLAIN, 1.0), torch.device("meta"), on_device_error=told.append)
     observe.watch({"a": NeuronsReducer("layer", range(3), 1, "layer")})
     with observe:
         ticks = [observe(frame()) for _ in range(3)]
@@ -260,7 +260,7 @@ def test_what_is_muted_is_muted_on_the_cpu_too(error: Exception, passes: int, me
         if meanwhile:  # as from another thread
             observe.mute({("layer", 1), ("layer", 2)})
 
-    observe = Observer(net, Cropper(PLAIN, 1.0), torch.device("meta"), fall_back=fall_back)
+    observe = Observer(net, Cropper(PLAIN, 1.0), torch.device("meta"), on_device_error=fall_back)
     observe.mute({("layer", 0)})
     with observe:
         found = [silent(observe, "layer") for _ in range(2)]
@@ -279,6 +279,6 @@ def test_a_device_that_was_asked_for_by_name_ends_the_run(error: Exception, pass
 
 
 def test_what_is_the_networks_own_fault_comes_again_on_the_cpu() -> None:
-    observe = Observer(Breaks(0), Cropper(PLAIN, 1.0), torch.device("meta"), fall_back=lambda told: None)
+    observe = Observer(Breaks(0), Cropper(PLAIN, 1.0), torch.device("meta"), on_device_error=lambda told: None)
     with pytest.raises(RuntimeError, match="the network broke"), observe:
         observe(frame())

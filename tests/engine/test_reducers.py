@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch.nn import functional as F
 
-from livecnn.engine.reducers import RUNNING_SHARE, MosaicReducer, NeuronsReducer, Ranger, ValueReducer, average_down, encode
+from livecnn.engine.reducers import (
+    RUNNING_SHARE,
+    MosaicReducer,
+    NeuronsReducer,
+    ScaleRange,
+    ValueReducer,
+    average_down,
+    to_levels,
+)
 from livecnn.types import EMPTY, NOT_FINITE, ScaleValue
 
 Array = npt.NDArray[Any]
@@ -85,7 +93,7 @@ def test_what_is_not_finite_has_its_own_code_and_does_not_stretch_the_range() ->
 
 
 def test_a_running_range_moves_by_its_share_of_the_way() -> None:
-    ranger = Ranger("running")
+    ranger = ScaleRange("running")
     assert [end.item() for end in ranger(torch.tensor([[0.0, 1.0]]))] == [0, 1]
     low, high = ranger(torch.tensor([[-10.0, 21.0]]))
     assert low.item() == pytest.approx(-10 * RUNNING_SHARE)
@@ -93,7 +101,7 @@ def test_a_running_range_moves_by_its_share_of_the_way() -> None:
 
 
 def test_a_tick_without_a_finite_value_leaves_the_running_range() -> None:
-    ranger = Ranger("running")
+    ranger = ScaleRange("running")
     ranger(torch.tensor([[math.nan]]))
     ranger(torch.tensor([[0.0, 1.0]]))
     before = [end.item() for end in ranger(torch.full((1, 4), math.nan))]
@@ -104,7 +112,7 @@ def test_a_tick_without_a_finite_value_leaves_the_running_range() -> None:
 
 def test_encode_keeps_what_it_was_given() -> None:
     maps = torch.tensor([[0.0, 1.0]])
-    encode(maps, torch.tensor(0.0), torch.tensor(1.0))
+    to_levels(maps, torch.tensor(0.0), torch.tensor(1.0))
     assert maps.tolist() == [[0, 1]]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.engine.unit_reducers import PeaksReducer, UnitReducer, UnitView
+from livecnn.engine.unit_reducers import PeaksReducer, UnitActivation, UnitReducer
 
 
 def test_a_map_with_its_numbers() -> None:
@@ -40,9 +40,9 @@ def test_the_index_may_change_between_two_ticks() -> None:
 
 
 def test_values_that_are_not_finite_do_not_count() -> None:
-    view = UnitView.of("conv", 0, np.array([[np.nan, 2.0], [np.inf, 1.0]], np.float32))
+    view = UnitActivation.of("conv", 0, np.array([[np.nan, 2.0], [np.inf, 1.0]], np.float32))
     assert (view.min, view.max, view.mean, view.peak) == (1.0, 2.0, 1.5, (0, 1))
-    none = UnitView.of("conv", 0, np.full((2, 2), np.nan, np.float32))
+    none = UnitActivation.of("conv", 0, np.full((2, 2), np.nan, np.float32))
     assert np.isnan([none.min, none.max, none.mean]).all()
     assert none.peak == (0, 0)
 

@@ -19,13 +19,13 @@ from livecnn.drawing.theme import THEMES
 from livecnn.errors import ImageError, ModelError, UsageError
 from livecnn.explain import picture as explain_picture
 from livecnn.explain import rendering as explained
-from livecnn.explain.api import Explainer
+from livecnn.explain.api import ImageExplainer
 from livecnn.explain.methods.grad_cam import GradCam
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.explain.methods.integrated_gradients import IntegratedGradients
 from livecnn.explain.methods.occlusion import Occlusion
-from livecnn.explain.results import Question
+from livecnn.explain.results import Request
 from livecnn.io import images
 from livecnn.types import Image
 from tests.helpers.relu_networks import seeded
@@ -56,9 +56,9 @@ def image() -> Image:
 
 def test_units_of_a_layer(tiny: Tiny, image: Image) -> None:
     found = livecnn.explanations(tiny, image, "2", "0,3-4")
-    x = Explainer(tiny, "2").bundle.prepare(image[:, 5:25])
+    x = ImageExplainer(tiny, "2").bundle.prepare(image[:, 5:25])
     (part,) = found.parts
-    assert part.question == Question("guided_backprop", "2", (0, 3, 4))
+    assert part.question == Request("guided_backprop", "2", (0, 3, 4))
     assert (part.maps.shape, part.maps.dtype, part.names) == ((3, 3, 9, 12), np.float32, ("0", "3", "4"))
     assert_close(torch.from_numpy(part.maps), GuidedBackprop(tiny, "2").explain(x, [0, 3, 4]))
     maps = tiny[2](tiny[1](tiny[0](x)))[0, [0, 3, 4]].detach().numpy()
@@ -94,10 +94,10 @@ def test_every_method_of_units(tiny: Tiny, image: Image, method: str) -> None:
 def test_every_method_of_classes(tiny: Tiny, image: Image, method: str) -> None:
     layer = "2" if method == "grad_cam" else None
     (part,) = livecnn.explanations(tiny, image, layer, classes=["dog", "cat"], method=method).parts
-    assert part.question == Question(method, layer, (1, 0), of_classes=True)
+    assert part.question == Request(method, layer, (1, 0), of_classes=True)
     assert (part.names, part.places) == (("dog", "cat"), (None, None))
     assert len(part.maps) == 2
-    x = Explainer(tiny, "2").bundle.prepare(image[:, 5:25])
+    x = ImageExplainer(tiny, "2").bundle.prepare(image[:, 5:25])
     assert np.allclose(part.values, nn.Sequential(*list(tiny)[:5])(x)[0, [1, 0]].detach().numpy(), atol=1e-5)
 
 
@@ -105,9 +105,9 @@ def test_grad_cam_takes_the_strongest_class(tiny: Tiny, image: Image) -> None:
     found = livecnn.explanations(tiny, image, ["0", "2"], method=["grad_cam", "gradient"])
     best = int(found.scores.argmax())
     questions = [part.question for part in found.parts]
-    assert questions[:2] == [Question("grad_cam", layer, (best,), of_classes=True) for layer in ("0", "2")]
-    assert questions[2:] == [Question("gradient", "0", (0, 1, 2, 3)), Question("gradient", "2", (0, 1, 2, 3, 4))]
-    x = Explainer(tiny, "2").bundle.prepare(image[:, 5:25])
+    assert questions[:2] == [Request("grad_cam", layer, (best,), of_classes=True) for layer in ("0", "2")]
+    assert questions[2:] == [Request("gradient", "0", (0, 1, 2, 3)), Request("gradient", "2", (0, 1, 2, 3, 4))]
+    x = ImageExplainer(tiny, "2").bundle.prepare(image[:, 5:25])
     assert np.allclose(found.parts[1].maps, GradCam(tiny, "2").explain(x, target=best).numpy())
     assert found.parts[0].normalisation == "min-max"
 
@@ -120,7 +120,7 @@ def test_all_convolutions_and_neurons(image: Image) -> None:
 
 
 def test_the_value_that_is_explained(tiny: Tiny, image: Image) -> None:
-    x = Explainer(tiny, "2").bundle.prepare(image[:, 5:25])
+    x = ImageExplainer(tiny, "2").bundle.prepare(image[:, 5:25])
     maps = tiny[2](tiny[1](tiny[0](x)))[0].detach()
     for at, values, place in (("sum", maps.sum((1, 2)), None), ((5, 0), maps[:, 5, 0], (5, 0))):
         found = livecnn.explanations(tiny, image, "2", at=at, method=["gradient", "occlusion"])  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def test_options_of_methods(tiny: Tiny, image: Image) -> None:
         "occlusion": {"at": "max", "patch": 4, "stride": None, "fill": 0.5},
         "integrated_gradients": {"at": "max", "baseline": -1, "steps": 7},
     }
-    x = Explainer(tiny, "2").bundle.prepare(image[:, 5:25])
+    x = ImageExplainer(tiny, "2").bundle.prepare(image[:, 5:25])
     wanted = Occlusion(tiny, "2", patch=4, fill=0.5), IntegratedGradients(tiny, "2", baseline=-1, steps=7)
     for part, method in zip(found.parts, wanted, strict=True):
         assert_close(torch.from_numpy(part.maps), method.explain(x, [1]))
@@ -158,7 +158,7 @@ def test_the_picture_tells_which_value(tiny: Tiny, image: Image) -> None:
 
 
 def test_one_explainer_of_many_images(tiny: Tiny, image: Image) -> None:
-    explainer = Explainer(tiny, "2", 1)
+    explainer = ImageExplainer(tiny, "2", 1)
     sights = [explainer(image), explainer(255 - image)]
     parts = [sight.explain(sight.questions[0]) for sight in sights]
     assert [part.maps.tolist() for part in parts] == [
@@ -240,7 +240,7 @@ def test_networks_without_what_is_asked_for(image: Image) -> None:
 
 
 def test_the_picture_holds_every_tile(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    placed: list[tuple[int, int, explain_picture.Tile]] = []
+    placed: list[tuple[int, int, explain_picture.SheetTile]] = []
     place = explain_picture._place
     monkeypatch.setattr(
         explain_picture, "_place", lambda sheet, x, y, tile: placed.append((x, y, tile)) or place(sheet, x, y, tile)
@@ -268,7 +268,7 @@ def test_the_picture_holds_every_tile(tiny: Tiny, image: Image, monkeypatch: pyt
 
 def captions(monkeypatch: pytest.MonkeyPatch, found: livecnn.Explanations) -> list[tuple[str, str]]:
     """In the order in which they are read."""
-    placed: list[tuple[int, int, explain_picture.Tile]] = []
+    placed: list[tuple[int, int, explain_picture.SheetTile]] = []
     monkeypatch.setattr(explain_picture, "_place", lambda _sheet, *at: placed.append(at))
     found.picture()
     return [(tile.name, tile.told) for _, _, tile in sorted(placed, key=lambda at: (at[1], at[0]))]
@@ -297,7 +297,7 @@ def test_captions_are_whole_or_not_there(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(explain_picture, "write", lambda _sheet, text, *_: said.append(text))
     for wide in (60, 160):
         explain_picture._place(
-            np.zeros((90, 200, 3), np.uint8), 1, 1, explain_picture.Tile(np.zeros((9, wide, 3), np.uint8), "12", "gradient")
+            np.zeros((90, 200, 3), np.uint8), 1, 1, explain_picture.SheetTile(np.zeros((9, wide, 3), np.uint8), "12", "gradient")
         )
     assert [text for text in said if text] == ["12", "12", "gradient"]
 
@@ -333,7 +333,7 @@ def test_pictures_of_values_that_are_no_numbers(tiny: Tiny, image: Image) -> Non
 
 
 def test_the_picture_of_classes(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    placed: list[explain_picture.Tile] = []
+    placed: list[explain_picture.SheetTile] = []
     monkeypatch.setattr(explain_picture, "_place", lambda *given: placed.append(given[-1]))
     found = livecnn.explanations(tiny, image, classes="all", method="gradient")
     found.picture()

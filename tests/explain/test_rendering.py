@@ -6,7 +6,7 @@ import pytest
 from livecnn import registry
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
-from livecnn.explain.rendering import COLORED, MEANINGS, NAMES, methods, names, overlaid, picture, squares, strength
+from livecnn.explain.rendering import COLORED, MEANINGS, NAMES, largest_magnitude, methods, names, overlay, picture, squares
 
 DARK = THEMES["dark"]
 SEEN = np.full((8, 8, 3), 100, np.uint8)
@@ -79,8 +79,8 @@ def test_values_without_a_scale(kind: str, value: float, channels: int) -> None:
 
 
 def test_the_scale_is_that_of_the_finite_values() -> None:
-    assert strength(np.array([[np.inf, -3.0], [np.nan, 2.0]], np.float32)) == 3.0
-    assert strength(np.zeros((2, 2), np.float32)) == 1.0
+    assert largest_magnitude(np.array([[np.inf, -3.0], [np.nan, 2.0]], np.float32)) == 3.0
+    assert largest_magnitude(np.zeros((2, 2), np.float32)) == 1.0
 
 
 def test_more_values_than_pixels_are_averaged() -> None:
@@ -89,4 +89,4 @@ def test_more_values_than_pixels_are_averaged() -> None:
     shown = squares(stripes, 0.0, 1.0, (50, 40), table("gray", DARK))
     assert shown.shape == (40, 50, 4)
     assert ((shown[:, :, 0] > 110) & (shown[:, :, 0] < 145)).all()
-    assert overlaid(stripes, np.zeros((400, 400, 3), np.uint8), (50, 40)).shape == (40, 50, 3)
+    assert overlay(stripes, np.zeros((400, 400, 3), np.uint8), (50, 40)).shape == (40, 50, 3)

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from livecnn.explain import backprop as _backprop
 from livecnn.explain import sparse_backward as _windows
-from livecnn.explain.backward_rules import Rule
+from livecnn.explain.backward_rules import BackwardRule
 from livecnn.explain.methods.deconvnet import Deconvnet
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
@@ -42,7 +42,7 @@ class Net(nn.Sequential):
 
 
 def dense(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_backprop, "WINDOWED", Rule("none", {}, {}))
+    monkeypatch.setattr(_backprop, "WINDOWED", BackwardRule("none", {}, {}))
 
 
 @pytest.mark.parametrize("options", CONVOLUTIONS.values(), ids=CONVOLUTIONS)

@@ -15,7 +15,7 @@ from livecnn.networks.architectures.squeezenet import Squeezenet
 from livecnn.networks.architectures.tiny_xception import TinyXception
 from livecnn.networks.architectures.vgg import Vgg
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.networks.inspection.windows import Window
+from livecnn.networks.inspection.windows import WindowSpec
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "lenet": (Lenet, (1, 28, 28)),
@@ -36,7 +36,7 @@ def real(name: str) -> Architecture:
 
 def node(name: str, *inputs: str, kind: str = "Conv2d") -> Node:
     """A layer, a pooling that halves its map if it is called so, or a function."""
-    window = Window((2, 2), (2, 2)) if "Pool" in kind else Window((3, 3), (1, 1)) if kind == "Conv2d" else None
+    window = WindowSpec((2, 2), (2, 2)) if "Pool" in kind else WindowSpec((3, 3), (1, 1)) if kind == "Conv2d" else None
     return Node(name, kind, inputs, (4, 8, 8), 0, window, None)
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from livecnn._cv2 import cv2
 from livecnn.networks.architectures.caffe import Caffe
 from livecnn.networks.importers import Imported
-from livecnn.networks.importers.caffe import Caffe as CaffeImporter
+from livecnn.networks.importers.caffe import CaffeImporter
 from livecnn.networks.importers.caffe_format import graph as _caffe_graph
 from livecnn.networks.importers.caffe_format import prototxt as _caffe_text
 

@@ -13,9 +13,9 @@ import torch
 
 from livecnn._cv2 import cv2
 from livecnn.app.controls.controller import Controls
-from livecnn.app.controls.recording import Film
+from livecnn.app.controls.recording import LiveRecording
 from livecnn.app.plan import Plan
-from livecnn.app.screen.figure import DPI, Screen
+from livecnn.app.screen.figure import DPI, FigureView
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.sources import Source
@@ -26,7 +26,7 @@ from tests.helpers import scenes
 class Live:
     """Stands for the running loops: a refresh is a pass at once."""
 
-    def __init__(self, observer: Observer, screen: Screen, frame: Frame, source: Source) -> None:
+    def __init__(self, observer: Observer, screen: FigureView, frame: Frame, source: Source) -> None:
         self.observer, self._screen, self.frame = observer, screen, frame
         self.capture = SimpleNamespace(source=source)
         self.frozen = self.mirrored = False
@@ -61,7 +61,7 @@ class Live:
 
 
 class Host:
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: FigureView) -> None:
         self._screen = screen
         self.calls: list[str] = []
 
@@ -80,8 +80,8 @@ class Host:
 
 
 class Controlled:
-    def __init__(self, observer: Observer, screen: Screen, frame: Frame, plan: Plan, folder: Path) -> None:
-        self.screen, self.observer, self.film = screen, observer, Film(folder)
+    def __init__(self, observer: Observer, screen: FigureView, frame: Frame, plan: Plan, folder: Path) -> None:
+        self.screen, self.observer, self.film = screen, observer, LiveRecording(folder)
         self.live, self.host = Live(observer, screen, frame, plan.source), Host(screen)
         self.controls = Controls(self.live, screen, self.host, plan, self.film)  # type: ignore[arg-type]
         self.live.refresh()
@@ -116,7 +116,7 @@ class Controlled:
 def controlled(plan: Plan, frame: Frame, folder: Path, *, box: float) -> Iterator[Controlled]:
     """folder: where snapshots and films go."""
     focus = plan.focus if plan.layout.explores else None
-    screen = Screen(plan.layout, plan.context, [view.name for view in plan.views], focus)
+    screen = FigureView(plan.layout, plan.context, [view.name for view in plan.views], focus)
     observer = Observer(plan.bundle.module, Cropper(plan.bundle.pipeline, box), torch.device("cpu"))
     observer.watch(screen.reducers)
     with observer:

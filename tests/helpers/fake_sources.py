@@ -9,8 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from livecnn.app.live.capture import Capture
-from livecnn.app.live.slot import Slot
-from livecnn.app.live.supervision import Patience
+from livecnn.app.live.slot import LatestSlot
+from livecnn.app.live.supervision import Timeouts
 from livecnn.errors import SourceError
 from livecnn.sources import Source, SourceOptions
 from livecnn.types import Frame
@@ -111,7 +111,7 @@ def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
         time.sleep(0.001)
 
 
-class Recording(Slot[Frame]):
+class Recording(LatestSlot[Frame]):
     """Keeps all that was ever put."""
 
     def __init__(self) -> None:
@@ -123,7 +123,7 @@ class Recording(Slot[Frame]):
         self.frames.append(item)
 
 
-def recorded(source: Source, patience: Patience | None = None) -> tuple[Capture, Recording]:
+def recorded(source: Source, patience: Timeouts | None = None) -> tuple[Capture, Recording]:
     capture = Capture(source, patience=patience)
     capture.slot = slot = Recording()
     return capture, slot

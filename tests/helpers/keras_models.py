@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from livecnn.networks.architectures.keras import library
-from livecnn.networks.importers.keras import Keras
+from livecnn.networks.importers.keras import KerasImporter
 from livecnn.networks.inspection.probe import Probe
 
 keras = library()
@@ -51,7 +51,7 @@ def outputs_of(model: Any, x: Any, names: list[str]) -> dict[str, torch.Tensor]:
 
 def assert_same(model: Any, path: Path) -> None:
     """Scores and every layer, within 1e-5 of Keras' own."""
-    module = Keras()([path]).module
+    module = KerasImporter()([path]).module
     x = picture(model)
     tensor = turned(x) if x.ndim == 4 else torch.from_numpy(x)[:, None]
     names = [layer.name for layer in model.layers if layer.name in dict(module.named_modules())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.panels.base.drawer import Drawer
 from livecnn.panels.base.targets import Target
 from livecnn.selection import Unit
@@ -12,7 +12,7 @@ from livecnn.selection import Unit
 STEP = 4  # pixels between two looks
 
 
-def place(screen: Screen, target: Target) -> tuple[int, int]:
+def place(screen: FigureView, target: Target) -> tuple[int, int]:
     """A pixel where it is found; a unit at any position of its map."""
     found = next(filter(None, (_inside(drawer, target) for drawer in screen.drawers.values())), None)
     assert found is not None, f"{target} is nowhere"

@@ -12,12 +12,12 @@ import yaml
 from matplotlib.artist import Artist
 from matplotlib.backends.backend_agg import RendererAgg
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.artists import Group, Label
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.geometry import Rect
 from livecnn.io import yaml_document as yamlfile
-from livecnn.layout.layout import Layout, build
+from livecnn.layout.layout import Layout, make_drawers
 from livecnn.panels.base.drawer import Context
 from livecnn.types import Box, Frame, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick
 
@@ -29,7 +29,7 @@ MEASURED = LoopStatus(SourceStatus("live", "camera 0"), 25.0, 24.0, 3.1, 21.0, 4
 
 def layout(panels: Mapping[str, Any], grid: str, size: tuple[int, int] = (800, 600), theme: str = "dark") -> Layout:
     data = {"panels": dict(panels), "layout": grid, "figure": {"size": list(size), "theme": theme}}
-    return build(yamlfile.parse(yaml.safe_dump(data), Path("test.yaml")))
+    return make_drawers(yamlfile.parse(yaml.safe_dump(data), Path("test.yaml")))
 
 
 def context(classes: Sequence[str] = DIGITS, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> Context:
@@ -49,7 +49,7 @@ def picture(height: int = 48, width: int = 64) -> np.ndarray[Any, np.dtype[np.ui
 
 
 def scene(
-    screen: Screen,
+    screen: FigureView,
     layers: Mapping[str, torch.Tensor] | None = None,
     scores: Any = None,
     *,
@@ -98,7 +98,7 @@ def packed(rgba: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtyp
     return np.ascontiguousarray(rgba).view(np.uint32)[:, :, 0]
 
 
-def assert_texts_apart(screen: Screen, panel: str) -> None:
+def assert_texts_apart(screen: FigureView, panel: str) -> None:
     """No text of a panel leaves its card, and no two overlap."""
     width, height = (round(side) for side in screen.figure.bbox.size)
     drawer, metrics = screen.drawers[panel], Metrics.of(width, height)

@@ -8,22 +8,22 @@ from typing import Any
 
 import torch
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.networks.inspection.receptive_field import Field
+from livecnn.networks.inspection.receptive_field import ReceptiveField
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.session import Session
-from livecnn.selection import Focus
-from livecnn.types import Findings, Scene
+from livecnn.selection import Selection
+from livecnn.types import ExplanationUpdate, Scene
 from tests.helpers.scenes import DIGITS, SHAPES, context, layout, scene
 
 NODES = (
-    Node("conv", "Conv2d", ("",), (12, 9, 7), 100, None, Field((3, 3), (1, 1), (1.0, 1.0))),
+    Node("conv", "Conv2d", ("",), (12, 9, 7), 100, None, ReceptiveField((3, 3), (1, 1), (1.0, 1.0))),
     Node("act_1", "relu", ("conv",), (12, 9, 7), 0, None, None),
-    Node("fc", "Linear", ("act_1",), (30,), 100, None, Field((8, 8))),
-    Node("out", "Linear", ("fc",), (10,), 100, None, Field((8, 8))),
+    Node("fc", "Linear", ("act_1",), (30,), 100, None, ReceptiveField((8, 8))),
+    Node("out", "Linear", ("fc",), (10,), 100, None, ReceptiveField((8, 8))),
 )
-CONV = Focus(layer="conv", unit=3)
+CONV = Selection(layer="conv", unit=3)
 
 
 def explored(session: Session | None = None, shapes: Mapping[str, tuple[int, ...]] = SHAPES, **about: Any) -> Context:
@@ -34,24 +34,27 @@ def explored(session: Session | None = None, shapes: Mapping[str, tuple[int, ...
 
 def looking(
     kind: str,
-    focus: Focus,
+    focus: Selection,
     size: tuple[int, int] = (800, 480),
     *,
     about: Context | None = None,
     layers: Mapping[str, torch.Tensor] | None = None,
-    findings: Findings | None = None,
+    findings: ExplanationUpdate | None = None,
     grid: str = "it",
     **fields: Any,
-) -> Screen:
+) -> FigureView:
     """A panel `it` that has drawn one scene."""
-    screen = Screen(layout({"it": {"kind": kind, **fields}}, grid, size), about or explored())
+    screen = FigureView(layout({"it": {"kind": kind, **fields}}, grid, size), about or explored())
     screen.attend(focus)
     again(screen, layers, findings)
     return screen
 
 
 def again(
-    screen: Screen, layers: Mapping[str, torch.Tensor] | None = None, findings: Findings | None = None, **options: Any
+    screen: FigureView,
+    layers: Mapping[str, torch.Tensor] | None = None,
+    findings: ExplanationUpdate | None = None,
+    **options: Any,
 ) -> Scene:
     """Another scene, drawn; options: of tests.helpers.scenes.scene."""
     made = {"act_1": torch.zeros(1, 12, 9, 7), **(layers or {})}

@@ -19,7 +19,7 @@ from livecnn.app import plan
 from livecnn.app.plan import Plan
 from livecnn.app.replay import replay
 from livecnn.app.run import RunOptions, run_plan
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.engine import face_tracker as faces
 from livecnn.engine.crop import FACE, Cropper
 from livecnn.engine.face_tracker import Face
@@ -42,7 +42,7 @@ views = pytest.mark.parametrize("name", STAND_INS)
 
 def planned(name: str, source: str = "demo", changes: tuple[str, ...] = ()) -> Plan:
     layout = load_layout(name, changes)
-    return Plan.showing(bundles.of_module(STAND_INS[name](), name), layout, [layout], source=source)
+    return Plan.for_bundle(bundles.bundle_from_module(STAND_INS[name](), name), layout, [layout], source=source)
 
 
 def observer_of(bundle: Bundle, layout: Layout) -> Observer:
@@ -53,7 +53,7 @@ def observer_of(bundle: Bundle, layout: Layout) -> Observer:
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_every_panel_shows_something_and_no_text_is_in_the_way_of_another(name: str, size: tuple[int, int]) -> None:
     plan = planned(name, changes=(f"figure.size={list(size)}",))
-    screen = Screen(plan.layout, plan.context)
+    screen = FigureView(plan.layout, plan.context)
     noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
     with observer_of(plan.bundle, plan.layout) as observe:
         observe.watch(screen.reducers)
@@ -93,7 +93,7 @@ def test_a_headless_run_gives_the_same_bytes_twice(name: str, tmp_path: Path) ->
 
 def test_the_box_finds_the_face_and_what_the_network_says_of_it_is_on_show(shared: Path) -> None:
     plan = planned("age", f"video:{shared / 'videos' / 'webcam_person_640x480_30fps.mkv'}")
-    screen = Screen(plan.layout, plan.context)
+    screen = FigureView(plan.layout, plan.context)
     with plan.source as source, observer_of(plan.bundle, plan.layout) as observe:
         observe.watch(screen.reducers)
         frame = source.read()
@@ -149,7 +149,7 @@ def test_a_replay_sees_each_picture_on_its_own_whatever_the_number_of_jobs(
     for number, photo in enumerate([*photos, *photos]):
         (tmp_path / f"{number}.png").symlink_to(photo)
     folder = tmp_path / "own"
-    bundle = bundles.of_module(fake_age_networks.dex(), "age-dex")
+    bundle = bundles.bundle_from_module(fake_age_networks.dex(), "age-dex")
     monkeypatch.setattr(bundles, "load", lambda *_, **__: bundle)
     rows = []
     for jobs in (1, 2):
@@ -166,6 +166,6 @@ def test_a_replay_sees_each_picture_on_its_own_whatever_the_number_of_jobs(
 def test_without_its_cascade_the_layout_is_refused_with_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "data", SimpleNamespace(haarcascades=str(tmp_path)))
     with pytest.raises(SystemLibraryError, match="the cascade that finds faces is missing"):
-        Cropper(bundles.of_module(fake_age_networks.age()).pipeline, 0.5, "face")
+        Cropper(bundles.bundle_from_module(fake_age_networks.age()).pipeline, 0.5, "face")
     with pytest.raises(LivecnnError, match=r"age\.yaml:\d+: box\.finder: .*the cascade that finds faces is missing"):
         planned("age")

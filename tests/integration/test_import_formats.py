@@ -18,7 +18,7 @@ from livecnn.networks import bundle as bundles
 from livecnn.networks import catalogue
 from livecnn.networks import pipelines as inputs
 from livecnn.networks.architectures.squeezenet import Squeezenet
-from livecnn.networks.catalogue import ENTRIES, File
+from livecnn.networks.catalogue import ENTRIES, ModelFile
 from tests.helpers import caffe_files
 
 INK = ("--input", "kind=ink", "--input", "mean=0", "--input", "std=1")
@@ -125,7 +125,7 @@ def test_a_published_network_from_its_file(monkeypatch: pytest.MonkeyPatch) -> N
     Path("imagenet_classes.txt").write_text("".join(f"thing {number}\n" for number in range(1000)))
     digest = hashlib.sha256(Path("squeezenet1_1.pth").read_bytes()).hexdigest()
     weights, labels = ENTRIES["squeezenet"].files
-    own = replace(ENTRIES["squeezenet"], files=(File("https://x.invalid/squeezenet1_1.pth", 5.0, digest[:8]), labels))
+    own = replace(ENTRIES["squeezenet"], files=(ModelFile("https://x.invalid/squeezenet1_1.pth", 5.0, digest[:8]), labels))
     monkeypatch.setattr(catalogue, "ENTRIES", {**ENTRIES, "squeezenet": own})
     assert main(["models", "get", "squeezenet", "--from", "squeezenet1_1.pth"]) == 0
     bundle = bundles.load("squeezenet")

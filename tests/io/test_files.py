@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 
 from livecnn.errors import OutputError
 from livecnn.io import files as outputs
-from livecnn.io.files import check_writable, free_path, unfinished, write_atomically, write_png
+from livecnn.io.files import check_writable, free_path, partial_path, write_atomically, write_png
 
 
 def places_that_cannot_be(tmp_path: Path) -> list[tuple[Path, str]]:
@@ -77,7 +77,7 @@ def test_a_free_name_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_name_that_is_being_written_to_is_not_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs.time, "strftime", lambda _: "livecnn-20260131-142355")
-    part = unfinished(free_path(tmp_path, ".mp4"))
+    part = partial_path(free_path(tmp_path, ".mp4"))
     assert part.name == "livecnn-20260131-142355.part.mp4"
     part.write_text("")
     assert free_path(tmp_path, ".mp4").name == "livecnn-20260131-142355-2.mp4"

@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from livecnn.errors import ModelError
-from livecnn.io.validation import Misfit, Problem, explain, report
+from livecnn.io.validation import Problem, ValidationProblem, explain, report
 from livecnn.io.yaml_document import parse
 
 
@@ -36,7 +36,7 @@ class Outer(BaseModel):
     @classmethod
     def _is_tidy(cls, value: str) -> str:
         if "x" in value:
-            raise Misfit("holds an x", ("cells",), row=1)
+            raise ValidationProblem("holds an x", ("cells",), row=1)
         return value
 
 

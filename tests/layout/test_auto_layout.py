@@ -5,13 +5,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from livecnn.app.plan import check_fit, context_of
+from livecnn.app.plan import check_fit, make_context
 from livecnn.app.screen.figure import grid
 from livecnn.errors import ModelError
 from livecnn.geometry import Rect
-from livecnn.layout.auto_layout import chosen, layout_of, spread
+from livecnn.layout.auto_layout import chosen_layers, evenly, make_layout
 from livecnn.layout.layout import Layout
-from livecnn.networks.bundle import Bundle, load, of_module
+from livecnn.networks.bundle import Bundle, bundle_from_module, load
 from livecnn.networks.inspection.probe import layers_of
 
 COLOUR = {"kind": "plain", "size": [32, 32], "channels": 3}
@@ -63,7 +63,7 @@ class Tokens(nn.Module):
 
 
 def chosen_of(bundle: Bundle) -> list[str]:
-    return chosen(bundle.module, bundle.shapes())
+    return chosen_layers(bundle.module, bundle.shapes())
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def chosen_of(bundle: Bundle) -> list[str]:
     ],
 )
 def test_what_is_worth_seeing(network: nn.Module, layers: list[str]) -> None:
-    bundle = of_module(network, input=getattr(network, "input", COLOUR))
+    bundle = bundle_from_module(network, input=getattr(network, "input", COLOUR))
     assert chosen_of(bundle) == layers
 
 
@@ -96,7 +96,7 @@ def test_lenet_is_shown_as_its_own_layout_shows_it() -> None:
     ("count", "wanted"), [(0, []), (3, [0, 1, 2]), (4, [0, 1, 2, 3]), (5, [0, 1, 3, 4]), (13, [0, 4, 8, 12])]
 )
 def test_spread_takes_the_first_the_last_and_what_lies_evenly_between(count: int, wanted: list[int]) -> None:
-    assert spread([str(i) for i in range(count)], 4) == [str(i) for i in wanted]
+    assert evenly([str(i) for i in range(count)], 4) == [str(i) for i in wanted]
 
 
 def cards(layout: Layout) -> dict[str, Rect]:
@@ -104,19 +104,19 @@ def cards(layout: Layout) -> dict[str, Rect]:
 
 
 NETWORKS = {
-    "few classes": of_module(convolutions(8, 16, hidden=20), input=COLOUR),
-    "many classes": of_module(convolutions(8, 16, 300, hidden=20, classes=1000), input=COLOUR),
-    "four depths": of_module(convolutions(8, 16, 20, 24, hidden=20), input=COLOUR, classes=["a long name"] * 10),
-    "no maps": of_module(Perceptron(20, 12, 5)),
-    "nothing but scores": of_module(Perceptron(5)),
+    "few classes": bundle_from_module(convolutions(8, 16, hidden=20), input=COLOUR),
+    "many classes": bundle_from_module(convolutions(8, 16, 300, hidden=20, classes=1000), input=COLOUR),
+    "four depths": bundle_from_module(convolutions(8, 16, 20, 24, hidden=20), input=COLOUR, classes=["a long name"] * 10),
+    "no maps": bundle_from_module(Perceptron(20, 12, 5)),
+    "nothing but scores": bundle_from_module(Perceptron(5)),
 }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_automatic_layout_fits_its_network_and_fills_the_picture(name: str) -> None:
     bundle = NETWORKS[name]
-    layout = layout_of(bundle)
-    check_fit(layout, context_of(bundle))
+    layout = make_layout(bundle)
+    check_fit(layout, make_context(bundle))
     places = cards(layout)
     assert {"camera", "patch", "scores"} < places.keys() or name == "nothing but scores"
     assert "." not in str(layout.layout)
@@ -127,24 +127,24 @@ def test_every_automatic_layout_fits_its_network_and_fills_the_picture(name: str
 
 
 def test_many_layers_stand_in_a_grid() -> None:
-    bundle = of_module(convolutions(4, 4, 4, 4, 4, hidden=20), input=COLOUR)
+    bundle = bundle_from_module(convolutions(4, 4, 4, 4, 4, hidden=20), input=COLOUR)
     layers = ["0", "3", "6", "9", "12", "1", "4", "17", "18"]
-    places = cards(layout_of(bundle, layers))
+    places = cards(make_layout(bundle, layers))
     assert list(places) == ["camera", "patch", "scores", *layers]
     assert len({places[layer].y for layer in layers}) == 5  # three rows of maps, two of neurons
 
 
 def test_only_so_many_maps_as_can_be_seen() -> None:
-    panels = layout_of(NETWORKS["many classes"]).panels
+    panels = make_layout(NETWORKS["many classes"]).panels
     assert [panels[name].channels for name in ("0", "3", "6")] == ["all", "all", tuple(range(128))]  # type: ignore[attr-defined]
 
 
 def test_layers_by_name() -> None:
-    bundle = of_module(Perceptron(20, 12, 5))
-    layout = layout_of(bundle, ["relu_1", "layers.0", "relu", "layers.0"])
+    bundle = bundle_from_module(Perceptron(20, 12, 5))
+    layout = make_layout(bundle, ["relu_1", "layers.0", "relu", "layers.0"])
     assert list(layout.panels) == ["camera", "patch", "scores", "relu_1", "layers-0", "relu"]
     assert layout.panels["layers-0"].layers() == ("layers.0",)
-    assert layout_of(NETWORKS["few classes"], ["0"]).panels["0"].title == "0 · Conv2d"
+    assert make_layout(NETWORKS["few classes"], ["0"]).panels["0"].title == "0 · Conv2d"
 
 
 def test_a_layer_called_like_a_panel() -> None:
@@ -157,7 +157,7 @@ def test_a_layer_called_like_a_panel() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.camera(x).flatten(1)  # type: ignore[no-any-return]
 
-    assert list(layout_of(of_module(Camera()), ["camera"]).panels) == ["camera", "patch", "scores", "camera_"]
+    assert list(make_layout(bundle_from_module(Camera()), ["camera"]).panels) == ["camera", "patch", "scores", "camera_"]
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ def test_a_layer_called_like_a_panel() -> None:
 )
 def test_layers_that_cannot_be_shown(layer: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        layout_of(of_module(Tokens()), [layer])
+        make_layout(bundle_from_module(Tokens()), [layer])
 
 
 def test_the_tokens_have_names() -> None:

@@ -10,11 +10,11 @@ from torch import nn
 
 from livecnn.errors import ConfigError
 from livecnn.io import yaml_document as yamlfile
-from livecnn.layout.focus_options import Gaze
-from livecnn.layout.layout import Layout, build
+from livecnn.layout.focus_options import FocusOptions
+from livecnn.layout.layout import Layout, make_drawers
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.panels.base.spec import FieldError
-from livecnn.selection import INPUT, OUTPUT, Focus
+from livecnn.selection import INPUT, OUTPUT, Selection
 
 DIGITS = tuple("0123456789")
 
@@ -31,33 +31,33 @@ def architecture() -> Architecture:
 
 def layout(focus: str) -> Layout:
     text = f"layout: a\npanels: {{a: {{kind: patch}}}}\nfocus: {focus}\n"
-    return build(yamlfile.parse(text, Path("test.yaml")))
+    return make_drawers(yamlfile.parse(text, Path("test.yaml")))
 
 
 def test_it_starts_at_the_last_convolution(architecture: Architecture) -> None:
-    assert Gaze().focus(architecture, DIGITS) == Focus(layer="conv")
+    assert FocusOptions().focus(architecture, DIGITS) == Selection(layer="conv")
 
 
 def test_without_convolutions_at_the_last_layer_with_weights() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(64, 5), nn.Linear(5, 2), nn.Softmax(1))
-    assert Gaze().focus(Architecture.of(net, torch.zeros(1, 1, 8, 8)), ("a", "b")).layer == "2"
+    assert FocusOptions().focus(Architecture.of(net, torch.zeros(1, 1, 8, 8)), ("a", "b")).layer == "2"
 
 
 def test_without_weights_at_the_output() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Softmax(1))
-    assert Gaze().focus(Architecture.of(net, torch.zeros(1, 1, 2, 2)), ("a", "b", "c", "d")).layer == OUTPUT
+    assert FocusOptions().focus(Architecture.of(net, torch.zeros(1, 1, 2, 2)), ("a", "b", "c", "d")).layer == OUTPUT
 
 
 def test_everything_can_be_said(architecture: Architecture) -> None:
     said = layout("{layer: fc, unit: 3, target: '7', methods: [gradient, occlusion], grid: gradient, order: weight}").focus
-    assert said.focus(architecture, DIGITS) == Focus(
+    assert said.focus(architecture, DIGITS) == Selection(
         "fc", 3, target=7, methods=("gradient", "occlusion"), grid="gradient", order="weight"
     )
 
 
 @pytest.mark.parametrize(("name", "layer"), [("(input)", INPUT), ("(output)", OUTPUT)])
 def test_the_ends_have_names(architecture: Architecture, name: str, layer: str) -> None:
-    assert Gaze(layer=name).focus(architecture, DIGITS).layer == layer
+    assert FocusOptions(layer=name).focus(architecture, DIGITS).layer == layer
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_the_ends_have_names(architecture: Architecture, name: str, layer: str) 
 )
 def test_what_the_network_does_not_have(architecture: Architecture, said: dict[str, Any], key: str, message: str) -> None:
     with pytest.raises(FieldError, match=re.escape(message)) as caught:
-        Gaze(**said).focus(architecture, DIGITS)
+        FocusOptions(**said).focus(architecture, DIGITS)
     assert caught.value.key == key
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from livecnn.io.validation import Misfit
+from livecnn.io.validation import ValidationProblem
 from livecnn.layout import grid as mosaic
 
 cells_of_a_grid = (
@@ -34,7 +34,7 @@ def test_the_same_areas_are_rectangles_as_for_matplotlib(cells: list[Any]) -> No
     try:
         Figure().subplot_mosaic(cells, empty_sentinel=".")
     except ValueError:
-        with pytest.raises(Misfit, match="does not fill a rectangle"):
+        with pytest.raises(ValidationProblem, match="does not fill a rectangle"):
             mosaic.parse(text)
     else:
         assert [list(row) for row in mosaic.parse(text)] == cells
@@ -56,6 +56,6 @@ def test_the_same_areas_are_rectangles_as_for_matplotlib(cells: list[Any]) -> No
     ],
 )
 def test_what_is_refused(text: Any, message: str, row: int | None) -> None:
-    with pytest.raises(Misfit, match=message) as caught:
+    with pytest.raises(ValidationProblem, match=message) as caught:
         mosaic.parse(text)
     assert caught.value.row == row

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from livecnn import paths
 from livecnn.errors import ConfigError
 from livecnn.io import yaml_document as yamlfile
-from livecnn.layout.layout import Layout, build, check_layout, find_layout, load_layout
+from livecnn.layout.layout import Layout, check_layout, find_layout, load_layout, make_drawers
 from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.camera import Camera
-from livecnn.panels.feature_maps import FeatureMaps
+from livecnn.panels.camera import CameraPanel
+from livecnn.panels.feature_maps import FeatureMapsPanel
 
 EXAMPLE = """\
 model: lenet-mnist
@@ -53,9 +53,9 @@ def test_the_example_of_the_design(file: Path) -> None:
         None,
     )
     assert layout.layout == (("camera", "patch", "conv1", "conv2"), ("scores", "scores", "ip1", "ip1"))
-    assert isinstance(layout.panels["camera"], Camera)
+    assert isinstance(layout.panels["camera"], CameraPanel)
     conv2 = layout.panels["conv2"]
-    assert isinstance(conv2, FeatureMaps)
+    assert isinstance(conv2, FeatureMapsPanel)
     assert (conv2.layer, conv2.channels, conv2.colormap) == ("conv2", (0, 3, *range(10, 20)), "gray")
     check_layout(layout, SHAPES, DIGITS)
 
@@ -75,7 +75,7 @@ def test_every_shipped_layout_loads_and_says_what_it_is(name: str) -> None:
 def test_overrides(file: Path) -> None:
     layout = load_layout(file, ["panels.conv1.channels=0-3,7", "box.size=0.8", "figure={size: [800, 600]}", "name=on"])
     conv1 = layout.panels["conv1"]
-    assert isinstance(conv1, FeatureMaps)
+    assert isinstance(conv1, FeatureMapsPanel)
     assert conv1.channels == (0, 1, 2, 3, 7)
     assert (layout.box.size, layout.figure.size, layout.name) == (0.8, (800, 600), "on")
 
@@ -171,13 +171,13 @@ def test_a_mistake_in_an_override_names_the_override(file: Path) -> None:
 
 @pytest.mark.parametrize("name", ["a b", "a.b", ""])
 def test_names_of_panels_are_words(name: str) -> None:
-    fields = {"layout": "x", "panels": {"x": Camera(), name: Camera()}}
+    fields = {"layout": "x", "panels": {"x": CameraPanel(), name: CameraPanel()}}
     with pytest.raises(ValueError, match="found an unusable name; allowed: letters"):
         Layout.model_validate(fields)
 
 
 def test_layouts_made_in_code_are_checked_too() -> None:
-    layout = Layout(layout="a b", panels={"a": Camera(), "b": FeatureMaps(layer="conv1", channels=(30,))})  # type: ignore[arg-type]
+    layout = Layout(layout="a b", panels={"a": CameraPanel(), "b": FeatureMapsPanel(layer="conv1", channels=(30,))})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"^livecnn: panels\.b\.channels: channel 30: conv1 has 20 \(0-19\)$"):
         check_layout(layout, SHAPES, DIGITS)
     with pytest.raises(ValueError, match="instance of PanelSpec"):
@@ -229,7 +229,7 @@ def test_views_are_found_beside_the_layout_and_among_the_shipped(file: Path) -> 
 
 
 keys = st.sampled_from(
-    [*Layout.model_fields, *FeatureMaps.model_fields, "size", "finder", "theme", "widths", "heights", "rows", "camera"]
+    [*Layout.model_fields, *FeatureMapsPanel.model_fields, "size", "finder", "theme", "widths", "heights", "rows", "camera"]
 )
 words = st.sampled_from(
     [
@@ -270,7 +270,7 @@ anything = st.recursive(
 def test_any_mapping_is_a_layout_or_a_clear_error(fields: dict[str, Any]) -> None:
     document = yamlfile.Document(fields, Path("f.yaml"), {(): 1})
     try:
-        result: Layout | ConfigError = build(document)
+        result: Layout | ConfigError = make_drawers(document)
     except ConfigError as error:
         result = error
     if isinstance(result, Layout):
@@ -284,7 +284,7 @@ def test_any_mapping_is_a_layout_or_a_clear_error(fields: dict[str, Any]) -> Non
 def test_a_damaged_file_is_a_layout_or_a_clear_error(junk: str, start: int, length: int) -> None:
     text = EXAMPLE[:start] + junk + EXAMPLE[start + length :]
     try:
-        result: Layout | ConfigError = build(yamlfile.parse(text, Path("f.yaml")))
+        result: Layout | ConfigError = make_drawers(yamlfile.parse(text, Path("f.yaml")))
     except ConfigError as error:
         result = error
     assert isinstance(result, Layout) or str(result).startswith("f.yaml:")

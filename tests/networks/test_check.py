@@ -22,7 +22,7 @@ def bundle(weight: float = 1.0, **check: Any) -> Bundle:
     network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3, bias=False))
     nn.init.eye_(network[2].weight)  # type: ignore[arg-type]
     network[2].weight.data *= weight
-    found = bundles.of_module(network, "means", classes=["red", "green", "blue"], input=PLAIN)
+    found = bundles.bundle_from_module(network, "means", classes=["red", "green", "blue"], input=PLAIN)
     card = ModelCard(
         name="means",
         architecture="none",
@@ -50,7 +50,7 @@ def test_recorded_and_found_again() -> None:
     check = checking.record(bundle())
     assert check["sample"] == [104, 130]  # a whole multiple of the input's size
     assert check["scores"] == pytest.approx((checking.sample(104, 130) / 255).mean((0, 1)), abs=2e-3)
-    assert checking.difference(bundle(**check)) == ""
+    assert checking.describe_difference(bundle(**check)) == ""
     assert checking.record(bundle(2.0))["scores"] == pytest.approx([2 * score for score in check["scores"]])
 
 
@@ -58,15 +58,15 @@ def test_recorded_and_found_again() -> None:
 @pytest.mark.parametrize("scale", [1.0, 1e4])
 def test_small_differences_do_not_count(factor: float, differs: bool, scale: float) -> None:
     check = checking.record(bundle(scale))
-    assert bool(checking.difference(bundle(scale * factor, **check))) == differs
+    assert bool(checking.describe_difference(bundle(scale * factor, **check))) == differs
 
 
 def test_what_differs_is_told() -> None:
     check = checking.record(bundle())
     check["scores"][1] += 0.25
-    assert checking.difference(bundle(**check)).startswith("the score of 'green' is 0.")
-    assert checking.difference(bundle(**{**check, "scores": [0.1]})) == "3 scores, 1 expected"
-    assert checking.difference(bundle(torch.nan, **check)).startswith("the score of 'red' is nan, expected")
+    assert checking.describe_difference(bundle(**check)).startswith("the score of 'green' is 0.")
+    assert checking.describe_difference(bundle(**{**check, "scores": [0.1]})) == "3 scores, 1 expected"
+    assert checking.describe_difference(bundle(torch.nan, **check)).startswith("the score of 'red' is nan, expected")
 
 
 def test_scores_that_are_no_numbers_are_not_recorded() -> None:
@@ -76,17 +76,17 @@ def test_scores_that_are_no_numbers_are_not_recorded() -> None:
 
 def test_a_card_without_a_check() -> None:
     with pytest.raises(ModelError, match=r"^means: its model\.yaml holds no `check` to compare with$"):
-        checking.difference(bundle())
+        checking.describe_difference(bundle())
     with pytest.raises(ModelError, match=r"holds no `check`"):
-        checking.difference(replace(bundle(), card=None))
+        checking.describe_difference(replace(bundle(), card=None))
 
 
 @pytest.mark.parametrize("name", paths.bundles())
 def test_shipped_networks_give_what_they_gave(name: str) -> None:
-    assert checking.difference(bundles.load(name)) == ""
+    assert checking.describe_difference(bundles.load(name)) == ""
 
 
 def test_a_dead_map_of_the_shipped_network_is_noticed() -> None:
     lenet = bundles.load("lenet-mnist")
     lenet.module.conv1.weight[0] = 0  # type: ignore[union-attr, index, operator]
-    assert checking.difference(lenet).startswith("the score of ")
+    assert checking.describe_difference(lenet).startswith("the score of ")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from livecnn.errors import ModelError
-from livecnn.networks.device import pick
+from livecnn.networks.device import pick_device
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, bool], None]:
 )
 def test_picked(machine: Callable[[int, bool], None], cuda: int, mps: bool, spec: str, device: str) -> None:
     machine(cuda, mps)
-    assert pick(spec) == torch.device(device)
-    assert pick(torch.device(device)) == torch.device(device)
+    assert pick_device(spec) == torch.device(device)
+    assert pick_device(torch.device(device)) == torch.device(device)
 
 
 @pytest.mark.parametrize(
@@ -55,4 +55,4 @@ def test_picked(machine: Callable[[int, bool], None], cuda: int, mps: bool, spec
 def test_refused(machine: Callable[[int, bool], None], cuda: int, mps: bool, spec: str, message: str) -> None:
     machine(cuda, mps)
     with pytest.raises(ModelError, match=message):
-        pick(spec)
+        pick_device(spec)

@@ -13,7 +13,7 @@ from livecnn.io import download as fetch
 from livecnn.networks import bundle as bundles
 from livecnn.networks import catalogue
 from livecnn.networks import check as checking
-from livecnn.networks.catalogue import ENTRIES, Entry, File
+from livecnn.networks.catalogue import ENTRIES, CatalogueEntry, ModelFile
 from livecnn.networks.fetch_model import get
 from tests.helpers import fake_importers
 from tests.helpers.file_server import FileServer, cut, hang_up, status
@@ -31,8 +31,11 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
         server.files = {"/m/small-0a0b.pth": b"weights", "/labels.txt": LABELS}
         monkeypatch.setenv("LIVECNN_MIRROR", server.address)
         digest = hashlib.sha256(b"weights").hexdigest()
-        files = (File("https://nowhere.invalid/m/small-0a0b.pth", 0.001, digest[:8]), File("https://x.invalid/labels.txt", 0.001))
-        small = Entry(
+        files = (
+            ModelFile("https://nowhere.invalid/m/small-0a0b.pth", 0.001, digest[:8]),
+            ModelFile("https://x.invalid/labels.txt", 0.001),
+        )
+        small = CatalogueEntry(
             "a small one", files, "none", "nowhere", "squeezenet", {"classes": 4}, {"size": [64, 64]}, accuracy={"nothing": 0.25}
         )
         monkeypatch.setattr(catalogue, "ENTRIES", {**ENTRIES, "small": small})
@@ -51,7 +54,7 @@ def test_fetched_and_ready(server: FileServer) -> None:
     assert bundle.classes == ("thing 0", "thing 1", "thing 2", "thing 3")
     assert (bundle.card.licence, bundle.card.source, bundle.card.accuracy) == ("none", "nowhere", {"nothing": 0.25})
     assert (bundle.card.architecture, bundle.card.options, bundle.pipeline.shape) == ("squeezenet", {"classes": 4}, (3, 64, 64))
-    assert checking.difference(bundle) == ""
+    assert checking.describe_difference(bundle) == ""
     assert downloads() == []
     assert set(paths.bundles()) >= {"lenet-mnist", "small"}
     assert ".downloads" not in paths.bundles()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from livecnn.errors import ModelError
-from livecnn.networks.function_pipeline import Called
+from livecnn.networks.function_pipeline import FunctionPipeline
 from livecnn.types import Image
 
 
@@ -18,7 +18,7 @@ def small(shot: Image) -> torch.Tensor:
 
 
 def test_it_gives_what_the_function_gives() -> None:
-    pipeline, shot = Called.of(small), np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
+    pipeline, shot = FunctionPipeline.of(small), np.random.default_rng(0).integers(0, 256, (9, 7, 3), np.uint8)
     prepared = pipeline(shot)
     assert pipeline.shape == (2, 4, 5)
     assert torch.equal(prepared.tensor, small(shot))
@@ -30,19 +30,19 @@ def test_it_gives_what_the_function_gives() -> None:
 )
 def test_the_eye_sees_it_from_the_least_to_the_largest_value(channels: int, shape: tuple[int, ...]) -> None:
     values = torch.linspace(-3, 5, channels * 20).reshape(1, channels, 4, 5)
-    seen = Called.of(lambda _: values)(np.zeros((9, 9, 3), np.uint8)).seen
+    seen = FunctionPipeline.of(lambda _: values)(np.zeros((9, 9, 3), np.uint8)).seen
     assert (seen.dtype, seen.shape) == (np.uint8, shape)
     assert (seen.min(), seen.max()) == (0, 255)
 
 
 def test_values_that_are_all_the_same_are_no_problem() -> None:
-    seen = Called.of(lambda _: torch.full((1, 1, 4, 5), 7.0))(np.zeros((9, 9, 3), np.uint8)).seen
+    seen = FunctionPipeline.of(lambda _: torch.full((1, 1, 4, 5), 7.0))(np.zeros((9, 9, 3), np.uint8)).seen
     assert not seen.any()
 
 
 def test_what_is_no_picture_is_seen_as_it_was_taken() -> None:
     shot = np.full((9, 9, 3), 3, np.uint8)
-    pipeline = Called.of(lambda rgb: torch.from_numpy(rgb[:2, :2].reshape(1, -1)).float())
+    pipeline = FunctionPipeline.of(lambda rgb: torch.from_numpy(rgb[:2, :2].reshape(1, -1)).float())
     assert pipeline.shape == (12,)
     assert pipeline(shot).seen is shot
 
@@ -63,10 +63,10 @@ def broken(_: Image) -> torch.Tensor:
 )
 def test_functions_that_will_not_do(function: Callable[[Image], torch.Tensor], message: str) -> None:
     with pytest.raises(ModelError, match=f"^input: .*{re.escape(message)}"):
-        Called.of(function)
+        FunctionPipeline.of(function)
 
 
 def test_a_function_that_does_not_resize_is_told() -> None:
-    pipeline = Called.of(lambda rgb: torch.zeros(1, 1, *rgb.shape[:2]))
+    pipeline = FunctionPipeline.of(lambda rgb: torch.zeros(1, 1, *rgb.shape[:2]))
     with pytest.raises(ModelError, match=r"gives \(1, 1, 9, 7\) for 7x9 pixels, \(1, 1, 240, 320\) for others; one shape"):
         pipeline(np.zeros((9, 7, 3), np.uint8))

@@ -11,7 +11,7 @@ from livecnn import paths
 from livecnn.errors import ModelError, OutputError, UsageError
 from livecnn.networks import bundle as bundles
 from livecnn.networks import check as checking
-from livecnn.networks.import_model import About, import_model, place, read_labels
+from livecnn.networks.import_model import ModelDescription, import_model, new_bundle_folder, read_labels
 from tests.helpers import fake_importers
 
 
@@ -37,12 +37,12 @@ def test_what_the_files_tell(file: Path) -> None:
     assert bundle.card.input == {"kind": "plain", "size": [28, 28], "channels": 1}
     assert (bundle.card.licence, bundle.card.source, bundle.card.architecture) == ("unknown", "net.fake", "lenet")
     assert bundle.card.check is not None
-    assert checking.difference(bundle) == ""
+    assert checking.describe_difference(bundle) == ""
     assert [path.name for path in folder.parent.iterdir()] == ["mine"]
 
 
 def test_what_the_user_says_comes_first(file: Path) -> None:
-    about = About({"mean": [0.5], "std": [0.25]}, list("0123456789"), "MIT", "https://here", {"mine": 0.5})
+    about = ModelDescription({"mean": [0.5], "std": [0.25]}, list("0123456789"), "MIT", "https://here", {"mine": 0.5})
     bundle = bundles.load(import_model([file], "mine", about))
     assert bundle.card is not None
     assert bundle.card.input == {"kind": "plain", "size": [28, 28], "channels": 1, "mean": [0.5], "std": [0.25]}
@@ -52,14 +52,14 @@ def test_what_the_user_says_comes_first(file: Path) -> None:
 
 def test_what_nobody_tells_is_as_usual(file: Path) -> None:
     file.write_text("untold")
-    bundle = bundles.load(import_model([file], "mine", About({"mean": [0.1]})))
+    bundle = bundles.load(import_model([file], "mine", ModelDescription({"mean": [0.1]})))
     assert bundle.card is not None
     assert bundle.card.input == {"kind": "plain", "size": [28, 28], "channels": 1, "mean": [0.1], "std": [1.0]}
     assert bundle.classes == tuple("0123456789")
 
 
 def test_another_pipeline_takes_over_no_fields(file: Path) -> None:
-    bundle = bundles.load(import_model([file], "mine", About({"kind": "ink"})))
+    bundle = bundles.load(import_model([file], "mine", ModelDescription({"kind": "ink"})))
     assert bundle.card is not None
     assert bundle.card.input == {"kind": "ink"}
 
@@ -67,7 +67,9 @@ def test_another_pipeline_takes_over_no_fields(file: Path) -> None:
 def test_architecture_and_options(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.touch()
-    folder = import_model([file], "small", About({"size": [64, 64]}), architecture="squeezenet", options={"classes": 4})
+    folder = import_model(
+        [file], "small", ModelDescription({"size": [64, 64]}), architecture="squeezenet", options={"classes": 4}
+    )
     bundle = bundles.load(folder)
     assert bundle.card is not None
     assert (bundle.card.architecture, bundle.card.options) == ("squeezenet", {"classes": 4})
@@ -92,15 +94,15 @@ def test_names_lead_nowhere_else(file: Path, name: str) -> None:
 
 
 def test_a_name_that_is_taken(file: Path) -> None:
-    first = import_model([file], "mine", About(licence="A"))
+    first = import_model([file], "mine", ModelDescription(licence="A"))
     for taken in ("mine", "lenet-mnist"):
         with pytest.raises(
             UsageError, match=rf"^{taken}: there is a model of that name already, in .*; allowed: another name, or"
         ):
             import_model([file], taken)
-    import_model([file], "mine", About(licence="B"), force=True)
+    import_model([file], "mine", ModelDescription(licence="B"), force=True)
     assert bundles.read_card(first).licence == "B"
-    assert place("lenet-mnist", force=True) == paths.user_models() / "lenet-mnist"
+    assert new_bundle_folder("lenet-mnist", force=True) == paths.user_models() / "lenet-mnist"
     assert [path.name for path in first.parent.iterdir()] == ["mine"]
 
 
@@ -117,15 +119,15 @@ def test_force_replaces_models_only(file: Path, other: str) -> None:
 @pytest.mark.parametrize(
     ("said", "about", "message"),
     [
-        ("damaged", About(), r"net\.fake: damaged"),
-        ("told", About({"sise": 3}), r"^mine: input\.sise: unknown key; did you mean 'size'\?"),
-        ("told", About({"size": [64, 64]}), r"^mine: a picture of 1x64x64 does not go through"),
-        ("told", About(classes=["a"]), r"scores of shape \(1, 10\); \(1, 1\) is needed for 1 classes"),
-        ("lying", About({"size": [64, 64]}), r"the tensors are not those of Squeezenet"),
-        ("changing", About(), r"^mine: read back from its bundle the network is another one: the score of "),
+        ("damaged", ModelDescription(), r"net\.fake: damaged"),
+        ("told", ModelDescription({"sise": 3}), r"^mine: input\.sise: unknown key; did you mean 'size'\?"),
+        ("told", ModelDescription({"size": [64, 64]}), r"^mine: a picture of 1x64x64 does not go through"),
+        ("told", ModelDescription(classes=["a"]), r"scores of shape \(1, 10\); \(1, 1\) is needed for 1 classes"),
+        ("lying", ModelDescription({"size": [64, 64]}), r"the tensors are not those of Squeezenet"),
+        ("changing", ModelDescription(), r"^mine: read back from its bundle the network is another one: the score of "),
     ],
 )
-def test_what_fails_leaves_the_older_one(file: Path, said: str, about: About, message: str) -> None:
+def test_what_fails_leaves_the_older_one(file: Path, said: str, about: ModelDescription, message: str) -> None:
     folder = import_model([file], "mine")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     file.write_text(said)
@@ -136,7 +138,7 @@ def test_what_fails_leaves_the_older_one(file: Path, said: str, about: About, me
 
 
 def test_a_swap_that_fails_leaves_the_older_one(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = import_model([file], "mine", About(licence="A"))
+    folder = import_model([file], "mine", ModelDescription(licence="A"))
     replace = os.replace
 
     def busy(source: Path, target: Path) -> None:
@@ -146,7 +148,7 @@ def test_a_swap_that_fails_leaves_the_older_one(file: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("livecnn.networks.import_model.os.replace", busy)
     with pytest.raises(OutputError, match=r"mine: cannot be written: in use"):
-        import_model([file], "mine", About(licence="B"), force=True)
+        import_model([file], "mine", ModelDescription(licence="B"), force=True)
     assert bundles.read_card(folder).licence == "A"
     assert [path.name for path in folder.parent.iterdir()] == ["mine"]
 
@@ -189,4 +191,4 @@ def test_four_channels_have_no_usual_input(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(ModelError, match=r"^mine: its first convolution takes 4 channels, so its input is unknown"):
         import_model([tmp_path / "net.fake"], "mine")
     with pytest.raises(ModelError, match=r"^mine: a picture of 3x28x28 does not go through"):
-        import_model([tmp_path / "net.fake"], "mine", About({"size": [28, 28], "channels": 3}))
+        import_model([tmp_path / "net.fake"], "mine", ModelDescription({"size": [28, 28], "channels": 3}))

@@ -153,7 +153,7 @@ def test_fill_copies() -> None:
     source, target = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
     source.running_mean = torch.arange(3.0)
     state = source.half().state_dict()
-    weights.fill(target, state, Path("w.pt"))
+    weights.load_into(target, state, Path("w.pt"))
     assert target.running_mean is not None
     assert target.running_mean.tolist() == [0, 1, 2]
     assert target.weight.dtype == torch.float32
@@ -177,5 +177,5 @@ def test_tensors_that_do_not_fit_are_named(change: dict[str, torch.Tensor | None
     before = target.weight.clone()
     state = {name: tensor for name, tensor in {**target.state_dict(), **change}.items() if tensor is not None}
     with pytest.raises(ModelError, match=message):
-        weights.fill(target, state, Path("w.pt"))
+        weights.load_into(target, state, Path("w.pt"))
     assert torch.equal(target.weight, before)

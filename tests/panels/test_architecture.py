@@ -5,26 +5,26 @@ from types import SimpleNamespace
 
 import pytest
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Drawer
 from livecnn.panels.base.session import Session
-from livecnn.panels.base.targets import Group, Layer, Target, Tip
-from livecnn.selection import Focus
+from livecnn.panels.base.targets import GroupTarget, LayerTarget, Target, Tooltip
+from livecnn.selection import Selection
 from tests.helpers.architectures import real
 from tests.helpers.scenes import SIZES, assert_texts_apart, context, layout, scene
 
 
-def shown(name: str = "lenet", size: tuple[int, int] = (1280, 240), counts: object = None, **fields: str) -> Screen:
+def shown(name: str = "lenet", size: tuple[int, int] = (1280, 240), counts: object = None, **fields: str) -> FigureView:
     session = Session(annotations=counts and SimpleNamespace(counts=counts))  # type: ignore[arg-type]
     about = replace(context(), architecture=lambda: real(name), session=session)
-    screen = Screen(layout({"it": {"kind": "architecture", **fields}}, "it", size), about)
+    screen = FigureView(layout({"it": {"kind": "architecture", **fields}}, "it", size), about)
     screen.show(scene(screen))
     screen.draw()
     return screen
 
 
-def tip(drawer: Drawer, target: Target) -> Tip:
+def tip(drawer: Drawer, target: Target) -> Tooltip:
     told = drawer.tip(target)
     assert told is not None
     return told
@@ -43,34 +43,34 @@ def test_the_heading_names_the_network_and_counts_its_layers_and_parameters() ->
 def test_clicks_find_layers_groups_and_the_brackets_of_unfolded_groups() -> None:
     screen = shown("resnet18")
     drawer = screen.drawers["it"]
-    for target in (Layer("conv1"), Layer(""), Layer("(output)"), Group("layer1")):
+    for target in (LayerTarget("conv1"), LayerTarget(""), LayerTarget("(output)"), GroupTarget("layer1")):
         place = tip(drawer, target).about
         assert drawer.target_at(*middle(place)) == target
     drawer.fold("layer1")
     body = drawer.body
     found = {drawer.target_at(x, body.y + body.h - 2) for x in range(body.x, body.x + body.w)}
-    assert Group("layer1") in found
+    assert GroupTarget("layer1") in found
     assert drawer.target_at(0, 0) is None
 
 
 def test_the_focus_moves_the_accent_and_muted_layers_are_marked() -> None:
     screen = shown()
     drawer = screen.drawers["it"]
-    for focus, color in ((Focus("conv2"), "accent"), (Focus("", muted=frozenset((("ip1", 3),))), "bad")):
-        drawer.attend(focus)
+    for focus, color in ((Selection("conv2"), "accent"), (Selection("", muted=frozenset((("ip1", 3),))), "bad")):
+        drawer.set_selection(focus)
         screen.show(scene(screen))
         screen.draw()
-        x, y, w, h = tip(drawer, Layer("conv2" if color == "accent" else "ip1")).about
+        x, y, w, h = tip(drawer, LayerTarget("conv2" if color == "accent" else "ip1")).about
         assert (screen.pixels()[y : y + h, x : x + w] == getattr(screen.context.theme, color)).all(axis=2).any()
 
 
 def test_a_tip_tells_the_layer_and_its_marks() -> None:
     drawer = shown(counts=lambda _layer, units: (1, 2, units - 3)).drawers["it"]
-    assert list(tip(drawer, Layer("conv2")).lines[1:]) == [
+    assert list(tip(drawer, LayerTarget("conv2")).lines[1:]) == [
         "conv 5×5 (Conv2d)", "output 8×8×50", "25,050 parameters", "kernel 5×5, stride 1, padding 0", "sees 14×14 pixels",
         "1 good, 2 bad, 47 unmarked",
     ]  # fmt: skip
-    assert drawer.tip(Layer("nothing")) is None
+    assert drawer.tip(LayerTarget("nothing")) is None
 
 
 def test_the_wheel_scrolls_over_the_strip_alone() -> None:
@@ -91,7 +91,7 @@ def test_a_tick_without_changes_keeps_the_picture() -> None:
 @pytest.mark.parametrize("name", ["lenet", "resnet18"])
 def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str, name: str) -> None:
     about = replace(context(), architecture=lambda: real(name))
-    screen = Screen(layout({"it": {"kind": "architecture"}}, grid, size), about)
+    screen = FigureView(layout({"it": {"kind": "architecture"}}, grid, size), about)
     screen.show(scene(screen))
     screen.draw()
     assert_texts_apart(screen, "it")
@@ -99,18 +99,18 @@ def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], gr
 
 def test_the_key_folds_the_group_of_a_layer_and_unfolds_it() -> None:
     drawer = shown("resnet18").drawers["it"]
-    folded = drawer.tip(Layer("layer1.0.conv1"))
+    folded = drawer.tip(LayerTarget("layer1.0.conv1"))
     drawer.fold("layer1.0.conv1")
     drawer.fold("layer1.0.conv1")
-    unfolded = drawer.tip(Layer("layer1.0.conv1"))
+    unfolded = drawer.tip(LayerTarget("layer1.0.conv1"))
     assert folded != unfolded
 
 
 def test_what_the_mouse_is_over_is_drawn_otherwise() -> None:
     screen = shown()
     before = screen.pixels()
-    x, y = middle(tip(screen.drawers["it"], Layer("conv2")).about)
-    assert screen.point(x, y) == Layer("conv2")
+    x, y = middle(tip(screen.drawers["it"], LayerTarget("conv2")).about)
+    assert screen.point(x, y) == LayerTarget("conv2")
     for _ in range(2):
         screen.show(scene(screen))
         screen.draw()

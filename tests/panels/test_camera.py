@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.geometry import Rect
-from livecnn.panels.camera import scaled
+from livecnn.panels.camera import resize_exactly
 from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
 from tests.helpers.scenes import context, ink, inside, layout, picture, scene
 
@@ -22,7 +22,7 @@ sides = st.integers(1, 60)
 @given(sides, sides, sides, sides, st.booleans())
 def test_a_picture_scaled_to_any_size(height: int, width: int, h: int, w: int, sharp: bool) -> None:
     image = picture(height, width)
-    result = scaled(image, w, h, sharp=sharp)
+    result = resize_exactly(image, w, h, sharp=sharp)
     assert result.shape == (h, w, 3)
     assert result.dtype == np.uint8
     assert not np.shares_memory(result, image)
@@ -30,28 +30,28 @@ def test_a_picture_scaled_to_any_size(height: int, width: int, h: int, w: int, s
 
 def test_small_squares_stay_squares_when_they_are_to_be_sharp() -> None:
     image = picture(3, 4)
-    assert (scaled(image, 20, 15, sharp=True) == image.repeat(5, axis=0).repeat(5, axis=1)).all()
-    assert len(np.unique(scaled(image, 20, 15).reshape(-1, 3), axis=0)) > 12  # smooth
+    assert (resize_exactly(image, 20, 15, sharp=True) == image.repeat(5, axis=0).repeat(5, axis=1)).all()
+    assert len(np.unique(resize_exactly(image, 20, 15).reshape(-1, 3), axis=0)) > 12  # smooth
 
 
 def test_a_picture_is_averaged_down() -> None:
     image = picture(32, 64)
     means = image.reshape(4, 8, 8, 8, 3).mean((1, 3))
-    assert scaled(image, 8, 4) == pytest.approx(means, abs=2)
+    assert resize_exactly(image, 8, 4) == pytest.approx(means, abs=2)
 
 
-def shown(given: Scene | None = None, frame: Frame | None = None, **fields: Any) -> Screen:
-    screen = Screen(layout({"it": {"kind": "camera", **fields}}, "it", (640, 480)), context())
+def shown(given: Scene | None = None, frame: Frame | None = None, **fields: Any) -> FigureView:
+    screen = FigureView(layout({"it": {"kind": "camera", **fields}}, "it", (640, 480)), context())
     screen.show(given or scene(screen, frame=frame))
     screen.draw()
     return screen
 
 
-def photograph(screen: Screen) -> Any:
+def photograph(screen: FigureView) -> Any:
     return screen.drawers["it"].live[0].picture[:, :, :3]  # type: ignore[attr-defined]
 
 
-def words(screen: Screen) -> list[str]:
+def words(screen: FigureView) -> list[str]:
     return [label.text for label in screen.drawers["it"].live[1:]]  # type: ignore[attr-defined]
 
 
@@ -121,8 +121,8 @@ LOST = SourceStatus("lost", "camera 0", "trying again in 4 s (3rd time): is it s
 WHITE = Frame(np.full((480, 640, 3), 200, np.uint8), 0, 0.0, "camera 0")
 
 
-def in_trouble(source: SourceStatus, frame: Frame = WHITE, grid: str = "it") -> Screen:
-    screen = Screen(layout({"it": {"kind": "camera"}}, grid, (640, 480)), context())
+def in_trouble(source: SourceStatus, frame: Frame = WHITE, grid: str = "it") -> FigureView:
+    screen = FigureView(layout({"it": {"kind": "camera"}}, grid, (640, 480)), context())
     screen.show(scene(screen, frame=frame, status=LoopStatus(source)))
     screen.draw()
     return screen
@@ -198,7 +198,7 @@ def test_a_newer_frame_of_another_size_with_the_box_of_the_older_pass() -> None:
 WELL = SourceStatus(name="camera 0")
 
 
-def without_a_face(source: SourceStatus = WELL, grid: str = "it") -> Screen:
+def without_a_face(source: SourceStatus = WELL, grid: str = "it") -> FigureView:
     screen = in_trouble(source, grid=grid)
     given = scene(screen, frame=WHITE, status=LoopStatus(source))
     patch = replace(given.tick.patch, note="no face: centre of the picture", lost=True)

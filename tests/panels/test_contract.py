@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from livecnn import registry
-from livecnn.app.screen.figure import Screen, grid
+from livecnn.app.screen.figure import FigureView, grid
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.errors import ConfigError
 from livecnn.geometry import Rect
@@ -44,7 +44,7 @@ def fits(spec: PanelSpec, shapes: Mapping[str, tuple[int, ...]]) -> bool:
     return True
 
 
-def screen_of(kind: str, size: tuple[int, int] = (800, 600), about: Context | None = None, theme: str = "dark") -> Screen:
+def screen_of(kind: str, size: tuple[int, int] = (800, 600), about: Context | None = None, theme: str = "dark") -> FigureView:
     """One panel at the top left, nothing in the other three quarters of the figure."""
     about = about or context()
     made = layout({"it": minimal(kind, about.shapes)}, "it .\n. .", size, theme)
@@ -54,10 +54,10 @@ def screen_of(kind: str, size: tuple[int, int] = (800, 600), about: Context | No
         if about.classes == DIGITS or "the class" not in str(error):
             raise
         pytest.skip(f"{kind} shows classes of one sort only, and says so: {error}")
-    return Screen(made, about)
+    return FigureView(made, about)
 
 
-def outside_of_cards(screen: Screen) -> np.ndarray[Any, np.dtype[np.bool_]]:
+def outside_of_cards(screen: FigureView) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Where nothing but the background may be seen; the edge of a card may spread by its own width."""
     width, height = (int(side) for side in screen.figure.bbox.size)
     metrics = Metrics.of(width, height)
@@ -70,14 +70,14 @@ def outside_of_cards(screen: Screen) -> np.ndarray[Any, np.dtype[np.bool_]]:
     return mask
 
 
-def assert_stays_inside(screen: Screen) -> None:
+def assert_stays_inside(screen: FigureView) -> None:
     background = np.array([[(*THEMES[screen.layout.figure.theme].background, 255)]], np.uint8)
     seen = packed(np.asarray(screen.canvas.buffer_rgba()))
     spilled = (seen != packed(background)) & outside_of_cards(screen)
     assert not spilled.any(), np.argwhere(spilled)[:5]
 
 
-def shows_something(screen: Screen) -> bool:
+def shows_something(screen: FigureView) -> bool:
     x, y, w, h = screen.drawers["it"].body
     body = screen.pixels()[y : y + h, x : x + w]
     return bool((body != screen.context.theme.card).any())
@@ -218,7 +218,7 @@ def test_a_window_may_be_drawn_to_any_size(kind: str, size: tuple[int, int]) -> 
 def test_many_panels_in_a_small_figure(kind: str) -> None:
     panels = {f"p{i}": minimal(kind) for i in range(64)}
     rows = "\n".join(" ".join(f"p{8 * row + column}" for column in range(8)) for row in range(8))
-    screen = Screen(layout(panels, rows, (320, 240)), context())
+    screen = FigureView(layout(panels, rows, (320, 240)), context())
     screen.show(scene(screen))
     screen.draw()
 
@@ -239,8 +239,8 @@ def test_a_spec_is_frozen_knows_its_kind_and_describes_every_field(kind: str) ->
 @kinds
 def test_a_title_replaces_the_heading(kind: str) -> None:
     about = context()
-    screen = Screen(layout({"it": {**minimal(kind), "title": "My own"}}, "it", (1280, 720)), about)
-    plain = Screen(layout({"it": minimal(kind)}, "it", (1280, 720)), about)
+    screen = FigureView(layout({"it": {**minimal(kind), "title": "My own"}}, "it", (1280, 720)), about)
+    plain = FigureView(layout({"it": minimal(kind)}, "it", (1280, 720)), about)
     for each in (screen, plain):
         each.show(scene(each))
         each.draw()

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.panels.base.spec import FieldError
-from livecnn.panels.distribution import Distribution
+from livecnn.panels.distribution import DistributionPanel
 from tests.helpers.scenes import assert_texts_apart, context, inside, labels, layout, scene
 
 DARK = THEMES["dark"]
@@ -26,19 +26,19 @@ def bell(mean: float, spread: float) -> Any:
 
 def shown(
     scores: Any, size: tuple[int, int] = (1280, 720), classes: tuple[str, ...] = YEARS, *, lost: bool = False, **options: Any
-) -> Screen:
-    screen = Screen(layout({"it": {"kind": "distribution", "unit": "years"}}, "it", size), context(classes))
+) -> FigureView:
+    screen = FigureView(layout({"it": {"kind": "distribution", "unit": "years"}}, "it", size), context(classes))
     made = scene(screen, scores=scores, **options)
     screen.show(replace(made, tick=replace(made.tick, patch=replace(made.tick.patch, lost=lost))))
     screen.draw()
     return screen
 
 
-def texts(screen: Screen) -> list[str]:
+def texts(screen: FigureView) -> list[str]:
     return [label.text for label in labels(screen.drawers["it"].live) if label.text]
 
 
-def fills(screen: Screen) -> tuple[Any, Any, Any]:
+def fills(screen: FigureView) -> tuple[Any, Any, Any]:
     """Rectangles of the band, the bars and the mark."""
     band, bars, mark = (artist.rectangles for artist in screen.drawers["it"].live[:3])  # type: ignore[attr-defined]
     return band, bars, mark
@@ -97,7 +97,7 @@ def test_the_years_are_named_by_tens_where_there_is_room() -> None:
 @pytest.mark.parametrize("grid", ["it", "it . .\n. . ."])
 @pytest.mark.parametrize("classes", [YEARS, ("-1.5", "0", "7"), ("5",)], ids=["101", "3", "1"])
 def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str, classes: tuple[str, ...]) -> None:
-    screen = Screen(layout({"it": {"kind": "distribution", "unit": "years"}}, grid, size), context(classes))
+    screen = FigureView(layout({"it": {"kind": "distribution", "unit": "years"}}, grid, size), context(classes))
     for scores, empty in (
         (np.eye(len(classes))[-1], False),
         (np.full(len(classes), 1 / len(classes)), False),
@@ -128,6 +128,6 @@ def test_of_a_box_that_is_elsewhere_it_is_pale() -> None:
 
 def test_classes_that_are_no_numbers_are_refused() -> None:
     with pytest.raises(FieldError, match=r"the class 'male' is no number; .*; kind scores shows any classes") as caught:
-        Distribution().check({}, ("male", "female"))
+        DistributionPanel().check({}, ("male", "female"))
     assert caught.value.key == "kind"
-    Distribution().check({}, YEARS)
+    DistributionPanel().check({}, YEARS)

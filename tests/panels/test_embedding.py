@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.live_placement import Placed, PlacementReducer
+from livecnn.analysis.embedding.live_placement import LivePosition, PlacementReducer
 from livecnn.app.plan import Plan
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.errors import ConfigError
 from livecnn.layout.layout import check_layout, load_layout
 from livecnn.panels.base.spec import FieldError
@@ -28,14 +28,14 @@ def map_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Embedding:
     return made
 
 
-def screen_of(size: tuple[int, int] = LARGE, grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any) -> Screen:
+def screen_of(size: tuple[int, int] = LARGE, grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any) -> FigureView:
     spec = {"kind": "embedding", "layer": "fc", **fields}
-    screen = Screen(layout({"it": spec}, grid, size), context(classes, {**SHAPES, "out": (1, len(classes))}))
+    screen = FigureView(layout({"it": spec}, grid, size), context(classes, {**SHAPES, "out": (1, len(classes))}))
     screen.draw()
     return screen
 
 
-def shown(screen: Screen, fc: torch.Tensor | None = None, **options: Any) -> list[str]:
+def shown(screen: FigureView, fc: torch.Tensor | None = None, **options: Any) -> list[str]:
     """The texts that can be seen."""
     layers = activations(screen.context.shapes)
     screen.show(scene(screen, layers if fc is None else {**layers, "fc": fc}, **options))
@@ -44,7 +44,7 @@ def shown(screen: Screen, fc: torch.Tensor | None = None, **options: Any) -> lis
     return [label.text for label in labels([*drawer.still, *drawer.live]) if label.text and label.get_visible()]
 
 
-def accents(screen: Screen) -> np.ndarray[Any, np.dtype[Any]]:
+def accents(screen: FigureView) -> np.ndarray[Any, np.dtype[Any]]:
     """Where the live picture is marked, rows and columns."""
     x, y, w, h = screen.drawers["it"].body
     return np.argwhere((screen.pixels()[y : y + h, x : x + w] == screen.context.theme.accent).all(axis=2))
@@ -79,7 +79,7 @@ def test_the_mark_goes_where_the_live_picture_goes(map_: Embedding) -> None:
     screen = screen_of()
     found = []
     for picture in (int(map_.points[:, 0].argmin()), int(map_.points[:, 0].argmax())):
-        place = Placed(map_.points[picture], np.array([picture]), np.zeros(1, np.float32))
+        place = LivePosition(map_.points[picture], np.array([picture]), np.zeros(1, np.float32))
         made = scene(screen)
         screen.show(type(made)(made.frame, type(made.tick)(made.frame, made.tick.patch, made.tick.scores, {"it": place})))
         screen.draw()

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.panels.base.spec import FieldError
-from livecnn.panels.feature_maps import FeatureMaps
+from livecnn.panels.feature_maps import FeatureMapsPanel
 from tests.helpers.scenes import DIGITS, SHAPES, context, ink, inside, layout, scene
 
 DARK = THEMES["dark"]
@@ -26,12 +26,12 @@ DARK = THEMES["dark"]
 )
 def test_what_does_not_fit_the_model(fields: dict[str, Any], key: str, message: str) -> None:
     with pytest.raises(FieldError, match=message) as caught:
-        FeatureMaps(**fields).check(SHAPES, DIGITS)
+        FeatureMapsPanel(**fields).check(SHAPES, DIGITS)
     assert caught.value.key == key
 
 
 def test_what_fits() -> None:
-    FeatureMaps(layer="conv", channels="0-11").check(SHAPES, DIGITS)
+    FeatureMapsPanel(layer="conv", channels="0-11").check(SHAPES, DIGITS)
 
 
 @pytest.mark.parametrize("fields", [{"colormap": "jet"}, {"scale": "log"}, {"channels": []}])
@@ -40,15 +40,15 @@ def test_bad_fields(fields: dict[str, Any]) -> None:
         layout({"it": {"kind": "feature_maps", "layer": "conv", **fields}}, "it")
 
 
-def shown(layers: dict[str, torch.Tensor], size: tuple[int, int] = (640, 480), **fields: Any) -> Screen:
+def shown(layers: dict[str, torch.Tensor], size: tuple[int, int] = (640, 480), **fields: Any) -> FigureView:
     about = context(shapes={layer: tuple(values.shape) for layer, values in layers.items()})
-    screen = Screen(layout({"it": {"kind": "feature_maps", "layer": "conv", **fields}}, "it", size), about)
+    screen = FigureView(layout({"it": {"kind": "feature_maps", "layer": "conv", **fields}}, "it", size), about)
     screen.show(scene(screen, layers))
     screen.draw()
     return screen
 
 
-def body(screen: Screen) -> Any:
+def body(screen: FigureView) -> Any:
     x, y, w, h = screen.drawers["it"].body
     return screen.pixels()[y : y + h, x : x + w]
 

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.errors import ConfigError
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.networks.inspection.receptive_field import Field
-from livecnn.networks.inspection.windows import Window
+from livecnn.networks.inspection.receptive_field import ReceptiveField
+from livecnn.networks.inspection.windows import WindowSpec
 from livecnn.panels.base.drawer import Context, Drawer
-from livecnn.panels.base.session import Example, Session
-from livecnn.panels.base.targets import Button, Class, Target
-from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Order, Unit
-from livecnn.types import Findings, Frame, Image, Prepared, Scene
+from livecnn.panels.base.session import ScoredShot, Session
+from livecnn.panels.base.targets import ButtonTarget, ClassTarget, Target
+from livecnn.selection import INPUT, ORDERS, OUTPUT, Order, Selection, Unit
+from livecnn.types import ExplanationUpdate, Frame, Image, Prepared, Scene
 from tests.helpers import scenes
 from tests.helpers.scenes import DIGITS, SIZES, activations, assert_texts_apart, context, layout, picture
 
@@ -27,16 +27,24 @@ DARK = THEMES["dark"]
 SHAPES = {"conv": (1, 12, 9, 7), "pool": (1, 12, 4, 3), "relu": (1, 12, 9, 7), "attention": (1, 5, 6), "gap": (1, 8, 1, 1),
           "hidden": (1, 30), "fc": (1, 30), "relu1": (1, 30), "logits": (1, 10), "prob": (1, 10)}  # fmt: skip
 NODES = (
-    Node("conv", "Conv2d", ("",), (12, 9, 7), 1200, Window((3, 3), (1, 1), (1, 1), (2, 2), 4), Field((5, 5), (1, 1), (0.0, 0.0))),
+    Node(
+        "conv",
+        "Conv2d",
+        ("",),
+        (12, 9, 7),
+        1200,
+        WindowSpec((3, 3), (1, 1), (1, 1), (2, 2), 4),
+        ReceptiveField((5, 5), (1, 1), (0.0, 0.0)),
+    ),
     Node("relu", "relu", ("conv",), (12, 9, 7), 0, None, None),
-    Node("pool", "MaxPool2d", ("relu",), (12, 4, 3), 0, Window((2, 3), (2, 2)), Field((7, 8), (2, 2), (0.0, 0.0))),
+    Node("pool", "MaxPool2d", ("relu",), (12, 4, 3), 0, WindowSpec((2, 3), (2, 2)), ReceptiveField((7, 8), (2, 2), (0.0, 0.0))),
     Node("attention", "Attention", ("pool",), (5, 6), 77, None, None),
-    Node("gap", "AdaptiveAvgPool2d", ("pool",), (8, 1, 1), 0, Window((4, 3), (4, 3)), None),
-    Node("hidden", "Linear", ("gap",), (30,), 270, None, Field((8, 8))),
-    Node("fc", "Linear", ("hidden",), (30,), 930, None, Field((8, 8))),
-    Node("relu1", "ReLU", ("fc",), (30,), 0, None, Field((8, 8))),
-    Node("logits", "Linear", ("relu1",), (10,), 310, None, Field((8, 8))),
-    Node("prob", "Softmax", ("logits",), (10,), 0, None, Field((8, 8))),
+    Node("gap", "AdaptiveAvgPool2d", ("pool",), (8, 1, 1), 0, WindowSpec((4, 3), (4, 3)), None),
+    Node("hidden", "Linear", ("gap",), (30,), 270, None, ReceptiveField((8, 8))),
+    Node("fc", "Linear", ("hidden",), (30,), 930, None, ReceptiveField((8, 8))),
+    Node("relu1", "ReLU", ("fc",), (30,), 0, None, ReceptiveField((8, 8))),
+    Node("logits", "Linear", ("relu1",), (10,), 310, None, ReceptiveField((8, 8))),
+    Node("prob", "Softmax", ("logits",), (10,), 0, None, ReceptiveField((8, 8))),
 )
 LAYERS = (INPUT, *(node.name for node in NODES), OUTPUT, "gone")
 
@@ -49,23 +57,25 @@ def about(
     return replace(context(classes, shapes), architecture=lambda: architecture, weight_norms=norms.get)
 
 
-def screen_of(layer: str, size: tuple[int, int] = (1280, 720), known: Context | None = None, **focus: Any) -> Screen:
+def screen_of(layer: str, size: tuple[int, int] = (1280, 720), known: Context | None = None, **focus: Any) -> FigureView:
     fields = focus.pop("fields", {})
-    screen = Screen(layout({"it": {"kind": "layer", **fields}}, "it .\n. .", size), known or about())
-    screen.attend(Focus(layer, **focus))
+    screen = FigureView(layout({"it": {"kind": "layer", **fields}}, "it .\n. .", size), known or about())
+    screen.attend(Selection(layer, **focus))
     return screen
 
 
-def show(screen: Screen, layers: Mapping[str, torch.Tensor] | None = None, found: Findings | None = None, **more: Any) -> Image:
+def show(
+    screen: FigureView, layers: Mapping[str, torch.Tensor] | None = None, found: ExplanationUpdate | None = None, **more: Any
+) -> Image:
     screen.show(scene(screen, layers, found, **more))
     screen.draw()
     return screen.pixels()
 
 
 def scene(
-    screen: Screen,
+    screen: FigureView,
     layers: Mapping[str, torch.Tensor] | None = None,
-    found: Findings | None = None,
+    found: ExplanationUpdate | None = None,
     *,
     time: float = 0.0,
     **more: Any,
@@ -74,15 +84,15 @@ def scene(
     return replace(scenes.scene(screen, layers, frame=Frame(picture(), 0, time), **more), findings=found)
 
 
-def it(screen: Screen) -> Drawer:
+def it(screen: FigureView) -> Drawer:
     return screen.drawers["it"]
 
 
-def texts(screen: Screen) -> list[str]:
+def texts(screen: FigureView) -> list[str]:
     return [label.text for label in scenes.labels(it(screen).live) if label.text]
 
 
-def spot(screen: Screen, target: Target, *, exact: bool = False) -> tuple[int, int]:
+def spot(screen: FigureView, target: Target, *, exact: bool = False) -> tuple[int, int]:
     """A pixel inside what the target stands for, its first from the top left."""
     x, y, w, h = it(screen).card
     for row in range(y, y + h, 2):
@@ -95,20 +105,20 @@ def spot(screen: Screen, target: Target, *, exact: bool = False) -> tuple[int, i
     raise AssertionError(f"{target} is nowhere")
 
 
-def shown(screen: Screen, color: Color) -> bool:
+def shown(screen: FigureView, color: Color) -> bool:
     x, y, w, h = it(screen).card
     return bool((screen.pixels()[y : y + h, x : x + w] == color).all(2).any())
 
 
-def findings(focus: Focus, **more: Any) -> Findings:
-    return Findings(0, focus, more.pop("target", 3), **more)
+def findings(focus: Selection, **more: Any) -> ExplanationUpdate:
+    return ExplanationUpdate(0, focus, more.pop("target", 3), **more)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_texts_stay_apart_at_every_size(layer: str, size: tuple[int, int]) -> None:
     screen = screen_of(layer, size)
-    screen.context.session.examples.update({i: Example(picture(30, 40), 0.9) for i in (0, 3, 7)})
+    screen.context.session.examples.update({i: ScoredShot(picture(30, 40), 0.9) for i in (0, 3, 7)})
     show(screen, found=findings(screen.focus, contributions=np.linspace(-1, 2, 30, dtype=np.float32), logit=4.0))
     assert it(screen).heading.text
     assert_texts_apart(screen, "it")
@@ -118,7 +128,7 @@ def test_a_layer_follows_another_without_a_trace() -> None:
     screen = screen_of(INPUT)
     show(screen)
     for layer in (*LAYERS, *reversed(LAYERS)):
-        screen.attend(Focus(layer))
+        screen.attend(Selection(layer))
         fresh = screen_of(layer)
         np.testing.assert_array_equal(show(screen), show(fresh), layer)
 
@@ -234,7 +244,7 @@ def test_the_order_is_told_and_changes_by_a_click(layer: str, order: Order, word
     screen = screen_of(layer, order=order)
     show(screen, found=findings(screen.focus))
     assert words in texts(screen)
-    assert spot(screen, Button("next_order"))
+    assert spot(screen, ButtonTarget("next_order"))
 
 
 def test_maps_change_places_once_a_second_at_most() -> None:
@@ -260,14 +270,14 @@ def test_pages_show_every_map_once() -> None:
     assert f"page 1 of {last + 1}" in texts(screen)
     seen: list[int] = []
     for page in range(last + 1):
-        screen.attend(Focus("conv", page=page))
+        screen.attend(Selection("conv", page=page))
         show(screen)
         seen += it(screen).units_asked
         assert it(screen).turn_page(0) == page
         assert f"page {page + 1} of {last + 1}" in texts(screen)
     assert sorted(seen) == list(range(512))
     assert it(screen).turn_page(-1000) == 0
-    assert spot(screen, Button("next_page")) > spot(screen, Button("previous_page"))
+    assert spot(screen, ButtonTarget("next_page")) > spot(screen, ButtonTarget("previous_page"))
 
 
 def test_until_the_maps_of_a_page_are_there_those_before_stay() -> None:
@@ -276,7 +286,7 @@ def test_until_the_maps_of_a_page_are_there_those_before_stay() -> None:
     screen.show(given)
     screen.draw()
     here = spot(screen, Unit("conv", 0))
-    screen.attend(Focus("conv", page=1))
+    screen.attend(Selection("conv", page=1))
     screen.show(given)
     screen.draw()
     assert it(screen).target_at(*here) == Unit("conv", 0, (0, 0))
@@ -331,7 +341,7 @@ def test_what_is_told_of_a_map() -> None:
     assert tip.about.contains(*spot(screen, Unit("conv", 2)))
     assert it(screen).tip(Unit("conv", 99)) is None
     assert it(screen).tip(Unit("fc", 2)) is None
-    assert it(screen).tip(Class(2)) is None
+    assert it(screen).tip(ClassTarget(2)) is None
 
 
 def test_what_is_told_of_a_neuron() -> None:
@@ -370,7 +380,7 @@ def test_selected_and_hovered_units_are_framed(layer: str) -> None:
     x, y = spot(screen, Unit(layer, 3))
     framed = screen.pixels()
     assert (framed[y + 5, x - 6 : x] == DARK.accent).all(1).any()
-    screen.attend(Focus(layer, unit=3, hover=Unit(layer, 7)))
+    screen.attend(Selection(layer, unit=3, hover=Unit(layer, 7)))
     show(screen, {layer: torch.zeros(SHAPES[layer])})
     x, y = spot(screen, Unit(layer, 7))
     assert (screen.pixels()[y + 5, x - 6 : x] == DARK.text).all(1).any()
@@ -382,7 +392,7 @@ def test_muted_maps_say_so() -> None:
     show(screen)
     assert "muted" not in texts(screen)
     assert not shown(screen, DARK.bad)
-    screen.attend(Focus("conv", muted=frozenset({("conv", 4), ("conv", 5), ("fc", 6)})))
+    screen.attend(Selection("conv", muted=frozenset({("conv", 4), ("conv", 5), ("fc", 6)})))
     show(screen)
     assert texts(screen).count("muted") == 2
     assert shown(screen, DARK.bad)
@@ -434,9 +444,9 @@ def test_the_grid_of_a_method() -> None:
 @pytest.mark.parametrize(
     "stale",
     [
-        {"focus": Focus("pool", grid="guided_backprop")},
-        {"focus": Focus("conv", grid="gradient")},
-        {"focus": Focus("conv", grid="guided_backprop"), "grid": None},
+        {"focus": Selection("pool", grid="guided_backprop")},
+        {"focus": Selection("conv", grid="gradient")},
+        {"focus": Selection("conv", grid="guided_backprop"), "grid": None},
     ],
     ids=["other layer", "other method", "none"],
 )
@@ -456,12 +466,12 @@ def test_a_method_that_is_refused_says_why() -> None:
 def test_neurons_get_room_for_the_pictures_of_a_method_and_lose_it_again() -> None:
     screen = screen_of("fc", (400, 300))
     before = show(screen)
-    screen.attend(Focus("fc", grid="gradient"))
+    screen.attend(Selection("fc", grid="gradient"))
     count = len(it(screen).units_asked)
     found = findings(screen.focus, units=tuple(it(screen).units_asked), grid=np.ones((count, 3, 8, 8), np.float32))
     show(screen, found=found)
     assert count < 30
-    screen.attend(Focus("fc"))
+    screen.attend(Selection("fc"))
     np.testing.assert_array_equal(show(screen), before)
 
 
@@ -492,7 +502,7 @@ def test_a_bar_of_a_contribution_is_its_unit() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"focus": Focus("gap"), "contributions": np.ones(30, np.float32)},
+        {"focus": Selection("gap"), "contributions": np.ones(30, np.float32)},
         {"contributions": np.ones(4, np.float32)},
         {"contributions": np.full(30, np.nan, np.float32)},
         {"contributions": None},
@@ -548,7 +558,7 @@ def test_a_softmax_shows_the_classes_above_the_threshold(fields: dict[str, float
     assert rest in told
     assert ("60.0 %" in told) == bool(names)
     for name in names:
-        assert spot(screen, Class(int(name)))
+        assert spot(screen, ClassTarget(int(name)))
 
 
 def test_a_softmax_with_more_classes_than_room() -> None:
@@ -584,27 +594,27 @@ def test_the_output_remembers_a_shot_of_each_class() -> None:
     show(screen, scores=np.eye(10)[7] * 0.9)
     told = texts(screen)
     assert {"7", "90.0 %", "4   80 %", "7   90 %", "2 of 10 classes seen"} <= {*told}
-    assert spot(screen, Class(4))[0] < spot(screen, Class(7))[0]
+    assert spot(screen, ClassTarget(4))[0] < spot(screen, ClassTarget(7))[0]
     assert (show(screen, scores=np.eye(10)[7] * 0.95) != DARK.card).any()
     assert "7   95 %" in texts(screen)
 
 
 def test_the_surest_shots_where_not_all_fit() -> None:
-    examples = {i: Example(picture(20, 20), 0.5 + i / 2000) for i in range(1000)}
+    examples = {i: ScoredShot(picture(20, 20), 0.5 + i / 2000) for i in range(1000)}
     known = replace(about(classes=tuple(map(str, range(1000)))), session=Session(examples))
     screen = screen_of(OUTPUT, known=known)
     show(screen, scores=np.full(1000, 1e-3))
-    assert spot(screen, Class(999))
+    assert spot(screen, ClassTarget(999))
     with pytest.raises(AssertionError, match="nowhere"):
-        spot(screen, Class(0))
+        spot(screen, ClassTarget(0))
 
 
 def test_a_flat_output_stands_beside_its_examples() -> None:
-    session = Session({3: Example(picture(20, 20), 0.9)})
-    screen = Screen(layout({"it": {"kind": "layer"}}, "it\n.\n.", (1280, 720)), replace(about(), session=session))
+    session = Session({3: ScoredShot(picture(20, 20), 0.9)})
+    screen = FigureView(layout({"it": {"kind": "layer"}}, "it\n.\n.", (1280, 720)), replace(about(), session=session))
     show(screen, scores=np.eye(10)[3])
     large = next(label for label in scenes.labels(it(screen).live) if label.weight == "bold" and label.text == "3")
-    assert spot(screen, Class(3))[0] > large.x
+    assert spot(screen, ClassTarget(3))[0] > large.x
 
 
 def test_the_input_tells_its_range_once_a_second() -> None:
@@ -612,7 +622,7 @@ def test_the_input_tells_its_range_once_a_second() -> None:
 
     def told(tensor: torch.Tensor, time: float, rest: Any = None) -> list[str]:
         given = scene(screen, time=time)
-        prepared = replace(given.tick.patch.prepared, tensor=tensor, rest=rest)
+        prepared = replace(given.tick.patch.prepared, tensor=tensor, device_transform=rest)
         screen.show(replace(given, tick=replace(given.tick, patch=replace(given.tick.patch, prepared=prepared))))
         return texts(screen)
 
@@ -648,7 +658,7 @@ def test_words_for_what_is_shown_give_way_before_those_that_do_something() -> No
     screen = screen_of("conv", (480, 360), order="mean")
     show(screen)
     assert "12 maps, 7×9" not in [label.text for label in scenes.labels(it(screen).live) if label.align == "right"]
-    assert spot(screen, Button("next_order"))
+    assert spot(screen, ButtonTarget("next_order"))
 
 
 def test_a_title_of_ones_own() -> None:

@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from livecnn.app.plan import check_fit
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.panels.base.spec import FieldError
-from livecnn.panels.neurons import Neurons, NeuronsDrawer
+from livecnn.panels.neurons import NeuronsDrawer, NeuronsPanel
 from livecnn.types import Scene
 from tests.helpers.scenes import DIGITS, SHAPES, context, inside, layout, scene
 
@@ -33,17 +33,17 @@ DARK = THEMES["dark"]
 )
 def test_what_does_not_fit_the_model(fields: dict[str, Any], key: str, message: str) -> None:
     with pytest.raises(FieldError, match=message) as caught:
-        Neurons(**fields).check(SHAPES, DIGITS)
+        NeuronsPanel(**fields).check(SHAPES, DIGITS)
     assert caught.value.key == key
 
 
 @pytest.mark.parametrize("wanted", [3, "3"])
 def test_a_class_by_number_or_name(wanted: int | str) -> None:
-    Neurons(layer="fc", sort_by_class=wanted).check(SHAPES, DIGITS)
+    NeuronsPanel(layer="fc", sort_by_class=wanted).check(SHAPES, DIGITS)
 
 
 def test_single_values_may_come_as_maps_of_one_pixel() -> None:
-    Neurons(layer="pool").check({"pool": (1, 8, 1, 1)}, DIGITS)
+    NeuronsPanel(layer="pool").check({"pool": (1, 8, 1, 1)}, DIGITS)
 
 
 @pytest.mark.parametrize("rows", [0, 1001, 2.5, "many"])
@@ -52,11 +52,11 @@ def test_bad_rows(rows: object) -> None:
         layout({"it": {"kind": "neurons", "layer": "fc", "rows": rows}}, "it")
 
 
-def screen_of(size: tuple[int, int] = (640, 480), classes: tuple[str, ...] = DIGITS, **fields: Any) -> Screen:
-    return Screen(layout({"it": {"kind": "neurons", "layer": "fc", **fields}}, "it", size), context(classes))
+def screen_of(size: tuple[int, int] = (640, 480), classes: tuple[str, ...] = DIGITS, **fields: Any) -> FigureView:
+    return FigureView(layout({"it": {"kind": "neurons", "layer": "fc", **fields}}, "it", size), context(classes))
 
 
-def show(screen: Screen, values: torch.Tensor | None = None) -> Scene:
+def show(screen: FigureView, values: torch.Tensor | None = None) -> Scene:
     layers = {"fc": torch.arange(30.0)[None] if values is None else values}
     given = scene(screen, layers | {"out": torch.zeros(1, 10)})
     screen.show(given)
@@ -64,13 +64,13 @@ def show(screen: Screen, values: torch.Tensor | None = None) -> Scene:
     return given
 
 
-def drawer(screen: Screen) -> NeuronsDrawer:
+def drawer(screen: FigureView) -> NeuronsDrawer:
     found = screen.drawers["it"]
     assert isinstance(found, NeuronsDrawer)
     return found
 
 
-def picture(screen: Screen) -> Any:
+def picture(screen: FigureView) -> Any:
     return drawer(screen).live[0].picture  # type: ignore[attr-defined]
 
 
@@ -121,7 +121,7 @@ def test_sorting_and_back() -> None:
 
 
 def test_sorting_by_what_has_no_weights_changes_nothing() -> None:
-    screen = Screen(layout({"it": {"kind": "neurons", "layer": "out", "rows": 1}}, "it"), context())
+    screen = FigureView(layout({"it": {"kind": "neurons", "layer": "out", "rows": 1}}, "it"), context())
     assert not screen.sort_by(3)
     assert not screen_of().sort_by(10)
     assert screen.drawers["it"].heading.text == "out"
@@ -133,7 +133,7 @@ def test_sort_by_class_of_a_layer_that_does_not_lead_to_the_classes_is_an_error(
         check_fit(made, context())
 
 
-def bars(screen: Screen) -> Any:
+def bars(screen: FigureView) -> Any:
     return drawer(screen).live[1].rectangles  # type: ignore[attr-defined]
 
 
@@ -170,14 +170,14 @@ def test_all_zero_and_not_finite_means() -> None:
 
 
 def test_a_unit_a_class_in_one_row_has_names_under_its_cells() -> None:
-    screen = Screen(layout({"it": {"kind": "neurons", "layer": "out", "rows": 1}}, "it"), context(tuple("abcdefghij")))
+    screen = FigureView(layout({"it": {"kind": "neurons", "layer": "out", "rows": 1}}, "it"), context(tuple("abcdefghij")))
     names = [label.text for label in screen.drawers["it"].still if hasattr(label, "text")]
     assert names[-10:] == list("abcdefghij")
 
 
 def test_names_follow_the_order_when_sorted() -> None:
     shapes = {"fc": (1, 3)}
-    screen = Screen(layout({"it": {"kind": "neurons", "layer": "fc", "rows": 1}}, "it"), context(("a", "b", "c"), shapes))
+    screen = FigureView(layout({"it": {"kind": "neurons", "layer": "fc", "rows": 1}}, "it"), context(("a", "b", "c"), shapes))
     weights = screen.context.class_weights(3)
     assert weights is not None
     screen.sort_by(0)
@@ -202,7 +202,7 @@ def test_more_cells_than_pixels_still_show_first_and_last(size: tuple[int, int],
     shapes = {"fc": (1, 4096)}
     fields = {} if rows is None else {"rows": rows}
     made = layout({"it": {"kind": "neurons", "layer": "fc", "colormap": "gray", "row_means": True, **fields}}, "it", size)
-    screen = Screen(made, context(shapes=shapes))
+    screen = FigureView(made, context(shapes=shapes))
     screen.show(scene(screen, {"fc": torch.arange(4096.0)[None]}))
     screen.draw()
     body = drawer(screen).body

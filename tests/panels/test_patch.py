@@ -5,19 +5,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.panels.patch import as_rgb
 from tests.helpers.scenes import context, ink, inside, labels, layout, overlap, picture, scene
 
 
-def shown(size: tuple[int, int]) -> Screen:
-    screen = Screen(layout({"it": {"kind": "patch"}}, "it", size), context())
+def shown(size: tuple[int, int]) -> FigureView:
+    screen = FigureView(layout({"it": {"kind": "patch"}}, "it", size), context())
     screen.show(scene(screen))
     screen.draw()
     return screen
 
 
-def pictures(screen: Screen) -> list[Any]:
+def pictures(screen: FigureView) -> list[Any]:
     return list(screen.drawers["it"].live)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.panels.sample import mark
 from livecnn.types import Frame, LoopStatus, SourceStatus
@@ -17,8 +17,8 @@ SIZES = [(320, 240), (800, 600), (600, 800), (1280, 720)]
 
 def shown(
     label: str = "", top: int = 7, *, empty: bool = False, size: tuple[int, int] = (800, 600), frame: Any = None, **fields: Any
-) -> Screen:
-    screen = Screen(layout({"it": {"kind": "sample", **fields}}, "it", size), context())
+) -> FigureView:
+    screen = FigureView(layout({"it": {"kind": "sample", **fields}}, "it", size), context())
     status = LoopStatus(SourceStatus("live", "digits"))
     image = picture() if frame is None else frame
     screen.show(scene(screen, scores=np.eye(10)[top], empty=empty, frame=Frame(image, 0, 0.0, "a/7.png", label), status=status))
@@ -26,11 +26,11 @@ def shown(
     return screen
 
 
-def words(screen: Screen) -> list[str]:
+def words(screen: FigureView) -> list[str]:
     return [label.text for label in labels(screen.drawers["it"].live)]
 
 
-def colors(screen: Screen) -> set[tuple[int, ...]]:
+def colors(screen: FigureView) -> set[tuple[int, ...]]:
     return {tuple(color) for color in screen.pixels().reshape(-1, 3)}
 
 

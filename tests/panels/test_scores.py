@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.artists import Label
 from livecnn.drawing.theme import THEMES
 from livecnn.geometry import Rect
-from livecnn.panels.base.targets import Class
-from livecnn.panels.scores import NOTHING, Scores
+from livecnn.panels.base.targets import ClassTarget
+from livecnn.panels.scores import NOTHING, ScoresPanel
 from tests.helpers.scenes import DIGITS, context, ink, inside, labels, layout, overlap, scene
 
 DARK = THEMES["dark"]
@@ -18,9 +18,9 @@ SIZES = [(320, 240), (400, 700), (800, 200), (800, 600), (1280, 720)]
 NAMES = tuple(f"{word} {i}" for i in range(40) for word in ("tabby cat", "sports car", "espresso"))
 
 
-def shown(scores: Any, size: tuple[int, int] = (800, 600), classes: tuple[str, ...] = DIGITS, **options: Any) -> Screen:
+def shown(scores: Any, size: tuple[int, int] = (800, 600), classes: tuple[str, ...] = DIGITS, **options: Any) -> FigureView:
     spec = {"kind": "scores", **({"top": options.pop("top")} if "top" in options else {})}
-    screen = Screen(layout({"it": spec}, "it", (max(320, size[0]), max(240, size[1]))), context(classes))
+    screen = FigureView(layout({"it": spec}, "it", (max(320, size[0]), max(240, size[1]))), context(classes))
     screen.figure.set_size_inches(size[0] / screen.figure.dpi, size[1] / screen.figure.dpi)
     screen.lay_out()
     screen.show(scene(screen, scores=scores, **options))
@@ -28,11 +28,11 @@ def shown(scores: Any, size: tuple[int, int] = (800, 600), classes: tuple[str, .
     return screen
 
 
-def texts(screen: Screen) -> list[str]:
+def texts(screen: FigureView) -> list[str]:
     return [label.text for label in labels(screen.drawers["it"].live) if label.text]
 
 
-def bars(screen: Screen) -> list[tuple[Rect, Any]]:
+def bars(screen: FigureView) -> list[tuple[Rect, Any]]:
     return list(screen.drawers["it"].live[0].rectangles)  # type: ignore[attr-defined]
 
 
@@ -62,7 +62,7 @@ def test_top_defaults_to_ten_and_never_exceeds_the_classes() -> None:
     assert len(bars(shown(np.full(120, 1 / 120), classes=NAMES))) == 10
     assert len(bars(shown([0.5, 0.5], classes=("a long name", "another one")))) == 2
     with pytest.raises(ValueError, match="greater than or equal to 1"):
-        Scores(top=0)
+        ScoresPanel(top=0)
 
 
 def test_only_as_many_rows_as_fit() -> None:
@@ -128,14 +128,14 @@ def test_columns_and_rows_are_the_classes() -> None:
     drawer = shown(scores).drawers["it"]
     for index, (bar, _) in enumerate(bars(shown(scores))):
         target = drawer.target_at(bar.x + bar.w // 2, bar.y)
-        assert target == Class(index)
-        tip = drawer.tip(Class(index))
+        assert target == ClassTarget(index)
+        tip = drawer.tip(ClassTarget(index))
         assert tip is not None
         assert tip.lines == (f"{index}: {100 * scores[index]:.1f} %",)
     many = np.zeros(len(NAMES))
     many[[70, 5]] = 0.5, 0.3
     rows = shown(many, classes=NAMES, top=3)
     found = [rows.drawers["it"].target_at(bar.x, bar.y + bar.h // 2) for bar, _ in bars(rows)]
-    assert found[:2] == [Class(70), Class(5)]
+    assert found[:2] == [ClassTarget(70), ClassTarget(5)]
     assert rows.drawers["it"].target_at(0, 0) is None
-    assert rows.drawers["it"].tip(Class(100)) is None
+    assert rows.drawers["it"].tip(ClassTarget(100)) is None

@@ -4,17 +4,17 @@ from dataclasses import replace
 
 import pytest
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.panels.status import LINES, REFRESH_TICKS, facts
 from livecnn.types import LoopStatus, SourceStatus
 from tests.helpers.scenes import MEASURED, context, ink, inside, labels, layout, overlap, scene
 
 
-def screen_of(size: tuple[int, int] = (640, 480), grid: str = "it") -> Screen:
-    return Screen(layout({"it": {"kind": "status"}}, grid, size), context())
+def screen_of(size: tuple[int, int] = (640, 480), grid: str = "it") -> FigureView:
+    return FigureView(layout({"it": {"kind": "status"}}, grid, size), context())
 
 
-def lines(screen: Screen, status: LoopStatus = MEASURED) -> dict[str, str]:
+def lines(screen: FigureView, status: LoopStatus = MEASURED) -> dict[str, str]:
     screen.show(scene(screen, status=status))
     texts = [label.text for label in labels(screen.drawers["it"].live)]
     return {what: value for what, value in zip(texts[::2], texts[1::2], strict=True) if what}

@@ -11,14 +11,14 @@ import torch
 
 from livecnn.analysis.top.results import MANIFEST
 from livecnn.app.plan import check_fit
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.errors import ConfigError
 from livecnn.panels.base.session import Session
 from livecnn.panels.base.spec import FieldError
 from livecnn.panels.base.strongest_shots import MOST
-from livecnn.panels.base.targets import Button, Strong
-from livecnn.selection import Focus, Unit
-from livecnn.types import Findings, Frame, LoopStatus, Preferred
+from livecnn.panels.base.targets import ButtonTarget, ImageRank
+from livecnn.selection import Selection, Unit
+from livecnn.types import ExplanationUpdate, Frame, LoopStatus, PreferredInput
 from tests.helpers.mouse_targets import place
 from tests.helpers.scenes import SIZES, assert_texts_apart, labels, layout
 from tests.helpers.top_folder import DEAD, PATCH, WHOLE, write_top
@@ -40,18 +40,18 @@ def frame(time: float, gray: int = 100) -> Frame:
     return Frame(np.full((48, 48, 3), gray, np.uint8), round(time), time)
 
 
-def seen(screen: Screen) -> list[float]:
+def seen(screen: FigureView) -> list[float]:
     return [each.value for each in screen.context.session.strongest.of("conv", 3)]
 
 
-def texts(screen: Screen) -> list[str]:
+def texts(screen: FigureView) -> list[str]:
     drawer = screen.drawers["it"]
     return [label.text for label in labels([*drawer.still, *drawer.live]) if label.text and label.get_visible()]
 
 
-def preferring(unit: Unit, step: int = 40, **options: Any) -> Findings:
+def preferring(unit: Unit, step: int = 40, **options: Any) -> ExplanationUpdate:
     picture = np.full((8, 8), 250, np.uint8)
-    return Findings(0, CONV, 0, preferred=Preferred(unit, picture, 12.5, step, 100), **options)
+    return ExplanationUpdate(0, CONV, 0, preferred=PreferredInput(unit, picture, 12.5, step, 100), **options)
 
 
 def test_it_follows_every_layer_but_functions_only_when_they_are_looked_at() -> None:
@@ -60,7 +60,7 @@ def test_it_follows_every_layer_but_functions_only_when_they_are_looked_at() -> 
     before = dict(screen.reducers)
     screen.attend(replace(CONV, hover=Unit("conv", 5)))
     assert all(screen.reducers[key] is reducer for key, reducer in before.items())
-    screen.attend(Focus(layer="act_1"))
+    screen.attend(Selection(layer="act_1"))
     assert "it/act_1" in screen.reducers
     assert screen.reducers["it/conv"] is before["it/conv"]
 
@@ -72,7 +72,7 @@ def test_the_strongest_shots_are_kept_live() -> None:
     assert seen(screen) == [5.0, 4.0, 3.0, 1.0]
     assert [text for text in texts(screen) if text in ("5.00", "4.00", "3.00", "1.00")] == ["5.00", "4.00", "3.00", "1.00"]
     assert screen.drawers["it"].caption.text == "unit 3 of conv · this session"
-    screen.attend(Focus(layer="fc", unit=3))
+    screen.attend(Selection(layer="fc", unit=3))
     again(screen, answers(conv=9.0, fc=7.5), frame=frame(20.0))
     assert "7.50" in texts(screen)
     assert "5.00" not in texts(screen)
@@ -128,15 +128,15 @@ def test_it_remembers_while_other_views_are_open() -> None:
     assert seen(screen)[0] == 4.0
 
 
-@pytest.mark.parametrize("focus", [Focus(), Focus(layer="conv", unit=99)], ids=str)
-def test_without_a_unit_it_says_how_to_select_one(focus: Focus) -> None:
+@pytest.mark.parametrize("focus", [Selection(), Selection(layer="conv", unit=99)], ids=str)
+def test_without_a_unit_it_says_how_to_select_one(focus: Selection) -> None:
     screen = looking("strongest", focus, LARGE, findings=preferring(Unit("conv", 3)))
     assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen))
     assert not any("preferred" in text for text in texts(screen))
     assert screen.drawers["it"].caption.text == ""
 
 
-def accents(screen: Screen) -> int:
+def accents(screen: FigureView) -> int:
     return int((screen.pixels() == screen.context.theme.accent).all(axis=2).sum())
 
 
@@ -167,8 +167,8 @@ def test_that_of_another_unit_is_not_shown() -> None:
 
 @pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
 @pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
-@pytest.mark.parametrize("focus", [CONV, Focus()], ids=["unit", "no unit"])
-def test_texts_stay_apart_at_every_size(size: tuple[int, int], grid: str, focus: Focus) -> None:
+@pytest.mark.parametrize("focus", [CONV, Selection()], ids=["unit", "no unit"])
+def test_texts_stay_apart_at_every_size(size: tuple[int, int], grid: str, focus: Selection) -> None:
     screen = looking("strongest", focus, size, grid=grid, layers=answers(conv=-12.345))
     for second in range(1, MOST + 2):
         again(screen, answers(conv=-1e-5 * second), frame=frame(2.0 * second), findings=preferring(Unit("conv", 3)))
@@ -176,7 +176,7 @@ def test_texts_stay_apart_at_every_size(size: tuple[int, int], grid: str, focus:
     assert_texts_apart(screen, "it")
 
 
-SESSION, COLLECTION = Button("choose_shots", "session"), Button("choose_shots", "collection")
+SESSION, COLLECTION = ButtonTarget("choose_shots", "session"), ButtonTarget("choose_shots", "collection")
 
 
 @pytest.fixture
@@ -186,7 +186,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_top(tmp_path / "toy" / "digits", {"conv": 12, "act_1": 12, "fc": 30})
 
 
-def colors(screen: Screen) -> dict[str, Any]:
+def colors(screen: FigureView) -> dict[str, Any]:
     """Of the tabs."""
     drawer = screen.drawers["it"]
     found = {
@@ -196,7 +196,7 @@ def colors(screen: Screen) -> dict[str, Any]:
     return {text: {theme.accent: "on", theme.muted: "off"}[color] for text, color in found.items()}
 
 
-def grays(screen: Screen, gray: int) -> int:
+def grays(screen: FigureView, gray: int) -> int:
     return int((screen.pixels() == gray).all(axis=2).sum())
 
 
@@ -280,7 +280,7 @@ def test_a_dead_unit(folder: Path) -> None:
 
 
 def test_without_a_unit_there_are_tabs(folder: Path) -> None:
-    screen = looking("strongest", Focus(), LARGE)
+    screen = looking("strongest", Selection(), LARGE)
     assert colors(screen) == {"this session": "on", "collection": "off"}
     assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen))
 
@@ -319,14 +319,14 @@ def test_a_folder_that_is_named_must_fit(folder: Path, tmp_path: Path) -> None:
 def test_words_about_tabs_and_images(folder: Path) -> None:
     screen = looking("strongest", CONV, LARGE)
     drawer = screen.drawers["it"]
-    screen.point(*place(screen, Strong(1)))
+    screen.point(*place(screen, ImageRank(1)))
     assert screen.tooltip.tip is not None
     assert screen.tooltip.tip.lines == ("1.png", "value 8.50 at row 1, column 2")
     screen.point(*place(screen, COLLECTION))
     assert screen.tooltip.tip.lines == ("12,345 images", str(folder))
     assert screen.point(*place(screen, SESSION)) == SESSION
     assert screen.tooltip.tip is None
-    x, y = place(screen, Strong(3))
+    x, y = place(screen, ImageRank(3))
     screen.point(x, y)
     screen.attend(replace(CONV, unit=DEAD))  # while the mouse is still there
     again(screen)
@@ -340,7 +340,7 @@ def test_words_about_tabs_and_images(folder: Path) -> None:
 @pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
 @pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
 @pytest.mark.parametrize("focus", [CONV, replace(CONV, layer="out", collection=True), replace(CONV, collection=False)], ids=repr)
-def test_texts_of_the_collection_stay_apart(folder: Path, size: tuple[int, int], grid: str, focus: Focus) -> None:
+def test_texts_of_the_collection_stay_apart(folder: Path, size: tuple[int, int], grid: str, focus: Selection) -> None:
     screen = looking("strongest", focus, size, grid=grid)
     again(screen, answers(conv=-1e-5), frame=frame(2.0), findings=preferring(Unit("conv", 3)))
     assert_texts_apart(screen, "it")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import CLASSES, THEMES
-from livecnn.engine.unit_reducers import PeakReducer
+from livecnn.engine.unit_reducers import MaxReducer
 from livecnn.errors import ConfigError
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.panels.base.targets import Class, Moment
-from livecnn.selection import INPUT, OUTPUT, Focus
+from livecnn.panels.base.targets import ClassTarget, TimePoint
+from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Frame
 from tests.helpers.scenes import (
     DIGITS,
@@ -41,12 +41,16 @@ def about(classes: tuple[str, ...] = DIGITS, shapes: Mapping[str, tuple[int, ...
     return replace(context(classes, shapes), architecture=lambda: known)
 
 
-def screen_of(size: tuple[int, int] = (800, 600), grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any) -> Screen:
+def screen_of(
+    size: tuple[int, int] = (800, 600), grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any
+) -> FigureView:
     shapes = {**SHAPES, "out": (1, len(classes))}
-    return Screen(layout({"it": {"kind": "timeline", "seconds": 10, **fields}}, grid, size), about(classes, shapes))
+    return FigureView(layout({"it": {"kind": "timeline", "seconds": 10, **fields}}, grid, size), about(classes, shapes))
 
 
-def feed(screen: Screen, values: Iterable[int | None], start: int = 0, *, frozen: bool = False, lost: bool = False) -> Screen:
+def feed(
+    screen: FigureView, values: Iterable[int | None], start: int = 0, *, frozen: bool = False, lost: bool = False
+) -> FigureView:
     """A tick for each value: the class that is certain, and that value everywhere in all layers; None: an empty box."""
     for seq, value in enumerate(values, start):
         made = scene(
@@ -62,18 +66,18 @@ def feed(screen: Screen, values: Iterable[int | None], start: int = 0, *, frozen
     return screen
 
 
-def pixels(screen: Screen) -> Any:
+def pixels(screen: FigureView) -> Any:
     """int (h, w, 3) of strip and line."""
     return screen.drawers["it"].live[0].picture[:, :, :3].astype(int)  # type: ignore[attr-defined]
 
 
-def strip(screen: Screen) -> list[int | None]:
+def strip(screen: FigureView) -> list[int | None]:
     """By column the class whose colour is in the middle of the strip; None: none's."""
     row = pixels(screen)[20]
     return [next((i for i, color in enumerate(CLASSES) if (pixel == color).all()), None) for pixel in row]
 
 
-def line(screen: Screen) -> Any:
+def line(screen: FigureView) -> Any:
     """By column the height of the line's middle, from the bottom as a share of the plot's; NaN where there is none."""
     plot = pixels(screen)
     seen = np.abs(plot[len(plot) * 54 // 100 :] - ACCENT).max(axis=2) < 40
@@ -81,11 +85,11 @@ def line(screen: Screen) -> Any:
         return 1 - (seen * np.arange(len(seen))[:, None]).sum(0) / seen.sum(0) / len(seen)
 
 
-def texts(screen: Screen) -> list[str]:
+def texts(screen: FigureView) -> list[str]:
     return [label.text for label in labels(screen.drawers["it"].live) if label.text and label.get_visible()]
 
 
-def places(screen: Screen, ago: float) -> tuple[float, float]:
+def places(screen: FigureView, ago: float) -> tuple[float, float]:
     """The middle of the strip's column so many seconds ago."""
     body = screen.drawers["it"].body
     return body.x + round((1 - ago / 10) * (body.w - 1)), body.y + 20
@@ -158,14 +162,14 @@ def test_a_class_keeps_its_colour_while_it_is_among_the_strongest() -> None:
 @pytest.mark.parametrize(
     ("focus", "name"),
     [
-        (Focus("conv", 5), "conv 5"),
-        (Focus("fc", 29), "fc 29"),
-        (Focus(OUTPUT), "confidence"),
-        (Focus(OUTPUT, target=4), "score of “4”"),
-        (Focus(OUTPUT, target=10), "confidence"),
+        (Selection("conv", 5), "conv 5"),
+        (Selection("fc", 29), "fc 29"),
+        (Selection(OUTPUT), "confidence"),
+        (Selection(OUTPUT, target=4), "score of “4”"),
+        (Selection(OUTPUT, target=10), "confidence"),
     ],
 )
-def test_the_line_is_of_what_is_selected(focus: Focus, name: str) -> None:
+def test_the_line_is_of_what_is_selected(focus: Selection, name: str) -> None:
     screen = screen_of()
     screen.attend(focus)
     feed(screen, [4] * 101)
@@ -177,7 +181,7 @@ def test_the_line_is_of_what_is_selected(focus: Focus, name: str) -> None:
 
 
 def test_the_largest_value_of_a_map_counts() -> None:
-    reducer = PeakReducer("conv", 2)
+    reducer = MaxReducer("conv", 2)
     given = torch.arange(36.0).reshape(1, 4, 3, 3)
     assert reducer(given) == ("conv", 2, 26)
     reducer.index = 3
@@ -187,39 +191,41 @@ def test_the_largest_value_of_a_map_counts() -> None:
 
 def test_another_unit_begins_a_new_line() -> None:
     screen = screen_of()
-    screen.attend(Focus("fc", 1))
+    screen.attend(Selection("fc", 1))
     feed(screen, [9] * 50)
     first = screen.reducers["it"]
-    screen.attend(Focus("fc", 2))
+    screen.attend(Selection("fc", 2))
     assert screen.reducers["it"] is first  # of the same layer: the hooks stay
     assert first.settings == 2
     assert np.isnan(line(feed(screen, [3], 50))[5:-60]).all()
-    screen.attend(Focus("conv", 2))
+    screen.attend(Selection("conv", 2))
     assert screen.reducers["it"] is not first
     assert screen.reducers["it"].layer == "conv"
 
 
 def test_a_view_of_the_unit_before_is_not_taken() -> None:
     screen = screen_of()
-    screen.attend(Focus("fc", 1))
+    screen.attend(Selection("fc", 1))
     late = scene(screen, {"fc": torch.full((1, 30), 7.0)}, np.eye(10)[0])
-    screen.attend(Focus("fc", 2))
+    screen.attend(Selection("fc", 2))
     screen.show(late)
     assert "7.0" not in texts(screen)
 
 
 def test_what_is_hovered_changes_nothing() -> None:
     screen = screen_of()
-    screen.attend(Focus("fc", 1))
+    screen.attend(Selection("fc", 1))
     feed(screen, [9] * 50)
     before = pixels(screen)
-    screen.attend(replace(screen.focus, hover=Class(1)))  # type: ignore[arg-type]
+    screen.attend(replace(screen.focus, hover=ClassTarget(1)))  # type: ignore[arg-type]
     screen.show(screen.scene)  # type: ignore[arg-type]
     assert (pixels(screen) == before).all()
 
 
-@pytest.mark.parametrize("focus", [Focus(INPUT), Focus("unheard of"), Focus("scalar"), Focus("fc", 30)], ids=lambda f: f.layer)
-def test_where_there_is_no_unit_the_strip_has_all_the_room(focus: Focus) -> None:
+@pytest.mark.parametrize(
+    "focus", [Selection(INPUT), Selection("unheard of"), Selection("scalar"), Selection("fc", 30)], ids=lambda f: f.layer
+)
+def test_where_there_is_no_unit_the_strip_has_all_the_room(focus: Selection) -> None:
     screen = screen_of()
     screen.attend(focus)
     assert not screen.reducers
@@ -259,7 +265,7 @@ def test_frozen_at_the_newest_and_before_anything_was_seen() -> None:
 def test_a_moment_under_the_mouse() -> None:
     screen = feed(screen_of(), [3] * 50 + [7] * 51)
     target = screen.point(*places(screen, 7.5))
-    assert isinstance(target, Moment)
+    assert isinstance(target, TimePoint)
     assert target.time == pytest.approx(2.5, abs=0.02)
     assert screen.tooltip.tip is not None
     assert screen.tooltip.tip.lines == ("7.5 s ago · 3, 100 %",)
@@ -276,7 +282,7 @@ def test_a_moment_without_a_prediction() -> None:
     screen.point(*places(screen, 4.5))
     assert screen.tooltip.tip is not None
     assert screen.tooltip.tip.lines == ("4.5 s ago",)
-    assert screen.drawers["it"].tip(Class(3)) is None
+    assert screen.drawers["it"].tip(ClassTarget(3)) is None
 
 
 def test_seconds_stand_below() -> None:
@@ -296,8 +302,8 @@ def test_the_same_ticks_give_the_same_picture() -> None:
 def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str, layer: str) -> None:
     shapes = {**SHAPES, layer: (1, 30), "out": (1, 40)}
     shown = layout({"it": {"kind": "timeline", "seconds": 10}}, grid, size)
-    screen = Screen(shown, about(tuple(f"a long name of the class {index}" for index in range(40)), shapes))
-    screen.attend(Focus(layer, 12))
+    screen = FigureView(shown, about(tuple(f"a long name of the class {index}" for index in range(40)), shapes))
+    screen.attend(Selection(layer, 12))
     feed(screen, [value // 12 for value in range(90)])
     assert_texts_apart(screen, "it")
     feed(screen, [3], 30, frozen=True)
@@ -306,7 +312,7 @@ def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], gr
 
 def test_values_of_any_size() -> None:
     screen = screen_of((400, 300))
-    screen.attend(Focus("fc", 1))
+    screen.attend(Selection("fc", 1))
     for seq, value in enumerate([0.0, -1e6, 1e-6, 3e8, float("inf"), float("nan")]):
         layers = {**activations(), "fc": torch.full((1, 30), value)}
         screen.show(scene(screen, layers, frame=Frame(picture(), seq, float(seq))))

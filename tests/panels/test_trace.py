@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.panels.base.spec import FieldError
-from livecnn.panels.trace import Trace
+from livecnn.panels.trace import TracePanel
 from livecnn.types import Frame
 from tests.helpers.scenes import DIGITS, SHAPES, assert_texts_apart, context, labels, layout, picture, scene
 
@@ -21,11 +21,13 @@ SIZES = [(320, 240), (400, 700), (900, 240), (800, 600), (1280, 720), (1920, 108
 FPS = 10
 
 
-def screen_of(size: tuple[int, int] = (800, 600), grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any) -> Screen:
-    return Screen(layout({"it": {"kind": "trace", **fields}}, grid, size), context(classes))
+def screen_of(
+    size: tuple[int, int] = (800, 600), grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any
+) -> FigureView:
+    return FigureView(layout({"it": {"kind": "trace", **fields}}, grid, size), context(classes))
 
 
-def feed(screen: Screen, values: Iterable[float | None], start: int = 0, *, lost: bool = False) -> Screen:
+def feed(screen: FigureView, values: Iterable[float | None], start: int = 0, *, lost: bool = False) -> FigureView:
     """A tick for each value: of layer fc, and the class that is certain; None: an empty box."""
     for seq, value in enumerate(values, start):
         made = scene(
@@ -40,18 +42,18 @@ def feed(screen: Screen, values: Iterable[float | None], start: int = 0, *, lost
     return screen
 
 
-def line(screen: Screen) -> Any:
+def line(screen: FigureView) -> Any:
     """Where the line is, bool (h, w) of the plot."""
     plot = screen.drawers["it"].live[0].picture[:, :, :3].astype(int)  # type: ignore[attr-defined]
     return np.abs(plot - ACCENT).max(axis=2) < 40
 
 
-def now(screen: Screen) -> str:
+def now(screen: FigureView) -> str:
     text: str = screen.drawers["it"].live[-1].text  # type: ignore[attr-defined]
     return text
 
 
-def rows(screen: Screen) -> Any:
+def rows(screen: FigureView) -> Any:
     """By column the line's height from the bottom as a share of the plot's, NaN where there is none."""
     seen = line(screen)
     with np.errstate(invalid="ignore"):
@@ -175,7 +177,7 @@ def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], gr
 )
 def test_what_does_not_fit_the_model(fields: dict[str, Any], classes: tuple[str, ...], key: str, message: str) -> None:
     with pytest.raises(FieldError, match=message) as caught:
-        Trace(**fields).check(SHAPES, classes)
+        TracePanel(**fields).check(SHAPES, classes)
     assert caught.value.key == key
 
 

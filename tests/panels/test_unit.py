@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from livecnn.app.plan import Plan
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
@@ -19,9 +19,9 @@ from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import Probe
 from livecnn.panels.base.session import Session
-from livecnn.panels.base.targets import Button, Class
-from livecnn.selection import INPUT, OUTPUT, Focus, Unit
-from livecnn.types import Findings, Frame, Scene
+from livecnn.panels.base.targets import ButtonTarget, ClassTarget
+from livecnn.selection import INPUT, OUTPUT, Selection, Unit
+from livecnn.types import ExplanationUpdate, Frame, Scene
 from tests.helpers.controlled_screen import seven
 from tests.helpers.scenes import MEASURED, SIZES, assert_texts_apart, ink, labels, layout
 from tests.helpers.unit_screens import CONV, again, explored, looking
@@ -31,19 +31,19 @@ THREE = replace(CONV, methods=("activation", "guided_backprop", "occlusion"))
 LARGE = (1280, 720)
 
 
-def explaining(focus: Focus, *kinds: str, **options: Any) -> Findings:
+def explaining(focus: Selection, *kinds: str, **options: Any) -> ExplanationUpdate:
     maps = {kind: np.zeros((1, 8, 8), np.float32) for kind in kinds}
     for values in maps.values():
         values[0, 2, 5] = 1
-    return Findings(0, focus, 4, maps, **options)
+    return ExplanationUpdate(0, focus, 4, maps, **options)
 
 
-def texts(screen: Screen) -> list[str]:
+def texts(screen: FigureView) -> list[str]:
     drawer = screen.drawers["it"]
     return [label.text for label in labels([*drawer.still, *drawer.live]) if label.text and label.get_visible()]
 
 
-def box(screen: Screen, text: str) -> Rect:
+def box(screen: FigureView, text: str) -> Rect:
     """Where a text stands."""
     size = tuple(round(side) for side in screen.figure.bbox.size)
     place = next(ink(label, size) for label in labels(screen.drawers["it"].live) if label.text == text)  # type: ignore[arg-type]
@@ -51,7 +51,7 @@ def box(screen: Screen, text: str) -> Rect:
     return place
 
 
-def above(screen: Screen, text: str) -> Any:
+def above(screen: FigureView, text: str) -> Any:
     """The square picture over its name, the middle of it."""
     place = box(screen, text)
     x, y = place.x + place.w // 2, place.y - 70
@@ -68,13 +68,15 @@ def test_it_watches_the_unit_on_show_and_says_which() -> None:
     assert screen.reducers["it"] is reducer
     assert reducer.settings == 7
     assert drawer.heading.text == "unit 7 of conv"
-    screen.attend(Focus(layer="fc", unit=2))
+    screen.attend(Selection(layer="fc", unit=2))
     assert screen.reducers["it"] is not reducer
     assert screen.reducers["it"].layer == "fc"
 
 
-@pytest.mark.parametrize("focus", [Focus(), Focus(layer=INPUT), Focus(layer="nose"), Focus(layer="conv", unit=99)], ids=str)
-def test_without_a_unit_it_says_how_to_select_one(focus: Focus) -> None:
+@pytest.mark.parametrize(
+    "focus", [Selection(), Selection(layer=INPUT), Selection(layer="nose"), Selection(layer="conv", unit=99)], ids=str
+)
+def test_without_a_unit_it_says_how_to_select_one(focus: Selection) -> None:
     screen = looking("unit", focus, LARGE)
     assert screen.reducers == {}
     assert screen.drawers["it"].heading.text == "Unit"
@@ -94,19 +96,19 @@ def test_the_numbers_of_the_map_and_what_it_sees() -> None:
 
 
 def test_the_field_of_a_function_may_not_be_known() -> None:
-    screen = looking("unit", Focus(layer="act_1", unit=1), LARGE, layers={"act_1": torch.ones(1, 12, 9, 7)})
+    screen = looking("unit", Selection(layer="act_1", unit=1), LARGE, layers={"act_1": torch.ones(1, 12, 9, 7)})
     assert screen.drawers["it"].caption.text == "min 1.00  max 1.00  mean 1.00"
 
 
 def test_a_neuron_is_told_as_a_number() -> None:
     values = torch.zeros(1, 30)
     values[0, 4] = -2.5
-    screen = looking("unit", Focus(layer="fc", unit=4), LARGE, layers={"fc": values})
+    screen = looking("unit", Selection(layer="fc", unit=4), LARGE, layers={"fc": values})
     assert "−2.50" in texts(screen)
     assert screen.drawers["it"].caption.text == "value −2.50 · receptive field 8×8"
 
 
-def marked(screen: Screen, name: str) -> tuple[int, int, int, int]:
+def marked(screen: FigureView, name: str) -> tuple[int, int, int, int]:
     """Rows and columns that the accent reaches in the picture over a name, in hundredths of the picture."""
     place = box(screen, name)
     exhibits = [exhibit for exhibit in screen.drawers["it"].live if getattr(exhibit, "box", None) is not None]
@@ -166,8 +168,8 @@ def test_a_method_that_is_refused_says_why() -> None:
     assert reason in " ".join(texts(screen))
 
 
-@pytest.mark.parametrize("shown", [replace(THREE, unit=4), Focus(layer="fc", unit=3), Focus()], ids=str)
-def test_findings_of_another_unit_are_not_shown_as_if_they_were_of_this_one(shown: Focus) -> None:
+@pytest.mark.parametrize("shown", [replace(THREE, unit=4), Selection(layer="fc", unit=3), Selection()], ids=str)
+def test_findings_of_another_unit_are_not_shown_as_if_they_were_of_this_one(shown: Selection) -> None:
     screen = looking("unit", THREE, LARGE, findings=explaining(THREE, "guided_backprop", "occlusion"))
     bright = above(screen, "guided backprop").mean()
     assert bright > 200
@@ -180,7 +182,7 @@ def test_findings_of_another_unit_are_not_shown_as_if_they_were_of_this_one(show
 
 
 @pytest.mark.parametrize("findings", [None, explaining(THREE)], ids=["none", "of other methods"])
-def test_what_has_not_come_yet_is_waited_for(findings: Findings | None) -> None:
+def test_what_has_not_come_yet_is_waited_for(findings: ExplanationUpdate | None) -> None:
     assert texts(looking("unit", THREE, LARGE, findings=findings)).count("…") == 2
 
 
@@ -188,7 +190,7 @@ def test_a_view_of_another_layer_is_not_shown() -> None:
     screen = looking("unit", CONV, LARGE)
     scene = screen.scene
     assert scene is not None
-    screen.attend(Focus(layer="conv", unit=8))
+    screen.attend(Selection(layer="conv", unit=8))
     screen.show(scene)
     assert screen.drawers["it"].caption.text == ""
     assert texts(screen).count("…") == 3
@@ -201,7 +203,7 @@ def test_a_muted_unit_says_so() -> None:
     again(screen)
     assert "muted" not in texts(screen)
     assert "x mute" in texts(screen)
-    neuron = looking("unit", Focus(layer="fc", unit=1, muted=frozenset([("fc", 1)])), LARGE)
+    neuron = looking("unit", Selection(layer="fc", unit=1, muted=frozenset([("fc", 1)])), LARGE)
     assert "muted" in texts(neuron)
 
 
@@ -229,20 +231,20 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
         return place.x + place.w / 2, place.y + place.h / 2
 
     drawer = screen.drawers["it"]
-    assert screen.point(*middle("guided backprop")) == Button("choose_method", "guided_backprop")
+    assert screen.point(*middle("guided backprop")) == ButtonTarget("choose_method", "guided_backprop")
     assert "guided backprop" in screen.tooltip.text
     assert "click" in screen.tooltip.text
-    assert screen.point(*middle("gradient")) == Button("toggle_method", "gradient")
+    assert screen.point(*middle("gradient")) == ButtonTarget("toggle_method", "gradient")
     assert "which pixels would change the value" in screen.tooltip.text
     for word, action in (("x mute", "mute"), ("a annotate", "mark_mode"), ("n note", "write_note")):
-        assert screen.point(*middle(word)) == Button(action)
+        assert screen.point(*middle(word)) == ButtonTarget(action)
         assert screen.tooltip.text == ""
     assert "z restore all 2" not in texts(screen)
     screen.attend(replace(THREE, muted=frozenset({("conv", 1), ("fc", 2)})))
     again(screen)
-    assert screen.point(*middle("z restore all 2")) == Button("restore")
-    assert drawer.tip(Class(0)) is None
-    assert drawer.tip(Button("choose_method", "nose")) is None
+    assert screen.point(*middle("z restore all 2")) == ButtonTarget("restore")
+    assert drawer.tip(ClassTarget(0)) is None
+    assert drawer.tip(ButtonTarget("choose_method", "nose")) is None
 
 
 def test_the_map_knows_its_positions() -> None:
@@ -275,15 +277,15 @@ def test_a_map_that_is_not_finite(value: float) -> None:
 @pytest.mark.parametrize(
     "focus",
     [
-        Focus(),
+        Selection(),
         replace(THREE, marking=True),
-        Focus(layer="fc", unit=1, methods=methods(), muted=frozenset([("fc", 1)])),
-        Focus(layer="conv", unit=2, methods=("nose", "deconvnet", "deconvnet")),
+        Selection(layer="fc", unit=1, methods=methods(), muted=frozenset([("fc", 1)])),
+        Selection(layer="conv", unit=2, methods=("nose", "deconvnet", "deconvnet")),
     ],
     ids=["no unit", "three", "all", "unknown"],
 )
 @pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
-def test_texts_stay_apart_at_every_size(size: tuple[int, int], focus: Focus, grid: str) -> None:
+def test_texts_stay_apart_at_every_size(size: tuple[int, int], focus: Selection, grid: str) -> None:
     note = SimpleNamespace(verdict="good", note="likes loops at the top, and strokes that lean to the right; see also 17")
     session = Session(annotations=SimpleNamespace(of=lambda layer, unit: note))
     findings = explaining(
@@ -300,7 +302,7 @@ def test_texts_stay_apart_at_every_size(size: tuple[int, int], focus: Focus, gri
 
 
 def test_output_is_no_layer_with_units() -> None:
-    assert looking("unit", Focus(layer=OUTPUT, unit=3)).reducers == {}
+    assert looking("unit", Selection(layer=OUTPUT, unit=3)).reducers == {}
 
 
 def test_with_a_network_at_work_the_newest_focus_counts() -> None:
@@ -308,11 +310,11 @@ def test_with_a_network_at_work_the_newest_focus_counts() -> None:
     module, frame = plan.bundle.module, Frame(seven(), 0, 0.0)
     architecture = Architecture.of(module, torch.zeros(1, 1, 28, 28))
     panels = {"unit": {"kind": "unit"}, "strongest": {"kind": "strongest"}}
-    screen = Screen(layout(panels, "unit strongest", LARGE), replace(plan.context, architecture=lambda: architecture))
+    screen = FigureView(layout(panels, "unit strongest", LARGE), replace(plan.context, architecture=lambda: architecture))
     observer = Observer(module, Cropper(plan.bundle.pipeline, 1.0), torch.device("cpu"))
     with observer, Probe(module, ["conv1", "ip1"]) as probe:
         for layer, unit in (("conv1", 4), ("conv1", 7), ("ip1", 31)):
-            screen.attend(Focus(layer=layer, unit=unit))
+            screen.attend(Selection(layer=layer, unit=unit))
             observer.watch(screen.reducers)
             tick = observer(frame)
             screen.show(Scene(frame, tick, MEASURED))

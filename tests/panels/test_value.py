@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ConfigError
 from livecnn.panels.base.spec import FieldError
-from livecnn.panels.value import Value
+from livecnn.panels.value import ValuePanel
 from livecnn.types import Scene
 from tests.helpers.scenes import DIGITS, SHAPES, assert_texts_apart, context, ink, labels, layout, scene
 
@@ -18,25 +18,25 @@ DARK = THEMES["dark"]
 SIZES = [(320, 240), (400, 700), (900, 240), (800, 600), (1280, 720), (1920, 1080)]
 
 
-def given(screen: Screen, value: float, *, lost: bool = False, **options: Any) -> Scene:
+def given(screen: FigureView, value: float, *, lost: bool = False, **options: Any) -> Scene:
     made = scene(screen, {"fc": torch.full((1, 30), value)}, **options)
     return replace(made, tick=replace(made.tick, patch=replace(made.tick.patch, lost=lost)))
 
 
 def shown(
     value: float = 34.2, size: tuple[int, int] = (800, 600), *, lost: bool = False, empty: bool = False, **fields: Any
-) -> Screen:
-    screen = Screen(layout({"it": {"kind": "value", "layer": "fc", **fields}}, "it", size), context())
+) -> FigureView:
+    screen = FigureView(layout({"it": {"kind": "value", "layer": "fc", **fields}}, "it", size), context())
     screen.show(given(screen, value, lost=lost, empty=empty))
     screen.draw()
     return screen
 
 
-def texts(screen: Screen) -> list[str]:
+def texts(screen: FigureView) -> list[str]:
     return [label.text for label in labels(screen.drawers["it"].live) if label.text]
 
 
-def bar(screen: Screen) -> Any:
+def bar(screen: FigureView) -> Any:
     return screen.drawers["it"].live[0].rectangles  # type: ignore[attr-defined]
 
 
@@ -52,7 +52,7 @@ def test_the_number_its_unit_and_where_it_lies_on_the_scale() -> None:
 
 
 def test_which_value_of_the_layer() -> None:
-    screen = Screen(layout({"it": {"kind": "value", "layer": "fc", "index": 29}}, "it"), context())
+    screen = FigureView(layout({"it": {"kind": "value", "layer": "fc", "index": 29}}, "it"), context())
     screen.show(scene(screen, {"fc": torch.arange(30.0)[None]}))
     assert texts(screen) == ["29.0"]
     assert screen.drawers["it"].heading.text == "fc 29"
@@ -89,7 +89,7 @@ def test_of_a_box_that_is_elsewhere_the_value_is_pale() -> None:
 @pytest.mark.parametrize("grid", ["it", "it . . .\n. . . ."])
 def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], value: float, grid: str) -> None:
     spec = {"kind": "value", "layer": "fc", "unit": "years", "title": "Age"}
-    screen = Screen(layout({"it": spec}, grid, size), context())
+    screen = FigureView(layout({"it": spec}, grid, size), context())
     screen.show(given(screen, value))
     screen.draw()
     assert_texts_apart(screen, "it")
@@ -116,7 +116,7 @@ def test_the_figure_stays_where_it_is_whatever_its_digits() -> None:
 )
 def test_what_does_not_fit_the_model(fields: dict[str, Any], key: str, message: str) -> None:
     with pytest.raises(FieldError, match=message) as caught:
-        Value(**fields).check(SHAPES, DIGITS)
+        ValuePanel(**fields).check(SHAPES, DIGITS)
     assert caught.value.key == key
 
 

@@ -42,7 +42,7 @@ def test_the_first_camera_that_answers_is_taken_and_connected_again(fake_cv2: ty
     with open_source("auto") as source:
         assert (source.name, source.note) == ("camera 1", "")
         again = source.again()
-    assert (type(again).__name__, again.name, again.mirrored) == ("Camera", "camera 1", True)
+    assert (type(again).__name__, again.name, again.mirrored) == ("CameraSource", "camera 1", True)
     assert [capture.device for capture in fake_cv2.opened] == [0, 1]
     assert all(capture.released for capture in fake_cv2.opened)
 

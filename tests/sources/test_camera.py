@@ -10,7 +10,7 @@ import pytest
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions, open_source
-from livecnn.sources.camera import Camera, Found, cameras
+from livecnn.sources.camera import CameraSource, Found, cameras
 from livecnn.sources.support import v4l_devices as _devices
 
 BLUE = np.zeros((48, 64, 3), np.uint8)
@@ -123,7 +123,7 @@ def test_a_camera_is_supervised_and_made_anew_with_all_that_was_asked() -> None:
     options = SourceOptions(camera_size=(320, 240))
     source = open_source("camera:2", options)
     again = source.again()
-    assert (type(again), again.address, again.options) == (Camera, "2", options)
+    assert (type(again), again.address, again.options) == (CameraSource, "2", options)
     assert (source.supervised, source.may_stand_still) == (True, False)
     assert again is not source
 
@@ -134,7 +134,7 @@ def test_the_rate_that_the_driver_promises(
 ) -> None:
     monkeypatch.setattr(fake_cv2, "get", lambda *_: told)
     fake_cv2.devices[0] = [BLUE]
-    camera = Camera("", SourceOptions())
+    camera = CameraSource("", SourceOptions())
     assert camera.fps is None
     with camera:
         assert camera.fps == fps

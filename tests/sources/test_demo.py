@@ -8,8 +8,8 @@ import pytest
 
 from livecnn._cv2 import cv2
 from livecnn.sources import SourceOptions, open_source
-from livecnn.sources.demo import FPS, Stage
-from livecnn.sources.demo_scene.layer import Layer
+from livecnn.sources.demo import FPS, DemoScene
+from livecnn.sources.demo_scene.layer import ImageLayer
 from livecnn.types import Image
 
 BOX = (slice(108, 372), slice(188, 452))  # 264 pixels in the middle
@@ -17,12 +17,12 @@ ROUND = 1100  # frames that surely hold the first ten digits
 
 
 @pytest.fixture(scope="module")
-def stage() -> Stage:
-    return Stage(0)
+def stage() -> DemoScene:
+    return DemoScene(0)
 
 
 @pytest.fixture(scope="module")
-def still(stage: Stage) -> list[tuple[str, Image]]:
+def still(stage: DemoScene) -> list[tuple[str, Image]]:
     """The first ten digits, each shortly before its sheet is pulled away."""
     labelled = [(i, stage.show(i)[1]) for i in range(0, ROUND, 2)]
     runs = [list(run) for label, run in groupby(labelled, key=lambda pair: pair[1]) if label]
@@ -46,27 +46,27 @@ def test_frames_of_the_source() -> None:
         assert frame.image.dtype == np.uint8
 
 
-def test_a_frame_depends_on_seed_and_number_only(stage: Stage) -> None:
-    other = Stage(0)
+def test_a_frame_depends_on_seed_and_number_only(stage: DemoScene) -> None:
+    other = DemoScene(0)
     for i in (300, 7, 60, 299):
         np.testing.assert_array_equal(stage.show(i)[0], other.show(i)[0])
-    assert not np.array_equal(Stage(1).show(60)[0], stage.show(60)[0])
+    assert not np.array_equal(DemoScene(1).show(60)[0], stage.show(60)[0])
 
 
-def test_the_first_digit_is_complete_within_two_and_a_half_seconds(stage: Stage) -> None:
+def test_the_first_digit_is_complete_within_two_and_a_half_seconds(stage: DemoScene) -> None:
     labels = [stage.show(i)[1] for i in range(int(2.5 * FPS))]
     assert labels[0] == ""
     assert labels[-1] != ""
 
 
-def test_ten_digits_then_ten_in_another_order(stage: Stage) -> None:
+def test_ten_digits_then_ten_in_another_order(stage: DemoScene) -> None:
     labels = [label for label, _ in groupby(stage.show(i)[1] for i in range(0, 2 * ROUND, 3)) if label]
     first, second = labels[:10], labels[10:20]
     assert sorted(first) == sorted(second) == list("0123456789")
     assert first != second
 
 
-def test_an_empty_sheet_at_first(stage: Stage) -> None:
+def test_an_empty_sheet_at_first(stage: DemoScene) -> None:
     assert not ink(stage.show(0)[0]).any()
 
 
@@ -83,7 +83,7 @@ def test_a_complete_digit_stands_alone_in_the_box(still: list[tuple[str, Image]]
         assert 6 <= width <= 14, label
 
 
-def test_the_light_wanders(stage: Stage) -> None:
+def test_the_light_wanders(stage: DemoScene) -> None:
     levels = [stage.show(i)[0][60:90, 150:180].mean() for i in range(0, 600, 25)]
     assert max(levels) - min(levels) > 10
     assert min(levels) > 120
@@ -106,7 +106,7 @@ def test_an_independent_network_reads_the_digits(still: list[tuple[str, Image]],
 
 
 def test_layers_are_cut_at_the_edges_of_the_scene() -> None:
-    layer = Layer.blend(np.full((2, 2, 3), 100.0), np.full((2, 2), 0.5))
+    layer = ImageLayer.blend(np.full((2, 2, 3), 100.0), np.full((2, 2), 0.5))
     scene = np.full((3, 3, 3), 40, np.uint8)
     layer.lay_on(scene, 2, -1)
     assert scene[..., 0].tolist() == [[40, 40, 120], [40, 40, 40], [40, 40, 40]]

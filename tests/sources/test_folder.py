@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from livecnn.analysis.dataset import Album
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.errors import ImageError, SourceError
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.support.natural_order import natural_key
@@ -144,7 +144,7 @@ def test_names_that_files_of_other_kinds_could_not_hold_are_written_out(tmp_path
     for place in ("two\nlines\r.png", "caf\udce9/b\udce9.png", "漢字 é.png"):
         picture(tmp_path / place)
     (tmp_path / "bro\udce9ken.png").write_bytes(b"")
-    with Album(f"folder:{tmp_path}") as pictures:
+    with ImageDataset(f"folder:{tmp_path}") as pictures:
         with pytest.raises(ImageError, match=r"^bro\\xe9ken\.png: the file is empty$"):
             pictures.at(0)
         assert [pictures.at(i).name for i in (1, 2, 3)] == ["caf\\xe9/b\\xe9.png", "two\\nlines\\r.png", "漢字 é.png"]
@@ -169,7 +169,7 @@ def test_a_list_of_files_takes_little_memory(tmp_path: Path) -> None:
     for i in range(2000):
         (tmp_path / f"{i}.png").touch()
     tracemalloc.start()
-    with Album(f"folder:{tmp_path}") as pictures:
+    with ImageDataset(f"folder:{tmp_path}") as pictures:
         held, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         assert len(pictures) == 2000

@@ -13,20 +13,20 @@ from livecnn.sources import Source, SourceOptions, open_source
 @pytest.mark.parametrize(
     ("spec", "kind", "address"),
     [
-        ("auto", "Auto", ""),
-        ("camera", "Camera", ""),
-        ("camera:1", "Camera", "1"),
-        ("camera:/dev/video2", "Camera", "/dev/video2"),
-        ("video:some clip.mkv", "Video", "some clip.mkv"),
-        (r"video:C:\clips\a.mp4", "Video", r"C:\clips\a.mp4"),
-        ("http://host:8080/video", "Stream", "http://host:8080/video"),
-        ("https://host/live.m3u8", "Stream", "https://host/live.m3u8"),
-        ("rtsp://user:secret@host/1", "Stream", "rtsp://user:secret@host/1"),
-        ("folder:some/dir", "Folder", "some/dir"),
-        ("demo", "Demo", ""),
-        (" demo ", "Demo", ""),
-        (0, "Camera", "0"),
-        ("2", "Camera", "2"),
+        ("auto", "AutoSource", ""),
+        ("camera", "CameraSource", ""),
+        ("camera:1", "CameraSource", "1"),
+        ("camera:/dev/video2", "CameraSource", "/dev/video2"),
+        ("video:some clip.mkv", "VideoSource", "some clip.mkv"),
+        (r"video:C:\clips\a.mp4", "VideoSource", r"C:\clips\a.mp4"),
+        ("http://host:8080/video", "StreamSource", "http://host:8080/video"),
+        ("https://host/live.m3u8", "StreamSource", "https://host/live.m3u8"),
+        ("rtsp://user:secret@host/1", "StreamSource", "rtsp://user:secret@host/1"),
+        ("folder:some/dir", "FolderSource", "some/dir"),
+        ("demo", "DemoSource", ""),
+        (" demo ", "DemoSource", ""),
+        (0, "CameraSource", "0"),
+        ("2", "CameraSource", "2"),
     ],
 )
 def test_spec_strings(spec: str | int, kind: str, address: str) -> None:
@@ -42,15 +42,15 @@ def test_options_reach_the_source() -> None:
 def test_bare_paths(tmp_path: Path) -> None:
     clip = tmp_path / "clip.mp4"
     clip.touch()
-    assert type(open_source(str(tmp_path))).__name__ == "Folder"
-    assert type(open_source(str(clip))).__name__ == "Video"
+    assert type(open_source(str(tmp_path))).__name__ == "FolderSource"
+    assert type(open_source(str(clip))).__name__ == "VideoSource"
 
 
 def test_a_kind_wins_over_a_file_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "demo").mkdir()
     monkeypatch.chdir(tmp_path)
-    assert type(open_source("demo")).__name__ == "Demo"
-    assert type(open_source("./demo")).__name__ == "Folder"
+    assert type(open_source("demo")).__name__ == "DemoSource"
+    assert type(open_source("./demo")).__name__ == "FolderSource"
 
 
 @pytest.mark.parametrize(

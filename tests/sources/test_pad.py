@@ -13,7 +13,7 @@ import livecnn
 from livecnn.engine.crop import Cropper
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions
-from livecnn.sources.pad import PERIOD, THICKEST, THINNEST, USUAL, Pad
+from livecnn.sources.pad import PERIOD, THICKEST, THINNEST, USUAL, PadSource
 from livecnn.types import Image
 
 Line = Sequence[tuple[float, float]]
@@ -34,19 +34,19 @@ DIGITS: dict[int, list[Line]] = {
 
 
 @pytest.fixture
-def pad() -> Iterator[Pad]:
-    with Pad("", SourceOptions()) as pad:
+def pad() -> Iterator[PadSource]:
+    with PadSource("", SourceOptions()) as pad:
         yield pad
 
 
-def picture(pad: Pad) -> Image:
+def picture(pad: PadSource) -> Image:
     """What is read after something was drawn."""
     frame = pad.read()
     assert frame is not None
     return frame.image
 
 
-def draw(pad: Pad, lines: Sequence[Line], *, erase: bool = False) -> None:
+def draw(pad: PadSource, lines: Sequence[Line], *, erase: bool = False) -> None:
     for start, *others in lines:
         pad.press(*start, erase)
         for point in others:
@@ -54,7 +54,7 @@ def draw(pad: Pad, lines: Sequence[Line], *, erase: bool = False) -> None:
         pad.release()
 
 
-def read_as(pad: Pad, number: int) -> int | None:
+def read_as(pad: PadSource, number: int) -> int | None:
     """What LeNet takes a digit for that is written 300 pixels high in the middle of the sheet; None: for nothing."""
     pad.clear()
     draw(pad, [[(150 + 3 * x, 90 + 3 * y) for x, y in line] for line in DIGITS[number]])
@@ -67,14 +67,14 @@ def read_as(pad: Pad, number: int) -> int | None:
 
 
 @pytest.mark.parametrize("thickness", [THINNEST, USUAL, THICKEST])
-def test_lenet_reads_what_is_drawn(pad: Pad, thickness: int) -> None:
+def test_lenet_reads_what_is_drawn(pad: PadSource, thickness: int) -> None:
     while pad.thicker(np.sign(thickness - pad.thicker(0))) != thickness:
         pass
     read = [read_as(pad, number) for number in DIGITS]
     assert sum(found == number for found, number in zip(read, DIGITS, strict=True)) >= 9, read
 
 
-def test_an_empty_sheet_comes_first_and_at_once(pad: Pad) -> None:
+def test_an_empty_sheet_comes_first_and_at_once(pad: PadSource) -> None:
     frame = pad.read()
     assert frame is not None
     assert frame.image.shape == (480, 480, 3)
@@ -83,14 +83,14 @@ def test_an_empty_sheet_comes_first_and_at_once(pad: Pad) -> None:
     assert livecnn.load("lenet-mnist").pipeline(frame.image).empty
 
 
-def test_what_it_is(pad: Pad) -> None:
+def test_what_it_is(pad: PadSource) -> None:
     assert (pad.name, pad.interval, pad.camera_like, pad.mirrored, pad.supervised) == ("pad", None, False, False, False)
     assert pad.note == "draw with the mouse; right button erases, c clears"
     with pytest.raises(SourceError, match="source 'pad:x': pad takes no address"):
-        Pad("x", SourceOptions())
+        PadSource("x", SourceOptions())
 
 
-def test_a_press_leaves_a_round_dot(pad: Pad) -> None:
+def test_a_press_leaves_a_round_dot(pad: PadSource) -> None:
     pad.press(100.5, 200.25)
     image = picture(pad)
     rows, columns = np.nonzero(image[:, :, 0] < 128)
@@ -98,7 +98,7 @@ def test_a_press_leaves_a_round_dot(pad: Pad) -> None:
     assert len(rows) == pytest.approx(np.pi * (USUAL / 2) ** 2, rel=0.15)
 
 
-def test_a_line_is_as_thick_as_the_pen_and_smooth(pad: Pad) -> None:
+def test_a_line_is_as_thick_as_the_pen_and_smooth(pad: PadSource) -> None:
     draw(pad, [[(50, 100), (400, 100)]])
     dark = 1 - picture(pad)[:, 240].mean(axis=1) / 255
     assert dark.sum() / dark.max() == pytest.approx(USUAL, abs=2)
@@ -106,7 +106,7 @@ def test_a_line_is_as_thick_as_the_pen_and_smooth(pad: Pad) -> None:
     assert len(np.unique(picture(pad)[200:300, :, 0])) > 20  # grays at its edges
 
 
-def test_frames_are_numbered_dated_and_copies(pad: Pad) -> None:
+def test_frames_are_numbered_dated_and_copies(pad: PadSource) -> None:
     first = pad.read()
     pad.press(10, 10)
     second = pad.read()
@@ -117,7 +117,7 @@ def test_frames_are_numbered_dated_and_copies(pad: Pad) -> None:
     assert (first.image == 255).all()
 
 
-def test_moving_without_pressing_draws_nothing(pad: Pad) -> None:
+def test_moving_without_pressing_draws_nothing(pad: PadSource) -> None:
     pad.move(10, 10)
     draw(pad, [[(100, 100), (200, 100)]])
     pad.move(200, 400)
@@ -126,7 +126,7 @@ def test_moving_without_pressing_draws_nothing(pad: Pad) -> None:
     assert (image[:50] == 255).all()
 
 
-def test_the_eraser_is_wider_and_leaves_paper(pad: Pad) -> None:
+def test_the_eraser_is_wider_and_leaves_paper(pad: PadSource) -> None:
     draw(pad, [[(50, 100), (400, 100)], [(50, 300), (400, 300)]])
     draw(pad, [[(50, 100), (400, 100)]], erase=True)
     image = picture(pad)
@@ -138,13 +138,13 @@ def test_the_eraser_is_wider_and_leaves_paper(pad: Pad) -> None:
     assert (picture(pad)[300, 200] < 60).all()  # the pen again
 
 
-def test_clearing(pad: Pad) -> None:
+def test_clearing(pad: PadSource) -> None:
     draw(pad, [[(50, 100), (400, 100)]])
     pad.clear()
     assert (picture(pad) == 255).all()
 
 
-def test_the_thickness_has_limits(pad: Pad) -> None:
+def test_the_thickness_has_limits(pad: PadSource) -> None:
     assert pad.thicker(1) > USUAL
     assert [pad.thicker(-100), pad.thicker(-1), pad.thicker(100), pad.thicker(0.4)] == [THINNEST, THINNEST, THICKEST, THICKEST]
     thin, thick = 0, 0
@@ -157,12 +157,12 @@ def test_the_thickness_has_limits(pad: Pad) -> None:
 
 
 @pytest.mark.parametrize("place", [(-50.0, 240.0), (480.0, 480.0), (1e12, -1e12), (float("inf"), 0.0)])
-def test_places_outside_the_sheet(pad: Pad, place: tuple[float, float]) -> None:
+def test_places_outside_the_sheet(pad: PadSource, place: tuple[float, float]) -> None:
     draw(pad, [[(240, 240), place], [place, (240, 240)]])
     assert (picture(pad)[240, 240] < 60).all()
 
 
-def waiting(pad: Pad, seconds: float = 0.0) -> tuple[threading.Thread, list[object]]:
+def waiting(pad: PadSource, seconds: float = 0.0) -> tuple[threading.Thread, list[object]]:
     """A reader on a thread of its own, and what it gets."""
     got: list[object] = []
     reader = threading.Thread(target=lambda: got.append(pad.read()), daemon=True)
@@ -171,7 +171,7 @@ def waiting(pad: Pad, seconds: float = 0.0) -> tuple[threading.Thread, list[obje
     return reader, got
 
 
-def test_a_reader_waits_until_something_is_drawn(pad: Pad) -> None:
+def test_a_reader_waits_until_something_is_drawn(pad: PadSource) -> None:
     pad.read()
     reader, got = waiting(pad, 0.1)
     assert reader.is_alive()
@@ -182,7 +182,7 @@ def test_a_reader_waits_until_something_is_drawn(pad: Pad) -> None:
 
 
 @pytest.mark.parametrize("change", ["release", "move", "thicker"])
-def test_nothing_new_is_no_picture(pad: Pad, change: str) -> None:
+def test_nothing_new_is_no_picture(pad: PadSource, change: str) -> None:
     pad.read()
     reader, got = waiting(pad)
     getattr(pad, change)(*{"release": (), "move": (10, 10), "thicker": (1,)}[change])
@@ -193,7 +193,7 @@ def test_nothing_new_is_no_picture(pad: Pad, change: str) -> None:
     assert got == [None]
 
 
-def test_closing_wakes_a_reader_and_opening_again_keeps_the_drawing(pad: Pad) -> None:
+def test_closing_wakes_a_reader_and_opening_again_keeps_the_drawing(pad: PadSource) -> None:
     pad.press(50, 100)
     pad.move(400, 100)
     before = picture(pad)
@@ -210,7 +210,7 @@ def test_closing_wakes_a_reader_and_opening_again_keeps_the_drawing(pad: Pad) ->
     assert (picture(pad)[130:, :200] == 255).all()
 
 
-def test_at_most_sixty_pictures_a_second(pad: Pad) -> None:
+def test_at_most_sixty_pictures_a_second(pad: PadSource) -> None:
     times = []
     for i in range(8):
         pad.press(10.0 * i, 100)
@@ -220,7 +220,7 @@ def test_at_most_sixty_pictures_a_second(pad: Pad) -> None:
     assert min(b - a for a, b in itertools.pairwise(times)) > 0.9 * PERIOD
 
 
-def test_drawing_while_another_thread_reads(pad: Pad) -> None:
+def test_drawing_while_another_thread_reads(pad: PadSource) -> None:
     pictures: list[Image] = []
 
     def read() -> None:

@@ -12,14 +12,14 @@ import numpy as np
 from tqdm import tqdm
 
 from livecnn._cv2 import one_thread
-from livecnn.analysis.annotations.store import Annotations, Mark, Verdict, tally
-from livecnn.analysis.dataset import Album
+from livecnn.analysis.annotations.store import Annotations, Mark, Verdict, count_verdicts
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.patterns.patterns import Patterns
 from livecnn.analysis.scorer import Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.errors import OutputError, UsageError, nearest
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick
+from livecnn.networks.device import pick_device
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Agreement:
     second: int = 0
 
     @classmethod
-    def of(cls, first: Mapping[int, Mark], second: Mapping[int, Mark]) -> Agreement:
+    def between(cls, first: Mapping[int, Mark], second: Mapping[int, Mark]) -> Agreement:
         pairs = [(first[unit].verdict, second[unit].verdict) for unit in first.keys() & second.keys()]
         return cls(*(pairs.count(pair) for pair in (("good", "good"), ("bad", "bad"), ("good", "bad"), ("bad", "good"))))
 
@@ -84,7 +84,9 @@ def sizes(bundle: Bundle, files: Sequence[Annotations]) -> dict[str, int]:
     return {layer: shapes[layer][1] for layer in dict.fromkeys(wanted)}
 
 
-def responses(bundle: Bundle, layers: Sequence[str], album: Album, cropper: Cropper, tell: Callable[[str], None]) -> Patterns:
+def responses(
+    bundle: Bundle, layers: Sequence[str], album: ImageDataset, cropper: Cropper, tell: Callable[[str], None]
+) -> Patterns:
     """What all units of these layers do over all images, see `livecnn replay --summary`.
 
     tell: gets a line if some cannot be read. Raises
@@ -92,7 +94,7 @@ def responses(bundle: Bundle, layers: Sequence[str], album: Album, cropper: Crop
     """
     patterns = Patterns(layers, bundle.classes, bundle.name)
     with one_thread(), album as pictures:
-        scorer, count = Scorer(album, pictures, cropper, bundle.module, pick("auto")), len(pictures)
+        scorer, count = Scorer(album, pictures, cropper, bundle.module, pick_device("auto")), len(pictures)
         bar = tqdm(desc="images", total=count, unit="picture", disable=None, leave=False)
         with closing(scorer.activations(layers, range(count))) as batches, bar:
             for places, activations in batches:
@@ -122,7 +124,7 @@ def report(files: Sequence[Annotations], sizes: Mapping[str, int], patterns: Pat
 def _about(annotations: Annotations, sizes: Mapping[str, int], patterns: Patterns | None) -> dict[str, Any]:
     counts = {layer: _counts(marks, sizes.get(layer)) for layer, marks in annotations.units.items()}
     means = {layer: _means(patterns, layer, marks) for layer, marks in annotations.units.items()}
-    keys = dict.fromkeys(key for each in (tally(()), *counts.values()) for key in each)
+    keys = dict.fromkeys(key for each in (count_verdicts(()), *counts.values()) for key in each)
     return {
         "file": str(annotations.path),
         "annotator": annotations.annotator,
@@ -132,7 +134,7 @@ def _about(annotations: Annotations, sizes: Mapping[str, int], patterns: Pattern
 
 
 def _counts(marks: Mapping[int, Mark], size: int | None) -> dict[str, int]:
-    found = tally(marks.values())
+    found = count_verdicts(marks.values())
     return found if size is None else {**found, "unmarked": size - found["good"] - found["bad"]}
 
 
@@ -149,7 +151,7 @@ def _means(patterns: Patterns | None, layer: str, marks: Mapping[int, Mark]) -> 
 
 
 def _agreement(one: Annotations, other: Annotations) -> dict[str, Any]:
-    layers = {layer: Agreement.of(marks, other.units.get(layer, {})) for layer, marks in one.units.items()}
+    layers = {layer: Agreement.between(marks, other.units.get(layer, {})) for layer, marks in one.units.items()}
     return {
         "files": [str(one.path), str(other.path)],
         "annotators": [one.annotator, other.annotator],

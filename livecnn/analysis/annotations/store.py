@@ -18,9 +18,9 @@ from pydantic_core import to_json
 
 from livecnn import paths
 from livecnn.errors import OutputError
-from livecnn.io.file_lock import one_writer
+from livecnn.io.file_lock import locked
 from livecnn.io.files import write_atomically
-from livecnn.io.validation import Misfit, explain, report
+from livecnn.io.validation import ValidationProblem, explain, report
 from livecnn.io.yaml_document import Document
 
 Verdict = Literal["good", "bad"]
@@ -92,12 +92,12 @@ class Annotations:
 
     def counts(self, layer: str, units: int) -> tuple[int, int, int]:
         """How many of a layer's units are good, bad, neither."""
-        found = self._tallies.get(layer) or tally(())
+        found = self._tallies.get(layer) or count_verdicts(())
         return found["good"], found["bad"], units - found["good"] - found["bad"]
 
     def _hold(self, units: Units) -> None:
         self.units = units  # replaced, never changed: another thread may be reading it
-        self._tallies = {layer: tally(marks.values()) for layer, marks in units.items()}
+        self._tallies = {layer: count_verdicts(marks.values()) for layer, marks in units.items()}
 
     def _change(self, layer: str, unit: int, **fields: Any) -> None:
         if unit < 0:
@@ -106,7 +106,7 @@ class Annotations:
         self._unsaved.append((layer, int(unit), {**fields, **stamp}))
         self._hold(_changed(self.units, self._unsaved[-1:]))
         path = self.path.resolve()  # a link is written through, not replaced
-        with one_writer(path):
+        with locked(path):
             file = _File.read(path)
             self._check(file)
             units = _changed(self.units if file is None else file.marks(), self._unsaved)  # a file that is gone is written anew
@@ -131,7 +131,7 @@ def annotations_path(layout_path: Path, from_file: bool, model: str) -> Path:
     return folder / f"{stem}.{paths.file_name(model)}{SUFFIX}"
 
 
-def tally(marks: Iterable[Mark]) -> dict[str, int]:
+def count_verdicts(marks: Iterable[Mark]) -> dict[str, int]:
     """How many are good, bad, noted."""
     kinds = Counter(kind for mark in marks for kind in (mark.verdict, mark.note and "noted"))
     return {kind: kinds[kind] for kind in (*get_args(Verdict), "noted")}
@@ -157,7 +157,7 @@ def _fields(mark: Mark, owner: str) -> dict[str, str]:
 def _like(pattern: str, example: str) -> AfterValidator:
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
-            raise Misfit(f"found {reprlib.repr(text)}; allowed: {example}")
+            raise ValidationProblem(f"found {reprlib.repr(text)}; allowed: {example}")
         return text
 
     return AfterValidator(check)
@@ -236,7 +236,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise Misfit(f"{twice}: found twice; once is allowed")
+        raise ValidationProblem(f"{twice}: found twice; once is allowed")
     return found
 
 

@@ -11,19 +11,19 @@ import numpy as np
 from torch import nn
 
 from livecnn.analysis import shards
-from livecnn.analysis.dataset import Album, spec_of
+from livecnn.analysis.dataset import ImageDataset, as_spec
 from livecnn.analysis.embedding import projection
 from livecnn.analysis.embedding.embedding import Embedding
 from livecnn.analysis.embedding.job import EmbeddingJob
 from livecnn.analysis.embedding.pca import MOST, Pca
-from livecnn.analysis.ray_backend import engine_of
-from livecnn.analysis.shards import absolute, model_of, size_of
+from livecnn.analysis.ray_backend import make_engine
+from livecnn.analysis.shards import absolute_spec, as_job_model, default_shard_size
 from livecnn.analysis.top import Covariance
-from livecnn.drawing.artists import scaled
+from livecnn.drawing.artists import resize_exactly
 from livecnn.errors import UsageError, nearest
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick
-from livecnn.networks.selectors import check_whole
+from livecnn.networks.device import pick_device
+from livecnn.networks.selectors import check_positive_int
 from livecnn.types import Floats, Image
 
 COMPONENTS = 50  # that are kept of the features
@@ -63,11 +63,11 @@ def embed(
     if layer is not None and not isinstance(layer, str):
         raise UsageError(f"layer: found {layer!r}; allowed: the name of one")
     for name, value, least in (("limit", limit, projection.FEWEST), ("seed", seed, 0), ("jobs", jobs, 1)):
-        check_whole(name, value, least)
+        check_positive_int(name, value, least)
     if engine != "local" and jobs > 1:
         raise UsageError(f"--jobs {jobs}: allowed with --engine local; {engine} has workers of its own")
-    work = engine_of(engine, address)
-    job = _job(folder, model_of(model), layer, limit, seed, jobs, device, allow_code)
+    work = make_engine(engine, address)
+    job = _job(folder, as_job_model(model), layer, limit, seed, jobs, device, allow_code)
     with ExitStack() as stack:
         kept = Path(parts or stack.enter_context(tempfile.TemporaryDirectory(prefix="livecnn-")))
         shards.run(job, kept, work)
@@ -83,14 +83,14 @@ def _job(
     allow_code: bool,
 ) -> EmbeddingJob:  # fmt: skip
     """Everything that can be wrong is found here. Raises LivecnnError."""
-    pick(device)
-    place = absolute(spec_of(folder))
-    album = Album(place)
+    pick_device(device)
+    place = absolute_spec(as_spec(folder))
+    album = ImageDataset(place)
     with album as pictures:
         images, fingerprint = len(pictures), pictures.fingerprint()
     job = EmbeddingJob(
         place=place, model=model, layers=() if layer is None else (layer,), images=images, fingerprint=fingerprint,
-        unlisted=tuple(album.source.skipped), size=size_of(min(images, limit or images)), device=device,
+        unlisted=tuple(album.source.skipped), size=default_shard_size(min(images, limit or images)), device=device,
         allow_code=allow_code, jobs=jobs, limit=limit, seed=None if limit is None else seed,
     )  # fmt: skip
     if not job.layers:
@@ -105,7 +105,7 @@ def _job(
 def _embedding(job: EmbeddingJob, kept: Path, method: str, seed: int, folder: str) -> Embedding:
     pca, skipped = _pca(job, kept, folder)
     scored, reduced = [], []
-    for answers in shards.kept(job, kept):
+    for answers in shards.read_parts(job, kept):
         scored += answers.scored
         reduced.append(pca(answers.features))
     found = np.concatenate(reduced)
@@ -134,7 +134,7 @@ def _pca(job: EmbeddingJob, kept: Path, folder: str) -> tuple[Pca, list[str]]:
     rows: list[Floats] = []
     moments = Covariance.none(0 if few else job.width)
     found, skipped = 0, list(job.unlisted)
-    for answers in shards.kept(job, kept):
+    for answers in shards.read_parts(job, kept):
         found += len(answers.scored)
         skipped += answers.skipped
         if few:
@@ -144,7 +144,7 @@ def _pca(job: EmbeddingJob, kept: Path, folder: str) -> tuple[Pca, list[str]]:
     if found < projection.FEWEST:
         first = f" ({len(skipped)} skipped; first: {skipped[0]})" if skipped else ""
         raise UsageError(f"{folder}: found {found} pictures{first}; a map needs {projection.FEWEST} or more")
-    pca = Pca.of(np.concatenate(rows), COMPONENTS) if few else Pca.of_products(moments.mean, moments.products, COMPONENTS)
+    pca = Pca.of(np.concatenate(rows), COMPONENTS) if few else Pca.from_covariance(moments.mean, moments.products, COMPONENTS)
     if not len(pca.components):
         raise UsageError(f"{folder}: {job.layer} answers the same to all {found} pictures; there is nothing to map")
     return pca, skipped
@@ -153,4 +153,4 @@ def _pca(job: EmbeddingJob, kept: Path, folder: str) -> tuple[Pca, list[str]]:
 def _alike(thumbnails: Sequence[Image]) -> Image:
     """All as large as the largest, uint8 (N, s, s, 3)."""
     side = max(max(each.shape[:2]) for each in thumbnails)
-    return np.stack([each if each.shape == (side, side, 3) else scaled(each, side, side) for each in thumbnails])
+    return np.stack([each if each.shape == (side, side, 3) else resize_exactly(each, side, side) for each in thumbnails])

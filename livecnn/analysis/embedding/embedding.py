@@ -15,7 +15,7 @@ import numpy.typing as npt
 from livecnn.analysis.embedding import picture as embedding_picture
 from livecnn.analysis.embedding.pca import Pca
 from livecnn.errors import SourceError
-from livecnn.io.images import shown
+from livecnn.io.images import notebook_png
 from livecnn.types import Floats, Image
 
 Ints = npt.NDArray[np.int64]
@@ -96,10 +96,10 @@ class Embedding:
         grid: each thumbnail in a cell of its own instead, near its point.
         """
         names, groups = self.groups
-        return embedding_picture.picture(*self.words(), self.points, self.thumbnails, groups, names, size, grid=grid)
+        return embedding_picture.draw_embedding(*self.words(), self.points, self.thumbnails, groups, names, size, grid=grid)
 
     def _repr_png_(self) -> bytes:
-        return shown(self.picture())
+        return notebook_png(self.picture())
 
     def __repr__(self) -> str:
         return f"<map of {len(self.names)} pictures: {self.layer} of {self.model}, {METHODS[self.method]}>"

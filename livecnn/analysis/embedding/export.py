@@ -6,11 +6,11 @@ import csv
 import io
 from pathlib import Path
 
-from livecnn.analysis.dataset import spec_of
+from livecnn.analysis.dataset import as_spec
 from livecnn.analysis.embedding.embedding import Embedding
 from livecnn.analysis.embedding.html_page import page
 from livecnn.analysis.embedding.picture import LARGEST, SMALLEST
-from livecnn.analysis.shards import absolute, check_apart
+from livecnn.analysis.shards import absolute_spec, check_apart
 from livecnn.errors import OutputError, UsageError
 from livecnn.io.files import check_writable, write_atomically, write_png
 
@@ -29,7 +29,7 @@ def check_out(out: Path, folder: str, size: int | None, *, grid: bool) -> None:
         if given and suffix not in allowed:
             raise UsageError(f"{option}: {out} is no picture; allowed with {' or '.join(allowed)}")
     if suffix == ".png":
-        check_apart(absolute(spec_of(folder)), out)
+        check_apart(absolute_spec(as_spec(folder)), out)
     check_writable(out)
 
 

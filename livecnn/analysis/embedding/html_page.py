@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.thumbnail_layout import cells, framed
-from livecnn.drawing.artists import scaled
+from livecnn.analysis.embedding.thumbnail_layout import fit_unit_square, grid_cells
+from livecnn.drawing.artists import resize_exactly
 from livecnn.drawing.markers import SHAPES, color_of
 from livecnn.drawing.theme import THEMES
 from livecnn.types import Image
@@ -47,8 +47,8 @@ def page(embedding: Embedding, *, grid: bool = False) -> str:
 
 def _data(embedding: Embedding, grid: bool) -> dict[str, Any]:
     names, groups = embedding.groups
-    points = framed(embedding.points)
-    places, side = cells(points)
+    points = fit_unit_square(embedding.points)
+    places, side = grid_cells(points)
     picture, tile, columns = _sheet(embedding.thumbnails)
     best = np.argsort(-embedding.scores, axis=1, kind="stable")[:, :BEST]
     return {
@@ -77,7 +77,7 @@ def _sheet(thumbnails: Image) -> tuple[str, int, int]:
     sheet = np.zeros((-(-len(thumbnails) // columns) * side, columns * side, 3), np.uint8)
     for i, thumbnail in enumerate(thumbnails):
         top, left = i // columns * side, i % columns * side
-        sheet[top : top + side, left : left + side] = scaled(thumbnail, side, side)
+        sheet[top : top + side, left : left + side] = resize_exactly(thumbnail, side, side)
     kind = "PNG" if side <= SMALL else "JPEG"
     gray = bool((sheet[..., :1] == sheet).all())
     buffer = io.BytesIO()

@@ -17,7 +17,7 @@ import torch
 
 from livecnn.analysis.embedding.pca import count, features
 from livecnn.analysis.embedding.picture import thumbnail_side
-from livecnn.analysis.scorer import Scored, Scorer
+from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.analysis.shards import Job
 from livecnn.types import Floats, Image
 
@@ -29,7 +29,7 @@ class Answers:
     """features: float32 (n, D).  scored: the same pictures with their thumbnails.  skipped: others, each with the reason."""
 
     features: Floats
-    scored: list[Scored]
+    scored: list[ScoredImage]
     skipped: list[str]
 
     def packed(self) -> bytes:
@@ -61,7 +61,7 @@ class Answers:
                 about, tops = json.loads(file["about"].tobytes()), [None if top < 0 else top for top in file["tops"].tolist()]
                 thumbnails = _apart(file["pixels"], file["sizes"])
                 columns = file["indices"].tolist(), about["names"], about["labels"], file["scores"], tops, thumbnails
-                return cls(file["features"], [Scored(*row) for row in zip(*columns, strict=True)], about["skipped"])
+                return cls(file["features"], [ScoredImage(*row) for row in zip(*columns, strict=True)], about["skipped"])
         except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(str(error)) from error
 

@@ -17,7 +17,7 @@ from livecnn.types import Floats
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Placed:
+class LivePosition:
     """point: float32 (2,), on the map.  nearest: of its pictures, the nearest first.  distances: to these, in features."""
 
     point: Floats
@@ -43,8 +43,8 @@ class PlacementReducer(Reducer):
         self._pca = mean, components = tuple(part.to(activation.device) for part in self._pca)
         return (components @ (features(activation)[0] - mean),)
 
-    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: None) -> Placed | None:  # noqa: ARG002
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: None) -> LivePosition | None:  # noqa: ARG002
         if self._embedding is None or not np.isfinite(arrays[0]).all():
             return None
         nearest, distances = self._embedding.nearest(arrays[0])
-        return Placed(self._embedding.place(nearest, distances), nearest, distances)
+        return LivePosition(self._embedding.place(nearest, distances), nearest, distances)

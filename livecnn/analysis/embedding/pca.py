@@ -34,13 +34,13 @@ class Pca:
         mean = values.mean(0, dtype=np.float64)
         centred = values - mean
         if len(values) >= values.shape[1]:
-            return cls.of_products(mean, centred.T @ centred, most)
+            return cls.from_covariance(mean, centred.T @ centred, most)
         # Of the two products with itself the smaller one: its eigenvectors are one side of the singular value decomposition.
         variances, vectors = _spanned(centred @ centred.T, most)
         return cls._of(mean, variances, vectors.T @ centred / np.sqrt(variances)[:, None], float((centred**2).sum()))
 
     @classmethod
-    def of_products(cls, mean: Doubles, products: Doubles, most: int) -> Pca:
+    def from_covariance(cls, mean: Doubles, products: Doubles, most: int) -> Pca:
         """The same of values that nobody holds: mean (D,); products (D, D), sums of the products of two columns' differences
         from their means.
         """

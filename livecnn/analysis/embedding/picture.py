@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.analysis.embedding.thumbnail_layout import Fit, apart, cells, framed
-from livecnn.drawing.artists import scaled, shorten, text_width, write
-from livecnn.drawing.markers import color_of, stamp
+from livecnn.analysis.embedding.thumbnail_layout import FitToSquare, fit_unit_square, grid_cells, without_overlap
+from livecnn.drawing.artists import resize_exactly, shorten, text_width, write
+from livecnn.drawing.markers import color_of, draw_marker
 from livecnn.drawing.theme import INK, THEMES, Color, Metrics
 from livecnn.types import Floats, Image
 
@@ -29,7 +29,7 @@ def thumbnail_side(size: int, count: int) -> int:
     return int(np.clip(FILLED * size / np.sqrt(count), LEAST, MOST_SIDE * max(1, size / 6000)))
 
 
-def picture(
+def draw_embedding(
     title: str,
     subtitle: str,
     points: Floats,
@@ -51,15 +51,15 @@ def picture(
     legend(sheet[top:head, edge : size - edge], names, metrics)
     ground = sheet[head : head + size - 2 * edge, edge : size - edge]
     ground[:] = THEME.card
-    (snapped if grid else scattered)(ground, points, thumbnails, groups, metrics)
+    (draw_grid if grid else draw_thumbnails)(ground, points, thumbnails, groups, metrics)
     return sheet
 
 
-def scattered(ground: Image, points: Floats, thumbnails: Image, groups: Groups, metrics: Metrics) -> None:
+def draw_thumbnails(ground: Image, points: Floats, thumbnails: Image, groups: Groups, metrics: Metrics) -> None:
     """Each at its point: the thumbnail if it covers no other, else a mark."""
     room, side = len(ground), thumbnail_side(len(ground), len(points))
-    centres = Fit.of(points, room - side - metrics.px(16), (room / 2, room / 2))(points).round()
-    shown = apart(centres, side + metrics.px(2))
+    centres = FitToSquare.of(points, room - side - metrics.px(16), (room / 2, room / 2))(points).round()
+    shown = without_overlap(centres, side + metrics.px(2))
     for i in np.flatnonzero(~shown):
         _mark(ground, groups[i], centres[i], metrics.px(6), THEME.muted)
     for i in np.flatnonzero(shown):
@@ -67,9 +67,9 @@ def scattered(ground: Image, points: Floats, thumbnails: Image, groups: Groups, 
         _hang(ground[top : top + side, left : left + side], thumbnails[i], groups[i], metrics)
 
 
-def snapped(ground: Image, points: Floats, thumbnails: Image, groups: Groups, metrics: Metrics) -> None:
+def draw_grid(ground: Image, points: Floats, thumbnails: Image, groups: Groups, metrics: Metrics) -> None:
     """Each thumbnail in a cell of its own."""
-    places, count = cells(framed(points))
+    places, count = grid_cells(fit_unit_square(points))
     pitch = len(ground) // count
     gap = min(metrics.px(3), max(1, pitch // 12)) if pitch > 3 else 0
     start = (len(ground) - pitch * count) // 2
@@ -78,10 +78,10 @@ def snapped(ground: Image, points: Floats, thumbnails: Image, groups: Groups, me
         _hang(ground[top : top + pitch - gap, left : left + pitch - gap], thumbnail, group, metrics)
 
 
-def dotted(ground: Image, points: Floats, groups: Groups, side: int, other: Color) -> Fit:
+def draw_points(ground: Image, points: Floats, groups: Groups, side: int, other: Color) -> FitToSquare:
     """Marks only, on a ground of any proportions; returns what puts points of the map there. other: colour of no class."""
     height, width = ground.shape[:2]
-    fit = Fit.of(points, max(1, min(height, width) - 3 * side), (width / 2, height / 2))
+    fit = FitToSquare.of(points, max(1, min(height, width) - 3 * side), (width / 2, height / 2))
     for group, centre in zip(groups, fit(points), strict=True):
         _mark(ground, group, centre, side, other)
     return fit
@@ -94,19 +94,19 @@ def _hang(place: Image, thumbnail: Image, group: int, metrics: Metrics) -> None:
     place[:] = THEME.muted if group < 0 else color_of(group)
     inner = max(1, side - 2 * rim)
     sharp = inner >= SHARP * len(thumbnail)
-    place[rim : rim + inner, rim : rim + inner] = scaled(thumbnail, inner, inner, sharp=sharp)
+    place[rim : rim + inner, rim : rim + inner] = resize_exactly(thumbnail, inner, inner, sharp=sharp)
     mark = max(metrics.px(5), side // 5)
     if group >= 0 and side >= 3 * mark:
         back = mark + 2 * rim
         place[:back, :back] = INK
-        stamp(place, group, back / 2, back / 2, mark)
+        draw_marker(place, group, back / 2, back / 2, mark)
 
 
 def _mark(ground: Image, group: int, centre: Floats, side: int, other: Color) -> None:
     """A gray dot for what belongs to no class."""
     x, y = centre.tolist()
     if group >= 0:
-        stamp(ground, group, x, y, side)
+        draw_marker(ground, group, x, y, side)
         return
     dot = max(1, side // 2)
     top, left = max(0, round(y - dot / 2)), max(0, round(x - dot / 2))
@@ -145,7 +145,7 @@ def _legend_row(sheet: Image, row: Sequence[tuple[int, str]], top: int, metrics:
     left = 0
     for number, name in row:
         if number >= 0:
-            stamp(sheet, number, left + metrics.px(7), top + metrics.px(12), metrics.px(12))
+            draw_marker(sheet, number, left + metrics.px(7), top + metrics.px(12), metrics.px(12))
         _line(sheet, name, left + metrics.px(18), top + metrics.px(17), metrics.px(13), color, metrics.px(200))
         left += _width(name, metrics)
 

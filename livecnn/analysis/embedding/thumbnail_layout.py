@@ -17,14 +17,14 @@ TINY = float(np.finfo(np.float32).tiny)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Fit:
+class FitToSquare:
     """Puts points (N, 2), y going up, into a square of a picture, y going down, in proportion and in its middle."""
 
     zoom: float
     shift: Floats
 
     @classmethod
-    def of(cls, points: Floats, side: float = 1.0, middle: tuple[float, float] = (0.5, 0.5)) -> Fit:
+    def of(cls, points: Floats, side: float = 1.0, middle: tuple[float, float] = (0.5, 0.5)) -> FitToSquare:
         """These points reach from edge to edge."""
         low, high = points.min(0), points.max(0)
         reach = float((high - low).max())
@@ -35,12 +35,12 @@ class Fit:
         return np.asarray(points * self.zoom * DOWN + self.shift, np.float32)
 
 
-def framed(points: Floats) -> Floats:
+def fit_unit_square(points: Floats) -> Floats:
     """(N, 2) -> the same in a square of side 1, y going down."""
-    return Fit.of(points)(points)
+    return FitToSquare.of(points)(points)
 
 
-def apart(points: Floats, side: float, seed: int = 0) -> npt.NDArray[np.bool_]:
+def without_overlap(points: Floats, side: float, seed: int = 0) -> npt.NDArray[np.bool_]:
     """(N, 2) -> which of the squares of that side in the middle of these points can stand: none of them overlap.
 
     They are taken in random order, so that none of the classes wins, and each that has room stays.
@@ -57,7 +57,7 @@ def apart(points: Floats, side: float, seed: int = 0) -> npt.NDArray[np.bool_]:
     return shown
 
 
-def cells(points: Floats) -> tuple[Places, int]:
+def grid_cells(points: Floats) -> tuple[Places, int]:
     """(N, 2) -> for each a cell (row, column) of its own in the smallest square grid, and the grid's side.
 
     Rectangles of cells are halved across their longer side, and so are their points, by order: neighbours stay together.

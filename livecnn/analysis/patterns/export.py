@@ -85,9 +85,9 @@ class Summary(Patterns):
         if not self.images:
             raise UsageError(f"{path}: there is nothing to write; not one image was added")
         if path.suffix.lower() == ".png":
-            from livecnn.analysis.patterns.picture import picture
+            from livecnn.analysis.patterns.picture import draw_patterns
 
-            write_png(path, picture(self))
+            write_png(path, draw_patterns(self))
         elif path.suffix.lower() == ".csv":
             write_atomically(path, self._csv())
         else:

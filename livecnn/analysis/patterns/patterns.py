@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.analysis.moments import Doubles, Moments, cosines, observed
+from livecnn.analysis.moments import Doubles, RunningStats, cosines, mean_and_max
 from livecnn.errors import UsageError
 
 
@@ -25,8 +25,8 @@ class Patterns:
         self.layers, self.classes, self.model = tuple(layers), tuple(classes), model
         self.labelled = True  # so far
         self.maps: dict[str, bool] = {}  # layer -> a unit is a map, not one value
-        self._by_label: dict[str, Moments] = {}
-        self._by_prediction: dict[str, Moments] = {}
+        self._by_label: dict[str, RunningStats] = {}
+        self._by_prediction: dict[str, RunningStats] = {}
         self._predicted = np.zeros(len(classes) + 1, int)  # the last: nothing was predicted
         self._labels = np.zeros(len(classes), int)
 
@@ -54,7 +54,7 @@ class Patterns:
         self._predicted += np.bincount(groups, minlength=len(self._predicted))
         for layer in self.layers:
             self.maps[layer] = any(extent != 1 for extent in activations[layer].shape[2:])
-            means, maxima = observed(activations[layer])
+            means, maxima = mean_and_max(activations[layer])
             _of(self._by_prediction, layer, len(self.classes) + 1, means.shape[1]).add(means, maxima, groups)
             if self.labelled:
                 _of(self._by_label, layer, len(self.classes), means.shape[1]).add(means, maxima, true)
@@ -78,11 +78,11 @@ class Patterns:
         counts = self._labels if self.labelled else self._predicted
         return tuple(int(count) for count in counts[: len(self.classes)])
 
-    def by_class(self, layer: str) -> Moments:
+    def by_class(self, layer: str) -> RunningStats:
         """A row per class."""
         return (self._by_label if self.labelled else self._by_prediction)[layer].only(slice(len(self.classes)))
 
-    def overall(self, layer: str) -> Moments:
+    def overall(self, layer: str) -> RunningStats:
         """One row: all images, those without a predicted class too."""
         return self._by_prediction[layer].total()
 
@@ -107,7 +107,7 @@ class Patterns:
 
 
 @dataclass(frozen=True)
-class Order:
+class SpecificityOrder:
     """Units side by side: those most specific to class 0, to class 1, …, without a class, dead.
 
     units: their numbers.  bounds: where each group begins, and the end: K + 3 numbers for K classes.
@@ -117,7 +117,7 @@ class Order:
     bounds: tuple[int, ...]
 
     @classmethod
-    def of(cls, specificity: Doubles, dead: Sequence[int]) -> Order:
+    def of(cls, specificity: Doubles, dead: Sequence[int]) -> SpecificityOrder:
         classes, count = specificity.shape
         best, height = specificity.argmax(0), specificity.max(0)
         group = np.where(height > 0, best, classes)
@@ -127,7 +127,7 @@ class Order:
         return cls(tuple(units.tolist()), tuple(bounds.tolist()))
 
 
-def _of(moments: dict[str, Moments], layer: str, groups: int, units: int) -> Moments:
+def _of(moments: dict[str, RunningStats], layer: str, groups: int, units: int) -> RunningStats:
     if layer not in moments:
-        moments[layer] = Moments.none(groups, units)
+        moments[layer] = RunningStats.empty(groups, units)
     return moments[layer]

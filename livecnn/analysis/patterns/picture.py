@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from livecnn.analysis.moments import Doubles, strongest
-from livecnn.analysis.patterns.patterns import Order, Patterns
+from livecnn.analysis.patterns.patterns import Patterns, SpecificityOrder
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.geometry import Rect
 from livecnn.types import Image
@@ -33,9 +33,9 @@ COLORMAP = "viridis"
 THEME = THEMES["dark"]
 
 
-def picture(patterns: Patterns) -> Image:
+def draw_patterns(patterns: Patterns) -> Image:
     """uint8 (1000, 1600, 3) RGB; higher where there are more than five layers."""
-    sheet = Sheet(SIZE[0], max(SIZE[1], HEADER + EDGE + len(patterns.layers) * LEAST_CARD))
+    sheet = PatternsSheet(SIZE[0], max(SIZE[1], HEADER + EDGE + len(patterns.layers) * LEAST_CARD))
     _title(sheet, patterns)
     # Of a network's thousand classes a folder may show three.
     shown = [i for i, count in enumerate(patterns.images_per_class) if count] or list(range(len(patterns.classes)))
@@ -51,7 +51,7 @@ def picture(patterns: Patterns) -> Image:
     return sheet.pixels()
 
 
-class Sheet:
+class PatternsSheet:
     """A figure on which everything is placed in pixels from its top left."""
 
     def __init__(self, width: int, height: int) -> None:
@@ -103,7 +103,7 @@ class Sheet:
         return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
 
 
-def _title(sheet: Sheet, patterns: Patterns) -> None:
+def _title(sheet: PatternsSheet, patterns: Patterns) -> None:
     of = f" of {patterns.model}" if patterns.model else ""
     sheet.text(EDGE + 4, 26, short(f"What the units{of} do, class by class", 90), size=22, weight="bold")
     kind = "true class" if patterns.labelled else "predicted class (not every true one is known)"
@@ -115,10 +115,10 @@ def _title(sheet: Sheet, patterns: Patterns) -> None:
     sheet.text(sheet.width - EDGE, 52, meaning, THEME.muted, 14, ha="right")
 
 
-def _layer(sheet: Sheet, at: Rect, patterns: Patterns, layer: str, shown: Sequence[int]) -> None:
+def _layer(sheet: PatternsSheet, at: Rect, patterns: Patterns, layer: str, shown: Sequence[int]) -> None:
     moments, dead = patterns.by_class(layer), patterns.dead(layer)
     classes = [patterns.classes[i] for i in shown]
-    order = Order.of(moments.specificity()[shown], dead)
+    order = SpecificityOrder.of(moments.specificity()[shown], dead)
     kind, value = ("feature maps", "mean of the map") if patterns.maps[layer] else ("units", "mean activation")
     count = f"{len(order.units)} {kind if len(order.units) > 1 else kind.removesuffix('s')}"
     sheet.card(at, short(layer, 40), f"{count} · a column each, sorted by the class that each speaks for most")
@@ -127,7 +127,7 @@ def _layer(sheet: Sheet, at: Rect, patterns: Patterns, layer: str, shown: Sequen
     room = Rect(at.x + 92, at.y + 58, at.w - 92 - 104, at.h - 58 - 34)
     axes = sheet.axes(room)
     corners = (-0.5, len(order.units) - 0.5, len(means) - 0.5, -0.5)
-    pixels = narrowed(narrowed(means, room.w).T, room.h).T  # by class, too, where there are a thousand
+    pixels = average_columns(average_columns(means, room.w).T, room.h).T  # by class, too, where there are a thousand
     axes.imshow(pixels, extent=corners, aspect="auto", cmap=COLORMAP, vmin=low, vmax=high, interpolation="nearest")
     axes.set_xticks([])
     _name(axes, classes, room.h)
@@ -137,14 +137,14 @@ def _layer(sheet: Sheet, at: Rect, patterns: Patterns, layer: str, shown: Sequen
     sheet.colorbar(Rect(room.x + room.w + 14, room.y, 12, room.h), low, high, value if room.h > 110 else "mean")
     _strip(sheet, Rect(room.x, room.y - 22, room.w, 18), order, classes)
     sheet.text(at.x + 86, room.y - 13, "speaks for", THEME.muted, 12, ha="right")
-    sheet.text(at.x + 14, at.y + at.h - 16, dead_words(dead, kind), THEME.bad if dead else THEME.muted)
+    sheet.text(at.x + 14, at.y + at.h - 16, dead_units_text(dead, kind), THEME.bad if dead else THEME.muted)
     broken = int((patterns.overall(layer).not_finite > 0).sum())
     if broken:
         words = f"NaN or infinite values, left out, in {broken} of {count}"
         sheet.text(at.x + at.w - 14, at.y + at.h - 16, words, THEME.bad, ha="right")
 
 
-def _strip(sheet: Sheet, at: Rect, order: Order, classes: Sequence[str]) -> None:
+def _strip(sheet: PatternsSheet, at: Rect, order: SpecificityOrder, classes: Sequence[str]) -> None:
     """Over the columns: which class they speak for, which speak for none, and which never fire."""
     axes = sheet.axes(at)
     axes.set(xlim=(0, len(order.units)), ylim=(0, 1), xticks=[], yticks=[])
@@ -173,7 +173,7 @@ def _strip(sheet: Sheet, at: Rect, order: Order, classes: Sequence[str]) -> None
             )
 
 
-def _similarity(sheet: Sheet, at: Rect, patterns: Patterns, shown: Sequence[int]) -> None:
+def _similarity(sheet: PatternsSheet, at: Rect, patterns: Patterns, shown: Sequence[int]) -> None:
     matrix = patterns.similarity()
     if matrix is None:
         sheet.card(at, "Which classes look alike", "")
@@ -199,7 +199,7 @@ def _similarity(sheet: Sheet, at: Rect, patterns: Patterns, shown: Sequence[int]
     sheet.colorbar(Rect(room.x + room.w + 14, room.y, 12, room.h), low, high, "cosine similarity")
 
 
-def _specific(sheet: Sheet, at: Rect, patterns: Patterns, shown: Sequence[int]) -> None:
+def _specific(sheet: PatternsSheet, at: Rect, patterns: Patterns, shown: Sequence[int]) -> None:
     layer = patterns.connected or patterns.layers[-1]
     moments = patterns.by_class(layer)
     specificity, total, dead = moments.specificity(), patterns.overall(layer), patterns.dead(layer)
@@ -237,7 +237,7 @@ def _turned(classes: Sequence[str], room: int) -> bool:
     return max(len(short(name, 10)) for name in classes) * 9 > room / len(classes)
 
 
-def dead_words(dead: Sequence[int], kind: str) -> str:
+def dead_units_text(dead: Sequence[int], kind: str) -> str:
     """One line that names the units that never fire, the first twelve by number."""
     if not dead:
         return f"All {kind} fire for some image."
@@ -252,7 +252,7 @@ def span(values: Doubles) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
-def narrowed(values: Doubles, most: int) -> Doubles:
+def average_columns(values: Doubles, most: int) -> Doubles:
     """(K, U) -> (K, at most `most`): where there are more columns than pixels, the means of neighbours."""
     if values.shape[1] <= most:
         return values

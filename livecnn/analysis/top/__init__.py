@@ -4,7 +4,7 @@ Two parts merged are what one pass over both would have found: counts, quantiles
 spreads and correlations but for rounding. Memory depends on units and classes, not on the number of images.
 """
 
-from livecnn.analysis.top.quantile_sketch import Sketch
-from livecnn.analysis.top.scan import Best, Covariance, Layer, Scan
+from livecnn.analysis.top.quantile_sketch import QuantileSketch
+from livecnn.analysis.top.scan import Covariance, LayerStats, Scan, TopK
 
-__all__ = ["Best", "Covariance", "Layer", "Scan", "Sketch"]
+__all__ = ["Covariance", "LayerStats", "QuantileSketch", "Scan", "TopK"]

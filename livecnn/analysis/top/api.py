@@ -12,22 +12,22 @@ from torch import nn
 from livecnn import paths
 from livecnn._cv2 import one_thread
 from livecnn.analysis import shards
-from livecnn.analysis.dataset import Album, Pictures, spec_of
-from livecnn.analysis.moments import Moments
-from livecnn.analysis.ray_backend import engine_of
-from livecnn.analysis.shards import Engine, absolute, check_apart, in_turn, model_of, size_of
+from livecnn.analysis.dataset import Dataset, ImageDataset, as_spec
+from livecnn.analysis.moments import RunningStats
+from livecnn.analysis.ray_backend import make_engine
+from livecnn.analysis.shards import Engine, absolute_spec, as_job_model, check_apart, default_shard_size, run_locally
 from livecnn.analysis.top import Scan
 from livecnn.analysis.top import pictures as top_shots
 from livecnn.analysis.top.job import TopJob
-from livecnn.analysis.top.results import MANIFEST, QUANTILES, VERSION, Top
+from livecnn.analysis.top.results import MANIFEST, QUANTILES, VERSION, TopResults
 from livecnn.analysis.top.tables import write_statistics
 from livecnn.engine.crop import FINDERS, check_finder
 from livecnn.errors import UsageError, nearest
-from livecnn.io.file_lock import one_writer
+from livecnn.io.file_lock import locked
 from livecnn.io.files import check_writable, write_atomically
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick
-from livecnn.networks.selectors import check_whole, names_of
+from livecnn.networks.device import pick_device
+from livecnn.networks.selectors import check_positive_int, resolve_layers
 
 K = 9
 MOST_K = 100
@@ -60,7 +60,7 @@ def top(
     finder: str = "centre",
     device: str = "auto",
     allow_code: bool = False,
-) -> Top:
+) -> TopResults:
     """For every unit of some layers the k images to which it answers most, and statistics over all images, in all and by class.
 
         livecnn.top("digits", layers="conv1,conv2")
@@ -74,18 +74,18 @@ def top(
     Returns a Top, which reads that folder: `.shots(layer, unit)`, `.figures(layer)`, `.picture(layer)`; a notebook shows that of
     the first. Raises LivecnnError; what is finished stays in the folder.
     """
-    work = engine_of(engine, address)
-    job = _job(images, model_of(model), _names(layers), k, shard, finder, device, allow_code)
+    work = make_engine(engine, address)
+    job = _job(images, as_job_model(model), _names(layers), k, shard, finder, device, allow_code)
     folder = _usual(job) if out is None else Path(out)
     check_apart(job.place, folder)
     check_writable(folder / MANIFEST)
-    with one_writer(folder / MANIFEST), Album(job.place) as pictures:
+    with locked(folder / MANIFEST), ImageDataset(job.place) as pictures:
         job.check(pictures)
         scan = run(job, folder / "shards", work)
         if not scan.sizes.sum():
             raise UsageError(f"{images}: none of {job.images} pictures can be read; first: {scan.skipped[0]}")
         _write(folder, job, scan, pictures)
-    return Top.open(folder)
+    return TopResults.open(folder)
 
 
 def _usual(job: TopJob) -> Path:
@@ -99,17 +99,17 @@ def _usual(job: TopJob) -> Path:
     return paths.user_top(job.bundle.name) / "-".join((paths.file_name(images.name[:LONGEST]), layers, decisive[:6]))
 
 
-def run(job: TopJob, folder: Path, engine: Engine = in_turn) -> Scan:
+def run(job: TopJob, folder: Path, engine: Engine = run_locally) -> Scan:
     """Work on the shards that the folder lacks, and merge all. Raises LivecnnError, see `shards.run`."""
     shards.run(job, folder, engine)
     total = job.empty
-    for scan in shards.kept(job, folder):
+    for scan in shards.read_parts(job, folder):
         total.merge(scan)
     return total
 
 
 def _names(layers: str | Sequence[str]) -> tuple[str, ...]:
-    names = layers.split(",") if isinstance(layers, str) else names_of("layers", layers)
+    names = layers.split(",") if isinstance(layers, str) else resolve_layers("layers", layers)
     return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
@@ -119,25 +119,25 @@ def _job(
 ) -> TopJob:  # fmt: skip
     """Everything that can be wrong is found here. Raises LivecnnError."""
     for name, found, most in (("k", k, MOST_K), ("shard", shard, 10_000_000)):
-        check_whole(name, found, 1, most)
+        check_positive_int(name, found, 1, most)
     if finder not in FINDERS:
         raise UsageError(f"unknown finder {finder!r}; {nearest(finder, FINDERS)}")
     check_finder(finder)
-    pick(device)
-    place = absolute(spec_of(images))
-    album = Album(place)
+    pick_device(device)
+    place = absolute_spec(as_spec(images))
+    album = ImageDataset(place)
     with album as pictures:
         count, labels, fingerprint = len(pictures), tuple(sorted(pictures.labels())), pictures.fingerprint()
     job = TopJob(
         place=place, model=model, layers=layers, images=count, fingerprint=fingerprint, unlisted=tuple(album.source.skipped),
-        size=shard or size_of(count), finder=finder, device=device, allow_code=allow_code, labels=labels, k=k,
+        size=shard or default_shard_size(count), finder=finder, device=device, allow_code=allow_code, labels=labels, k=k,
     )  # fmt: skip
     if not job.shapes:
         raise UsageError("layers: found none; allowed: names as `livecnn layers MODEL` lists them, conv1,conv2")
     return job
 
 
-def _write(folder: Path, job: TopJob, scan: Scan, pictures: Pictures) -> None:
+def _write(folder: Path, job: TopJob, scan: Scan, pictures: Dataset) -> None:
     """Everything but the shards, top.json at the very end. pictures: as they were listed when the run began."""
     (folder / MANIFEST).unlink(missing_ok=True)
     files = paths.file_names(job.layers, RESERVED)
@@ -162,7 +162,7 @@ def _write(folder: Path, job: TopJob, scan: Scan, pictures: Pictures) -> None:
     write_atomically(folder / MANIFEST, json.dumps(about, indent=1, ensure_ascii=False).encode())
 
 
-def _about(moments: Moments, shape: tuple[int, ...], file: str) -> dict[str, object]:
+def _about(moments: RunningStats, shape: tuple[int, ...], file: str) -> dict[str, object]:
     broken = moments.total().not_finite[0]
     return {
         "file": file,

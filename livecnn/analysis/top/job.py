@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 
-from livecnn.analysis.scorer import Scored, Scorer
+from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.analysis.shards import Job
 from livecnn.analysis.top import Scan
 
@@ -42,7 +42,7 @@ class TopJob(Job[Scan]):
     def unpacked(self, data: bytes) -> Scan:
         return Scan.unpacked(data)
 
-    def _group(self, each: Scored) -> int:
+    def _group(self, each: ScoredImage) -> int:
         without = len(self.classes)
         if self.labels:
             return self._groups.get(each.label, without)

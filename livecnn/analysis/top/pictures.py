@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from livecnn.analysis.dataset import Pictures
-from livecnn.analysis.top import Layer, Scan
+from livecnn.analysis.dataset import Dataset
+from livecnn.analysis.top import LayerStats, Scan
 from livecnn.analysis.top.job import TopJob
 from livecnn.analysis.top.results import SHOTS
 from livecnn.analysis.top.scan import NONE
 from livecnn.analysis.top.tables import Table
 from livecnn.drawing import contact_sheet as dream_picture
-from livecnn.drawing.artists import as_rgb, scaled
+from livecnn.drawing.artists import as_rgb, resize_exactly
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ImageError
 from livecnn.io.files import write_png
 from livecnn.io.images import thumbnail
-from livecnn.networks.inspection.receptive_field import Field
+from livecnn.networks.inspection.receptive_field import ReceptiveField
 from livecnn.networks.inspection.windows import Pair
 from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Image
@@ -43,10 +43,10 @@ Read = Callable[[int], tuple[str, str, Image]]
 
 
 @dataclass(frozen=True)
-class Window:
+class CropBox:
     """What a position of a layer sees of an input (height, width); all of it where the field is not known or has no place."""
 
-    field: Field | None
+    field: ReceptiveField | None
     input: Pair
 
     @property
@@ -68,7 +68,7 @@ class Window:
         return math.floor(field.centre[axis] + 0.5 + place * field.stride[axis] - field.size[axis] / 2), field.size[axis]
 
 
-def write(folder: Path, job: TopJob, scan: Scan, files: dict[str, str], pictures: Pictures) -> None:
+def write(folder: Path, job: TopJob, scan: Scan, files: dict[str, str], pictures: Dataset) -> None:
     """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
 
     pictures: as they were numbered; they are read once more. Raises OutputError.
@@ -78,7 +78,7 @@ def write(folder: Path, job: TopJob, scan: Scan, files: dict[str, str], pictures
         read = lru_cache(max(1, KEPT // (3 * math.prod(size))))(partial(_read, pictures, job.cropper, size))
         for name, layer in scan.layers.items():
             shape, rows = job.shapes[name], []
-            window = Window(nodes[name].field if name in nodes and len(shape) == 4 else None, size)
+            window = CropBox(nodes[name].field if name in nodes and len(shape) == 4 else None, size)
             sheet = _Sheet(name, job, scan, window)
             for unit, found in _units(layer, shape[-1] if len(shape) > 2 else 1, window, read):
                 patches = [shot.patch for shot in found]
@@ -95,7 +95,7 @@ def _size(pipeline: Pipeline) -> Pair:
     return height, width
 
 
-def _read(pictures: Pictures, cropper: Cropper, size: Pair, number: int) -> tuple[str, str, Image]:
+def _read(pictures: Dataset, cropper: Cropper, size: Pair, number: int) -> tuple[str, str, Image]:
     """Name, label and what the network sees, uint8 (*size, 3); of a picture that is gone the reason, and gray."""
     try:
         frame = pictures.at(number)
@@ -103,7 +103,7 @@ def _read(pictures: Pictures, cropper: Cropper, size: Pair, number: int) -> tupl
         return str(error), "", np.full((*size, 3), OUTSIDE, np.uint8)
     seen = as_rgb(cropper(frame).prepared.seen)
     name = frame.name.encode("utf-8", "backslashreplace").decode()  # file names may hold bytes of another encoding
-    return name, frame.label, seen if seen.shape[:2] == size else scaled(seen, size[1], size[0], sharp=True)
+    return name, frame.label, seen if seen.shape[:2] == size else resize_exactly(seen, size[1], size[0], sharp=True)
 
 
 class _Found(NamedTuple):
@@ -114,7 +114,7 @@ class _Found(NamedTuple):
     patch: Image
 
 
-def _units(layer: Layer, across: int, window: Window, read: Read) -> Iterator[tuple[int, list[_Found]]]:
+def _units(layer: LayerStats, across: int, window: CropBox, read: Read) -> Iterator[tuple[int, list[_Found]]]:
     """Of every unit that is not dead; across: columns of a map."""
     dead, best = frozenset(layer.moments.dead()), layer.best
     for unit in range(best.images.shape[1]):
@@ -125,12 +125,12 @@ def _units(layer: Layer, across: int, window: Window, read: Read) -> Iterator[tu
             position = divmod(int(best.positions[rank, unit]), across)
             edges = window.at(position)
             row = (rank, number, name, label, float(best.values[rank, unit]), *position, *edges)
-            found.append(_Found(row, thumbnail(image), cut(image, edges)))
+            found.append(_Found(row, thumbnail(image), crop_padded(image, edges)))
         if found:
             yield unit, found
 
 
-def cut(image: Image, edges: Edges) -> Image:
+def crop_padded(image: Image, edges: Edges) -> Image:
     """uint8 (H, W, 3) -> (height, width, 3); what lies beyond the edges is gray."""
     left, top, width, height = edges
     patch = np.full((height, width, 3), OUTSIDE, np.uint8)
@@ -143,7 +143,7 @@ def cut(image: Image, edges: Edges) -> Image:
 class _Sheet:
     """A layer's units side by side."""
 
-    def __init__(self, name: str, job: TopJob, scan: Scan, window: Window) -> None:
+    def __init__(self, name: str, job: TopJob, scan: Scan, window: CropBox) -> None:
         self._name, self._job, self._images = name, job, int(scan.sizes.sum())
         self._layer, self._window = scan.layers[name], window
         self._side = math.isqrt(job.k - 1) + 1
@@ -160,7 +160,9 @@ class _Sheet:
         height, width = self._tile
         for rank, patch in enumerate(patches):
             y, x = rank // self._side * (height + GAP), rank % self._side * (width + GAP)
-            self._tiles[unit, y : y + height, x : x + width] = scaled(patch, width, height, sharp=max(self._window.size) <= TILE)
+            self._tiles[unit, y : y + height, x : x + width] = resize_exactly(
+                patch, width, height, sharp=max(self._window.size) <= TILE
+            )
 
     def picture(self) -> Image:
         """uint8 (H, W, 3)."""
@@ -173,4 +175,4 @@ class _Sheet:
         seen = "whole images" if whole else f"patches of {height}x{width} pixels, seen by the strongest position"
         more = f" · the first {len(names)} of {count} units" if count > len(names) else ""
         told = f"{self._job.bundle.name} · {self._images} images · {seen} · number: the largest activation{more}"
-        return dream_picture.picture(f"What units of {self._name} answer to most", told, names, self._tiles, values, SMALLEST)
+        return dream_picture.draw_dreams(f"What units of {self._name} answer to most", told, names, self._tiles, values, SMALLEST)

@@ -21,7 +21,7 @@ WIDTH = 2 * BINS + 1
 WAITING = 1 << 18  # values that have not been counted yet, more once there are many bins
 
 
-class Sketch:
+class QuantileSketch:
     """Of U units in G groups of images. Only bins that hold something take memory.
 
     keys: int64 (B,), ascending: (group * U + unit) * WIDTH + bin.  counts: int64 (B,).
@@ -51,12 +51,12 @@ class Sketch:
         keys = cells[finite] * WIDTH + _bin(values[finite])
         self._wait(keys, np.ones(len(keys), np.int64))
 
-    def merge(self, other: Sketch) -> None:
+    def merge(self, other: QuantileSketch) -> None:
         self._wait(other.keys, other.counts)
 
-    def total(self) -> Sketch:
+    def total(self) -> QuantileSketch:
         """All groups in one."""
-        total = Sketch(1, self.units)
+        total = QuantileSketch(1, self.units)
         total._wait(self.keys % (self.units * WIDTH), self.counts)
         return total
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
-from livecnn.io.images import read_image, shown
+from livecnn.io.images import notebook_png, read_image
 from livecnn.types import Image
 
 MANIFEST, STATISTICS, SHOTS = "top.json", "statistics.npz", "shots.csv"
@@ -29,7 +29,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class TopImage:
     """One of the images that a unit answers to most.
 
     image: what the network sees of it, uint8 (h, w, 3), no side longer than 96 pixels.  patch: the part that the strongest
@@ -49,7 +49,7 @@ class Shot:
 
 
 @dataclass(frozen=True, eq=False)
-class Figures:
+class UnitStatistics:
     """Statistics of U units; the first row of (1 + K, U) is of all images, the others of the classes in their order.
 
     count: images whose value is finite.  mean, std, max: of the value, see docs/top.md; NaN (max: -inf) without images.  active:
@@ -67,7 +67,7 @@ class Figures:
     dead: tuple[int, ...]
 
 
-class Top:
+class TopResults:
     """What `livecnn top` found, read from its folder as it is asked for.
 
     model: its name.  layers: those that were looked at.  classes: by which the figures are told apart.  images: how many were
@@ -85,7 +85,7 @@ class Top:
         self._files = {name: str(about["layers"][name]["file"]) for name in self.layers}
 
     @classmethod
-    def open(cls, path: str | Path) -> Top:
+    def open(cls, path: str | Path) -> TopResults:
         """Raises OutputError if that is no such folder, or a run has not come to its end there."""
         manifest = Path(path) / MANIFEST
         try:
@@ -103,7 +103,7 @@ class Top:
         self._layer(layer)
         return self._units[layer]
 
-    def shots(self, layer: str, unit: int) -> tuple[Shot, ...]:
+    def shots(self, layer: str, unit: int) -> tuple[TopImage, ...]:
         """The images to which a unit answered most, the strongest first; none for a dead unit. Raises LivecnnError."""
         if not 0 <= unit < self.units(layer):
             raise UsageError(f"unit {unit}: {layer} has {self.units(layer)} (0-{self.units(layer) - 1})")
@@ -116,13 +116,13 @@ class Top:
         with _reading(self.path / SHOTS):
             return tuple(map(_shot, images, patches, rows))
 
-    def figures(self, layer: str) -> Figures:
+    def figures(self, layer: str) -> UnitStatistics:
         """Raises UsageError for an unknown layer."""
         about, number = self._layer(layer), self.layers.index(layer)
         with _reading(self.path / STATISTICS), np.load(self.path / STATISTICS, allow_pickle=False) as file:
-            names = [name for name in Figures.__dataclass_fields__ if name != "dead"]
+            names = [name for name in UnitStatistics.__dataclass_fields__ if name != "dead"]
             arrays = {name: file.get(f"{number}.{name}") for name in names}
-        return Figures(**arrays, dead=tuple(about["dead"]))
+        return UnitStatistics(**arrays, dead=tuple(about["dead"]))
 
     def overall(self, layer: str, name: str) -> Doubles:
         """One of the Figures, "mean", "std", "max" or "active", over all images: (U,). Those of the classes are not even read."""
@@ -141,7 +141,7 @@ class Top:
         return _pixels(self.path / f"{self._layer(layer)['file']}.png")
 
     def _repr_png_(self) -> bytes:
-        return shown(self.picture(self.layers[0]))
+        return notebook_png(self.picture(self.layers[0]))
 
     def __repr__(self) -> str:
         return f"<strongest of {self.images} images for {self.model}, {', '.join(self.layers)}: {self.path}>"
@@ -185,9 +185,9 @@ def _strip(path: Path, count: int) -> list[Image]:
         raise OutputError(str(error)) from error
 
 
-def _shot(image: Image, patch: Image, row: dict[str, str]) -> Shot:
+def _shot(image: Image, patch: Image, row: dict[str, str]) -> TopImage:
     left, top, width, height = (int(row[name]) for name in ("left", "top", "width", "height"))
     position = int(row["row"]), int(row["column"])
-    return Shot(
+    return TopImage(
         image, patch, float(row["value"]), position, (left, top, width, height), int(row["image"]), row["name"], row["label"]
     )

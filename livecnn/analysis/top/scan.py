@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.analysis.moments import Counts, Doubles, Moments, observed
-from livecnn.analysis.top.quantile_sketch import Sketch
+from livecnn.analysis.moments import Counts, Doubles, RunningStats, mean_and_max
+from livecnn.analysis.top.quantile_sketch import QuantileSketch
 from livecnn.types import Floats
 
 MOST_CORRELATED = 1024  # units of a layer; the memory for correlations grows with their square
@@ -23,22 +23,22 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(eq=False)
-class Layer:
+class LayerStats:
     """Of the units of one layer. covariance: None of a layer with more than MOST_CORRELATED units."""
 
-    moments: Moments
-    best: Best
-    sketch: Sketch
+    moments: RunningStats
+    best: TopK
+    sketch: QuantileSketch
     covariance: Covariance | None
 
     @classmethod
-    def none(cls, groups: int, units: int, k: int) -> Layer:
+    def none(cls, groups: int, units: int, k: int) -> LayerStats:
         covariance = Covariance.none(units) if units <= MOST_CORRELATED else None
-        return cls(Moments.none(groups, units), Best.none(k, units), Sketch(groups, units), covariance)
+        return cls(RunningStats.empty(groups, units), TopK.none(k, units), QuantileSketch(groups, units), covariance)
 
     def add(self, activation: torch.Tensor, images: npt.NDArray[np.int64], group: npt.NDArray[np.intp]) -> None:
         """Take in N images by their activations (N, U, …), their numbers (N,) and groups (N,)."""
-        means, maxima = observed(activation)
+        means, maxima = mean_and_max(activation)
         positions = activation.detach().reshape(*activation.shape[:2], -1).argmax(2).cpu().numpy()
         self.moments.add(means, maxima, group)
         self.best.add(np.where(np.isfinite(means), maxima, -np.inf), images, positions)
@@ -46,7 +46,7 @@ class Layer:
         if self.covariance is not None:
             self.covariance.add(means)
 
-    def merge(self, other: Layer) -> None:
+    def merge(self, other: LayerStats) -> None:
         self.moments.merge(other.moments)
         self.best.merge(other.best)
         self.sketch.merge(other.sketch)
@@ -54,8 +54,8 @@ class Layer:
             self.covariance.merge(other.covariance)
 
     def arrays(self) -> Arrays:
-        found = {f"moments.{field.name}": getattr(self.moments, field.name) for field in fields(Moments)}
-        found |= {f"best.{field.name}": getattr(self.best, field.name) for field in fields(Best)}
+        found = {f"moments.{field.name}": getattr(self.moments, field.name) for field in fields(RunningStats)}
+        found |= {f"best.{field.name}": getattr(self.best, field.name) for field in fields(TopK)}
         found |= {"sketch.keys": self.sketch.keys, "sketch.counts": self.sketch.counts}
         if self.covariance is not None:
             found |= {
@@ -64,11 +64,11 @@ class Layer:
         return found
 
     @classmethod
-    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Layer:
-        moments = Moments(*(arrays[f"moments.{field.name}"] for field in fields(Moments)))
-        best = Best(*(arrays[f"best.{field.name}"] for field in fields(Best)))
+    def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> LayerStats:
+        moments = RunningStats(*(arrays[f"moments.{field.name}"] for field in fields(RunningStats)))
+        best = TopK(*(arrays[f"best.{field.name}"] for field in fields(TopK)))
         groups, units = moments.count.shape
-        sketch = Sketch(groups, units, arrays["sketch.keys"], arrays["sketch.counts"])
+        sketch = QuantileSketch(groups, units, arrays["sketch.keys"], arrays["sketch.counts"])
         covariance = None
         if "covariance.count" in arrays:
             count, mean, products = (arrays[f"covariance.{field.name}"] for field in fields(Covariance))
@@ -80,14 +80,14 @@ class Layer:
 class Scan:
     """Of some images. sizes: int64 (G,), how many of each group were read.  skipped: those that could not be, with the reason."""
 
-    layers: dict[str, Layer]
+    layers: dict[str, LayerStats]
     sizes: Counts
     skipped: list[str]
 
     @classmethod
     def none(cls, units: Mapping[str, int], groups: int, k: int) -> Scan:
         """units: of each layer."""
-        layers = {layer: Layer.none(groups, count, k) for layer, count in units.items()}
+        layers = {layer: LayerStats.none(groups, count, k) for layer, count in units.items()}
         return cls(layers, np.zeros(groups, np.int64), [])
 
     def add(self, activations: Mapping[str, torch.Tensor], images: Sequence[int], group: Sequence[int]) -> None:
@@ -119,7 +119,7 @@ class Scan:
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:
                 about = json.loads(file["about"].tobytes())
-                layers = {name: Layer.of(_of_layer(file, number)) for number, name in enumerate(about["layers"])}
+                layers = {name: LayerStats.of(_of_layer(file, number)) for number, name in enumerate(about["layers"])}
                 return cls(layers, file["sizes"], about["skipped"])
         except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(str(error)) from error
@@ -138,7 +138,7 @@ NONE = -1  # no image
 
 
 @dataclass(eq=False)
-class Best:
+class TopK:
     """The k strongest of U units, the strongest first, of equal ones the image with the lower number; every array is (k, U).
 
     values: -inf where there is no image.  images: their numbers, NONE where there is none.  positions: place of the value on the
@@ -150,7 +150,7 @@ class Best:
     positions: Integers
 
     @classmethod
-    def none(cls, k: int, units: int) -> Best:
+    def none(cls, k: int, units: int) -> TopK:
         empty = np.full((k, units), NONE)
         return cls(np.full((k, units), -np.inf, np.float32), empty, empty.copy())
 
@@ -159,12 +159,12 @@ class Best:
         values = np.where(np.isfinite(values), values, -np.inf).astype(np.float32)
         numbers = np.where(values > -np.inf, images[:, None], NONE)
         units = np.flatnonzero(values.max(0, initial=-np.inf) >= self.values[-1])  # after a while these are few
-        self._take(Best(values[:, units], numbers[:, units], positions[:, units]), units)
+        self._take(TopK(values[:, units], numbers[:, units], positions[:, units]), units)
 
-    def merge(self, other: Best) -> None:
+    def merge(self, other: TopK) -> None:
         self._take(other, slice(None))
 
-    def _take(self, other: Best, units: Integers | slice) -> None:
+    def _take(self, other: TopK, units: Integers | slice) -> None:
         values = np.concatenate((self.values[:, units], other.values))
         images = np.concatenate((self.images[:, units], other.images))
         positions = np.concatenate((self.positions[:, units], other.positions))

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.analysis.moments import Moments
-from livecnn.analysis.top import Layer, Scan
+from livecnn.analysis.moments import RunningStats
+from livecnn.analysis.top import LayerStats, Scan
 from livecnn.analysis.top.results import QUANTILES, STATISTICS
-from livecnn.io.files import cannot_write, unfinished, write_atomically
+from livecnn.io.files import partial_path, write_atomically, write_error
 
 Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]  # of equal length
 Arrays = dict[str, npt.NDArray[Any]]
@@ -34,9 +34,9 @@ class Table:
     def __enter__(self) -> Table:
         try:
             # File names may hold bytes of another encoding; they are no reason to end.
-            self._file = unfinished(self._paths[0]).open("w", newline="", encoding="utf-8", errors="backslashreplace")
+            self._file = partial_path(self._paths[0]).open("w", newline="", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            raise cannot_write(self._paths[0], error) from error
+            raise write_error(self._paths[0], error) from error
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._begun = False
         return self
@@ -56,30 +56,30 @@ class Table:
 
         table = pyarrow.table({name: pyarrow.array(column, from_pandas=True) for name, column in columns.items()})
         if self._parquet is None:
-            self._parquet = pyarrow.parquet.ParquetWriter(unfinished(self._paths[1]), table.schema)
+            self._parquet = pyarrow.parquet.ParquetWriter(partial_path(self._paths[1]), table.schema)
         self._parquet.write_table(table)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             with ExitStack() as stack:
                 for path in self._paths:
-                    stack.callback(unfinished(path).unlink, missing_ok=True)
+                    stack.callback(partial_path(path).unlink, missing_ok=True)
                 if self._parquet is not None:
                     stack.callback(self._parquet.close)  # which does nothing the second time
                 self._file.close()
                 if error is None:
                     self._finish()
         except OSError as failed:
-            raise cannot_write(self._paths[0], failed) from failed
+            raise write_error(self._paths[0], failed) from failed
         if isinstance(error, OSError):
-            raise cannot_write(self._paths[0], error) from error
+            raise write_error(self._paths[0], error) from error
 
     def _finish(self) -> None:
         if self._parquet is not None:
             self._parquet.close()
         for path in self._paths:
-            if unfinished(path).exists():
-                os.replace(unfinished(path), path)
+            if partial_path(path).exists():
+                os.replace(partial_path(path), path)
 
 
 def _has_pyarrow() -> bool:
@@ -103,10 +103,10 @@ def write_statistics(folder: Path, scan: Scan, classes: Sequence[str]) -> None:
     write_atomically(folder / STATISTICS, buffer.getvalue())
 
 
-def statistics(layer: Layer) -> Arrays:
+def statistics(layer: LayerStats) -> Arrays:
     """By the names of top_files.Figures."""
     groups = slice(len(layer.moments.count) - 1)
-    parts: tuple[Moments, ...] = (layer.moments.total(), layer.moments.only(groups))
+    parts: tuple[RunningStats, ...] = (layer.moments.total(), layer.moments.only(groups))
     names = {"count": "count", "mean": "means", "std": "std", "max": "max", "active": "share"}
     found = {name: np.concatenate([getattr(part, source) for part in parts]) for name, source in names.items()}
     whole = layer.sketch.total()

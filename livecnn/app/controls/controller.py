@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from livecnn.app.controls.explorer_controller import Explorer
-from livecnn.app.controls.file_watch import Watch
-from livecnn.app.controls.recording import Film
-from livecnn.app.controls.source_switch import Desk
+from livecnn.app.controls.explorer_controller import SelectionController
+from livecnn.app.controls.file_watch import FileWatcher
+from livecnn.app.controls.recording import LiveRecording
+from livecnn.app.controls.source_switch import SourceSwitcher
 from livecnn.app.keys import ACTIONS
-from livecnn.app.live.loops import Live
-from livecnn.app.plan import Plan, box_share
-from livecnn.app.screen.figure import Screen
+from livecnn.app.live.loops import LiveLoop
+from livecnn.app.plan import Plan, input_box_share
+from livecnn.app.screen.figure import FigureView
 from livecnn.errors import LivecnnError
 from livecnn.io.files import free_path, write_png
 from livecnn.layout.layout import Layout
@@ -20,7 +20,7 @@ from livecnn.panels.base.options import COLORMAPS
 BOX_STEP = 0.05
 
 
-class Host(Protocol):
+class ControlsHost(Protocol):
     """A window, or what stands for one."""
 
     def redraw(self) -> None:
@@ -36,12 +36,12 @@ class Host(Protocol):
 class Controls:
     """One method per action of the table in keys.py, the mouse, and `poll` for what comes by itself. film: of the key r."""
 
-    def __init__(self, live: Live, screen: Screen, host: Host, plan: Plan, film: Film) -> None:
+    def __init__(self, live: LiveLoop, screen: FigureView, host: ControlsHost, plan: Plan, film: LiveRecording) -> None:
         self._live, self._screen, self._host, self._film = live, screen, host, film
         self._plan = plan
-        self._desk = Desk(live, lambda source: box_share(self._plan.layout, source))
-        self._watch = Watch(plan.files)
-        self.explorer = Explorer(live, screen)
+        self._desk = SourceSwitcher(live, lambda source: input_box_share(self._plan.layout, source))
+        self._watch = FileWatcher(plan.files)
+        self.explorer = SelectionController(live, screen)
         self._sorted_by: int | None = None
         self._note = ""
 
@@ -236,7 +236,7 @@ class Controls:
         self._screen.banner("")
         self._screen.views = tuple(view.name for view in plan.views)
         if plan.layout.box != before.box:
-            box, share = plan.layout.box, box_share(plan.layout, self._live.capture.source)
+            box, share = plan.layout.box, input_box_share(plan.layout, self._live.capture.source)
             self._live.observer.cropper.settle(share, box.finder, box.margin)
         if plan.layout.focus != before.focus:
             self.explorer.attend(plan.focus)

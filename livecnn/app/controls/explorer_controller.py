@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from livecnn import registry
 from livecnn.analysis.annotations.store import Annotations, Verdict
-from livecnn.app.live.loops import Live
-from livecnn.app.screen.figure import Screen
+from livecnn.app.live.loops import LiveLoop
+from livecnn.app.screen.figure import FigureView
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import LivecnnError
-from livecnn.panels.base.targets import Button, Class, Group, Layer, Moment, Target
-from livecnn.selection import INPUT, ORDERS, OUTPUT, Focus, Unit
+from livecnn.panels.base.targets import ButtonTarget, ClassTarget, GroupTarget, LayerTarget, Target, TimePoint
+from livecnn.selection import INPUT, ORDERS, OUTPUT, Selection, Unit
 from livecnn.types import Frame
 
 T = TypeVar("T")
@@ -23,10 +23,10 @@ MOST_METHODS = 3  # side by side
 BRIEF = 1.5  # seconds that a message stays
 
 
-class Explorer:
+class SelectionController:
     """One method per action of the explorer's keys, and `click` and `hover` for the mouse."""
 
-    def __init__(self, live: Live, screen: Screen) -> None:
+    def __init__(self, live: LiveLoop, screen: FigureView) -> None:
         self._live, self._screen = live, screen
         self._session = screen.context.session
         self._watched: Mapping[str, Reducer] = screen.reducers
@@ -34,10 +34,10 @@ class Explorer:
         self._looked: Frame | None = None  # the moment that was last asked for
 
     @property
-    def focus(self) -> Focus:
+    def focus(self) -> Selection:
         return self._screen.focus
 
-    def attend(self, focus: Focus) -> None:
+    def attend(self, focus: Selection) -> None:
         """Look at something else."""
         before = self.focus
         if focus == before:
@@ -63,17 +63,17 @@ class Explorer:
         match target:
             case Unit(layer, index):
                 self._click_unit(layer, index, ctrl=ctrl, shift=shift, double=double)
-            case Layer(name):
+            case LayerTarget(name):
                 self.attend(self.focus.at_layer(name))
-            case Group(name):
+            case GroupTarget(name):
                 self._fold(name)
-            case Class(index):
+            case ClassTarget(index):
                 self.choose_class(None if index == self.focus.target else index)
-            case Moment(time):
+            case TimePoint(time):
                 self._look_back(time)
-            case Button(action, ""):
+            case ButtonTarget(action, ""):
                 getattr(self, action)()
-            case Button(action, argument):
+            case ButtonTarget(action, argument):
                 getattr(self, action)(argument)
 
     def _click_unit(self, layer: str, index: int, *, ctrl: bool, shift: bool, double: bool) -> None:

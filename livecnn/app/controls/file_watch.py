@@ -12,7 +12,7 @@ PAUSE = 0.25  # seconds between two looks at the files; an editor writes a file 
 Stamp = tuple[int, int, int] | None
 
 
-class Watch:
+class FileWatcher:
     """Tells when one of some files was saved, once it has stood still for a moment."""
 
     def __init__(self, paths: Iterable[Path]) -> None:

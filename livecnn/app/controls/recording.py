@@ -7,11 +7,11 @@ from pathlib import Path
 
 from livecnn.errors import LivecnnError, OutputError
 from livecnn.io.files import free_path
-from livecnn.io.recorders import InBackground, find_ffmpeg, open_recorder
+from livecnn.io.recorders import ThreadedRecorder, find_ffmpeg, open_recorder
 from livecnn.types import Image
 
 
-class Film:
+class LiveRecording:
     """Key r: an MP4 where there is ffmpeg, else a GIF, in `folder`. Stopping does not wait until the file is finished.
 
     since: `time.monotonic()` of the start; None while nothing is recorded.
@@ -20,14 +20,14 @@ class Film:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.since: float | None = None
-        self._recorder: InBackground | None = None
+        self._recorder: ThreadedRecorder | None = None
         self._path = Path()
-        self._finishing: list[tuple[InBackground, Path]] = []
+        self._finishing: list[tuple[ThreadedRecorder, Path]] = []
 
     def start(self) -> None:
         """Raises OutputError if nothing can be written there."""
         self._path = free_path(self.folder, _suffix(), [path for _, path in self._finishing])
-        self._recorder = InBackground(open_recorder(self._path), clock=time.monotonic).__enter__()
+        self._recorder = ThreadedRecorder(open_recorder(self._path), clock=time.monotonic).__enter__()
         self.since = time.monotonic()
 
     def stop(self) -> None:
@@ -61,7 +61,7 @@ class Film:
         return [_told(recorder, path) for recorder, path in finishing]
 
 
-def _told(recorder: InBackground, path: Path) -> str:
+def _told(recorder: ThreadedRecorder, path: Path) -> str:
     """Waits for the file."""
     try:
         recorder.__exit__(None, None, None)

@@ -5,35 +5,35 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from threading import Lock, Thread
 
-from livecnn.app.live.loops import Live
+from livecnn.app.live.loops import LiveLoop
 from livecnn.errors import LivecnnError, SourceError
 from livecnn.sources import Source
-from livecnn.sources.camera import Camera, candidates
-from livecnn.sources.pad import Pad
+from livecnn.sources.camera import CameraSource, candidates
+from livecnn.sources.pad import PadSource
 from livecnn.sources.support.v4l_devices import is_device
 
 BUSY = "still opening the last one …"
 
 
-class Desk:
+class SourceSwitcher:
     """The sources within reach: the one that the run began with, the other cameras, a sheet of paper.
 
     Opening goes on in the background; the loop changes over in `poll`. Methods return what to tell the user.
     share: side of the box for a source.
     """
 
-    def __init__(self, live: Live, share: Callable[[Source], float]) -> None:
+    def __init__(self, live: LiveLoop, share: Callable[[Source], float]) -> None:
         self._live, self._share = live, share
         self._options = live.capture.source.options
-        self._opener = Opener()
-        self._paper = Pad("", self._options)
+        self._opener = SourceOpener()
+        self._paper = PadSource("", self._options)
         self._before: Source | None = None  # what was on show when the pad came
 
     @property
-    def pad(self) -> Pad | None:
+    def pad(self) -> PadSource | None:
         """The sheet, while it is what is on show."""
         source = self._live.capture.source
-        return source if isinstance(source, Pad) else None
+        return source if isinstance(source, PadSource) else None
 
     def toggle_pad(self) -> str:
         if self.pad is None:
@@ -46,11 +46,11 @@ class Desk:
     def next_camera(self) -> str:
         present = self._live.capture.source.again()  # of `auto`, what it chose
         numbers = candidates()
-        here = [i for i, number in enumerate(numbers) if isinstance(present, Camera) and is_device(present.address, number)]
+        here = [i for i, number in enumerate(numbers) if isinstance(present, CameraSource) and is_device(present.address, number)]
         others = numbers[here[0] + 1 :] + numbers[: here[0]] if here else numbers
         if not others:
             return "no other camera found"
-        opening = self._opener.open([Camera(str(number), self._options) for number in others])
+        opening = self._opener.open([CameraSource(str(number), self._options) for number in others])
         return "looking for another camera …" if opening else BUSY
 
     def poll(self) -> str:
@@ -61,7 +61,7 @@ class Desk:
         if not isinstance(answer, Source):
             return str(answer)
         cropper = self._live.observer.cropper
-        cropper.share, cropper.calm = self._share(answer), answer.camera_like
+        cropper.share, cropper.sequential = self._share(answer), answer.camera_like
         self._live.switch(answer)
         return answer.note or answer.name
 
@@ -71,7 +71,7 @@ class Desk:
 
 # --- MERGED from opener
 # """Opens sources in the background: a driver may take twenty seconds, and the window must not wait for it."""
-class Opener:
+class SourceOpener:
     """One request at a time; the answer is fetched with `poll`."""
 
     def __init__(self) -> None:

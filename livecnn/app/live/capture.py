@@ -12,8 +12,8 @@ import numpy as np
 from imutils.video import WebcamVideoStream
 
 from livecnn import _cv2  # noqa: F401  imutils imports OpenCV, too: the settings come first
-from livecnn.app.live.slot import Slot
-from livecnn.app.live.supervision import Patience, Supervision
+from livecnn.app.live.slot import LatestSlot
+from livecnn.app.live.supervision import ConnectionMonitor, Timeouts
 from livecnn.errors import SourceError
 from livecnn.sources import Source
 from livecnn.types import Frame, Image, SourceStatus
@@ -39,17 +39,17 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
     supervises, never makes one.
     """
 
-    def __init__(self, source: Source, *, once: bool = False, patience: Patience | None = None) -> None:
+    def __init__(self, source: Source, *, once: bool = False, patience: Timeouts | None = None) -> None:
         # Not the base class's __init__, which opens a camera itself, checks nothing and cannot give it back.
         self.source = source
         self.once = once
-        self.slot: Slot[Frame] = Slot()
+        self.slot: LatestSlot[Frame] = LatestSlot()
         self.error: Exception | None = None
         self.held = False  # True: the source is read on, but the slot keeps its frame
-        self._patience = patience or Patience()
+        self._patience = patience or Timeouts()
         self._changed = Condition()  # guards all that follows
-        self._supervision: Supervision | None = None
-        self._readers: list[Reader] = []  # the last one is in charge; those before it may still hang in their driver
+        self._supervision: ConnectionMonitor | None = None
+        self._readers: list[ReaderThread] = []  # the last one is in charge; those before it may still hang in their driver
         self._given = False  # has this source given a frame?
         self._newest: Image | None = None
         self._seq = 0  # of the next frame
@@ -110,7 +110,7 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
                 reader.leave()
             self.slot.close()
             self._changed.notify_all()
-        threads: list[Thread | Reader] = [self._thread, *self._readers]
+        threads: list[Thread | ReaderThread] = [self._thread, *self._readers]
         for thread in threads:
             thread.join(max(0.0, self._stop_by - time.monotonic()))
 
@@ -134,12 +134,12 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
         self.error, self.held, self._given, self._newest = None, False, False, None
         self._supervision = None
         if source.supervised:
-            self._supervision = Supervision(self._patience, time.monotonic(), may_stand_still=source.may_stand_still)
+            self._supervision = ConnectionMonitor(self._patience, time.monotonic(), may_stand_still=source.may_stand_still)
         self._connect(source, is_open=True)
 
     def _connect(self, source: Source, *, is_open: bool) -> None:
         self.source, self._offset = source, None
-        reader = Reader(source, self._take, self._over, once=self.once, is_open=is_open)
+        reader = ReaderThread(source, self._take, self._over, once=self.once, is_open=is_open)
         self._readers = [*(each for each in self._readers if each.alive), reader]
         reader.start()
 
@@ -160,7 +160,7 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
             self._end(error)
         return max(0.0, supervision.deadline - time.monotonic())
 
-    def _take(self, reader: Reader, frame: Frame) -> None:
+    def _take(self, reader: ReaderThread, frame: Frame) -> None:
         """On the reader's thread: publish its frame, unless it has been left."""
         same = self._supervision is not None and _same(self._newest, frame.image)
         with self._changed:
@@ -178,7 +178,7 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
             if not self.held or self.slot.get()[1] is None:  # there has to be a picture to hold
                 self.slot.put(frame)
 
-    def _over(self, reader: Reader, error: Exception | None) -> None:
+    def _over(self, reader: ReaderThread, error: Exception | None) -> None:
         """On the reader's thread: it will give no more."""
         with self._changed:
             if reader.left:
@@ -211,7 +211,7 @@ def _same(before: Image | None, image: Image) -> bool:
 
 # --- MERGED from reader
 # """One connection: a source, and the thread of its own that reads it at its pace."""
-class Reader:
+class ReaderThread:
     """Reads a source until it ends, fails or is left, and closes it in the end, whatever happens.
 
     Nobody else touches the source meanwhile: a driver may hang, and then only this thread hangs with it.
@@ -223,8 +223,8 @@ class Reader:
     def __init__(
         self,
         source: Source,
-        take: Callable[[Reader, Frame], None],
-        over: Callable[[Reader, Exception | None], None],
+        take: Callable[[ReaderThread, Frame], None],
+        over: Callable[[ReaderThread, Exception | None], None],
         *,
         once: bool = False,
         is_open: bool = True,

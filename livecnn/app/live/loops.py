@@ -14,10 +14,10 @@ from threading import Event, Thread
 from types import TracebackType
 
 from livecnn.app.live.capture import Capture
-from livecnn.app.live.slot import Slot
+from livecnn.app.live.slot import LatestSlot
 from livecnn.app.live.stats import Stats
 from livecnn.engine.observer import Observer
-from livecnn.explain.live.worker import Explaining
+from livecnn.explain.live.worker import ExplainWorker
 from livecnn.sources import Source
 from livecnn.types import Frame, Scene, SourceStatus, Tick
 
@@ -31,8 +31,8 @@ LAST_PASS = 5.0  # seconds that the end waits for a pass through the network
 class ModelLoop:
     """The model thread: newest frame in, newest tick out. passed: told of every tick, on this thread."""
 
-    def __init__(self, observer: Observer, frames: Slot[Frame], passed: Callable[[Tick], None]) -> None:
-        self.ticks: Slot[Tick] = Slot()
+    def __init__(self, observer: Observer, frames: LatestSlot[Frame], passed: Callable[[Tick], None]) -> None:
+        self.ticks: LatestSlot[Tick] = LatestSlot()
         self.error: Exception | None = None
         self._observer, self._frames, self._passed = observer, frames, passed
         self._halt = Event()
@@ -65,7 +65,7 @@ class ModelLoop:
             self.ticks.close()
 
 
-class Live:
+class LiveLoop:
     """Runs the first two loops and tells the third one when there is something new to show. Use it in a `with`.
 
     passed: told of every pass through the network, on the model thread.  explaining: runs beside the loops.
@@ -77,19 +77,19 @@ class Live:
         observer: Observer,
         stats: Stats,
         passed: Callable[[Tick], None] = lambda _: None,
-        explaining: Explaining | None = None,
+        explaining: ExplainWorker | None = None,
     ) -> None:
         self.capture, self.observer, self.stats, self.explaining = capture, observer, stats, explaining
         self.mirrored = capture.source.mirrored
         self._passed = passed
-        self._model = ModelLoop(observer, capture.slot, self._spread)
+        self._model = ModelLoop(observer, capture.slot, self._publish)
         self._tick_version = self._findings_version = 0
         self._shown_at = 0.0
         self._shown_seq = self._newest_seq = -1
         self._present: Frame | None = None  # what was held when the user began to look back
         self._shown_status: SourceStatus | None = None
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> LiveLoop:
         with ExitStack() as undo:
             if self.explaining is not None:
                 undo.enter_context(self.explaining)
@@ -103,10 +103,10 @@ class Live:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._undo.__exit__(kind, value, trace)
 
-    def _spread(self, tick: Tick) -> None:
+    def _publish(self, tick: Tick) -> None:
         self._passed(tick)
         if self.explaining is not None:
-            self.explaining.passed(tick)
+            self.explaining.on_tick(tick)
 
     @property
     def frozen(self) -> bool:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Slot(Generic[T]):
+class LatestSlot(Generic[T]):
     """Holds the newest item. Any number of readers, each with its own version number; old items are dropped, never queued."""
 
     def __init__(self) -> None:

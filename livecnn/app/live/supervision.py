@@ -13,7 +13,7 @@ Step = Literal["leave", "connect"]
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """How long to wait; all in seconds.
 
     stale: without a new picture until that is told (or twice the usual interval, if that is longer).
@@ -33,14 +33,14 @@ class Patience:
     opening: float = 20.0
 
 
-class Supervision:
+class ConnectionMonitor:
     """How a device without an end fares. Told of frames and failures, it answers with the state and what to do next.
 
     `now` is in seconds on any clock that never goes back; the device is taken to be connected when this is made.
     may_stand_still: the same picture for ever is no reason to connect again.
     """
 
-    def __init__(self, patience: Patience, now: float, *, may_stand_still: bool = False) -> None:
+    def __init__(self, patience: Timeouts, now: float, *, may_stand_still: bool = False) -> None:
         self.reconnects = 0
         self._patience = patience
         self._may_stand_still = may_stand_still

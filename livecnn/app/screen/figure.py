@@ -18,28 +18,28 @@ from livecnn._cv2 import cv2
 from livecnn.app.screen.header import Header
 from livecnn.app.screen.help import Help
 from livecnn.app.screen.overlay import Banner, Prompt, RecMark, Toast
-from livecnn.app.screen.tooltip import Tooltip
-from livecnn.drawing.artists import Group, buffer_of
+from livecnn.app.screen.tooltip import TooltipArtist
+from livecnn.drawing.artists import Group, renderer_buffer
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.reducers import Reducer
 from livecnn.geometry import Rect
 from livecnn.layout.layout import Layout
-from livecnn.panels.base.drawer import Context, Drawer, card_patch, hexed
+from livecnn.panels.base.drawer import Context, Drawer, card_patch, to_hex
 from livecnn.panels.base.targets import Target
 from livecnn.panels.neurons import NeuronsDrawer
-from livecnn.selection import Ask, Focus
+from livecnn.selection import Ask, Selection
 from livecnn.types import Image, Scene
 
 DPI = 128  # a power of two: pixels / DPI * DPI is exact, and no figure is a pixel short
 
 
-class _WhenDrawn(LayoutEngine):
+class _DrawHook(LayoutEngine):
     """Lays the screen out at the start of every full draw, so that it always fits the canvas it is drawn on."""
 
     _adjust_compatible = True
     _colorbar_gridspec = True
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: FigureView) -> None:
         super().__init__()
         self._screen = screen
 
@@ -48,7 +48,7 @@ class _WhenDrawn(LayoutEngine):
             self._screen.lay_out()
 
 
-class _Ground(Artist):
+class _Background(Artist):
     """Puts the still picture back where `above` was drawn at the last tick."""
 
     def __init__(self) -> None:
@@ -57,14 +57,14 @@ class _Ground(Artist):
         self.above = Group()
 
     def fits(self, renderer: RendererAgg) -> bool:
-        return self.picture is not None and self.picture.shape == buffer_of(renderer).shape
+        return self.picture is not None and self.picture.shape == renderer_buffer(renderer).shape
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         if self.picture is not None and self.fits(renderer):
-            self.above.wipe(buffer_of(renderer), self.picture)
+            self.above.wipe(renderer_buffer(renderer), self.picture)
 
 
-class Screen:
+class FigureView:
     """The figure and the drawers of its panels.
 
     What stands still is drawn by `figure.canvas.draw()`, whoever asks for it, and kept. `stage` is one animated artist over the
@@ -72,11 +72,11 @@ class Screen:
     panels there are. A full draw ends with the stage, so no picture without panels ever reaches the screen.
     """
 
-    def __init__(self, layout: Layout, context: Context, views: Sequence[str] = (), focus: Focus | None = None) -> None:
+    def __init__(self, layout: Layout, context: Context, views: Sequence[str] = (), focus: Selection | None = None) -> None:
         self.context = context
         self.views = tuple(views)
         self.scene: Scene | None = None
-        self.toast, self.help, self.tooltip = Toast(), Help(), Tooltip()
+        self.toast, self.help, self.tooltip = Toast(), Help(), TooltipArtist()
         self._banner, self._prompt, self._mark = Banner(), Prompt(), RecMark()
         self._colormap: str | None = None
         self.failed: Callable[[BaseException], None] | None = None  # where there is a window
@@ -85,13 +85,13 @@ class Screen:
         FigureCanvasAgg(self.figure)
         axes = self.figure.add_axes((0, 0, 1, 1))
         axes.set_axis_off()
-        self._still, self._ground, self.stage = Group(), _Ground(), Group()
+        self._still, self._ground, self.stage = Group(), _Background(), Group()
         self.stage.set_animated(True)
         axes.add_artist(self._still)
         axes.add_artist(self.stage)
-        self.focus, self._attended = focus or Focus(), 0
+        self.focus, self._attended = focus or Selection(), 0
         self.open(layout)
-        self.figure.set_layout_engine(_WhenDrawn(self))
+        self.figure.set_layout_engine(_DrawHook(self))
         self.figure.canvas.mpl_connect("draw_event", self._complete)
 
     def open(self, layout: Layout) -> None:
@@ -105,7 +105,7 @@ class Screen:
         self._pointed: tuple[Drawer, Target] | None = None
         self.attend(self.focus)
         self.header = Header(theme, self.context.model, self.views, layout.name)
-        self.figure.set_facecolor(hexed(theme.background))
+        self.figure.set_facecolor(to_hex(theme.background))
         self.colormap = self._colormap
         self.lay_out()
 
@@ -134,12 +134,12 @@ class Screen:
         """Units of the focus's layer that a panel's grid wants to be explained; of the first panel that wants some."""
         return next((tuple(drawer.units_asked) for drawer in self.drawers.values() if drawer.units_asked), ())
 
-    def attend(self, focus: Focus) -> None:
+    def attend(self, focus: Selection) -> None:
         """The user looks at something else; reducers may be others afterwards. It takes no full draw."""
         self.focus = focus
         self._attended += 1
         for name, drawer in self.drawers.items():
-            drawer.attend(focus)
+            drawer.set_selection(focus)
             for reducer in drawer.reducers.values():
                 reducer.model = self.layout.panels[name].model
 
@@ -204,7 +204,7 @@ class Screen:
         """Hand the newest data to every panel; nothing is drawn yet."""
         self.scene = scene
         if self.explores:
-            self.context.session.take(scene)  # the pictures of half a minute take memory
+            self.context.session.on_scene(scene)  # the pictures of half a minute take memory
         self.header.show(scene)
         for name, drawer in self.drawers.items():
             drawer.show(scene.of(self.layout.panels[name].model))
@@ -289,7 +289,7 @@ class Screen:
     def pixels(self) -> Image:
         """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB, but for the mark of a recording."""
         # OpenCV drops the fourth channel thirty times as fast as a copy of three of them.
-        opaque = cv2.cvtColor(buffer_of(self.canvas.get_renderer()), cv2.COLOR_RGBA2RGB)
+        opaque = cv2.cvtColor(renderer_buffer(self.canvas.get_renderer()), cv2.COLOR_RGBA2RGB)
         return self._mark.taken_off(np.asarray(opaque, np.uint8))
 
     @contextlib.contextmanager
@@ -308,7 +308,7 @@ class Screen:
 
     def _finish_draw(self) -> None:
         renderer = self.canvas.get_renderer()
-        self._ground.picture = buffer_of(renderer).copy()
+        self._ground.picture = renderer_buffer(renderer).copy()
         self.stage.draw(renderer)
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from matplotlib.artist import Artist
 
-from livecnn.drawing.artists import Fills, Label, text_width
+from livecnn.drawing.artists import Label, Rectangles, text_width
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.types import LoopStatus, Scene
@@ -28,7 +28,7 @@ class Header:
         self.tabs: list[tuple[Rect, str]] = []
         self._names = (("livecnn", theme.text, True), (model, theme.muted, False))
         self._views, self._current = tuple(views), current
-        self._underline = Fills()
+        self._underline = Rectangles()
         self._words: list[Label] = []
         self._facts = [Label(theme.muted) for _ in range(6)]
         self._ticks, self._state = 0, ("", False)
@@ -86,7 +86,7 @@ class Header:
         room = self._right - self._limit
         facts = header_facts(status, self.theme)
         if self._views:
-            facts.append(Fact("h  help", self.theme.muted, 4))
+            facts.append(HeaderItem("h  help", self.theme.muted, 4))
         while len(facts) > 1 and sum(text_width(fact.text, metrics.small) + gap for fact in facts) > room:
             facts.remove(min(facts, key=lambda fact: fact.weight))
         x = self._right
@@ -96,7 +96,7 @@ class Header:
             x -= label.advance() + gap
 
 
-class Fact(NamedTuple):
+class HeaderItem(NamedTuple):
     """weight: importance; the lightest is left out first."""
 
     text: str
@@ -110,17 +110,17 @@ def _ages(picture: float, network: float | None) -> str:
     return f"picture {picture:.0f}, network {network:.0f}" if behind else f"picture {picture:.0f}"
 
 
-def header_facts(status: LoopStatus, theme: Theme) -> list[Fact]:
+def header_facts(status: LoopStatus, theme: Theme) -> list[HeaderItem]:
     """From left to right."""
     source = status.source
     state = "frozen" if status.frozen else source.name if source.state == "live" else f"{source.name}: {source.state}"
     colors = {"live": theme.good, "stale": theme.accent, "frozen": theme.accent, "ended": theme.muted}
     color = theme.accent if status.frozen else colors.get(source.state, theme.bad)
-    facts = [Fact(f"● {state}", color, 9)]
+    facts = [HeaderItem(f"● {state}", color, 9)]
     if status.display_fps is not None:
-        facts.append(Fact(f"{status.display_fps:.0f} fps", theme.muted, 3))
+        facts.append(HeaderItem(f"{status.display_fps:.0f} fps", theme.muted, 3))
     if status.model_ms is not None:
-        facts.append(Fact(f"model {status.model_ms:.1f} ms", theme.muted, 2))
+        facts.append(HeaderItem(f"model {status.model_ms:.1f} ms", theme.muted, 2))
     if status.picture_age is not None:
-        facts.append(Fact(f"{_ages(status.picture_age, status.model_age)} ms old", theme.muted, 1))
+        facts.append(HeaderItem(f"{_ages(status.picture_age, status.model_age)} ms old", theme.muted, 1))
     return facts

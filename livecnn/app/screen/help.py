@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from livecnn.app.keys import EXPLORER_KEYS, GESTURES, WINDOW_KEYS, Gesture, Key
-from livecnn.app.screen.overlay import Overlay, framed
+from livecnn.app.screen.overlay import Overlay, bordered_box
 from livecnn.drawing.artists import Label, Weight, text_width
 from livecnn.geometry import Rect
 
@@ -59,7 +59,7 @@ class Help(Overlay):
         wanted = sum(names) + sum(meanings) + gap * len(names) + 2 * pad * (len(names) - 1)
         width, height = min(area.w, wanted + 2 * pad), min(area.h, line * lines + 2 * pad)
         box = Rect(area.x + (area.w - width) // 2, area.y + (area.h - height) // 2, width, height)
-        self._ground.rectangles = framed(box, self._theme, metrics.px(1.5))
+        self._ground.rectangles = bordered_box(box, self._theme, metrics.px(1.5))
         free = width - 2 * pad * len(names) - sum(names) - gap * len(names)
         x = box.x + pad
         for column, name_width, meaning_width in zip(self._columns, names, meanings, strict=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from livecnn.drawing.artists import Fills, Label, LiveArtist, Spot, buffer_of, spot_of, text_width
+from livecnn.drawing.artists import BufferArtist, Label, Rectangles, Spot, buffer_slice, renderer_buffer, text_width
 from livecnn.drawing.theme import THEMES, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.types import Image
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 MARK = 130  # the banner leaves so much of its right end to the mark, in pixels at 1280x720
 
 
-def framed(rect: Rect, theme: Theme, line: int) -> list[tuple[Rect, tuple[int, int, int]]]:
+def bordered_box(rect: Rect, theme: Theme, line: int) -> list[tuple[Rect, tuple[int, int, int]]]:
     """A filled box with a border, as rectangles for Fills."""
     return [(rect, theme.accent), (rect.inset(line, line, line, line), theme.card)]
 
 
-class Overlay(LiveArtist):
+class Overlay(BufferArtist):
     """Lies over the panels and outlives them: its theme, which may change with the layout, comes when it is laid out."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._ground = Fills()
+        self._ground = Rectangles()
         self._area, self._metrics, self._theme = Rect(0, 0, 1, 1), Metrics(1.0), THEMES["dark"]
 
     def lay_out(self, area: Rect, metrics: Metrics, theme: Theme) -> None:
@@ -63,7 +63,7 @@ class Toast(Overlay):
         size, pad = metrics.px(17), metrics.px(14)
         width = min(area.w, text_width(self._label.text, size) + 2 * pad)
         box = Rect(area.x + (area.w - width) // 2, area.y + area.h - metrics.px(64), width, metrics.px(40))
-        self._ground.rectangles = framed(box, self._theme, metrics.px(1.5))
+        self._ground.rectangles = bordered_box(box, self._theme, metrics.px(1.5))
         self._label.color = self._theme.text
         self._label.place(box.x + box.w // 2, box.y + box.h // 2 + round(size * 0.36), size, box.w - pad)
 
@@ -107,7 +107,7 @@ class Prompt(Overlay):
         area, metrics = self._area, self._metrics
         size, pad = metrics.px(17), metrics.px(14)
         box = Rect(area.x + pad, area.y + area.h - metrics.px(64), max(1, area.w - 2 * pad), metrics.px(40))
-        self._ground.rectangles = framed(box, self._theme, metrics.px(1.5))
+        self._ground.rectangles = bordered_box(box, self._theme, metrics.px(1.5))
         self._label.color, self._label.text = self._theme.text, self.text
         self._label.place(box.x + pad, middle(box, size), size, box.w - 2 * pad)
 
@@ -143,7 +143,7 @@ class RecMark(Overlay):
             return
         self._place(words)
         (box, _), *_ = self._ground.rectangles
-        spot, buffer = spot_of(*box), buffer_of(renderer)
+        spot, buffer = buffer_slice(*box), renderer_buffer(renderer)
         self._under = buffer.shape[:2], spot, buffer[spot][:, :, :3].copy()
         for artist in (self._ground, self._disc, self._label):
             artist.draw(renderer)

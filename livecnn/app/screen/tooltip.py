@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from livecnn.app.screen.overlay import Overlay, framed
+from livecnn.app.screen.overlay import Overlay, bordered_box
 from livecnn.drawing.artists import Label, text_width
 from livecnn.geometry import Rect
-from livecnn.panels.base.targets import Tip
+from livecnn.panels.base.targets import Tooltip
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
 
 
-class Tooltip(Overlay):
+class TooltipArtist(Overlay):
     """tip: what is told, and of which place; None: nothing."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.tip: Tip | None = None
+        self.tip: Tooltip | None = None
         self._lines: list[Label] = []
 
     @property
@@ -34,14 +34,14 @@ class Tooltip(Overlay):
             for artist in (self._ground, *self._lines):
                 artist.draw(renderer)
 
-    def _place(self, tip: Tip) -> None:
+    def _place(self, tip: Tooltip) -> None:
         metrics, theme = self._metrics, self._theme
         size, pad, line = metrics.small, metrics.px(9), metrics.px(19)
         most = self._area.w - 2 * pad
         width = min(most, max(text_width(words, size, "bold") for words in tip.lines)) + 2 * pad
         height = line * len(tip.lines) + 2 * pad - (line - size)
-        box = beside(tip.about, width, height, self._area, metrics.px(6))
-        self._ground.rectangles = framed(box, theme, metrics.px(1.5))
+        box = place_tooltip(tip.about, width, height, self._area, metrics.px(6))
+        self._ground.rectangles = bordered_box(box, theme, metrics.px(1.5))
         self._lines = []
         for i, words in enumerate(tip.lines):
             label = Label(theme.text if i == 0 else theme.muted, "bold" if i == 0 else "normal")
@@ -50,7 +50,7 @@ class Tooltip(Overlay):
             self._lines.append(label)
 
 
-def beside(about: Rect, width: int, height: int, area: Rect, gap: int) -> Rect:
+def place_tooltip(about: Rect, width: int, height: int, area: Rect, gap: int) -> Rect:
     """A box of that size below, above, right or left of a place, the first that lies inside the area; else at its bottom."""
     inside = [box for box in _around(about, width, height, area, gap) if _lies_in(box, area)]
     if inside:

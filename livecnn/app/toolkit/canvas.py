@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.transforms import BboxBase
 
 
-class Unrestored:
+class NoRestoreMixin:
     """FuncAnimation keeps a background and restores it before every tick; the stage does that itself, and only where it must."""
 
     def copy_from_bbox(self, _bbox: BboxBase) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.backends.qt_compat import QT_API
 
-from livecnn.app.toolkit.canvas import Unrestored
+from livecnn.app.toolkit.canvas import NoRestoreMixin
 
 QtGui: Any = importlib.import_module(f"{QT_API}.QtGui")
 
 
-class FigureCanvas(Unrestored, FigureCanvasQTAgg):
+class QtFigureCanvas(NoRestoreMixin, FigureCanvasQTAgg):
     """Paints straight from Agg's pixels."""
 
     def paintEvent(self, _event: object) -> None:
@@ -30,3 +30,6 @@ class FigureCanvas(Unrestored, FigureCanvasQTAgg):
             painter.drawImage(0, 0, image)
         finally:
             painter.end()
+
+
+FigureCanvas = QtFigureCanvas

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 
-from livecnn.app.toolkit.canvas import Unrestored
+from livecnn.app.toolkit.canvas import NoRestoreMixin
 
 
-class FigureCanvas(Unrestored, FigureCanvasTkAgg):
+class TkFigureCanvas(NoRestoreMixin, FigureCanvasTkAgg):
     """As matplotlib's own."""
+
+
+FigureCanvas = TkFigureCanvas

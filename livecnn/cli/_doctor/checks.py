@@ -104,7 +104,7 @@ def window() -> Iterator[Finding]:
         return
     try:
         toolkit = backend()
-        trial.answer(trial.window, toolkit)
+        trial.run_in_subprocess(trial.window, toolkit)
     except LivecnnError as error:
         yield Finding("window", "failed", *_split(error, "README.md names the system packages; --headless runs without a window"))
     else:
@@ -117,9 +117,9 @@ def window() -> Iterator[Finding]:
 def gpu() -> Iterator[Finding]:
     import torch
 
-    from livecnn.networks.device import pick
+    from livecnn.networks.device import pick_device
 
-    device = pick("auto")
+    device = pick_device("auto")
     if device.type == "cpu":
         found = f"none: the CPU is used ({torch.get_num_threads()} threads)"
         yield Finding("GPU", "warning", found, "LeNet needs none; for large networks see pytorch.org, Get Started")
@@ -230,7 +230,7 @@ def _package(need: Requirement) -> Finding:
 def _camera(address: str) -> Finding:
     name = f"camera {address}"
     try:
-        return Finding(name, "ok", trial.answer(trial.camera, address))
+        return Finding(name, "ok", trial.run_in_subprocess(trial.camera, address))
     except LivecnnError as error:
         return Finding(name, "warning", *_split(error, "unplug it and plug it in again, or try another"))
 

@@ -14,7 +14,7 @@ LIMIT = 30.0  # seconds that a driver or a display gets to answer
 COUNTED = 15  # pictures behind a camera's rate
 
 
-def answer(trial: Callable[[str], None], argument: str) -> str:
+def run_in_subprocess(trial: Callable[[str], None], argument: str) -> str:
     """What `camera` or `window` prints in a process of its own. Raises LivecnnError: why it printed nothing."""
     code = f"import sys; from livecnn import trial; trial.{trial.__name__}(sys.argv[1])"
     process = subprocess.Popen(

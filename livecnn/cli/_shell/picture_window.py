@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import RendererAgg
 from matplotlib.figure import Figure
 
 from livecnn.app.toolkit.backend import new_manager
-from livecnn.drawing.artists import buffer_of, scaled
+from livecnn.drawing.artists import renderer_buffer, resize_exactly
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import OutputError
 from livecnn.io.files import free_path, write_png
@@ -25,7 +25,7 @@ PAUSE = 0.02  # seconds between two looks at the window
 GROUND = "#{:02x}{:02x}{:02x}".format(*THEMES["dark"].background)
 
 
-class Easel:
+class PictureWindow:
     """The window opens with the first picture, and again with the next one after it was closed. For the main thread.
 
     In it `s` saves the picture into the folder `saved`, `q` closes the window.
@@ -111,9 +111,9 @@ class _Fitted(Artist):
         self.picture = picture
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]  # the base class leaves it untyped
-        buffer = buffer_of(renderer)
+        buffer = renderer_buffer(renderer)
         height, width = buffer.shape[:2]
         scale = min(width / self.picture.shape[1], height / self.picture.shape[0])
         high, wide = (max(1, round(scale * side)) for side in self.picture.shape[:2])
         top, left = (height - high) // 2, (width - wide) // 2
-        buffer[top : top + high, left : left + wide, :3] = scaled(self.picture, wide, high)
+        buffer[top : top + high, left : left + wide, :3] = resize_exactly(self.picture, wide, high)

@@ -23,7 +23,7 @@ from livecnn import paths
 from livecnn.cli._shell.shell import Shell, commands, split
 from livecnn.errors import LivecnnError, OutputError
 from livecnn.io.files import check_writable
-from livecnn.signals import caught
+from livecnn.signals import raise_on_signals
 
 SIGN = "❯ "
 
@@ -66,7 +66,7 @@ def _asked(loop: AbstractEventLoop, session: PromptSession[str], shell: Shell) -
         signals.append(error)
         loop.call_soon_threadsafe(task.cancel)
 
-    with caught(end):
+    with raise_on_signals(end):
         try:
             return loop.run_until_complete(task)
         except CancelledError:

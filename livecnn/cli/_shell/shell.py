@@ -17,16 +17,16 @@ import click
 from livecnn.cli import _complete as complete
 from livecnn.cli import attempt, pass_workbench
 from livecnn.cli import livecnn as program
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 from livecnn.errors import UsageError, nearest
 from livecnn.io.files import free_path, write_png
 from livecnn.io.images import read_image
-from livecnn.signals import caught
+from livecnn.signals import raise_on_signals
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from livecnn.cli._shell.picture_window import Easel
+    from livecnn.cli._shell.picture_window import PictureWindow
     from livecnn.types import Image
 
 PICTURES = ("explain", "dream", "embed")  # a picture each, wherever it goes
@@ -47,7 +47,7 @@ KEYS = (
 )
 
 
-class Commands(click.Group):
+class ShellCommands(click.Group):
     """The shell's own, and of livecnn's those that ask a network something."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
@@ -64,7 +64,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=ShellCommands, context_settings={"help_option_names": ["-h", "--help"]})
 def commands() -> None:
     """Ask one network after the other what it sees."""
 
@@ -77,7 +77,7 @@ def _commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 @click.argument("name", required=False, shell_complete=complete.models)
 @ALLOW_CODE
 @pass_workbench
-def model(bench: Workbench, name: str | None, allow_code: bool) -> None:
+def model(bench: ShellState, name: str | None, allow_code: bool) -> None:
     """The network that is asked; without NAME: which it is.
 
     NAME is that of a network at hand, a bundle's folder, or package.module:factory. It stays loaded; it is read once more when it
@@ -92,7 +92,7 @@ def model(bench: Workbench, name: str | None, allow_code: bool) -> None:
 @commands.command()
 @click.argument("file", required=False, shell_complete=complete.files)
 @pass_workbench
-def image(bench: Workbench, file: str | None) -> None:
+def image(bench: ShellState, file: str | None) -> None:
     """The image that it is asked about; without FILE: which it is.
 
     It is read once more when it has changed on the disk.
@@ -108,7 +108,7 @@ def image(bench: Workbench, file: str | None) -> None:
 @commands.command(name="help")
 @click.argument("about", required=False, metavar="COMMAND", shell_complete=_commands)
 @click.pass_context
-def help_(ctx: click.Context, about: str | None) -> None:
+def show_help(ctx: click.Context, about: str | None) -> None:
     """What can be typed, or all about a COMMAND."""
     above = ctx.parent or ctx
     if about is not None:
@@ -138,13 +138,13 @@ def quit_() -> None:
 class Shell:
     """Runs lines as they are typed. easel: where pictures are shown; None: they are saved in the folder `recordings`."""
 
-    def __init__(self, bench: Workbench, recordings: Path, easel: Easel | None = None) -> None:
+    def __init__(self, bench: ShellState, recordings: Path, easel: PictureWindow | None = None) -> None:
         self.bench, self.easel = bench, easel
         self._recordings = recordings
 
     def run(self, line: str) -> int:
         """Exit code of a line, 0 of an empty one or a comment. Raises SystemExit where it asks for the end, and Terminated."""
-        with caught(_interrupt):
+        with raise_on_signals(_interrupt):
             return attempt(lambda: self._run(line), line.split())
 
     def context(self, out: Path | None = None) -> dict[str, Any]:

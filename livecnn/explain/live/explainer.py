@@ -14,10 +14,10 @@ from torch import nn
 
 from livecnn import registry
 from livecnn.errors import LivecnnError, ModelError, UsageError
-from livecnn.explain.base import Method, Objectived
+from livecnn.explain.base import Method, TargetedMethod
 from livecnn.explain.contributions import Contributions
 from livecnn.explain.methods.occlusion import COARSEST, Occlusion
-from livecnn.networks.inspection.ablation import Muting
+from livecnn.networks.inspection.ablation import Ablation
 from livecnn.selection import INPUT, OUTPUT, Unit
 from livecnn.types import Floats
 
@@ -27,7 +27,7 @@ REFINEMENTS = COARSEST.bit_length()  # of occlusion: patches 8, 4, 2 strides and
 ENDS = {INPUT: "the input has no units; choose a layer", OUTPUT: "the scores are no layer; choose one"}
 
 
-def apart(module: nn.Module) -> nn.Module:
+def copy_sharing_weights(module: nn.Module) -> nn.Module:
     """A copy over the same weights: while one explains, no other may run. Raises ModelError."""
     tensors = [*module.parameters(), *module.buffers()]
     try:
@@ -37,7 +37,7 @@ def apart(module: nn.Module) -> nn.Module:
         raise ModelError(f"explanations need a copy of the network: {type(error).__name__}: {reason}") from error
 
 
-class Explainer:
+class LiveExplainer:
     """Use it in a `with`, from one thread; no other may run the network meanwhile.
 
     Answers are arrays on the host, or, where a method cannot be used, the reason in a line. What lies in the network and the
@@ -46,12 +46,12 @@ class Explainer:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self._muting = Muting(module)
+        self._muting = Ablation(module)
         self._muted: frozenset[tuple[str, int]] = frozenset()
         self._methods: dict[tuple[str, str], Any] = {}
         self._refused: dict[tuple[str, str], str] = {}
 
-    def __enter__(self) -> Explainer:
+    def __enter__(self) -> LiveExplainer:
         self._muting.__enter__()
         return self
 
@@ -70,21 +70,21 @@ class Explainer:
 
         def explain() -> Floats:
             method = self._method(kind, unit.layer)
-            wanted: dict[str, Any] = {"units": [unit.index]} if isinstance(method, Objectived) else {"target": target}
+            wanted: dict[str, Any] = {"units": [unit.index]} if isinstance(method, TargetedMethod) else {"target": target}
             return _array(method.explain(x, **wanted)[0])
 
-        return self.told(kind, unit.layer, explain)
+        return self.run_or_reason(kind, unit.layer, explain)
 
     def pictures(self, kind: str, x: torch.Tensor, layer: str, units: Sequence[int]) -> Floats | str:
         """float32 (U, C, H, W) or (U, 1, H, W)."""
 
         def explain() -> Floats:
             method = self._method(kind, layer)
-            if not isinstance(method, Objectived):
+            if not isinstance(method, TargetedMethod):
                 raise UsageError(f"{kind} explains classes, not units")
             return _array(method.explain(x, units))
 
-        return self.told(kind, layer, explain)
+        return self.run_or_reason(kind, layer, explain)
 
     def contributions(self, x: torch.Tensor, layer: str, target: int) -> tuple[Floats, float] | str:
         """float32 (units,), and the score of `target`, see Contributions."""
@@ -93,7 +93,7 @@ class Explainer:
             values, score = self._made("contributions", layer, lambda: Contributions(self.module, layer)).of(x, target)
             return _array(values), score
 
-        return self.told("contributions", layer, explain)
+        return self.run_or_reason("contributions", layer, explain)
 
     def refine(self, x: torch.Tensor, unit: Unit) -> Iterator[tuple[Floats, float] | str]:
         """Occlusion from coarse to fine, float32 (1, H, W), each with how far it is, 0..1."""
@@ -106,10 +106,10 @@ class Explainer:
             yield found if isinstance(found, str) else (_array(found[0]), done / REFINEMENTS)
 
     def steps(self, kind: str, layer: str, make: Callable[[], Iterator[T]]) -> Iterator[T | str]:
-        """As `told`, of all that an iterator gives; after a refusal nothing comes."""
-        given = self.told(kind, layer, make)
+        """As `run_or_reason`, of all that an iterator gives; after a refusal nothing comes."""
+        given = self.run_or_reason(kind, layer, make)
         while not isinstance(given, str):
-            found = self.told(kind, layer, partial(next, given, None))
+            found = self.run_or_reason(kind, layer, partial(next, given, None))
             if found is None:
                 return
             yield found
@@ -117,7 +117,7 @@ class Explainer:
                 return
         yield given
 
-    def told(self, kind: str, layer: str, explain: Callable[[], T]) -> T | str:
+    def run_or_reason(self, kind: str, layer: str, explain: Callable[[], T]) -> T | str:
         """What `explain` returns or, where that is refused, why. Whatever a network raises on the way back, a show goes on."""
         known = ENDS.get(layer) or self._refused.get((kind, layer))
         if known is not None:

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from livecnn.engine.engine import placed
-from livecnn.explain.live.explainer import Explainer, apart
-from livecnn.explain.live.worker_state import Board, Over, Overtaken, Pace, Wish
+from livecnn.engine.engine import on_device
+from livecnn.explain.live.explainer import LiveExplainer, copy_sharing_weights
+from livecnn.explain.live.worker_state import ExplainRequest, RequestSuperseded, Throttle, WorkerState, WorkerStopped
 from livecnn.networks.bundle import Bundle
-from livecnn.selection import Ask, Focus
-from livecnn.types import Findings, Preferred, Tick
+from livecnn.selection import Ask, Selection
+from livecnn.types import ExplanationUpdate, PreferredInput, Tick
 
 DUTIES = {"explain": 0.5, "occlusion": 0.1, "preferred": 0.15}  # of a core, by thread, so that the loops do not feel it
 LONG = 0.1  # seconds of work after which a change of focus is not kept waiting
@@ -30,10 +30,10 @@ LAST_STEP = 5.0  # seconds that the end waits for a step that is under way
 CPU = torch.device("cpu")
 
 # Of the network, a layer and a unit, step by step; the last has `step` == `steps`.
-Dreaming: TypeAlias = Callable[[nn.Module, str, int], Iterator[Preferred]]
+Dreaming: TypeAlias = Callable[[nn.Module, str, int], Iterator[PreferredInput]]
 
 
-class Explaining:
+class ExplainWorker:
     """Explanations of the newest tick; in the `with` the threads "explain", "occlusion" and "preferred" run.
 
     The first answers what is quick, for every tick that it can keep up with. Occlusion is refined from coarse to fine on one
@@ -44,37 +44,39 @@ class Explaining:
     """
 
     def __init__(self, bundle: Bundle, dream: Dreaming | None = None, device: torch.device = CPU) -> None:
-        module = placed(bundle.module, device)
-        self._explainers = {name: Explainer(apart(module)) for name in DUTIES}  # passes of one and the same must not overlap
+        module = on_device(bundle.module, device)
+        self._explainers = {
+            name: LiveExplainer(copy_sharing_weights(module)) for name in DUTIES
+        }  # passes of one and the same must not overlap
         works = {"explain": self._explain, "occlusion": self._occlude, "preferred": self._prefer}
         self._threads = [Thread(target=self._run, args=job, name=job[0], daemon=True) for job in works.items()]
         self._dream, self._device = dream, device
-        self._board = Board()
+        self._board = WorkerState()
         self._done: dict[str, Any] = {}  # by thread, what it did last
-        self._dreamt: dict[Hashable, Preferred | str] = {}  # by what it is about, the oldest first
+        self._dreamt: dict[Hashable, PreferredInput | str] = {}  # by what it is about, the oldest first
         self._together: dict[tuple[str, str], int] = {}  # units of a grid, by method and layer
-        self._last: Findings | None = None
+        self._last: ExplanationUpdate | None = None
 
     @property
     def error(self) -> Exception | None:
         """What ended the threads before their time."""
         return self._board.error
 
-    def want(self, focus: Focus, asks: Collection[Ask], units: Sequence[int] = ()) -> None:
+    def want(self, focus: Selection, asks: Collection[Ask], units: Sequence[int] = ()) -> None:
         """What is asked for from now on; from any thread. units: those of which the grid shows a picture each."""
-        wish = Wish(focus, frozenset(asks), tuple(units))
+        wish = ExplainRequest(focus, frozenset(asks), tuple(units))
         if wish != self._board.wish:
             self._board.want(wish)
 
-    def passed(self, tick: Tick) -> None:
+    def on_tick(self, tick: Tick) -> None:
         """The network has seen something; from any thread."""
         self._board.passed(tick)
 
-    def newest(self) -> tuple[int, Findings | None]:
+    def newest(self) -> tuple[int, ExplanationUpdate | None]:
         """A number that grows with everything new, and what is known of all that is asked for; parts may still be missing."""
         return self._board.newest()
 
-    def now(self, tick: Tick) -> Findings:
+    def now(self, tick: Tick) -> ExplanationUpdate:
         """All that is asked for, of this tick, to the end and on this thread: the same ticks give the same bytes."""
         wish, explainer, target = self._board.wish, self._explainers["explain"], _target(self._board.wish, tick)
         if tick.patch.prepared.empty:
@@ -84,7 +86,7 @@ class Explaining:
             x = self._input(tick)
             answers = _quick(explainer, wish, x, target)
             if "occlusion" in wish.methods:
-                *_, answers["occlusion"] = explainer.refine(x, wish.focus.shown)
+                *_, answers["occlusion"] = explainer.refine(x, wish.focus.unit_shown)
             if wish.grid:
                 answers["grid"] = explainer.pictures(wish.grid, x, wish.focus.layer, wish.units)
             if "preferred" in wish.asks:
@@ -93,7 +95,7 @@ class Explaining:
         self._last = wish.findings(tick.frame.seq, target, answers)
         return self._last
 
-    def __enter__(self) -> Explaining:
+    def __enter__(self) -> ExplainWorker:
         for thread in self._threads:
             thread.start()
         return self
@@ -106,9 +108,9 @@ class Explaining:
                 thread.join(LAST_STEP)
         torch.set_num_threads(torch.get_num_threads())  # a new thread starts with what was last set by any
 
-    def _run(self, name: str, work: Callable[[Explainer, Pace], None]) -> None:
+    def _run(self, name: str, work: Callable[[LiveExplainer, Throttle], None]) -> None:
         board, explainer = self._board, self._explainers[name]
-        pace = Pace(board, DUTIES[name])
+        pace = Throttle(board, DUTIES[name])
         hook = explainer.module.register_forward_pre_hook(pace)
         try:
             with explainer:
@@ -117,17 +119,17 @@ class Explaining:
                 while True:
                     try:
                         work(explainer, pace)
-                    except Overtaken:
+                    except RequestSuperseded:
                         self._done.pop(name, None)  # what was there before may be wanted again
                     pace.wanted = lambda: True
-        except Over:
+        except WorkerStopped:
             pass
         except Exception as error:
             board.end(error)
         finally:
             hook.remove()
 
-    def _explain(self, explainer: Explainer, pace: Pace) -> None:
+    def _explain(self, explainer: LiveExplainer, pace: Throttle) -> None:
         """One round of what is quick, and the grid."""
         board = self._board
         board.wait(lambda: board.tick and board.wish.asks and self._done.get("explain") != (board.wish, board.tick))
@@ -142,7 +144,7 @@ class Explaining:
             self._fill_grid(explainer, pace, wish, x)
         pace()
 
-    def _fill_grid(self, explainer: Explainer, pace: Pace, wish: Wish, x: torch.Tensor) -> None:
+    def _fill_grid(self, explainer: LiveExplainer, pace: Throttle, wish: ExplainRequest, x: torch.Tensor) -> None:
         """In parts that do not take long, and on from where a round was given up; units of an earlier tick stay meanwhile."""
         about = wish.grid, wish.focus.layer
         before = self._board.answer(wish, "grid")
@@ -163,12 +165,12 @@ class Explaining:
             self._board.put(wish, {"grid": grid})
             pace()
 
-    def _occlude(self, explainer: Explainer, pace: Pace) -> None:
+    def _occlude(self, explainer: LiveExplainer, pace: Throttle) -> None:
         """One tick, from coarse to fine."""
         board = self._board
 
-        def about(wish: Wish) -> Hashable:
-            return wish.about("occlusion") if "occlusion" in wish.methods else None
+        def about(wish: ExplainRequest) -> Hashable:
+            return wish.cache_key("occlusion") if "occlusion" in wish.methods else None
 
         board.wait(lambda: board.tick and about(board.wish) and self._done.get("occlusion") != (about(board.wish), board.tick))
         wish, tick = board.wish, board.tick
@@ -176,17 +178,17 @@ class Explaining:
         wanted = about(wish)
         pace.wanted = lambda: about(board.wish) == wanted
         explainer.mute(wish.focus.muted)
-        for answer in explainer.refine(self._input(tick), wish.focus.shown):
+        for answer in explainer.refine(self._input(tick), wish.focus.unit_shown):
             board.put(wish, {"occlusion": answer})
             pace()
         self._done["occlusion"] = wanted, tick
 
-    def _prefer(self, explainer: Explainer, pace: Pace) -> None:
+    def _prefer(self, explainer: LiveExplainer, pace: Throttle) -> None:
         """One unit, once it has stayed the selected one."""
         board = self._board
 
-        def about(wish: Wish) -> Hashable:
-            return wish.about("preferred") if "preferred" in wish.asks else None
+        def about(wish: ExplainRequest) -> Hashable:
+            return wish.cache_key("preferred") if "preferred" in wish.asks else None
 
         board.wait(lambda: about(board.wish) not in (None, self._done.get("preferred")))
         wish = board.wish
@@ -199,9 +201,9 @@ class Explaining:
             pace()
         self._done["preferred"] = wanted
 
-    def _dreams(self, explainer: Explainer, wish: Wish) -> Iterator[Preferred | str]:
+    def _dreams(self, explainer: LiveExplainer, wish: ExplainRequest) -> Iterator[PreferredInput | str]:
         """Every few steps, and the last, which is remembered."""
-        about, layer, unit, dream = wish.about("preferred"), wish.focus.layer, wish.focus.unit, self._dream
+        about, layer, unit, dream = wish.cache_key("preferred"), wish.focus.layer, wish.focus.unit, self._dream
         if about in self._dreamt:
             yield self._dreamt[about]
         elif dream is not None:
@@ -213,7 +215,7 @@ class Explaining:
                     continue
                 yield found
 
-    def _remember(self, about: Hashable, found: Preferred | str) -> None:
+    def _remember(self, about: Hashable, found: PreferredInput | str) -> None:
         self._dreamt[about] = found
         if len(self._dreamt) > KEPT:
             del self._dreamt[next(iter(self._dreamt))]
@@ -222,18 +224,18 @@ class Explaining:
         prepared = tick.patch.prepared
         with torch.no_grad():
             x = prepared.tensor.to(self._device)
-            return x if prepared.rest is None else prepared.rest(x)
+            return x if prepared.device_transform is None else prepared.device_transform(x)
 
 
-def _target(wish: Wish, tick: Tick) -> int:
+def _target(wish: ExplainRequest, tick: Tick) -> int:
     return int(tick.scores.argmax()) if wish.focus.target is None else wish.focus.target
 
 
-def _quick(explainer: Explainer, wish: Wish, x: torch.Tensor, target: int) -> dict[str, Any]:
+def _quick(explainer: LiveExplainer, wish: ExplainRequest, x: torch.Tensor, target: int) -> dict[str, Any]:
     """Answers to all but what takes its time."""
     focus = wish.focus
     answers: dict[str, Any] = {
-        kind: explainer.picture(kind, x, focus.shown, target) for kind in wish.methods if kind != "occlusion"
+        kind: explainer.picture(kind, x, focus.unit_shown, target) for kind in wish.methods if kind != "occlusion"
     }
     if "contributions" in wish.asks:
         answers["contributions"] = explainer.contributions(x, focus.layer, target)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from threading import Condition
 from typing import Any, TypeAlias
 
-from livecnn.selection import Ask, Focus
-from livecnn.types import Findings, Tick
+from livecnn.selection import Ask, Selection
+from livecnn.types import ExplanationUpdate, Tick
 
 REST = 0.004  # seconds; shorter ones are saved up
 
@@ -18,19 +18,19 @@ REST = 0.004  # seconds; shorter ones are saved up
 Answers: TypeAlias = Mapping[str, Any]
 
 
-class Overtaken(BaseException):
+class RequestSuperseded(BaseException):
     """What is being worked on is not wanted any more. No error: whatever a network or a method catches, this goes through."""
 
 
-class Over(BaseException):
+class WorkerStopped(BaseException):
     """The threads are to end; the same."""
 
 
 @dataclass(frozen=True)
-class Wish:
+class ExplainRequest:
     """What is asked for. units: of which the grid shows a picture each."""
 
-    focus: Focus = field(default_factory=Focus)
+    focus: Selection = field(default_factory=Selection)
     asks: frozenset[Ask] = frozenset()
     units: tuple[int, ...] = ()
 
@@ -45,23 +45,23 @@ class Wish:
         return self.focus.grid if "grid" in self.asks and self.focus.grid != "activation" and self.units else ""
 
     @property
-    def whats(self) -> tuple[str, ...]:
+    def answer_names(self) -> tuple[str, ...]:
         """Names of all answers that there may be."""
         asked = [ask for ask in ("contributions", "preferred") if ask in self.asks]
         return (*self.methods, *(["grid"] if self.grid else []), *asked)
 
-    def about(self, what: str, target: int = 0) -> Hashable:
+    def cache_key(self, what: str, target: int = 0) -> Hashable:
         """What the answer of that name has to be about; target: the class, for what depends on it."""
         focus = self.focus
         of: dict[str, Hashable] = {
-            "occlusion": focus.shown.index,
+            "occlusion": focus.unit_shown.index,
             "grid": (focus.grid, self.units),
             "contributions": target,
             "preferred": focus.unit,
         }
-        return focus.layer, focus.muted, of.get(what, (focus.shown.index, target))
+        return focus.layer, focus.muted, of.get(what, (focus.unit_shown.index, target))
 
-    def findings(self, seq: int, target: int, answers: Answers) -> Findings:
+    def findings(self, seq: int, target: int, answers: Answers) -> ExplanationUpdate:
         """The answers put together."""
         refused = {what: answer for what, answer in answers.items() if isinstance(answer, str)}
         given = {what: answer for what, answer in answers.items() if what not in refused}
@@ -71,7 +71,7 @@ class Wish:
         if "occlusion" in given:
             given["occlusion"], progress["occlusion"] = given["occlusion"]
         grid, (contributions, logit) = given.get("grid"), given.get("contributions", (None, None))
-        return Findings(
+        return ExplanationUpdate(
             seq,
             self.focus,
             target,
@@ -86,21 +86,21 @@ class Wish:
         )
 
 
-class Board:
+class WorkerState:
     """The newest of everything. tick: the newest with something in the box; passes: how many there were, with or without."""
 
     def __init__(self) -> None:
         self._changed = Condition()
         self._answers: dict[str, tuple[Hashable, Any]] = {}  # each with what it is about
         self._explained = -1, 0  # number of the frame, class
-        self._newest: tuple[int, Findings | None] = 0, None
+        self._newest: tuple[int, ExplanationUpdate | None] = 0, None
         self._over = False
-        self.wish = Wish()
+        self.wish = ExplainRequest()
         self.tick: Tick | None = None
         self.passes = 0
         self.error: Exception | None = None
 
-    def want(self, wish: Wish) -> None:
+    def want(self, wish: ExplainRequest) -> None:
         with self._changed:
             self.wish = wish
             self._changed.notify_all()
@@ -112,21 +112,21 @@ class Board:
                 self.tick = tick
             self._changed.notify_all()
 
-    def put(self, wish: Wish, answers: Answers, explained: tuple[int, int] | None = None) -> None:
+    def put(self, wish: ExplainRequest, answers: Answers, explained: tuple[int, int] | None = None) -> None:
         """Answers to a wish; explained: the number of the frame and the class that the quick ones are of."""
         with self._changed:
             self._explained = seq, target = explained or self._explained
-            self._answers |= {what: (wish.about(what, target), answer) for what, answer in answers.items()}
-            found = {what: self.answer(self.wish, what) for what in self.wish.whats}
+            self._answers |= {what: (wish.cache_key(what, target), answer) for what, answer in answers.items()}
+            found = {what: self.answer(self.wish, what) for what in self.wish.answer_names}
             told = self.wish.findings(seq, target, {what: answer for what, answer in found.items() if answer is not None})
             self._newest = self._newest[0] + 1, told
 
-    def answer(self, wish: Wish, what: str) -> Any:
+    def answer(self, wish: ExplainRequest, what: str) -> Any:
         """The newest, if it is about what is wished, else None."""
         about, answer = self._answers.get(what, (None, None))
-        return answer if about == wish.about(what, self._explained[1]) else None
+        return answer if about == wish.cache_key(what, self._explained[1]) else None
 
-    def newest(self) -> tuple[int, Findings | None]:
+    def newest(self) -> tuple[int, ExplanationUpdate | None]:
         """How often there was something new, and all that is known of the newest wish."""
         with self._changed:
             return self._newest
@@ -136,7 +136,7 @@ class Board:
         with self._changed:
             found = self._changed.wait_for(lambda: self._over or ready(), timeout)
             if self._over:
-                raise Over
+                raise WorkerStopped
             return bool(found)
 
     def end(self, error: Exception | None = None) -> None:
@@ -147,13 +147,13 @@ class Board:
             self._changed.notify_all()
 
 
-class Pace:
+class Throttle:
     """Keeps a thread from working too much: to be called often, as before every pass of its network.
 
     duty: share of its time that it may work.  wanted: asked every time whether to go on.
     """
 
-    def __init__(self, board: Board, duty: float) -> None:
+    def __init__(self, board: WorkerState, duty: float) -> None:
         self._board, self._duty = board, duty
         self.wanted: Callable[[], object] = lambda: True
         self._since = time.thread_time()
@@ -162,6 +162,6 @@ class Pace:
         """Rest for what was worked since the last rest. Raises Overtaken, Over."""
         rest = (time.thread_time() - self._since) * (1 / self._duty - 1)
         if self._board.wait(lambda: not self.wanted(), rest if rest > REST else 0):
-            raise Overtaken
+            raise RequestSuperseded
         if rest > REST:
             self._since = time.thread_time()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from livecnn.errors import UsageError
-from livecnn.explain.base import Method, gradients_recorded, maps_of, picture, resized
+from livecnn.explain.base import Method, detached_input, layer_maps, resize_maps, set_gradients
 from livecnn.explain.objective import activation_of
 
 
@@ -20,8 +20,8 @@ class Activation(Method):
         """Returns (U, 1, H, W). Raises UsageError for a class, ModelError for a layer without maps."""
         if target is not None or not units:
             raise UsageError("activation shows units of a layer; allowed: units, and no class")
-        with gradients_recorded(False):
-            seen = self._forward(picture(x))
+        with set_gradients(False):
+            seen = self._forward(detached_input(x))
             activation_of(seen, units, self.layer)
-            maps = maps_of(seen, self.kind, self.layer)
-            return resized(maps[0, list(units), None], x)
+            maps = layer_maps(seen, self.kind, self.layer)
+            return resize_maps(maps[0, list(units), None], x)

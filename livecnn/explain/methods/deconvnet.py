@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from livecnn.explain.backprop import Backprop
-from livecnn.explain.backward_rules import DECONVOLVED, Rule
+from livecnn.explain.backward_rules import DECONVOLVED, BackwardRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,4 +17,4 @@ class Deconvnet(Backprop):
     not with the activation. ReLUs have to be modules. For fields see Method and Objectived.
     """
 
-    rules: ClassVar[tuple[Rule, ...]] = (DECONVOLVED,)
+    rules: ClassVar[tuple[BackwardRule, ...]] = (DECONVOLVED,)

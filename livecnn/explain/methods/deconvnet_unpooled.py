@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from livecnn.explain.backprop import Backprop
-from livecnn.explain.backward_rules import DECONVOLVED, SPREAD, Rule
+from livecnn.explain.backward_rules import DECONVOLVED, SPREAD, BackwardRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,4 +17,4 @@ class DeconvnetUnpooled(Backprop):
     modules. For fields see Method and Objectived.
     """
 
-    rules: ClassVar[tuple[Rule, ...]] = (DECONVOLVED, SPREAD)
+    rules: ClassVar[tuple[BackwardRule, ...]] = (DECONVOLVED, SPREAD)

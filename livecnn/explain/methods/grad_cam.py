@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from livecnn.errors import ModelError
-from livecnn.explain.base import Method, gradients_recorded, maps_of, picture, resized
-from livecnn.explain.objective import activation_of, of_class
+from livecnn.explain.base import Method, detached_input, layer_maps, resize_maps, set_gradients
+from livecnn.explain.objective import activation_of, class_objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,11 +24,11 @@ class GradCam(Method):
 
         units: the maps that count, by default all.  target: by default the strongest class.
         """
-        with gradients_recorded():
-            seen = self._forward(picture(x).requires_grad_().clone())
-            maps = maps_of(seen, self.kind, self.layer)
+        with set_gradients():
+            seen = self._forward(detached_input(x).requires_grad_().clone())
+            maps = layer_maps(seen, self.kind, self.layer)
             activation_of(seen, units, self.layer)
-            score = of_class(seen, int(seen.logits[0].argmax()) if target is None else target)(seen)
+            score = class_objective(seen, int(seen.logits[0].argmax()) if target is None else target)(seen)
             slopes = None
             if seen.edge is not None and score.requires_grad:
                 (slopes,) = torch.autograd.grad(score.sum(), [seen.edge], allow_unused=True)
@@ -36,4 +36,4 @@ class GradCam(Method):
             raise ModelError(f"{self.kind} needs a way from the layer to the scores; {self.layer!r} has none")
         chosen = list(units) or slice(None)
         shares = (slopes.mean((2, 3), keepdim=True) * maps.detach())[:, chosen]
-        return resized(shares.sum(1, keepdim=True).clamp_min(0), x)
+        return resize_maps(shares.sum(1, keepdim=True).clamp_min(0), x)

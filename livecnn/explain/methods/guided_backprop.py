@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from livecnn.explain.backprop import Backprop
-from livecnn.explain.backward_rules import GUIDED, Rule
+from livecnn.explain.backward_rules import GUIDED, BackwardRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,4 +17,4 @@ class GuidedBackprop(Backprop):
     For fields see Method and Objectived.
     """
 
-    rules: ClassVar[tuple[Rule, ...]] = (GUIDED,)
+    rules: ClassVar[tuple[BackwardRule, ...]] = (GUIDED,)

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from livecnn.errors import UsageError
-from livecnn.explain.backprop import gradients, way_back
-from livecnn.explain.backward_rules import applied
-from livecnn.explain.base import Objectived, gradients_recorded, picture
+from livecnn.explain.backprop import autograd_nodes, gradients
+from livecnn.explain.backward_rules import apply_rules
+from livecnn.explain.base import TargetedMethod, detached_input, set_gradients
 from livecnn.explain.objective import Objective
 from livecnn.explain.sparse_backward import WINDOWED
 
@@ -21,7 +21,7 @@ MOST_STEPS = 1000  # finding the places of more takes longer than the way
 
 
 @dataclass(frozen=True, eq=False)
-class IntegratedGradients(Objectived):
+class IntegratedGradients(TargetedMethod):
     """(x - b) times the mean of d a / d x on the straight way from a baseline b to x: the pictures sum up to a(x) - a(b).
 
     baseline: the value of all its pixels, in the network's units.  steps: of the way, by Gauss-Legendre.
@@ -41,8 +41,8 @@ class IntegratedGradients(Objectived):
 
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
         """Returns (U, C, H, W), or for a class (1, C, H, W); negative values too."""
-        with gradients_recorded(False):
-            whole = picture(x)
+        with set_gradients(False):
+            whole = detached_input(x)
             way = whole - self.baseline
             objective = self._objective(self._forward(whole.clone()), units, target)
             slopes = (share * self._slopes(self.baseline + place * way, objective) for place, share in _legendre(self.steps))
@@ -50,11 +50,11 @@ class IntegratedGradients(Objectived):
 
     def _slopes(self, x: torch.Tensor, objective: Objective) -> torch.Tensor:
         """The gradients of all values, (U, C, H, W), at one place of the way."""
-        with gradients_recorded(), applied(self.module, (WINDOWED,)):
+        with set_gradients(), apply_rules(self.module, (WINDOWED,)):
             leaf = x.requires_grad_()
             seen = self._forward(leaf.clone())
             values = objective(seen)[0]
-            way_back(values, leaf, self.kind)
+            autograd_nodes(values, leaf, self.kind)
             return gradients(values, leaf, seen.largest)[:, 0]
 
 

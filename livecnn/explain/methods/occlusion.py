@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from livecnn.errors import UsageError
-from livecnn.explain.base import Objectived, gradients_recorded, picture
+from livecnn.explain.base import TargetedMethod, detached_input, set_gradients
 from livecnn.explain.objective import Objective
 
 COARSEST = 8  # strides between the patches of the first, coarse result
@@ -18,7 +18,7 @@ MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB
 
 
 @dataclass(frozen=True, eq=False)
-class Occlusion(Objectived):
+class Occlusion(TargetedMethod):
     """How much a value falls when a patch of the input is covered; a pixel gets the mean over all patches that cover it.
 
     patch: side of the square, in pixels; by default a seventh of the input's shorter side.  stride: from patch to patch; by
@@ -49,9 +49,9 @@ class Occlusion(Objectived):
 
         The last is what `explain` returns. Between two results nothing of the network is changed.
         """
-        whole = picture(x)
+        whole = detached_input(x)
         grid = _Grid(whole, self.patch, self.stride, self.fill)
-        with gradients_recorded(False):
+        with set_gradients(False):
             seen = self._forward(whole.clone())
             objective = self._objective(seen, units, target)
             values = objective(seen)[0]
@@ -69,7 +69,7 @@ class Occlusion(Objectived):
             apart //= 2
 
     def _values(self, pictures: torch.Tensor, objective: Objective) -> torch.Tensor:
-        with gradients_recorded(False):
+        with set_gradients(False):
             return objective(self._forward(pictures))
 
 

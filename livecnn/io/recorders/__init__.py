@@ -11,8 +11,8 @@ from pathlib import Path
 
 from livecnn.errors import OutputError
 from livecnn.io.files import check_writable
-from livecnn.io.recorders.background import InBackground
-from livecnn.io.recorders.base import Recorder, fitted
+from livecnn.io.recorders.background import ThreadedRecorder
+from livecnn.io.recorders.base import Recorder, letterbox
 from livecnn.io.recorders.gif import GifRecorder
 from livecnn.io.recorders.mp4 import Mp4Recorder, find_ffmpeg
 from livecnn.io.recorders.png_folder import NUMBERED, FolderRecorder, check_unnumbered
@@ -21,11 +21,11 @@ __all__ = [
     "NUMBERED",
     "FolderRecorder",
     "GifRecorder",
-    "InBackground",
     "Mp4Recorder",
     "Recorder",
+    "ThreadedRecorder",
     "find_ffmpeg",
-    "fitted",
+    "letterbox",
     "open_recorder",
 ]
 

@@ -11,7 +11,7 @@ from livecnn.io.recorders.base import Recorder
 from livecnn.types import Image
 
 
-class InBackground:
+class ThreadedRecorder:
     """Feeds a recorder from its own thread, so that encoding never holds up a live picture, and Ctrl-C never cuts one in two.
 
     When encoding is slower than the picture, pictures are left out, and the film keeps real time all the same; with `every` `add`
@@ -61,7 +61,7 @@ class InBackground:
             while item is not None:  # the other side must never wait on a full queue
                 item = self._queue.get()
 
-    def __enter__(self) -> InBackground:
+    def __enter__(self) -> ThreadedRecorder:
         self._thread.start()
         return self
 

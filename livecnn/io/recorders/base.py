@@ -14,7 +14,7 @@ import numpy as np
 from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
 from livecnn.geometry import Rect
-from livecnn.io.files import unfinished
+from livecnn.io.files import partial_path
 from livecnn.types import Image
 
 
@@ -30,7 +30,7 @@ class Recorder(ABC):
         self.path = path
         self._lasts, self._hold = 1 / fps, hold
         self.pictures = 0
-        self._part = unfinished(path)
+        self._part = partial_path(path)
         self._open = False
         self._start = self._last = 0.0
         self._size = 0, 0
@@ -45,7 +45,7 @@ class Recorder(ABC):
                 self._open = True
             elif not self._extend(when - self._start):
                 return
-            self._write(fitted(picture, *self._size))
+            self._write(letterbox(picture, *self._size))
             self.pictures += 1
             self._last = when
 
@@ -113,7 +113,7 @@ class Recorder(ABC):
             self.close()
 
 
-def fitted(picture: Image, width: int, height: int) -> Image:
+def letterbox(picture: Image, width: int, height: int) -> Image:
     """The whole picture at the film's size, on black: a window may be resized while it is recorded."""
     if picture.shape[:2] == (height, width):
         return picture

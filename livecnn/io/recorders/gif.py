@@ -27,7 +27,7 @@ class GifRecorder(Recorder):
         self._whole = 0  # bytes, without the trailer
         self._delay_at = 0  # where the file says how long the newest block lasts,
         self._since = self._until = 0  # and from when until when, in 1/100 s
-        self._encoder = gif.Encoder(width, height)
+        self._encoder = gif.GifEncoder(width, height)
         self._head = gif.head(width, height, self._loop)
 
     def _extend(self, until: float) -> bool:
@@ -39,7 +39,7 @@ class GifRecorder(Recorder):
         while end - self._since > MOST_DELAY + LEAST_DELAY:
             self._set_delay(MOST_DELAY)
             self._since += MOST_DELAY
-            self._append(gif.pause(LEAST_DELAY))
+            self._append(gif.empty_frame(LEAST_DELAY))
         self._set_delay(end - self._since)
         return True
 

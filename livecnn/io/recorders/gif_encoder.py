@@ -30,12 +30,12 @@ def head(width: int, height: int, loop: int = 0) -> bytes:
     return screen + b"\x21\xff\x0bNETSCAPE2.0\x03\x01" + struct.pack("<HB", repeats, 0)
 
 
-def pause(delay: int) -> bytes:
+def empty_frame(delay: int) -> bytes:
     """A block that changes nothing. delay: hundredths of a second."""
-    return _coded(np.full((1, 1), TRANSPARENT, np.uint8), np.zeros((1, 3), np.uint8), (0, 0), delay)
+    return _frame_block(np.full((1, 1), TRANSPARENT, np.uint8), np.zeros((1, 3), np.uint8), (0, 0), delay)
 
 
-class Encoder:
+class GifEncoder:
     """Turns pictures, uint8 (height, width, 3), into blocks, each with its own palette: only what changes visibly is written.
 
     It remembers what viewers show, which is not what was given: errors never add up.
@@ -58,7 +58,7 @@ class Encoder:
         if not width:
             return b""
         changed = codes[top : top + height, left : left + width]
-        return _coded(changed, self._palette.colors, (left, top), delay)
+        return _frame_block(changed, self._palette.colors, (left, top), delay)
 
     def _codes(self, picture: Packed, *, everything: bool) -> npt.NDArray[np.uint8]:
         """Of every pixel, TRANSPARENT where what is shown will do."""
@@ -79,7 +79,7 @@ class Encoder:
         return codes
 
 
-def _coded(codes: Image, colors: npt.NDArray[np.floating | np.uint8], corner: tuple[int, int], delay: int) -> bytes:
+def _frame_block(codes: Image, colors: npt.NDArray[np.floating | np.uint8], corner: tuple[int, int], delay: int) -> bytes:
     """A block: codes (h, w) of colours (N, 3) at a corner, x and y, over what is shown; they stay."""
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(colors)] = colors

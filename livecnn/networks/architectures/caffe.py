@@ -16,18 +16,18 @@ from livecnn.networks.architectures.caffe_layers import elementwise as _caffe_un
 from livecnn.networks.architectures.caffe_layers import pooling as _caffe_pooling
 from livecnn.networks.architectures.caffe_layers import reshaping as _caffe_shapes
 from livecnn.networks.architectures.caffe_layers import weighted as _caffe_filters
-from livecnn.networks.architectures.caffe_layers.base import LARGEST, Count, Layer, Number, Shape, told
+from livecnn.networks.architectures.caffe_layers.base import LARGEST, CaffeLayer, Count, Number, Shape, shape_text
 
 M = TypeVar("M", bound=BaseModel)
 
-LAYERS: dict[str, type[Layer]] = {
+LAYERS: dict[str, type[CaffeLayer]] = {
     kind.__name__: kind
     for room in (_caffe_filters, _caffe_pooling, _caffe_units, _caffe_shapes)
     for kind in room.LAYERS
 }  # fmt: skip
 
 
-class Wiring(BaseModel):
+class NetworkSpec(BaseModel):
     """The arguments of Caffe."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,7 +63,7 @@ class Caffe(nn.Module):
         mean_scale: float | None = None,
     ) -> None:
         super().__init__()
-        wiring = _validated("", Wiring, {"layers": list(layers), "inputs": inputs, "mean_scale": mean_scale})
+        wiring = _validated("", NetworkSpec, {"layers": list(layers), "inputs": inputs, "mean_scale": mean_scale})
         ((self._input, shape),) = wiring.inputs.items()
         self._mean_scale = wiring.mean_scale
         self._steps = tuple(_layer(fields, number) for number, fields in enumerate(wiring.layers, 1))
@@ -126,7 +126,7 @@ def where(name: str, kind: str) -> str:
     return f"layer {name!r} ({kind})"
 
 
-def _layer(fields: Mapping[str, JsonValue], number: int) -> Layer:
+def _layer(fields: Mapping[str, JsonValue], number: int) -> CaffeLayer:
     name, kind = fields.get("name"), fields.get("type")
     if not isinstance(kind, str) or kind not in LAYERS:
         raise ModelError(f"{where(str(name), str(kind))}: this type is not supported; {nearest(str(kind), LAYERS, len(LAYERS))}")
@@ -143,7 +143,7 @@ def _validated(place: str, model: type[M], data: Any) -> M:
         raise ModelError(": ".join(filter(None, (place, key, problem.message)))) from error
 
 
-def _bottoms(layer: Layer, blobs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
+def _bottoms(layer: CaffeLayer, blobs: Mapping[str, torch.Tensor]) -> list[torch.Tensor]:
     least, most = layer.bottoms
     if not least <= len(layer.bottom) <= most:
         allowed = str(least) if least == most else f"{least} to {most}"
@@ -154,7 +154,7 @@ def _bottoms(layer: Layer, blobs: Mapping[str, torch.Tensor]) -> list[torch.Tens
     return [blobs[name] for name in layer.bottom]
 
 
-def _tops(layer: Layer, output: torch.Tensor | tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
+def _tops(layer: CaffeLayer, output: torch.Tensor | tuple[torch.Tensor, ...]) -> dict[str, torch.Tensor]:
     outputs = output if isinstance(output, tuple) else (output,)
     if len(outputs) != len(layer.top):
         raise ModelError(f"found {len(layer.top)} tops; it gives {len(outputs)}")
@@ -165,10 +165,10 @@ def _tops(layer: Layer, output: torch.Tensor | tuple[torch.Tensor, ...]) -> dict
 
 def _check_size(shape: Shape, what: str) -> None:
     if torch.Size(shape).numel() > LARGEST:
-        raise ModelError(f"{what}: {told(shape)} are more than {LARGEST} numbers")
+        raise ModelError(f"{what}: {shape_text(shape)} are more than {LARGEST} numbers")
 
 
-def _overwriters(layers: Sequence[Layer]) -> dict[str, str]:
+def _overwriters(layers: Sequence[CaffeLayer]) -> dict[str, str]:
     """By layer, the last of those that work in place on what it wrote."""
     writer: dict[str, str] = {}
     last: dict[str, str] = {}

@@ -16,7 +16,7 @@ from torch import nn
 
 from livecnn.errors import ModelError, nearest
 from livecnn.io.validation import explain
-from livecnn.networks.inspection.tracing import Place, key_of
+from livecnn.networks.inspection.tracing import TensorPath, key_of
 
 # Each of them computes from plain numbers and words. What holds code (Lambda, TorchModuleWrapper), paths (StringLookup,
 # TFSMLayer) or other layers (Bidirectional, TimeDistributed) is not among them.
@@ -57,7 +57,7 @@ MOST_VALUES = 1 << 28  # in one tensor: 1 GiB
 Symbol: TypeAlias = Any  # keras.KerasTensor, a shape without values
 
 
-class Step(BaseModel):
+class PlanStep(BaseModel):
     """One call of a layer. kind, config: of the layer, at its first call.  inputs: keys of outputs; by default the one before.
 
     The key of an output is the layer's name; that of its second call is "name:2".
@@ -71,21 +71,21 @@ class Step(BaseModel):
     inputs: tuple[str, ...] = ()
 
 
-class Plan(BaseModel):
+class KerasPlan(BaseModel):
     """Steps in the order in which they run. input: the key of what comes in.  outputs: keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     input: str
-    steps: tuple[Step, ...]
+    steps: tuple[PlanStep, ...]
     outputs: tuple[str, ...]
 
 
-def _validated(plan: Mapping[str, Any]) -> Plan:
+def _validated(plan: Mapping[str, Any]) -> KerasPlan:
     try:
-        return Plan.model_validate(plan)
+        return KerasPlan.model_validate(plan)
     except ValidationError as error:
-        first = explain(error, Plan, plan)[0]
+        first = explain(error, KerasPlan, plan)[0]
         raise ModelError(f"{'.'.join(map(str, first.location))}: {first.message}") from error
 
 
@@ -104,7 +104,7 @@ def library() -> Any:
     return keras
 
 
-class Graph(nn.Module):
+class KerasGraph(nn.Module):
     """Layers by name, and the order in which they call each other. Maps go from one to the next as (N, C, H, W)."""
 
     def __init__(self, plan: Mapping[str, Any], channels_first: bool) -> None:
@@ -119,19 +119,19 @@ class Graph(nn.Module):
     def forward(self, x: torch.Tensor) -> Any:
         return self._walk(x, lambda step, inputs: self.get_submodule(step.name)(*inputs))
 
-    def _walk(self, first: Any, call: Callable[[Step, Sequence[Any]], Any]) -> Any:
+    def _walk(self, first: Any, call: Callable[[PlanStep, Sequence[Any]], Any]) -> Any:
         key = self._plan.input
         values = {key: first}
         calls: Counter[str] = Counter()
         for step in self._plan.steps:
             inputs = [values[before] for before in step.inputs or (key,)]
             calls[step.name] += 1
-            key = key_of(Place(step.name, calls[step.name]))
+            key = key_of(TensorPath(step.name, calls[step.name]))
             values[key] = call(step, inputs)
         found = tuple(values[output] for output in self._plan.outputs)
         return found[0] if len(found) == 1 else found
 
-    def _symbol_of(self, step: Step, symbols: Sequence[Symbol]) -> Symbol:
+    def _symbol_of(self, step: PlanStep, symbols: Sequence[Symbol]) -> Symbol:
         try:
             if step.name not in self._modules:
                 self.add_module(step.name, _made(step.kind, step.config, symbols[0], self._channels_first))
@@ -142,7 +142,7 @@ class Graph(nn.Module):
         return symbol
 
 
-class Keras(Graph):
+class Keras(KerasGraph):
     """(N, C, H, W) float32 -> what the Keras model gives for it: a tensor, or of several outputs a tuple.
 
     shape: of its input without the batch axis, (H, W, C) or (H, W); None where any size will do.  plan: the fields of Plan.
@@ -179,7 +179,7 @@ class Keras(Graph):
             return super().forward(x[:, 0] if self._flat else x)
 
 
-class Layer(nn.Module):
+class KerasLayer(nn.Module):
     """A layer of Keras without its activation; maps go in and come out as (N, C, H, W).
 
     kind: its class, as Keras calls it; "" inside an Activated, which has it.
@@ -216,17 +216,17 @@ class Layer(nn.Module):
         return output.permute(0, 3, 1, 2) if self._turns and output.ndim == 4 else output
 
 
-class Activated(nn.Sequential):
+class LinearWithActivation(nn.Sequential):
     """A layer of Keras, `linear`, and its activation under the name of that."""
 
-    def __init__(self, layer: Layer, name: str, activation: nn.Module) -> None:
+    def __init__(self, layer: KerasLayer, name: str, activation: nn.Module) -> None:
         super().__init__(OrderedDict({"linear": layer, name: activation}))
         self.kind, layer.kind = layer.kind, ""
 
 
 def _made(kind: str, config: Mapping[str, Any], symbol: Symbol, channels_first: bool) -> nn.Module:
     if kind == GRAPH:
-        return Graph(config, channels_first)
+        return KerasGraph(config, channels_first)
     if kind not in LAYERS:
         raise ModelError(f"unknown kind; {nearest(kind, LAYERS, most=len(LAYERS))}")
     if kind == "Identity":
@@ -238,8 +238,8 @@ def _made(kind: str, config: Mapping[str, Any], symbol: Symbol, channels_first: 
     activation = ACTIVATIONS[name](axis)
     if kind == "Activation":
         return activation
-    layer = Layer(kind, _layer(kind, config), kind in MERGING, channels_first)
-    return layer if name == "linear" else Activated(layer, name, activation)
+    layer = KerasLayer(kind, _layer(kind, config), kind in MERGING, channels_first)
+    return layer if name == "linear" else LinearWithActivation(layer, name, activation)
 
 
 def _layer(kind: str, config: Mapping[str, Any]) -> Any:
@@ -257,7 +257,7 @@ def _unfilled(shape: Sequence[int], dtype: Any = None) -> Any:
 def _symbol(module: nn.Module, symbols: Sequence[Symbol]) -> Symbol:
     if isinstance(module, nn.Sequential):
         module = module[0]
-    return module.symbol(*symbols) if isinstance(module, Graph | Layer) else symbols[0]
+    return module.symbol(*symbols) if isinstance(module, KerasGraph | KerasLayer) else symbols[0]
 
 
 def _affordable(shape: Sequence[int | None]) -> None:

@@ -11,13 +11,13 @@ import torch
 
 from livecnn.errors import ModelError
 from livecnn.networks.architectures import caffe as nets
-from livecnn.networks.architectures.caffe_layers.base import Shape, told
+from livecnn.networks.architectures.caffe_layers.base import Shape, shape_text
 from livecnn.networks.architectures.caffe_layers.weighted import FullyConnected
 from livecnn.networks.importers import Imported, Importer
 from livecnn.networks.importers.caffe_format import graph as _caffe_graph
 from livecnn.networks.importers.caffe_format import mean_and_labels as _caffe_extras
 from livecnn.networks.importers.caffe_format import prototxt as _caffe_text
-from livecnn.networks.importers.caffe_format.graph import Graph, one
+from livecnn.networks.importers.caffe_format.graph import CaffeGraph, optional_field
 from livecnn.networks.importers.caffe_format.protobuf_wire import Binary, Blob
 from livecnn.networks.importers.caffe_format.prototxt import Fields
 
@@ -29,7 +29,7 @@ ROLES = {
 }
 
 
-class Caffe(Importer):
+class CaffeImporter(Importer):
     """A `.prototxt`, its `.caffemodel`, and if there are such: the mean (`.binaryproto`, `.npy`), a label a line (`.txt`).
 
     A mean picture becomes part of the network, numbers by channel become the input's `mean`. Of a network for training the test
@@ -57,7 +57,7 @@ class Caffe(Importer):
             except ValueError as error:
                 raise ModelError(f"{caffemodel}: {error}") from error
         if mean is not None and mean.ndim > 1:
-            tensors["mean"] = _caffe_extras.centred(mean, shape, found["mean"])
+            tensors["mean"] = _caffe_extras.center_crop(mean, shape, found["mean"])
         network.load_state_dict(tensors, assign=True)
         classes = _caffe_extras.labels(found["labels"]) if "labels" in found else ()
         return Imported(network.eval().requires_grad_(False), "caffe", network.options, spec, classes)
@@ -75,7 +75,7 @@ def _by_role(files: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def _input(graph: Graph, blobs: Mapping[str, Sequence[Blob]]) -> tuple[str, Shape]:
+def _input(graph: CaffeGraph, blobs: Mapping[str, Sequence[Blob]]) -> tuple[str, Shape]:
     """The one blob that comes from outside, and its shape."""
     if len(graph.inputs) != 1:
         raise ModelError(f"its inputs: found {', '.join(graph.inputs) or 'none'}; one is needed: Input, input_shape or input_dim")
@@ -85,7 +85,7 @@ def _input(graph: Graph, blobs: Mapping[str, Sequence[Blob]]) -> tuple[str, Shap
     return name, (1, _channels(graph, name, blobs), *shape[2:]) if shape[1] == 0 else shape
 
 
-def _channels(graph: Graph, name: str, blobs: Mapping[str, Sequence[Blob]]) -> int:
+def _channels(graph: CaffeGraph, name: str, blobs: Mapping[str, Sequence[Blob]]) -> int:
     """Where only a crop size is told, the first filters tell the channels; else it is a colour picture."""
     for layer in graph.layers:
         own = blobs.get(graph.names[layer["name"]], ())
@@ -94,7 +94,7 @@ def _channels(graph: Graph, name: str, blobs: Mapping[str, Sequence[Blob]]) -> i
     return 3
 
 
-def _network(graph: Graph, inputs: Mapping[str, Sequence[int]], mean: torch.Tensor | None) -> nets.Caffe:
+def _network(graph: CaffeGraph, inputs: Mapping[str, Sequence[int]], mean: torch.Tensor | None) -> nets.Caffe:
     """On the device that has shapes only: its weights come from the file, without a copy."""
     scale = _scale(graph.transform) if mean is not None and mean.ndim > 1 else None
     with torch.device("meta"):
@@ -112,7 +112,7 @@ def _input_spec(transform: Fields, shape: Shape, mean: torch.Tensor | None) -> d
         return spec
     values = transform.get("mean_value", []) if mean is None else mean.tolist()
     if mean is None and not values and "mean_file" in transform:
-        file = one(transform, "mean_file", str, "", "transform_param")
+        file = optional_field(transform, "mean_file", str, "", "transform_param")
         raise ModelError(f"its pictures are less the mean in {file!r}: give that file, too (.binaryproto or .npy)")
     if values:
         if len(values) not in (1, shape[1]) or not all(map(_finite, values)):
@@ -128,7 +128,7 @@ def _finite(value: object) -> bool:
 
 def _scale(transform: Fields) -> float:
     values = [float(value) if isinstance(value, int) else value for value in transform.get("scale", [])]
-    scale = one({"scale": values}, "scale", float, 1.0, "transform_param")
+    scale = optional_field({"scale": values}, "scale", float, 1.0, "transform_param")
     if not 0 < scale < math.inf:
         raise ModelError(f"transform_param: scale: found {scale}; allowed: a number above 0")
     return scale
@@ -148,7 +148,7 @@ def _tensors(
             across = transposed and tensor.ndim == 2
             shape = tuple(tensor.T.shape if across else tensor.shape)
             if _core(blob.shape) != _core(shape):
-                raise ValueError(f"layer {names[key]!r}: its {part} are {told(blob.shape)}; {told(shape)} are needed")
+                raise ValueError(f"layer {names[key]!r}: its {part} are {shape_text(blob.shape)}; {shape_text(shape)} are needed")
             read = binary.read(blob).reshape(shape)
             state[f"{key}.{part}"] = read.T.contiguous() if across else read
     return state

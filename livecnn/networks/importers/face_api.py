@@ -34,7 +34,7 @@ CLASSES = ("male", "female")  # as AgeGenderNet.predictAgeAndGender reads its tw
 MOST_BYTES = 1 << 18  # of a manifest
 
 
-class FaceApi(Importer):
+class FaceApiImporter(Importer):
     """One `.weights` file. A manifest, given or beside it, has to say that this network is in it."""
 
     suffixes = (".weights", ".json")

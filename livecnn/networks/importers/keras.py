@@ -17,12 +17,12 @@ from livecnn.networks import weights
 from livecnn.networks.architectures import keras as nets
 from livecnn.networks.architectures.keras import first_line, library
 from livecnn.networks.importers import Imported, Importer, single
-from livecnn.networks.importers.keras_format.config import Cleaner
+from livecnn.networks.importers.keras_format.config import ConfigSanitizer
 from livecnn.networks.importers.keras_format.files import description
-from livecnn.networks.importers.keras_format.plan import Planned
+from livecnn.networks.importers.keras_format.plan import ImportPlan
 
 
-class Keras(Importer):
+class KerasImporter(Importer):
     """Sequential and functional models of the layers in architectures/keras.py; none of the file's code is run.
 
     Values of pictures are taken to be 0..1, or 0..255 where the model begins with Rescaling or Normalization: files do not tell.
@@ -53,7 +53,7 @@ class Keras(Importer):
 def _imported(path: Path) -> Imported:
     keras = library()
     found = description(path)
-    cleaner = Cleaner()
+    cleaner = ConfigSanitizer()
     cleaned = cleaner.model(found.configuration)
     _check_numbers(cleaned, found.numbers)
     with keras.device("cpu"), warnings.catch_warnings():
@@ -61,10 +61,10 @@ def _imported(path: Path) -> Imported:
         warnings.simplefilter("error", UserWarning)  # all that it says of weights that it did not find
         model = _built(cleaned)
         model.load_weights(path)
-        planned = Planned(model)
+        planned = ImportPlan(model)
     options: dict[str, Any] = {"shape": _shape(model), "plan": planned.plan, "channels_first": _channels_first(planned.plan)}
     module = nets.Keras(**options)
-    weights.fill(module, planned.tensors, path)
+    weights.load_into(module, planned.tensors, path)
     return Imported(module.eval(), "keras", options, _input(options), notes=tuple(_notes(cleaner, found.version)))
 
 
@@ -113,7 +113,7 @@ def _input(options: Mapping[str, Any]) -> dict[str, Any]:
     return {"kind": "plain", **sized, "channels": channels, "scale": 255 if scaled else 1}
 
 
-def _notes(cleaner: Cleaner, version: str) -> list[str]:
+def _notes(cleaner: ConfigSanitizer, version: str) -> list[str]:
     notes = []
     other = sorted(cleaner.policies - {"float32"})
     if other:

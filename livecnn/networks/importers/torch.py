@@ -29,7 +29,7 @@ _PROGRAMS = {
 }
 
 
-class Torch(Importer):
+class TorchImporter(Importer):
     """State dicts, also inside a checkpoint ({"state_dict": …}), of a network that ran on a GPU, in parallel or compiled."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".pt2", ".safetensors")
@@ -52,7 +52,7 @@ class Torch(Importer):
             module = bundles.architecture(architecture, options, allow_code=allow_code)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{architecture}: its options do not fit: {weights.first_line(error)}") from error
-        weights.fill(module, tensors, path)
+        weights.load_into(module, tensors, path)
         return Imported(module.eval(), architecture, dict(options))
 
 
@@ -74,7 +74,7 @@ def _unwrapped(content: Any, path: Path) -> dict[str, torch.Tensor]:
         if inner is None:
             break
         content = inner
-    tensors = weights.named(content, path)
+    tensors = weights.as_state_dict(content, path)
     while prefix := next((prefix for prefix in _PREFIXES if tensors and all(name.startswith(prefix) for name in tensors)), None):
         tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
     return tensors

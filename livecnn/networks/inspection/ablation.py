@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from livecnn.errors import ModelError, nearest
-from livecnn.networks.inspection.tracing import Change, Place, Trace, locate
+from livecnn.networks.inspection.tracing import FunctionTrace, ReplaceOutputHook, TensorPath, locate
 
 Units = Collection[tuple[str, int]]  # layer as a Probe takes it, index
 
 
-class Muting:
+class Ablation:
     """Units of a network's layers switched off: what they give is 0, for all that comes after and for whoever looks.
 
         with Muting(model) as muting:
@@ -48,7 +48,7 @@ class Muting:
         if self._inside:
             self._hook()
 
-    def __enter__(self) -> Muting:
+    def __enter__(self) -> Ablation:
         self._hook()
         self._inside = True
         return self
@@ -64,7 +64,7 @@ class Muting:
                 hooks.callback(self._module.register_forward_pre_hook(self._begin, prepend=True).remove)
             for layer in self._layers:
                 # Before all others, so that they see what the network goes on with.
-                handle = self._modules[layer.place.name].register_forward_hook(Change(layer.mute), prepend=True)
+                handle = self._modules[layer.place.name].register_forward_hook(ReplaceOutputHook(layer.mute), prepend=True)
                 hooks.callback(handle.remove)
             self._hooks = hooks.pop_all()
 
@@ -72,7 +72,7 @@ class Muting:
         for layer in self._layers:
             layer.calls = 0
 
-    def _locate(self, layer: str) -> Place:
+    def _locate(self, layer: str) -> TensorPath:
         blobs = getattr(self._module, "blobs", {})
         place = locate(self._modules, blobs.get(layer, layer))
         if place is not None and not place.part:
@@ -83,7 +83,7 @@ class Muting:
 
     def _is_function(self, layer: str) -> bool:
         try:
-            return locate(Trace(self._module).functions, layer) is not None
+            return locate(FunctionTrace(self._module).functions, layer) is not None
         except ModelError:
             return False
 
@@ -91,7 +91,7 @@ class Muting:
 class _Layer:
     """The units of one layer, and how often it has run in this pass."""
 
-    def __init__(self, name: str, place: Place, units: Sequence[int]) -> None:
+    def __init__(self, name: str, place: TensorPath, units: Sequence[int]) -> None:
         self.place = place
         self.calls = 0
         self._name, self._units = name, units

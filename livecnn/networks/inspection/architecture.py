@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from livecnn.networks.inspection.forward_record import PICTURE, Call, record
-from livecnn.networks.inspection.receptive_field import FIRST, Field, field_of
-from livecnn.networks.inspection.windows import Window, kind_of, window_of
+from livecnn.networks.inspection.forward_record import PICTURE, FunctionCall, record
+from livecnn.networks.inspection.receptive_field import FIRST, ReceptiveField, output_field
+from livecnn.networks.inspection.windows import WindowSpec, layer_kind, layer_window
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Node:
     inputs: tuple[str, ...]
     output: tuple[int, ...]
     parameters: int
-    window: Window | None
-    field: Field | None
+    window: WindowSpec | None
+    field: ReceptiveField | None
 
 
 @dataclass(frozen=True)
@@ -70,29 +70,29 @@ class Architecture:
         }
 
 
-def _nodes(calls: list[Call], picture: tuple[int, ...]) -> tuple[Node, ...]:
-    fields: dict[int, Field | None] = {PICTURE: FIRST}
+def _nodes(calls: list[FunctionCall], picture: tuple[int, ...]) -> tuple[Node, ...]:
+    fields: dict[int, ReceptiveField | None] = {PICTURE: FIRST}
     feeding: dict[int, tuple[str, ...]] = {PICTURE: ("",)}  # by call, the names under which it feeds others
     counted: set[nn.Parameter] = set()
     nodes = []
     for number, call in enumerate(calls):
         inputs = tuple(dict.fromkeys(name for before in call.inputs for name in feeding[before]))
-        fields[number] = field_of(call, (fields[before] for before in call.inputs), picture)
+        fields[number] = output_field(call, (fields[before] for before in call.inputs), picture)
         feeding[number] = (call.name,) if call.name else inputs
         if call.name:
             own = set(call.module.parameters()) - counted if call.module else set()
             counted |= own
             size = sum(parameter.numel() for parameter in own)
-            nodes.append(Node(call.name, _type(call), inputs, call.shape[1:], size, window_of(call), fields[number]))
+            nodes.append(Node(call.name, _type(call), inputs, call.shape[1:], size, layer_window(call), fields[number]))
     return tuple(nodes)
 
 
-def _type(call: Call) -> str:
-    return call.function if call.module is None else kind_of(call.module) or type(call.module).__name__
+def _type(call: FunctionCall) -> str:
+    return call.function if call.module is None else layer_kind(call.module) or type(call.module).__name__
 
 
 def _data(node: Node) -> Mapping[str, Any]:
-    window = dict.fromkeys(Window.__dataclass_fields__) if node.window is None else asdict(node.window)
+    window = dict.fromkeys(WindowSpec.__dataclass_fields__) if node.window is None else asdict(node.window)
     return {
         "name": node.name,
         "type": node.type,

@@ -14,7 +14,7 @@ import torch
 from torch import fx, nn
 from torch.overrides import TorchFunctionMode
 
-from livecnn.networks.inspection.tracing import Place, Trace, key_of, parts
+from livecnn.networks.inspection.tracing import FunctionTrace, TensorPath, key_of, parts
 
 Shape = tuple[int, ...]
 PICTURE = -1  # in place of a call's number: the network's input
@@ -22,7 +22,7 @@ OPERATORS = ("add", "sub", "mul", "div", "truediv", "pow")  # which come as __ra
 
 
 @dataclass(frozen=True, eq=False)
-class Call:
+class FunctionCall:
     """A layer, or a function between layers, at work.
 
     name: as a Probe takes it; "" of a function that no Probe can have.  module: the layer, None for a function.
@@ -40,7 +40,7 @@ class Call:
     shape: Shape
 
 
-def record(module: nn.Module, x: torch.Tensor) -> list[Call]:
+def record(module: nn.Module, x: torch.Tensor) -> list[FunctionCall]:
     """The calls of a pass of x (1, C, H, W), in the order in which they end.
 
     A layer is a module that is made of no others, or one of torch.nn's own. Functions have names if torch.fx can trace the
@@ -66,7 +66,7 @@ class _Recorder(TorchFunctionMode):
     def __init__(self, picture: torch.Tensor) -> None:
         super().__init__()
         self.picture = picture
-        self.calls: list[Call] = []
+        self.calls: list[FunctionCall] = []
         self._givers = {id(picture): PICTURE}
         self._alive: list[Any] = []
         self._open: list[dict[int, int]] = []  # of each layer at work: how often its inputs were written to
@@ -90,7 +90,7 @@ class _Recorder(TorchFunctionMode):
         output = func(*args, **keywords)
         if not any(tensor in self._givers for tensor in writes):
             return output  # of constants
-        return self._note(Call("", None, _word(func), args, keywords, (), (), ()), writes, output)
+        return self._note(FunctionCall("", None, _word(func), args, keywords, (), (), ()), writes, output)
 
     def _enter(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._open.append({})
@@ -99,12 +99,12 @@ class _Recorder(TorchFunctionMode):
     def _leave(self, name: str, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> Any:
         self._ran[name] += 1
         if len(self._open) == 1:
-            key = key_of(Place(name, self._ran[name]))
-            output = self._note(Call(key, module, "", args, kwargs, (), (), ()), self._open[-1], output)
+            key = key_of(TensorPath(name, self._ran[name]))
+            output = self._note(FunctionCall(key, module, "", args, kwargs, (), (), ()), self._open[-1], output)
         self._open.pop()
         return output
 
-    def _note(self, call: Call, writes: Mapping[int, int], output: Any) -> Any:
+    def _note(self, call: FunctionCall, writes: Mapping[int, int], output: Any) -> Any:
         """Keep the call; returns its output, in a tensor of its own where it hands on what it was given."""
         tensors = parts((call.arguments, call.keywords), torch.Tensor).values()
         inputs = [tensor for tensor in tensors if id(tensor) in self._givers]
@@ -133,7 +133,7 @@ def _word(function: Callable[..., Any]) -> str:
     return word[1:] if word[1:] in OPERATORS else word
 
 
-def _names(module: nn.Module, x: torch.Tensor, functions: list[Call]) -> list[str]:
+def _names(module: nn.Module, x: torch.Tensor, functions: list[FunctionCall]) -> list[str]:
     """The names that torch.fx gives them; "" where it has none, as where its way through the network is another."""
     try:
         found = _traced(module, x)
@@ -145,7 +145,7 @@ def _names(module: nn.Module, x: torch.Tensor, functions: list[Call]) -> list[st
 
 def _traced(module: nn.Module, x: torch.Tensor) -> list[tuple[str, Shape]]:
     """Name and output shape of the functions between layers that work on what comes of the picture."""
-    trace = Trace(module)
+    trace = FunctionTrace(module)
     layers = {name for name, inner in module.named_modules(remove_duplicate=False) if name and is_layer(inner)}
     outputs: dict[fx.Node, Any] = {}
     trace.run(x, {node: partial(outputs.__setitem__, node) for node in trace.graph.nodes})

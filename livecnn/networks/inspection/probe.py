@@ -13,13 +13,13 @@ import torch
 from torch import fx, nn
 
 from livecnn.errors import ModelError, nearest
-from livecnn.networks.inspection.tracing import Place, Trace, key_of, locate, modes, parts, pick
+from livecnn.networks.inspection.tracing import FunctionTrace, TensorPath, key_of, locate, modes, parts, pick
 from livecnn.types import Floats
 
 Wanted = list[tuple[str, str]]  # of one step's output: the layer as it was asked for, the part
 
 
-class Tap:
+class LayerHooks:
     """Forward hooks on layers of a network: `take(layer, output)` gets every output before a later step can write over it.
 
     For the names of layers see Probe. A network with a mapping `blobs` (layer -> the layer that overwrites its blob, Caffe's
@@ -32,7 +32,7 @@ class Tap:
         self.layers = tuple(dict.fromkeys(layers))
         self._take = take
         self._modules = {name: inner for name, inner in module.named_modules(remove_duplicate=False) if name}
-        self._trace: Trace | None = None
+        self._trace: FunctionTrace | None = None
         blobs: Mapping[str, str] = getattr(module, "blobs", {})
         self._places = {layer: self._locate(layer, blobs.get(layer, layer)) for layer in self.layers}
         self._ran: set[str] = set()
@@ -40,7 +40,7 @@ class Tap:
         self._hooks = ExitStack()
         self._inside = False
 
-    def __enter__(self) -> Tap:
+    def __enter__(self) -> LayerHooks:
         self._hooks.close()
         with ExitStack() as hooks:
             for name, wanted in self._by_module().items() if self._trace is None else ():
@@ -55,7 +55,7 @@ class Tap:
         self._inside = False
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """One forward pass without gradients: the network's scores, see `scores_of`."""
+        """One forward pass without gradients: the network's scores, see `find_scores`."""
         # In inference mode tensors would not count what is written to them.
         with torch.inference_mode(False), torch.no_grad():
             return self.run(x)
@@ -68,15 +68,15 @@ class Tap:
         for layer in self.layers:
             if layer not in self._ran:
                 raise self._did_not_run(layer)
-        return scores_of(output)
+        return find_scores(output)
 
-    def _locate(self, layer: str, blob: str) -> Place:
+    def _locate(self, layer: str, blob: str) -> TensorPath:
         place = locate(self._modules, blob)
         if place is not None:
             return place
         if self._trace is None:
             try:
-                self._trace = Trace(self.module)
+                self._trace = FunctionTrace(self.module)
             except ModelError as error:
                 raise ModelError(f"unknown layer {layer!r}; {nearest(layer, self._modules)}; {error}") from error
         place = locate(self._trace.functions, blob)
@@ -104,9 +104,9 @@ class Tap:
             self._ran.add(layer)
             self._take(layer, tensor)
 
-    def _step_by_step(self, trace: Trace, x: torch.Tensor) -> Any:
+    def _step_by_step(self, trace: FunctionTrace, x: torch.Tensor) -> Any:
         if trace.modes != modes(self.module):  # which are part of a trace
-            self._trace = trace = Trace(self.module)
+            self._trace = trace = FunctionTrace(self.module)
         wanted: dict[fx.Node, Wanted] = {}
         for layer, place in self._places.items():
             step = trace.step(place)
@@ -148,7 +148,7 @@ class Probe:
     """
 
     def __init__(self, module: nn.Module, layers: Iterable[str]) -> None:
-        self._tap = Tap(module, layers, self._keep)
+        self._tap = LayerHooks(module, layers, self._keep)
         self._kept: dict[str, torch.Tensor] = {}
         # Copying costs. The first pass copies everything and tells which outputs are overwritten; later ones copy only those.
         self._overwritten: set[str] | None = None
@@ -183,7 +183,7 @@ def _writes(tensor: torch.Tensor) -> float:
     return math.nan if tensor.is_inference() else tensor._version
 
 
-def scores_of(output: object) -> torch.Tensor:
+def find_scores(output: object) -> torch.Tensor:
     """What a network returned, or, of several tensors (tuple, dict, dataclass), the first of shape (N, classes).
 
     Raises ModelError if there is none.
@@ -204,10 +204,10 @@ def layers_of(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
     Modules in the order in which they finish, then functions, if the network can be traced. What does not run, or has no batch
     axis, is left out. Mode, device and hooks stay as they are; whatever the network raises comes through.
     """
-    return {**survey(module, x)[1], **function_shapes(module, x)}
+    return {**run_and_shapes(module, x)[1], **function_shapes(module, x)}
 
 
-def survey(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, tuple[int, ...]]]:
+def run_and_shapes(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, tuple[int, ...]]]:
     """One pass: what the network returned, and the shapes that `layers_of` tells of its modules."""
     shapes: dict[str, tuple[int, ...]] = {}
     modules = {name: inner for name, inner in module.named_modules() if name}
@@ -215,7 +215,7 @@ def survey(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, tuple[int
 
     def note(name: str, _module: nn.Module, _inputs: object, output: object) -> None:
         calls[name] += 1
-        found = _shapes(Place(name, calls[name]), output)
+        found = _shapes(TensorPath(name, calls[name]), output)
         shapes.update((key, shape) for key, shape in found.items() if key == name or key not in modules)
 
     with ExitStack() as hooks, torch.no_grad():
@@ -227,19 +227,20 @@ def survey(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, tuple[int
 def function_shapes(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
     """The shapes that `layers_of` tells of functions; {} where the network cannot be traced."""
     try:
-        trace = Trace(module)
+        trace = FunctionTrace(module)
     except ModelError:
         return {}
     shapes: dict[str, tuple[int, ...]] = {}
     take = {
-        node: (lambda output, name=name: shapes.update(_shapes(Place(name), output))) for name, node in trace.functions.items()
+        node: (lambda output, name=name: shapes.update(_shapes(TensorPath(name), output)))
+        for name, node in trace.functions.items()
     }
     with torch.no_grad():
         trace.run(x, take)
     return shapes
 
 
-def _shapes(place: Place, output: object) -> dict[str, tuple[int, ...]]:
+def _shapes(place: TensorPath, output: object) -> dict[str, tuple[int, ...]]:
     """By key; the first tensor stands under the key without a part, too."""
     found = {part: tuple(tensor.shape) for part, tensor in parts(output, torch.Tensor).items() if tensor.ndim >= 2}
     if found:

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from livecnn.networks.inspection.forward_record import Call, Shape
-from livecnn.networks.inspection.windows import Pair, Window, window_of, word_of
+from livecnn.networks.inspection.forward_record import FunctionCall, Shape
+from livecnn.networks.inspection.windows import Pair, WindowSpec, layer_label, layer_window
 
 # What torch's layers and functions, Keras' layers and Caffe's are called, in small letters.
 ACTIVATIONS = """relu relu6 leakyrelu leaky_relu prelu rrelu elu selu celu gelu silu mish sigmoid hardsigmoid hardswish hardtanh
@@ -36,7 +36,7 @@ TRANSPOSED = frozenset(("convtranspose2d", "conv2dtranspose"))
 
 
 @dataclass(frozen=True)
-class Field:
+class ReceptiveField:
     """The pixels that one value sees, (rows, columns) each. At the rim of its map, some may lie outside of the picture.
 
     size: may be more than the picture has.  stride: pixels from one value's field to the next one's.  centre: of the first
@@ -48,40 +48,40 @@ class Field:
     centre: tuple[float, float] | None = None
 
 
-FIRST = Field((1, 1), (1, 1), (0.0, 0.0))  # of the picture itself
+FIRST = ReceptiveField((1, 1), (1, 1), (0.0, 0.0))  # of the picture itself
 
 
-def field_of(call: Call, fields: Iterable[Field | None], picture: Shape) -> Field | None:
+def output_field(call: FunctionCall, fields: Iterable[ReceptiveField | None], picture: Shape) -> ReceptiveField | None:
     """The field of a call's output for those of its inputs; None where it cannot be told. picture: (1, C, H, W)."""
-    word, known = word_of(call), list(fields)
-    whole = Field((picture[-2], picture[-1]))
+    word, known = layer_label(call), list(fields)
+    whole = ReceptiveField((picture[-2], picture[-1]))
     if whole in known or (call.given and _sees_all(call, word)):
         return whole
     field = _union(known)
     if field is None or word in TRANSPOSED:
         return None
-    window = window_of(call) or _stretched(call, word) or _padded(call, word)
+    window = layer_window(call) or _stretched(call, word) or _padded(call, word)
     if window is not None:
-        return slide(field, window)
+        return through_window(field, window)
     if word in RESHAPING and len(call.shape) == 2:
-        return Field(field.size)
+        return ReceptiveField(field.size)
     return field if _stays(call, word, field) else None
 
 
-def slide(field: Field, window: Window) -> Field | None:
+def through_window(field: ReceptiveField, window: WindowSpec) -> ReceptiveField | None:
     """The field behind a window: its reach grows by that of the kernel, in steps of the stride so far."""
     if field.stride is None or field.centre is None:
         return None
     reach = [d * (k - 1) for k, d in zip(window.kernel, window.dilation, strict=True)]
     (r0, r1), (j0, j1), (c0, c1) = field.size, field.stride, field.centre
-    return Field(
+    return ReceptiveField(
         (r0 + reach[0] * j0, r1 + reach[1] * j1),
         (j0 * window.stride[0], j1 * window.stride[1]),
         (c0 + (reach[0] / 2 - window.padding[0]) * j0, c1 + (reach[1] / 2 - window.padding[1]) * j1),
     )
 
 
-def _sees_all(call: Call, word: str) -> bool:
+def _sees_all(call: FunctionCall, word: str) -> bool:
     """Fully connected, pooled over everything, or normalised over everything."""
     flat = len(call.shape) == 2
     if word in CONNECTED or word in SOFTMAX:
@@ -91,7 +91,7 @@ def _sees_all(call: Call, word: str) -> bool:
     return word in GLOBAL
 
 
-def _union(fields: list[Field | None]) -> Field | None:
+def _union(fields: list[ReceptiveField | None]) -> ReceptiveField | None:
     """What all see together; None if that of one is not known, or if they move at different rates."""
     known = [field for field in fields if field is not None]
     if not known or len(known) < len(fields):
@@ -99,29 +99,29 @@ def _union(fields: list[Field | None]) -> Field | None:
     if len(set(known)) == 1:
         return known[0]
     if any(field.stride is None for field in known):
-        return Field((max(field.size[0] for field in known), max(field.size[1] for field in known)))
+        return ReceptiveField((max(field.size[0] for field in known), max(field.size[1] for field in known)))
     if len({field.stride for field in known}) > 1:
         return None
     first, last = ([_edge(known, axis, end) for axis in (0, 1)] for end in (-1, 1))
     size = (round(last[0] - first[0]) + 1, round(last[1] - first[1]) + 1)
-    return Field(size, known[0].stride, ((first[0] + last[0]) / 2, (first[1] + last[1]) / 2))
+    return ReceptiveField(size, known[0].stride, ((first[0] + last[0]) / 2, (first[1] + last[1]) / 2))
 
 
-def _edge(fields: list[Field], axis: int, end: int) -> float:
+def _edge(fields: list[ReceptiveField], axis: int, end: int) -> float:
     """The first (end -1) or last (1) pixel that the first value of any of them sees."""
     return end * max(end * field.centre[axis] + (field.size[axis] - 1) / 2 for field in fields if field.centre)
 
 
-def _stretched(call: Call, word: str) -> Window | None:
+def _stretched(call: FunctionCall, word: str) -> WindowSpec | None:
     """The window of a pooling to a size, if it is the same everywhere."""
     if word not in ADAPTIVE or len(call.shape) != 4:
         return None
     (height, width), (rows, columns) = call.given[0][-2:], call.shape[-2:]
     step = (height // rows, width // columns)
-    return None if height % rows or width % columns else Window(step, step)
+    return None if height % rows or width % columns else WindowSpec(step, step)
 
 
-def _padded(call: Call, word: str) -> Window | None:
+def _padded(call: FunctionCall, word: str) -> WindowSpec | None:
     """A window of one pixel that begins before the first."""
     if word not in PADDING or len(call.shape) != 4:
         return None
@@ -133,10 +133,10 @@ def _padded(call: Call, word: str) -> Window | None:
         (top, _), (left, _) = module.config["padding"]  # type: ignore[index]
     else:
         left, _, top, _ = module.padding  # type: ignore[misc]
-    return Window((1, 1), (1, 1), (top, left))
+    return WindowSpec((1, 1), (1, 1), (top, left))
 
 
-def _stays(call: Call, word: str, field: Field) -> bool:
+def _stays(call: FunctionCall, word: str, field: ReceptiveField) -> bool:
     """Whether every value of the output comes from the values of the inputs at the same place."""
     if word in SOFTMAX and _axis(call) not in (1, -3):
         return False
@@ -149,7 +149,7 @@ def _stays(call: Call, word: str, field: Field) -> bool:
     return alike and len({shape[-2:] for shape in shapes}) == 1
 
 
-def _axis(call: Call) -> Any:
+def _axis(call: FunctionCall) -> Any:
     """Along which a softmax goes."""
     if call.module is not None:
         return getattr(call.module, "dim", None)

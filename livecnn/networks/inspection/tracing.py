@@ -19,7 +19,7 @@ T = TypeVar("T")
 _TRACING = Lock()  # while torch.fx traces, it changes what a call of any module in any thread means
 
 
-class Place(NamedTuple):
+class TensorPath(NamedTuple):
     """Which tensor: of which step, of which of its calls in one pass (from 1), at which place in what it returned."""
 
     name: str
@@ -27,21 +27,21 @@ class Place(NamedTuple):
     part: str = ""
 
 
-def locate(names: Collection[str], key: str) -> Place | None:
+def locate(names: Collection[str], key: str) -> TensorPath | None:
     """Where `key` leads: "relu" (first call, first tensor), "relu:2", "lstm.1.0", "lstm:2.0"; None if to none of the names."""
     head, part = key, ""
     while head not in names:
         name, _, call = head.rpartition(":")
         if name in names and call.isdecimal() and int(call) > 0:
-            return Place(name, int(call), part)
+            return TensorPath(name, int(call), part)
         head, _, tail = head.rpartition(".")
         if not head:
             return None
         part = f"{tail}.{part}" if part else tail
-    return Place(head, 1, part)
+    return TensorPath(head, 1, part)
 
 
-def key_of(place: Place) -> str:
+def key_of(place: TensorPath) -> str:
     """The key that leads there."""
     called = place.name if place.call == 1 else f"{place.name}:{place.call}"
     return f"{called}.{place.part}" if place.part else called
@@ -67,7 +67,7 @@ def pick(output: Any, part: str, kind: type[T]) -> T | None:
     return found.get(part) if part else next(iter(found.values()), None)
 
 
-class Change:
+class ReplaceOutputHook:
     """A forward hook that replaces what a module gives; in a traced pass as well, which goes through the module step by step."""
 
     def __init__(self, change: Callable[[Any], Any]) -> None:
@@ -79,15 +79,15 @@ class Change:
         return self._change(output)
 
 
-def modes(module: nn.Module) -> list[tuple[bool, list[Change]]]:
+def modes(module: nn.Module) -> list[tuple[bool, list[ReplaceOutputHook]]]:
     """Of every module: training or evaluation, and what changes its output; a traced pass is that of one mode."""
     return [
-        (inner.training, [hook for hook in inner._forward_hooks.values() if isinstance(hook, Change)])
+        (inner.training, [hook for hook in inner._forward_hooks.values() if isinstance(hook, ReplaceOutputHook)])
         for inner in module.modules()
     ]
 
 
-class Trace(fx.Tracer):
+class FunctionTrace(fx.Tracer):
     """A forward pass as a graph over the same parameters; its steps are the modules' and the functions' calls.
 
     functions: step by name, as torch.fx gives them: "relu", "relu_1", "add", "flatten". A module's name comes first.
@@ -109,7 +109,7 @@ class Trace(fx.Tracer):
             raise ModelError(f"torch.fx cannot trace the functions in it: {type(error).__name__}: {reason}") from error
         modules = dict(module.named_modules())
         steps = [node for node in self.graph.nodes if node.op in ("call_function", "call_method")]
-        steps = [node for node in steps if node.name not in modules and not isinstance(node.target, Change)]
+        steps = [node for node in steps if node.name not in modules and not isinstance(node.target, ReplaceOutputHook)]
         self.functions: dict[str, fx.Node] = {node.name: node for node in steps}
 
     @property
@@ -137,10 +137,10 @@ class Trace(fx.Tracer):
         output = super().call_module(m, forward, args, kwargs)
         name = self.path_of_module(m)
         self._calls[name] += 1
-        self._returned[key_of(Place(name, self._calls[name]))] = output
+        self._returned[key_of(TensorPath(name, self._calls[name]))] = output
         return output
 
-    def step(self, place: Place) -> tuple[fx.Node, str] | None:
+    def step(self, place: TensorPath) -> tuple[fx.Node, str] | None:
         """The node that gives what `place` means, and the part of its output; None if there is none."""
         if place.name in self.functions:
             return (self.functions[place.name], place.part) if place.call == 1 else None

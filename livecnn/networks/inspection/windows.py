@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from livecnn.networks.inspection.forward_record import Call
+from livecnn.networks.inspection.forward_record import FunctionCall
 
 Pair = tuple[int, int]
 
@@ -25,7 +25,7 @@ KERAS = ("Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D", "Max
 
 
 @dataclass(frozen=True)
-class Window:
+class WindowSpec:
     """What a convolution or a pooling moves over its input; (rows, columns) each. padding: before the first row and column."""
 
     kernel: Pair
@@ -35,7 +35,7 @@ class Window:
     groups: int = 1
 
 
-def kind_of(module: nn.Module) -> str:
+def layer_kind(module: nn.Module) -> str:
     """What the program that a layer comes from calls it, Keras or Caffe; "" of any other layer."""
     config = getattr(module, "config", None)
     inner = config.get("kind") if isinstance(config, Mapping) else None
@@ -43,15 +43,15 @@ def kind_of(module: nn.Module) -> str:
     return kind if isinstance(kind, str) else ""
 
 
-def word_of(call: Call) -> str:
+def layer_label(call: FunctionCall) -> str:
     """What it is, in small letters: of a function its name, of a layer of torch its class there, else its kind."""
     if call.module is None:
         return call.function
     home = next((kind for kind in type(call.module).__mro__ if kind.__module__.startswith("torch.nn.modules.")), nn.Module)
-    return (kind_of(call.module) if home is nn.Module else home.__name__).lower()
+    return (layer_kind(call.module) if home is nn.Module else home.__name__).lower()
 
 
-def window_of(call: Call) -> Window | None:
+def layer_window(call: FunctionCall) -> WindowSpec | None:
     """Kernel, stride, padding, dilation and groups of a convolution or pooling in two dimensions; None of anything else."""
     told = _of_function(call) if call.module is None else _of_layer(call.module)
     if told is None or len(call.shape) != 4 or not call.given:
@@ -64,10 +64,10 @@ def window_of(call: Call) -> Window | None:
         sides = zip(call.given[0][-2:], kernel, stride, dilation, strict=True)
         padding = [_same(*numbers) for numbers in sides]
     before = (0, 0) if padding == "valid" else _pair(padding)
-    return Window(kernel, stride, before, dilation, told.get("groups", 1))
+    return WindowSpec(kernel, stride, before, dilation, told.get("groups", 1))
 
 
-def _of_function(call: Call) -> Mapping[str, Any] | None:
+def _of_function(call: FunctionCall) -> Mapping[str, Any] | None:
     """By KEYS, what it was told; None if it has no window."""
     if call.function not in ARGUMENTS:
         return None
@@ -79,7 +79,7 @@ def _of_layer(module: nn.Module) -> Mapping[str, Any] | None:
     """The same of a layer."""
     if isinstance(module, TORCH):
         return {key: getattr(module, key) for key in KEYS if hasattr(module, key)}
-    kind, inner = kind_of(module), getattr(module, "layer", None)
+    kind, inner = layer_kind(module), getattr(module, "layer", None)
     if kind in KERAS:
         return _of_keras(module.config)  # type: ignore[arg-type]
     if kind == "LRN" and getattr(inner, "norm_region", "") == "WITHIN_CHANNEL":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 THINNEST = 2.0  # pixels of the result: thinner strokes are widened, MNIST's are 2 to 4 wide
 
 
-class Ink(Pipeline):
+class InkPipeline(Pipeline):
     """A digit of any ink on any ground -> float32 (1, 1, size, size), white on black, (value - mean) / std with values in 0..1.
 
     size, box: pixels of the picture and of the digit's longest side in it. mean, std: of MNIST's training pictures.
@@ -39,7 +39,7 @@ class Ink(Pipeline):
     std: float = Field(0.3081, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
-    def _box_fits(self) -> Ink:
+    def _box_fits(self) -> InkPipeline:
         if self.box > self.size:
             raise ValueError(f"box {self.box} is larger than size {self.size}")
         return self
@@ -63,7 +63,7 @@ class Ink(Pipeline):
         tensor = torch.from_numpy((seen / np.float32(255) - np.float32(self.mean)) / np.float32(self.std))
         return Prepared(tensor[None, None], seen, empty=drawing is None)
 
-    def _centred(self, drawing: _strokes.Drawing) -> Floats:
+    def _centred(self, drawing: _strokes.DigitStrokes) -> Floats:
         """(size, size) in 0..1: the digit in its box, the centre of mass in the middle pixel, as MNIST has it (14 of 0..27)."""
         digit = _resized(_thickened(drawing, self.box), self.box)
         height, width = digit.shape
@@ -77,16 +77,16 @@ class Ink(Pipeline):
         return level
 
 
-def read(shot: Image) -> _strokes.Drawing | None:
+def read(shot: Image) -> _strokes.DigitStrokes | None:
     """The writing in a shot, uint8 (h, w, 3) RGB of any size; None where there is none."""
     plane = _light.gray(shot)
-    found = (_strokes.find(_light.develop(positive)) for positive in (plane, 255 - plane))
+    found = (_strokes.find(_light.even_lighting(positive)) for positive in (plane, 255 - plane))
     writing = [drawing for drawing in found if drawing is not None and not drawing.flaws]
     # In the wrong polarity the gaps and holes of a digit are ink, and its strokes are paper unlike the rest of the paper.
     return min(writing, key=lambda drawing: drawing.ground, default=None)
 
 
-def _thickened(drawing: _strokes.Drawing, box: int) -> Floats:
+def _thickened(drawing: _strokes.DigitStrokes, box: int) -> Floats:
     """The digit cut out, its strokes at least `THINNEST` wide once its longest side is `box` pixels."""
     at = drawing.box
     wanted = THINNEST * max(at.width, at.height) / box

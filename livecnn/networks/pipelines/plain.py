@@ -22,7 +22,7 @@ Mean = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-class Plain(Pipeline):
+class PlainPipeline(Pipeline):
     """Resized to `size`, whatever the shot's proportions -> float32 (1, channels, H, W), (value - mean) / std by channel.
 
     size: [H, W]. channels: 3 is colour, in this order, 1 luminance. mean, std: one number a channel, or one for all.
@@ -40,7 +40,7 @@ class Plain(Pipeline):
     resize: Literal["area", "bilinear"] = "area"
 
     @model_validator(mode="after")
-    def _number_a_channel(self) -> Plain:
+    def _number_a_channel(self) -> PlainPipeline:
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.channels):
                 allowed = "1" if self.channels == 1 else f"1 or {self.channels}, one a channel"
@@ -80,7 +80,7 @@ class Plain(Pipeline):
         return seen if self.channels == 3 else np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
-class _PlainOnGpu(Plain):
+class _PlainOnGpu(PlainPipeline):
     """The shot is uploaded as it is, and resized and normalised there; the picture for the eye does not wait for the device."""
 
     @cached_property
@@ -93,7 +93,7 @@ class _PlainOnGpu(Plain):
     def __call__(self, shot: Image) -> Prepared:
         import torch
 
-        return Prepared(torch.from_numpy(shot), self._seen(shot), rest=self._rest)
+        return Prepared(torch.from_numpy(shot), self._seen(shot), device_transform=self._rest)
 
 
 def _resized(shot: Image, size: tuple[int, int]) -> Image:

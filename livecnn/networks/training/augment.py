@@ -40,13 +40,13 @@ class Augment:
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """float32 (N, 1, S, S) in 0..1 -> the same; `generator` makes it reproducible."""
-        draw = _Draw(len(images), generator)
+        draw = _RandomWarp(len(images), generator)
         images = self._stroke(images, draw)
         linear = self._linear(draw)
         grid = self._boxed(images, linear, draw) + self._field(images, draw)
         return self._camera(F.grid_sample(images, grid, align_corners=False), draw)
 
-    def _stroke(self, images: torch.Tensor, draw: _Draw) -> torch.Tensor:
+    def _stroke(self, images: torch.Tensor, draw: _RandomWarp) -> torch.Tensor:
         """Grow or shrink strokes by a share of a pixel: a mean of the picture and its 3x3 dilation or erosion."""
         wide = F.max_pool2d(images, 3, 1, 1)
         narrow = -F.max_pool2d(-images, 3, 1, 1)
@@ -55,7 +55,7 @@ class Augment:
         shrunk = self.thin * (-amount).clamp(min=0) * (narrow - images)
         return images + grown + shrunk
 
-    def _linear(self, draw: _Draw) -> torch.Tensor:
+    def _linear(self, draw: _RandomWarp) -> torch.Tensor:
         """(N, 2, 2), from the new picture's coordinates to the old one's: rotation, slant, stretch."""
         angle = math.radians(self.rotation) * draw.either()
         slant, ratio = self.shear * draw.either(), torch.exp(0.5 * self.stretch * draw.either())
@@ -65,7 +65,7 @@ class Augment:
         scale = torch.stack([ratio, zero, zero, 1 / ratio], 1).view(-1, 2, 2)
         return turn @ skew @ scale
 
-    def _boxed(self, images: torch.Tensor, linear: torch.Tensor, draw: _Draw) -> torch.Tensor:
+    def _boxed(self, images: torch.Tensor, linear: torch.Tensor, draw: _RandomWarp) -> torch.Tensor:
         """The sampling grid (N, S, S, 2) that applies `linear`, then puts the digit in its box, around its centre of mass.
 
         The result is sampled once, so that the strokes stay sharp: a first pass only measures.
@@ -80,13 +80,13 @@ class Augment:
         theta = torch.cat([linear * zoom.view(-1, 1, 1), linear @ place.unsqueeze(2)], 2)
         return F.affine_grid(theta, list(images.shape), align_corners=False)
 
-    def _field(self, images: torch.Tensor, draw: _Draw) -> torch.Tensor:
+    def _field(self, images: torch.Tensor, draw: _RandomWarp) -> torch.Tensor:
         side = images.shape[-1]
         coarse = draw.normal(2, self.knots, self.knots) * draw.positive(1, 1, 1)
         fine = F.interpolate(coarse, size=(side, side), mode="bicubic", align_corners=True)
         return (self.bend * 2 / side) * fine.permute(0, 2, 3, 1)
 
-    def _camera(self, images: torch.Tensor, draw: _Draw) -> torch.Tensor:
+    def _camera(self, images: torch.Tensor, draw: _RandomWarp) -> torch.Tensor:
         side = images.shape[-1]
         weights = torch.tensor([1.0, 2.0, 1.0]) / 4
         soft = F.conv2d(images, torch.outer(weights, weights)[None, None], padding=1)
@@ -98,7 +98,7 @@ class Augment:
         return (images + grain * images.sqrt()).clamp(0, 1)
 
 
-class _Draw:
+class _RandomWarp:
     """Random numbers for a batch, scaled by a strength of each picture: some stay as they are, some change in every way."""
 
     def __init__(self, count: int, generator: torch.Generator) -> None:

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from livecnn.networks.architectures.lenet import Lenet
-from livecnn.networks.pipelines.ink import Ink
+from livecnn.networks.pipelines.ink import InkPipeline
 from livecnn.networks.training.augment import Augment
 from livecnn.networks.training.mnist import Labels
 from livecnn.types import Image
@@ -23,7 +23,7 @@ Found = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class Hyperparameters:
     """What the weights depend on besides pictures and seed; found on 10,000 pictures held out of MNIST's training set.
 
     rate: the highest learning rate of AdamW (Loshchilov, Hutter, "Decoupled weight decay regularization", 2019), reached after
@@ -40,7 +40,7 @@ class Recipe:
     augment: Augment = field(default_factory=Augment)
 
 
-def train(images: Image, labels: Labels, pipeline: Ink, recipe: Recipe, seed: int) -> Lenet:
+def train(images: Image, labels: Labels, pipeline: InkPipeline, recipe: Hyperparameters, seed: int) -> Lenet:
     """A LeNet, in evaluation mode, trained on uint8 (N, S, S), white on black as `pipeline` shows it, and labels 0..9 (N,)."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -61,7 +61,7 @@ def train(images: Image, labels: Labels, pipeline: Ink, recipe: Recipe, seed: in
     return network.eval().requires_grad_(False)
 
 
-def _batches(images: Image, labels: Labels, recipe: Recipe, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(images: Image, labels: Labels, recipe: Hyperparameters, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Every picture once an epoch, in random order, changed anew each time: float32 (n, 1, S, S) in 0..1, and int64 (n,)."""
     generator = torch.Generator().manual_seed(seed)
     pictures, digits = torch.tensor(images)[:, None], torch.tensor(labels).long()
@@ -70,7 +70,7 @@ def _batches(images: Image, labels: Labels, recipe: Recipe, seed: int) -> Iterat
             yield recipe.augment(pictures[chosen].float() / 255, generator), digits[chosen]
 
 
-def see(images: Image, pipeline: Ink) -> tuple[Image, Found]:
+def preprocess(images: Image, pipeline: InkPipeline) -> tuple[Image, Found]:
     """uint8 (N, H, W) through the input pipeline, as live: what the network sees (N, S, S), and where a digit was found (N,)."""
     colour = (np.repeat(image[..., None], 3, axis=2) for image in images)
     shots = tqdm(colour, total=len(images), desc="reading the ink", unit="picture", disable=None)
@@ -78,7 +78,7 @@ def see(images: Image, pipeline: Ink) -> tuple[Image, Found]:
     return np.stack(seen), ~np.array(empty)
 
 
-def accuracy(network: nn.Module, seen: Image, found: Found, labels: Labels, pipeline: Ink) -> float:
+def accuracy(network: nn.Module, seen: Image, found: Found, labels: Labels, pipeline: InkPipeline) -> float:
     """The share whose highest score is the label, 0..1. A picture in which the pipeline found nothing counts as wrong."""
     with torch.inference_mode():
         pictures = torch.tensor(seen)[:, None].float() / 255

@@ -8,28 +8,28 @@ from typing import NamedTuple
 from livecnn.drawing.artists import Group, Label, text_width
 from livecnn.drawing.theme import Color
 from livecnn.geometry import Rect
-from livecnn.panels.base.targets import Button
+from livecnn.panels.base.targets import ButtonTarget
 
 
-class Word(NamedTuple):
+class TextButton(NamedTuple):
     """What stands there, in which colour, and what it does."""
 
     text: str
     color: Color
-    button: Button
+    button: ButtonTarget
 
 
-class Buttons(Group):
+class TextButtons(Group):
     """most: words at most."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
         self._labels = [Label((0, 0, 0)) for _ in range(most)]
         self.members = [*self._labels]
-        self._words: Sequence[Word] = ()
+        self._words: Sequence[TextButton] = ()
         self._places: list[Rect] = []
 
-    def put(self, words: Sequence[Word], x: int, baseline: int, size: int, gap: int, width: int) -> int:
+    def put(self, words: Sequence[TextButton], x: int, baseline: int, size: int, gap: int, width: int) -> int:
         """One row from x on, at most `gap` pixels between two words; those without room are left out. Returns their width."""
         self._words, self._places = words, []
         gap = max(gap // 2, min(gap, (width - row_width([word.text for word in words], size, 0)) // max(1, len(words) - 1)))
@@ -46,12 +46,12 @@ class Buttons(Group):
             left += advance + gap
         return max(0, left - gap - x)
 
-    def at(self, x: float, y: float) -> Button | None:
+    def at(self, x: float, y: float) -> ButtonTarget | None:
         """The button at a device pixel."""
         found = (word.button for word, place in zip(self._words, self._places, strict=False) if place.contains(x, y))
         return next(found, None)
 
-    def place_of(self, button: Button) -> Rect | None:
+    def place_of(self, button: ButtonTarget) -> Rect | None:
         found = (place for word, place in zip(self._words, self._places, strict=False) if word.button == button)
         return next(found, None)
 

@@ -15,8 +15,8 @@ from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.panels.base.session import Session
-from livecnn.panels.base.targets import Target, Tip
-from livecnn.selection import Ask, Focus
+from livecnn.panels.base.targets import Target, Tooltip
+from livecnn.selection import Ask, Selection
 from livecnn.types import Floats, Scene
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Context:
         return replace(self.others[model], theme=self.theme) if model in self.others else self
 
 
-def hexed(color: Color) -> str:
+def to_hex(color: Color) -> str:
     """For matplotlib's own artists."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
@@ -118,7 +118,7 @@ class Drawer:
     def show(self, scene: Scene) -> None:
         """Take the newest data; the live artists are drawn right afterwards."""
 
-    def attend(self, focus: Focus) -> None:
+    def set_selection(self, focus: Selection) -> None:
         """The user looks at something else: only live artists and reducers may change. Also called when the panel opens."""
 
     def target_at(self, x: float, y: float) -> Target | None:
@@ -127,7 +127,7 @@ class Drawer:
     def hover(self, target: Target | None) -> None:
         """The mouse is over one of its targets now; None: over none of them any more."""
 
-    def tip(self, target: Target) -> Tip | None:
+    def tip(self, target: Target) -> Tooltip | None:
         """What there is to say of one of its targets while the mouse is there."""
 
     def step(self, unit: int, across: int, down: int) -> int | None:
@@ -151,8 +151,8 @@ def card_patch(card: Rect, height: int, theme: Theme, metrics: Metrics, dpi: flo
         card.w,
         card.h,
         boxstyle=f"round,pad=0,rounding_size={metrics.px(9)}",
-        facecolor=hexed(theme.card),
-        edgecolor=hexed(theme.edge),
+        facecolor=to_hex(theme.card),
+        edgecolor=to_hex(theme.edge),
         linewidth=1.1 * max(1.0, metrics.scale) * 72 / dpi,  # points
         transform=IdentityTransform(),
     )

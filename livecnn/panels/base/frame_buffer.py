@@ -10,16 +10,16 @@ from livecnn.types import Frame
 
 SECONDS = 30.0
 A_SECOND = 10.0  # pictures that are kept of each second, at most
-MOST = 192 * 2**20  # bytes of all pictures
+MAX_BYTES = 192 * 2**20  # bytes of all pictures
 
 
-class Past:
+class FrameBuffer:
     """Frames in the order of their times, evenly over the last seconds, and always the newest.
 
     Large frames are fewer a second, so that all together fill `most` bytes at most, but for the newest one.
     """
 
-    def __init__(self, seconds: float = SECONDS, most: int = MOST) -> None:
+    def __init__(self, seconds: float = SECONDS, most: int = MAX_BYTES) -> None:
         self.seconds, self.most = seconds, most
         self.bytes = 0
         self._source = ""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from livecnn.analysis.annotations.store import Annotations
-from livecnn.panels.base.frame_buffer import Past
-from livecnn.panels.base.strongest_shots import Strongest
+from livecnn.panels.base.frame_buffer import FrameBuffer
+from livecnn.panels.base.strongest_shots import StrongestImages
 from livecnn.types import Image, Scene
 
 EXAMPLE_SCORE = 0.5  # a class's example is a shot that the network was at least so sure of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Example:
+class ScoredShot:
     """A shot, uint8 (h, w, 3), and the score, 0..1, that it had."""
 
     shot: Image
@@ -27,12 +27,12 @@ class Session:
     strongest: the shots that each unit answered to most.  past: the last seconds; None where nobody can look back.
     """
 
-    examples: dict[int, Example] = field(default_factory=dict)
+    examples: dict[int, ScoredShot] = field(default_factory=dict)
     annotations: Annotations | None = None
-    strongest: Strongest = field(default_factory=Strongest)
-    past: Past | None = None
+    strongest: StrongestImages = field(default_factory=StrongestImages)
+    past: FrameBuffer | None = None
 
-    def take(self, scene: Scene) -> None:
+    def on_scene(self, scene: Scene) -> None:
         """The newest scene; the same tick again changes nothing."""
         tick = scene.tick
         if self.past is not None and not scene.status.frozen:
@@ -43,4 +43,4 @@ class Session:
         score = float(tick.scores[top])
         known = self.examples.get(top)
         if score >= EXAMPLE_SCORE and (known is None or score > known.score):
-            self.examples[top] = Example(tick.patch.shot, score)
+            self.examples[top] = ScoredShot(tick.patch.shot, score)

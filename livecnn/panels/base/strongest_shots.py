@@ -17,7 +17,7 @@ LIMIT = 2048  # shots in all: 54 MiB
 NONE = -1  # no shot
 
 
-class Strong(NamedTuple):
+class StrongImage(NamedTuple):
     """A shot, uint8 (h, w, 3), the value that a unit had, and the time of its frame."""
 
     shot: Image
@@ -25,7 +25,7 @@ class Strong(NamedTuple):
     time: float
 
 
-class Strongest:
+class StrongestImages:
     """The MOST shots to which each unit of each layer answered most.
 
     A shot is kept once, however many units like it, and only for as long as one does. Where thousands of units like different
@@ -63,13 +63,13 @@ class Strongest:
             if len(self.shots) > LIMIT:
                 self._give_up(LIMIT // 8)
 
-    def of(self, layer: str, unit: int) -> tuple[Strong, ...]:
+    def of(self, layer: str, unit: int) -> tuple[StrongImage, ...]:
         """Those of one unit, strongest first."""
         if layer not in self._places:
             return ()
         column = self._places[layer].start + unit
         kept = zip(self._ids[:, column], self._values[:, column], self._times[:, column], strict=True)
-        return tuple(Strong(self.shots[int(shot)], float(value), float(time)) for shot, value, time in kept if shot != NONE)
+        return tuple(StrongImage(self.shots[int(shot)], float(value), float(time)) for shot, value, time in kept if shot != NONE)
 
     def _in_one(self, peaks: Mapping[str, Floats]) -> Floats:
         """The values of all units in a row; -inf where there is none."""

@@ -10,35 +10,35 @@ from livecnn.selection import Unit
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class LayerTarget:
     """A node of the architecture."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class GroupTarget:
     """Layers that are folded into one node, or can be."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class Class:
+class ClassTarget:
     """One of the network's classes."""
 
     index: int
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimePoint:
     """A time in the past, on the clock of the frames' times."""
 
     time: float
 
 
 @dataclass(frozen=True, slots=True)
-class Button:
+class ButtonTarget:
     """A word that does what a key does. action: as in keys.py; argument: what it is told, e.g. the kind of a method."""
 
     action: str
@@ -46,17 +46,17 @@ class Button:
 
 
 @dataclass(frozen=True, slots=True)
-class Strong:
+class ImageRank:
     """One of the images that a unit answers to most, by its place among them."""
 
     rank: int
 
 
-Target: TypeAlias = Unit | Layer | Group | Class | Moment | Button | Strong
+Target: TypeAlias = Unit | LayerTarget | GroupTarget | ClassTarget | TimePoint | ButtonTarget | ImageRank
 
 
 @dataclass(frozen=True, slots=True)
-class Tip:
+class Tooltip:
     """What there is to say of a target, and where it lies: the words must not cover it."""
 
     lines: tuple[str, ...]

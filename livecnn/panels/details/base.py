@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.artist import Artist
 
-from livecnn.drawing.artists import Align, Group, Label, LiveArtist, Weight
+from livecnn.drawing.artists import Align, BufferArtist, Group, Label, Weight
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context
-from livecnn.panels.base.targets import Button, Target, Tip
-from livecnn.selection import Ask, Focus
+from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip
+from livecnn.selection import Ask, Selection
 from livecnn.types import Image, Scene
 
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
 
 
-class Word(NamedTuple):
+class HeadingPart(NamedTuple):
     """A piece of the line beside the heading; one with a button can be clicked."""
 
     text: str
-    button: Button | None = None
+    button: ButtonTarget | None = None
 
 
 class Detail:
@@ -51,20 +51,20 @@ class Detail:
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         self.body, self.metrics = body, metrics
 
-    def attend(self, focus: Focus) -> None:
+    def attend(self, focus: Selection) -> None:
         """As Drawer.attend, while the layer stays."""
 
     def show(self, scene: Scene, maps: Maps | None) -> None:
         """maps: what the reducer made of the layer, if that is there already."""
 
-    def words(self) -> Sequence[Word]:
+    def words(self) -> Sequence[HeadingPart]:
         """What stands beside the heading after `show`."""
         return ()
 
     def target_at(self, x: float, y: float) -> Target | None:
         """As Drawer.target_at."""
 
-    def tip(self, target: Target) -> Tip | None:
+    def tip(self, target: Target) -> Tooltip | None:
         """As Drawer.tip."""
 
     def step(self, unit: int, across: int, down: int) -> int | None:
@@ -74,7 +74,7 @@ class Detail:
         """As Drawer.turn_page."""
 
 
-class Exchanged(Group):
+class ReplaceableGroup(Group):
     """A group whose members may be replaced between two draws; those that go are wiped away."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Exchanged(Group):
 
     def wipe(self, buffer: Image, still: Image) -> None:
         for member in self._drawn:
-            if isinstance(member, LiveArtist):
+            if isinstance(member, BufferArtist):
                 member.wipe(buffer, still)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
@@ -98,7 +98,7 @@ class Exchanged(Group):
         self._drawn = self.members
 
 
-class Words(Group):
+class LabelPool(Group):
     """As many texts as there are to be written at a tick; labels are kept, so that the same text again is a copy."""
 
     def __init__(self) -> None:
@@ -133,7 +133,7 @@ class Words(Group):
         label.place(*place, size, width)
 
 
-def rise(size: int) -> int:
+def baseline_offset(size: int) -> int:
     """Half the height of a figure in pixels: puts its middle where the baseline would be."""
     return round(size * 0.36)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.drawing.colormaps import cells, squeeze
+from livecnn.drawing.colormaps import cells, subsample_index
 from livecnn.geometry import Rect, best_grid
 
 
@@ -69,7 +69,7 @@ class Cells:
         """As colors.enlarge takes them, for cells of so many source rows and columns."""
         down = cells(self.grid[0], rows, self.size[0], self.gap + self.line)
         along = cells(self.grid[1], columns, self.size[1], self.gap)
-        return squeeze(down, self.body.h), squeeze(along, self.body.w)
+        return subsample_index(down, self.body.h), subsample_index(along, self.body.w)
 
 
 def _size(body: Rect, rows: int, columns: int, aspect: float, gap: int, line: int) -> tuple[int, int]:

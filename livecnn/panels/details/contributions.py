@@ -7,16 +7,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from livecnn.drawing.artists import Fills, text_width
+from livecnn.drawing.artists import Rectangles, text_width
 from livecnn.drawing.theme import Metrics
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.targets import Target
-from livecnn.panels.details.base import Detail, Words, quoted, rise
-from livecnn.selection import Ask, Focus, Unit
-from livecnn.types import Findings, Floats, Scene
+from livecnn.panels.details.base import Detail, LabelPool, baseline_offset, quoted
+from livecnn.selection import Ask, Selection, Unit
+from livecnn.types import ExplanationUpdate, Floats, Scene
 
 CALM = 0.2  # seconds between two pictures: numbers that change at every tick cannot be read
 # What stands between the last hidden layer and its weights to the classes without changing the sum.
@@ -30,16 +30,16 @@ class _Side(NamedTuple):
     values: Floats
 
 
-class Contributions(Detail):
+class ContributionsDetail(Detail):
     """The strongest of both signs as bars: for the class to the right, against it to the left."""
 
     asks: tuple[Ask, ...] = ("contributions",)
 
     def __init__(self, node: Node, context: Context) -> None:
         super().__init__(node, context)
-        self._bars, self._words = Fills(), Words()
+        self._bars, self._words = Rectangles(), LabelPool()
         self.live = [self._bars, self._words]
-        self._focus = Focus(node.name)
+        self._focus = Selection(node.name)
         self._places: list[tuple[Rect, int]] = []
         self._shown = -math.inf  # when
 
@@ -50,7 +50,7 @@ class Contributions(Detail):
         super().arrange(body, metrics)
         self._shown = -math.inf
 
-    def attend(self, focus: Focus) -> None:
+    def attend(self, focus: Selection) -> None:
         self._focus, self._shown = focus, -math.inf
 
     def show(self, scene: Scene, maps: Maps | None) -> None:  # noqa: ARG002
@@ -65,7 +65,7 @@ class Contributions(Detail):
         self._bars.rectangles, self._places = [], []
         self._show(values, found)
 
-    def _show(self, values: Floats, found: Findings) -> None:
+    def _show(self, values: Floats, found: ExplanationUpdate) -> None:
         body, small, line = self.body, self.metrics.small, self.metrics.px(19)
         title = f"weight × activation for {quoted(self.context, found.target)}"
         self._words.write(title, (body.x, body.y + small), small, self.theme.text, width=body.w)
@@ -91,10 +91,10 @@ class Contributions(Detail):
             bar = Rect(middle if sign > 0 else middle - length, y + 2, length, max(1, line - 4))
             self._bars.rectangles.append((bar, color))
             x = bar.x + length + gap if sign > 0 else bar.x - gap
-            chosen = unit == self._focus.shown.index
+            chosen = unit == self._focus.unit_shown.index
             ink = self.theme.text if chosen else self.theme.muted
             align = "left" if sign > 0 else "right"
-            self._words.write(str(unit), (x, y + line // 2 + rise(small)), small, ink, align=align)  # type: ignore[arg-type]
+            self._words.write(str(unit), (x, y + line // 2 + baseline_offset(small)), small, ink, align=align)  # type: ignore[arg-type]
             self._places.append((Rect(bar.x if sign > 0 else bar.x - number, y, length + number, line), unit))
 
     def target_at(self, x: float, y: float) -> Target | None:

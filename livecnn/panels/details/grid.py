@@ -18,15 +18,15 @@ from livecnn.engine.reducers import average_down
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context
-from livecnn.panels.base.targets import Button, Target, Tip
-from livecnn.panels.details.base import Detail, Word, quoted
+from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip
+from livecnn.panels.details.base import Detail, HeadingPart, quoted
 from livecnn.panels.details.cells import Cells
 from livecnn.panels.details.marks import Marks
-from livecnn.selection import Ask, Focus, Order, Unit
-from livecnn.types import EMPTY, LEVELS, LOWEST, Findings, Floats, Image, ScaleValue, Scene
+from livecnn.selection import Ask, Order, Selection, Unit
+from livecnn.types import EMPTY, LEVELS, LOWEST, ExplanationUpdate, Floats, Image, ScaleValue, Scene
 
 ACTIVATION = "activation"
-BY = {
+ORDER_LABELS = {
     "number": "by number",
     "mean": "by mean",
     "max": "by maximum",
@@ -41,7 +41,7 @@ ANY = 1 << 16  # as large as there is room for
 class Grid(Detail, ABC):
     """wanted: units of the page, in order.  units: the same as soon as their maps are there, until then those before."""
 
-    noun, by, aspect = "unit", BY, 1.0
+    noun, by, aspect = "unit", ORDER_LABELS, 1.0
     least, most = PICTURE, ANY  # side of a cell of activations in pixels at 1280x720; below `least` there are pages
     reducer: MapsReducer
 
@@ -49,12 +49,12 @@ class Grid(Detail, ABC):
         super().__init__(node, context)
         self.count = node.output[0]
         self.reducer = MapsReducer(node.name, scale)
-        self._focus = Focus(node.name)
+        self._focus = Selection(node.name)
         self._ranking = Ranking(self.count)
         self._norms: Floats | None = None
         self._maps: Maps | None = None
-        self._findings: Findings | None = None
-        self._explained: tuple[Findings, tuple[int, int], Image] | None = None
+        self._findings: ExplanationUpdate | None = None
+        self._explained: tuple[ExplanationUpdate, tuple[int, int], Image] | None = None
         self._picture, self._marks = Pixels(), Marks(node.name, self.theme)
         self.live = [self._picture, self._marks.fills, self._marks.words]
         self._cells = Cells(self.body, (1, 1), (1, 1))
@@ -62,7 +62,7 @@ class Grid(Detail, ABC):
         self.wanted: list[int] = []
         self.units: list[int] = []
 
-    def attend(self, focus: Focus) -> None:
+    def attend(self, focus: Selection) -> None:
         other = focus.grid != self._focus.grid
         self._focus = focus
         if focus.order == "weight" and self._norms is None:
@@ -173,7 +173,7 @@ class Grid(Detail, ABC):
         broken = 0 if self._maps is None else int(np.count_nonzero(~np.isfinite(self._maps.mean)))
         return f"{broken} of {self.count} {self.noun}s hold NaN or infinite values" if broken else ""
 
-    def words(self) -> Sequence[Word]:
+    def words(self) -> Sequence[HeadingPart]:
         focus = self._focus
         order = self.by[focus.order]
         if focus.order == "weight" and self._norms is None:
@@ -181,13 +181,13 @@ class Grid(Detail, ABC):
         if focus.order == "contribution" and self._findings is not None:
             order = f"by contribution to {quoted(self.context, self._findings.target)}"
         paging = [
-            Word("‹", Button("previous_page")),
-            Word(f"page {self._page + 1} of {self._pages}"),
-            Word("›", Button("next_page")),
+            HeadingPart("‹", ButtonTarget("previous_page")),
+            HeadingPart(f"page {self._page + 1} of {self._pages}"),
+            HeadingPart("›", ButtonTarget("next_page")),
         ]
         method = focus.grid.replace("_", " ")
-        shown = Word(method, Button("grid_method"))
-        return Word(self.told), shown, Word(order, Button("next_order")), *(paging if self._pages > 1 else [])
+        shown = HeadingPart(method, ButtonTarget("grid_method"))
+        return HeadingPart(self.told), shown, HeadingPart(order, ButtonTarget("next_order")), *(paging if self._pages > 1 else [])
 
     @property
     def told(self) -> str:
@@ -205,10 +205,10 @@ class Grid(Detail, ABC):
         """On the unit's map, from shares of its height and width."""
         return None
 
-    def tip(self, target: Target) -> Tip | None:
+    def tip(self, target: Target) -> Tooltip | None:
         if not isinstance(target, Unit) or target.layer != self.node.name or target.index not in self.units:
             return None
-        return Tip(tuple(self._tell(target.index)), self._cells.rect(self.units.index(target.index)))
+        return Tooltip(tuple(self._tell(target.index)), self._cells.rect(self.units.index(target.index)))
 
     def _tell(self, unit: int) -> Iterator[str]:
         yield f"{self.noun} {unit} of {self.node.name}"
@@ -273,7 +273,7 @@ class MapGrid(Grid):
 class UnitGrid(Grid):
     """Of a layer with an output (K,) or (K, 1, 1)."""
 
-    noun, by = "neuron", {**BY, "mean": "by value", "max": "by value"}
+    noun, by = "neuron", {**ORDER_LABELS, "mean": "by value", "max": "by value"}
     least, most, colormap = 3.0, 90, "viridis"
 
     def figures(self, maps: Maps, unit: int) -> str:

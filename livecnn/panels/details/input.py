@@ -7,38 +7,38 @@ import math
 import numpy as np
 import torch
 
-from livecnn.drawing.artists import Pixels, scaled
+from livecnn.drawing.artists import Pixels, resize_exactly
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context
-from livecnn.panels.details.base import Detail, Words
+from livecnn.panels.details.base import Detail, LabelPool
 from livecnn.panels.details.text import write_lines
 from livecnn.types import Image, Prepared, Scene
 
 CALM = 1.0  # seconds between two looks at the values
 
 
-class Input(Detail):
+class InputDetail(Detail):
     """The picture that the input pipeline makes of the shot, enlarged as the squares it consists of."""
 
     def __init__(self, node: Node, context: Context) -> None:
         super().__init__(node, context)
-        self._picture, self._words = Pixels(), Words()
+        self._picture, self._words = Pixels(), LabelPool()
         self.live = [self._picture, self._words]
         self._range, self._looked = "", -math.inf
 
     def show(self, scene: Scene, maps: Maps | None) -> None:  # noqa: ARG002
         prepared, time = scene.tick.patch.prepared, scene.tick.frame.time
         if not 0 <= time - self._looked < CALM:
-            self._range, self._looked = range_of(prepared), time
+            self._range, self._looked = range_text(prepared), time
         lines = (self._size(), self._range)
         text = len(lines) * self.metrics.px(20)
         lettered = self.body.h >= 3 * text
         room = self.body._replace(h=self.body.h - text - self.metrics.gap) if lettered else self.body
         height, width = prepared.seen.shape[:2]
         place = room.fit(width / height)
-        self._picture.put(place.x, place.y, scaled(_rgb(prepared), place.w, place.h, sharp=True))
+        self._picture.put(place.x, place.y, resize_exactly(_rgb(prepared), place.w, place.h, sharp=True))
         below = Rect(room.x, room.y + room.h + self.metrics.gap, room.w, text if lettered else 0)
         write_lines(self._words, lines, below, self.metrics, self)
 
@@ -54,8 +54,8 @@ def _rgb(prepared: Prepared) -> Image:
     return np.repeat(seen[:, :, None], 3, axis=2) if seen.ndim == 2 else seen
 
 
-def range_of(prepared: Prepared) -> str:
+def range_text(prepared: Prepared) -> str:
     """In words, of the tensor that the network gets."""
     with torch.inference_mode():
-        tensor = prepared.tensor if prepared.rest is None else prepared.rest(prepared.tensor)
+        tensor = prepared.tensor if prepared.device_transform is None else prepared.device_transform(prepared.tensor)
         return f"values {float(tensor.min()):.2f} to {float(tensor.max()):.2f}"

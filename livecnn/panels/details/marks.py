@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from livecnn.drawing.artists import Fills, text_width
+from livecnn.drawing.artists import Rectangles, text_width
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
-from livecnn.panels.details.base import Words
+from livecnn.panels.details.base import LabelPool
 from livecnn.panels.details.cells import Cells
-from livecnn.selection import Focus
+from livecnn.selection import Selection
 
 CORNER = 0.22  # side of the corner that tells good or bad, as a share of the cell
 
@@ -22,12 +22,12 @@ class Marks:
 
     def __init__(self, layer: str, theme: Theme) -> None:
         self.layer, self.theme = layer, theme
-        self.fills, self.words = Fills(), Words()
+        self.fills, self.words = Rectangles(), LabelPool()
         self._units: Sequence[int] = ()
         self._places: dict[int, int] = {}
         self._verdicts: tuple[Any, list[Fill]] = None, []
 
-    def show(self, units: Sequence[int], cells: Cells, focus: Focus, annotations: Any, metrics: Metrics) -> None:
+    def show(self, units: Sequence[int], cells: Cells, focus: Selection, annotations: Any, metrics: Metrics) -> None:
         """units: those in the cells, in order."""
         if units is not self._units:  # thousands, seldom others
             self._units, self._places = units, {unit: place for place, unit in enumerate(units)}
@@ -66,7 +66,7 @@ class Marks:
             self._verdicts = key, [(Rect(cell.x + cell.w - side, cell.y, side, side), color) for cell, color in corners]
         return self._verdicts[1]
 
-    def _number(self, units: Sequence[int], cells: Cells, focus: Focus, small: int) -> None:
+    def _number(self, units: Sequence[int], cells: Cells, focus: Selection, small: int) -> None:
         for place, unit in enumerate(units):
             x, y, w, h = cells.rect(place)
             color = self.theme.accent if unit == focus.unit else self.theme.muted

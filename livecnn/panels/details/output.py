@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livecnn.drawing.artists import Fills, Pixels, scaled, text_width
+from livecnn.drawing.artists import Pixels, Rectangles, resize_exactly, text_width
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import NOTHING, Context
-from livecnn.panels.base.session import Example
-from livecnn.panels.base.targets import Class, Target
-from livecnn.panels.details.base import Detail, Word, Words, rise
+from livecnn.panels.base.session import ScoredShot
+from livecnn.panels.base.targets import ClassTarget, Target
+from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, baseline_offset
 from livecnn.panels.details.marks import frame
 from livecnn.types import Image, Scene
 
@@ -21,19 +21,21 @@ NONE_YET = "a shot of each class will stand here"
 LEAST = 52  # pixels of an example's side at 1280x720
 
 
-class Output(Detail):
+class OutputDetail(Detail):
     """The predicted class large, its share, and a remembered shot of each class that was seen."""
 
     def __init__(self, node: Node, context: Context) -> None:
         super().__init__(node, context)
-        self._picture, self._marks, self._words = Pixels(), Fills(), Words()
+        self._picture, self._marks, self._words = Pixels(), Rectangles(), LabelPool()
         self.live = [self._picture, self._marks, self._words]
         self._drawn: tuple[object, ...] = ()
         self._places: dict[int, Rect] = {}  # of the examples, by class
 
-    def words(self) -> Sequence[Word]:
+    def words(self) -> Sequence[HeadingPart]:
         seen, known = len(self.context.session.examples), len(self.context.classes)
-        return Word(f"{seen:,} of {known:,} {'class' if known == 1 else 'classes'} seen"), Word("surest shot of each")
+        return HeadingPart(f"{seen:,} of {known:,} {'class' if known == 1 else 'classes'} seen"), HeadingPart(
+            "surest shot of each"
+        )
 
     def show(self, scene: Scene, maps: Maps | None) -> None:  # noqa: ARG002
         body, metrics = self.body, self.metrics
@@ -49,7 +51,7 @@ class Output(Detail):
         scores, metrics = scene.tick.scores, self.metrics
         if scene.tick.patch.prepared.empty or not np.isfinite(scores).all():
             text = NOTHING if scene.tick.patch.prepared.empty else "not a number"
-            middle = room.x + room.w // 2, room.y + room.h // 2 + rise(metrics.title)
+            middle = room.x + room.w // 2, room.y + room.h // 2 + baseline_offset(metrics.title)
             self._words.write(text, middle, metrics.title, self.theme.muted, width=room.w, align="center")
             return None
         top = int(scores.argmax())
@@ -87,14 +89,14 @@ class Output(Detail):
             if index == top:
                 self._marks.rectangles += frame(self._places[index], self.theme.accent, max(1, self.metrics.px(2)))
 
-    def _choose(self, room: Rect) -> list[tuple[int, Example]]:
+    def _choose(self, room: Rect) -> list[tuple[int, ScoredShot]]:
         """By class; where not all fit, those that the network was surest of."""
         least, line = self.metrics.px(LEAST), self.metrics.px(20)
         most = (room.w // least) * (room.h // (least + line))
         surest = sorted(self.context.session.examples.items(), key=lambda item: -item[1].score)[:most]
         return sorted(surest, key=lambda item: item[0])
 
-    def _draw(self, room: Rect, shown: Sequence[tuple[int, Example]], line: int) -> None:
+    def _draw(self, room: Rect, shown: Sequence[tuple[int, ScoredShot]], line: int) -> None:
         """All shots as one picture, which is kept."""
         self._picture.picture, self._places = None, {}
         if not shown:
@@ -109,9 +111,9 @@ class Output(Detail):
             row, column = divmod(place, columns)
             x, y = column * (side + gap) + gap // 2, row * (side + line + gap) + gap // 2
             target = canvas[y : y + side, x : x + side]
-            target[:] = scaled(example.shot, side, side)[: target.shape[0], : target.shape[1]]
+            target[:] = resize_exactly(example.shot, side, side)[: target.shape[0], : target.shape[1]]
             self._places[index] = Rect(left + x, top + y, side, side)
         self._picture.put(left, top, canvas)
 
     def target_at(self, x: float, y: float) -> Target | None:
-        return next((Class(index) for index, place in self._places.items() if place.contains(x, y)), None)
+        return next((ClassTarget(index) for index, place in self._places.items() if place.contains(x, y)), None)

@@ -6,30 +6,30 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livecnn.drawing.artists import Fills, text_width
+from livecnn.drawing.artists import Rectangles, text_width
 from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import NOTHING, Context
-from livecnn.panels.base.targets import Class, Target
-from livecnn.panels.details.base import Detail, Word, Words, rise
+from livecnn.panels.base.targets import ClassTarget, Target
+from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, baseline_offset
 from livecnn.types import Floats, Scene
 
 
-class Softmax(Detail):
+class SoftmaxDetail(Detail):
     """threshold: share below which a class is only counted."""
 
     def __init__(self, node: Node, context: Context, threshold: float) -> None:
         super().__init__(node, context)
         self.threshold = threshold
         self.reducer = MapsReducer(node.name, "layer")
-        self._bars, self._words = Fills(), Words()
+        self._bars, self._words = Rectangles(), LabelPool()
         self.live = [self._bars, self._words]
         self._classes: list[int] = []
         self._line = 1
 
-    def words(self) -> Sequence[Word]:
-        return (Word(f"above {100 * self.threshold:g} %"),)
+    def words(self) -> Sequence[HeadingPart]:
+        return (HeadingPart(f"above {100 * self.threshold:g} %"),)
 
     def show(self, scene: Scene, maps: Maps | None) -> None:
         self._words.clear()
@@ -44,7 +44,7 @@ class Softmax(Detail):
     def _say(self, text: str) -> None:
         x, y, w, h = self.body
         size = self.metrics.title
-        self._words.write(text, (x + w // 2, y + h // 2 + rise(size)), size, self.theme.muted, width=w, align="center")
+        self._words.write(text, (x + w // 2, y + h // 2 + baseline_offset(size)), size, self.theme.muted, width=w, align="center")
 
     def _show(self, shares: Floats) -> None:
         body, metrics, theme = self.body, self.metrics, self.theme
@@ -63,10 +63,10 @@ class Softmax(Detail):
             color = theme.accent if row == 0 else theme.quiet
             bar = Rect(left, y + line // 6, max(1, round(min(1.0, share) * room)), max(1, line - 2 * (line // 6)))
             self._bars.rectangles.append((bar, color))
-            baseline = y + line // 2 + rise(size)
+            baseline = y + line // 2 + baseline_offset(size)
             self._words.write(self._name(index), (body.x, baseline), size, theme.text, width=names)
             self._words.write(f"{100 * share:.1f} %", (body.x + body.w, baseline), size, theme.muted, align="right")
-        rest = (body.x, body.y + rows * line + line // 2 + rise(size))
+        rest = (body.x, body.y + rows * line + line // 2 + baseline_offset(size))
         self._words.write(self._rest(len(shares) - above, above - rows), rest, metrics.small, theme.muted, width=body.w)
 
     def _rest(self, below: int, hidden: int) -> str:
@@ -82,4 +82,4 @@ class Softmax(Detail):
     def target_at(self, x: float, y: float) -> Target | None:
         row = int(y - self.body.y) // self._line
         inside = self.body.contains(x, y) and row < len(self._classes)
-        return Class(self._classes[row]) if inside else None
+        return ClassTarget(self._classes[row]) if inside else None

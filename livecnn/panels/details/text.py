@@ -9,18 +9,18 @@ from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.networks.inspection.windows import Pair
 from livecnn.panels.base.drawer import Context
-from livecnn.panels.details.base import Detail, Words
+from livecnn.panels.details.base import Detail, LabelPool
 from livecnn.types import Scene
 
 
-def sized(pair: Pair) -> str:
+def size_text(pair: Pair) -> str:
     """(rows, columns) as width×height, the way sizes of pictures are told."""
     return f"{pair[1]}×{pair[0]}"
 
 
-def steps(pair: Pair) -> str:
+def pair_text(pair: Pair) -> str:
     """One number where both are the same."""
-    return str(pair[0]) if pair[0] == pair[1] else sized(pair)
+    return str(pair[0]) if pair[0] == pair[1] else size_text(pair)
 
 
 def window_lines(node: Node) -> tuple[str, ...]:
@@ -28,9 +28,9 @@ def window_lines(node: Node) -> tuple[str, ...]:
     window = node.window
     if window is None:
         return ()
-    told = [f"kernel {sized(window.kernel)}", f"stride {steps(window.stride)}", f"padding {steps(window.padding)}"]
+    told = [f"kernel {size_text(window.kernel)}", f"stride {pair_text(window.stride)}", f"padding {pair_text(window.padding)}"]
     if window.dilation != (1, 1):
-        told.append(f"dilation {steps(window.dilation)}")
+        told.append(f"dilation {pair_text(window.dilation)}")
     if window.groups > 1:
         told.append(f"{window.groups} groups")
     return (" · ".join(told),)
@@ -50,15 +50,15 @@ def parameter_line(node: Node) -> str:
 
 def field_lines(node: Node) -> tuple[str, ...]:
     """Of the receptive field; () where it cannot be told."""
-    return () if node.field is None else (f"each value sees {sized(node.field.size)} pixels",)
+    return () if node.field is None else (f"each value sees {size_text(node.field.size)} pixels",)
 
 
-class Text(Detail):
+class TextDetail(Detail):
     """Lines of words, the whole of a layer that has nothing to look at."""
 
     def __init__(self, node: Node, context: Context) -> None:
         super().__init__(node, context)
-        self._words = Words()
+        self._words = LabelPool()
         self.live = [self._words]
 
     def lines(self) -> tuple[str, ...]:
@@ -77,7 +77,7 @@ class Text(Detail):
         write_lines(self._words, self.lines(), self.body, self.metrics, self)
 
 
-def write_lines(words: Words, lines: tuple[str, ...], room: Rect, metrics: Metrics, detail: Detail) -> None:
+def write_lines(words: LabelPool, lines: tuple[str, ...], room: Rect, metrics: Metrics, detail: Detail) -> None:
     """One below another from the top, as many as there is room for; the first in the colour of text."""
     words.clear()
     line, size = metrics.px(20), metrics.small
@@ -86,12 +86,12 @@ def write_lines(words: Words, lines: tuple[str, ...], room: Rect, metrics: Metri
         words.write(text, (room.x, room.y + i * line + size), size, color, width=room.w)
 
 
-class Facts(Detail):
+class FactsDetail(Detail):
     """A strip below a grid: the parameters in a line."""
 
     def __init__(self, node: Node, context: Context) -> None:
         super().__init__(node, context)
-        self._words = Words()
+        self._words = LabelPool()
         self.live = [self._words]
 
     def height(self, room: Rect, metrics: Metrics) -> int:

@@ -8,20 +8,20 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn.drawing.artists import Pixels
-from livecnn.drawing.theme import Metrics, Theme, mixed
+from livecnn.drawing.theme import Metrics, Theme, mix_colors
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
-from livecnn.networks.inspection.windows import Pair, Window
+from livecnn.networks.inspection.windows import Pair, WindowSpec
 from livecnn.panels.base.drawer import Context
-from livecnn.panels.details.text import Facts, field_lines, parameter_line, size_line, window_lines, write_lines
+from livecnn.panels.details.text import FactsDetail, field_lines, parameter_line, size_line, window_lines, write_lines
 from livecnn.types import Image, Scene
 
 LEAST = 3  # pixels of a square's side
 HATCH = 4  # pixels between two strokes
 
 
-class WindowStrip(Facts):
+class WindowStrip(FactsDetail):
     """The squares at the left, words beside them; in a low panel the words only, in one line."""
 
     def __init__(self, node: Node, context: Context) -> None:
@@ -38,7 +38,7 @@ class WindowStrip(Facts):
         window = self.node.window
         self._picture.picture = None
         if window is not None and body.h >= metrics.px(60):
-            picture = drawn(window, self.node.output[-2:], (body.h, round(body.w * 0.4)), metrics.px(16), self.theme)
+            picture = draw_window(window, self.node.output[-2:], (body.h, round(body.w * 0.4)), metrics.px(16), self.theme)
             if picture is not None:
                 self._picture.put(body.x, body.y + (body.h - picture.shape[0]) // 2, picture)
 
@@ -53,7 +53,7 @@ class WindowStrip(Facts):
         write_lines(self._words, lines, room, self.metrics, self)
 
 
-def drawn(window: Window, output: tuple[int, ...], room: Pair, largest: int, theme: Theme) -> Image | None:
+def draw_window(window: WindowSpec, output: tuple[int, ...], room: Pair, largest: int, theme: Theme) -> Image | None:
     """uint8 (h, w, 3), at most room (height, width); None if the squares would be too small to be seen.
 
     The first rows and columns of the input and of the padding before them (hatched), what the kernel covers first (filled) and,
@@ -69,8 +69,8 @@ def drawn(window: Window, output: tuple[int, ...], room: Pair, largest: int, the
     tap = [(i < r) & (i % d == 0) for i, r, d in zip((row, column), reach, window.dilation, strict=True)]
     taps = tap[0][:, None] & tap[1]
     padded = (row < window.padding[0])[:, None] | (column < window.padding[1])
-    colors = np.where(taps[..., None], theme.accent, mixed(theme.card, theme.muted, 0.35)).astype(np.uint8)
-    dim = np.where(taps[..., None], mixed(theme.card, theme.accent, 0.3), theme.card).astype(np.uint8)
+    colors = np.where(taps[..., None], theme.accent, mix_colors(theme.card, theme.muted, 0.35)).astype(np.uint8)
+    dim = np.where(taps[..., None], mix_colors(theme.card, theme.accent, 0.3), theme.card).astype(np.uint8)
 
     def enlarged(cells: npt.NDArray[Any]) -> npt.NDArray[Any]:
         return cells.repeat(side, 0).repeat(side, 1)

@@ -10,7 +10,7 @@ from typing import Literal
 
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.networks.inspection.receptive_field import RESHAPING
-from livecnn.panels.strip.layer_groups import Group, Item, grouped, is_function
+from livecnn.panels.strip.layer_groups import Item, LayerGroup, group_layers, is_function_node
 from livecnn.panels.strip.layer_labels import short_type, size
 
 INPUT, OUTPUT = "", "(output)"  # names of these boxes
@@ -21,7 +21,7 @@ Kind = Literal["layer", "group", "input", "output"]
 
 
 @dataclass(frozen=True)
-class Box:
+class ChartBox:
     """A layer, or a group of layers that is folded.
 
     label, words: what it is called and what it is, "conv 5×5" or "14 layers".  members: names of its layers.
@@ -52,7 +52,7 @@ class Link:
 class Chart:
     """Boxes in the order in which they work, and the links between them."""
 
-    boxes: tuple[Box, ...]
+    boxes: tuple[ChartBox, ...]
     links: tuple[Link, ...]
 
     @property
@@ -63,7 +63,7 @@ class Chart:
     def lanes(self) -> int:
         return 1 + max(*(box.lane for box in self.boxes), *(link.lane for link in self.links))
 
-    def holding(self, layer: str) -> Box | None:
+    def holding(self, layer: str) -> ChartBox | None:
         """The box of a layer, that of its group if it is folded."""
         return next((box for box in self.boxes if layer in box.members), None)
 
@@ -78,16 +78,16 @@ def flowchart(architecture: Architecture, unfolded: frozenset[str] = frozenset()
     for name, box in standing.items():
         members.setdefault(box, []).append(name)
     items = _items(architecture, standing)
-    outer = [Box(INPUT, "input", "input", "", tuple(members[INPUT])), Box(OUTPUT, "output", "output", "", (OUTPUT,))]
+    outer = [ChartBox(INPUT, "input", "input", "", tuple(members[INPUT])), ChartBox(OUTPUT, "output", "output", "", (OUTPUT,))]
     boxes = [outer[0], *_boxes(items, unfolded, members), outer[1]]
     return _placed(boxes, _links(architecture, boxes))
 
 
-def opening(architecture: Architecture, fitting: int = FITTING) -> frozenset[str]:
+def initially_unfolded(architecture: Architecture, fitting: int = FITTING) -> frozenset[str]:
     """Groups to be unfolded at first: as many as leave no more boxes than these, small ones first; all if that will do."""
     items = _items(architecture, _standing(architecture.nodes))
     shown = len(items) + 2
-    folded = [item for item in items if isinstance(item, Group)]
+    folded = [item for item in items if isinstance(item, LayerGroup)]
     unfolded: set[str] = set()
     while folded:
         smallest = min(folded, key=lambda group: len(group.items))
@@ -96,7 +96,7 @@ def opening(architecture: Architecture, fitting: int = FITTING) -> frozenset[str
             break
         unfolded.add(smallest.name)
         folded.remove(smallest)
-        folded += [item for item in smallest.items if isinstance(item, Group)]
+        folded += [item for item in smallest.items if isinstance(item, LayerGroup)]
     return frozenset(unfolded)
 
 
@@ -104,32 +104,34 @@ def _standing(nodes: Iterable[Node]) -> dict[str, str]:
     """By node, the one whose box it is in."""
     standing = {INPUT: INPUT}
     for node in nodes:
-        reshapes = node.type in RESHAPING and is_function(node) and len(node.inputs) == 1
+        reshapes = node.type in RESHAPING and is_function_node(node) and len(node.inputs) == 1
         standing[node.name] = standing[node.inputs[0]] if reshapes else node.name
     return standing
 
 
 def _items(architecture: Architecture, standing: Mapping[str, str]) -> tuple[Item, ...]:
     nodes = (node for node in architecture.nodes if standing[node.name] == node.name)
-    return grouped([replace(node, inputs=tuple(standing[name] for name in node.inputs)) for node in nodes])
+    return group_layers([replace(node, inputs=tuple(standing[name] for name in node.inputs)) for node in nodes])
 
 
-def _boxes(items: Iterable[Item], unfolded: frozenset[str], members: Mapping[str, list[str]], group: str = "") -> list[Box]:
-    boxes: list[Box] = []
+def _boxes(items: Iterable[Item], unfolded: frozenset[str], members: Mapping[str, list[str]], group: str = "") -> list[ChartBox]:
+    boxes: list[ChartBox] = []
     for item in items:
         if isinstance(item, Node):
-            boxes.append(Box(item.name, "layer", item.name, short_type(item), tuple(members[item.name]), group))
+            boxes.append(ChartBox(item.name, "layer", item.name, short_type(item), tuple(members[item.name]), group))
         elif item.name in unfolded:
             boxes += _boxes(item.items, unfolded, members, item.name)
         else:
             nodes = tuple(item.nodes())
-            layers = sum(not is_function(node) for node in nodes)
+            layers = sum(not is_function_node(node) for node in nodes)
             words = f"{layers} layer{'s' if layers > 1 else ''}" if layers else f"{len(nodes)} functions"
-            boxes.append(Box(item.name, "group", item.label, words, tuple(chain(*(members[node.name] for node in nodes))), group))
+            boxes.append(
+                ChartBox(item.name, "group", item.label, words, tuple(chain(*(members[node.name] for node in nodes))), group)
+            )
     return boxes
 
 
-def _links(architecture: Architecture, boxes: Iterable[Box]) -> dict[tuple[str, str], str]:
+def _links(architecture: Architecture, boxes: Iterable[ChartBox]) -> dict[tuple[str, str], str]:
     """(start, end) -> size; what feeds nothing gives the output."""
     holding = {name: box.name for box in boxes for name in box.members}
     sizes = {INPUT: size(architecture.input)}
@@ -150,13 +152,13 @@ def _links(architecture: Architecture, boxes: Iterable[Box]) -> dict[tuple[str, 
     return links
 
 
-def _placed(boxes: Sequence[Box], sizes: Mapping[tuple[str, str], str]) -> Chart:
+def _placed(boxes: Sequence[ChartBox], sizes: Mapping[tuple[str, str], str]) -> Chart:
     """Columns by the longest way from the input; lanes so that neither boxes nor, as far as lanes go, links meet."""
     feeders: dict[str, list[str]] = {box.name: [] for box in boxes}
     for start, end in sizes:
         feeders[end].append(start)
     grid = _Grid()
-    placed: dict[str, Box] = {}
+    placed: dict[str, ChartBox] = {}
     links: list[Link] = []
     for box in boxes:
         before = [placed[name] for name in feeders[box.name]]
@@ -183,7 +185,7 @@ class _Grid:
         self._taken[lane] |= columns
         return lane
 
-    def track(self, start: Box, lane: int, column: int) -> int:
+    def track(self, start: ChartBox, lane: int, column: int) -> int:
         """Where the link from a box to a lane of a column runs on its way; links of a box share a lane while they can."""
         first = start.column + 1
         if first == column:

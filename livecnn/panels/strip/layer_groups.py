@@ -17,7 +17,7 @@ Scopes = tuple[str, ...]  # of the modules that hold a layer, the outermost firs
 
 
 @dataclass(frozen=True)
-class Group:
+class LayerGroup:
     """Successive layers that can be shown as one.
 
     name: no other group and no layer has it.  label: what it is called.  items: layers and groups, in order.
@@ -25,17 +25,17 @@ class Group:
 
     name: str
     label: str
-    items: tuple[Node | Group, ...]
+    items: tuple[Node | LayerGroup, ...]
 
     def nodes(self) -> Iterator[Node]:
         for item in self.items:
             yield from nodes_of(item)
 
 
-Item = Node | Group
+Item = Node | LayerGroup
 
 
-def grouped(nodes: Sequence[Node]) -> tuple[Item, ...]:
+def group_layers(nodes: Sequence[Node]) -> tuple[Item, ...]:
     """The same nodes in the same order, in groups within groups; neither these nor the whole have more than LONGEST items.
 
     Groups are what the names say ("layer1.0.conv1", "inception_3a/1x1"). More than MOST items in a row are made blocks that end
@@ -44,7 +44,7 @@ def grouped(nodes: Sequence[Node]) -> tuple[Item, ...]:
     return _Grouping(nodes).items("", list(zip(nodes, _scopes(nodes), strict=True)), 0)
 
 
-def is_function(node: Node) -> bool:
+def is_function_node(node: Node) -> bool:
     """Whether no module does it: then its name is made of the function's, "add_1"."""
     return re.fullmatch(rf"{re.escape(node.type)}(_\d+)?", node.name) is not None and node.type.islower()
 
@@ -76,10 +76,10 @@ class _Grouping:
             return items[0]
         return self._group(f"{scope} {label}".lstrip(), label, self._blocks(scope, f"{label}.", items))
 
-    def _group(self, name: str, label: str, items: tuple[Item, ...]) -> Group:
+    def _group(self, name: str, label: str, items: tuple[Item, ...]) -> LayerGroup:
         self._taken[name] += 1
         count = self._taken[name]
-        return Group(name if count == 1 else f"{name} ({count})", label, items)
+        return LayerGroup(name if count == 1 else f"{name} ({count})", label, items)
 
     def _by_pooling(self, items: Sequence[Item]) -> list[Sequence[Item]]:
         """Runs that end where all that a pooling gave, and what went around it, has come together."""
@@ -124,7 +124,7 @@ def _scopes(nodes: Sequence[Node]) -> list[Scopes]:
     feeding: dict[str, set[str]] = {}  # by scope, what its layers are and what feeds them
     for node in nodes:
         own = tuple(node.name[: match.start()] for match in re.finditer("[./]", node.name))
-        if is_function(node) and found:
+        if is_function_node(node) and found:
             # It belongs to the block before it if it works on that block's own input besides, as the sum of a skip connection.
             own = found[-1]
             while own and not feeding[own[-1]].issuperset(node.inputs):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Collection, Mapping
 from livecnn.drawing.theme import Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.panels.strip.flowchart import Box, flowchart, opening
+from livecnn.panels.strip.flowchart import ChartBox, flowchart, initially_unfolded
 from livecnn.panels.strip.layer_labels import facts
-from livecnn.panels.strip.strip_layout import laid_out
-from livecnn.panels.strip.strip_painter import Counts, State, picture
+from livecnn.panels.strip.strip_layout import lay_out
+from livecnn.panels.strip.strip_painter import Counts, StripState, draw_strip
 from livecnn.types import Image
 
 STEP = 0.25  # share of the window that a step of the wheel scrolls
@@ -22,14 +22,14 @@ class StripView:
     def __init__(self, architecture: Architecture, theme: Theme) -> None:
         self._architecture, self._theme = architecture, theme
         self._nodes = {node.name: node for node in architecture.nodes}
-        self._unfolded = opening(architecture)
+        self._unfolded = initially_unfolded(architecture)
         self._layer = ""
         self._muted: Collection[str] = ()
         self._hovered: str | None = None
         self._counts: Mapping[str, Counts] = {}
         self._x = self._y = 0
         self._room, self._metrics = Rect(0, 0, 1, 1), Metrics(1.0)
-        self._drawn: tuple[State, Image] | None = None
+        self._drawn: tuple[StripState, Image] | None = None
         self._make()
 
     @property
@@ -78,7 +78,7 @@ class StripView:
         before, self._x = self._x, self._strip.within(round(self._x + steps * STEP * self._room.w), self._room.w)
         return self._x != before
 
-    def box_at(self, x: float, y: float) -> Box | None:
+    def box_at(self, x: float, y: float) -> ChartBox | None:
         """The box at a pixel of the figure."""
         return self._strip.box_at(*self._inside(x, y)) if self._room.contains(x, y) else None
 
@@ -93,7 +93,7 @@ class StripView:
         x, y, w, h = self._strip.rects[self._boxes[name]]
         return Rect(x - self._x + self._room.x, y - self._y + self._room.y, w, h)
 
-    def told(self, name: str) -> list[str]:
+    def tooltip_lines(self, name: str) -> list[str]:
         """Lines about a layer, the group that holds it if that is folded, or a group; none if there is no such thing."""
         box = next((box for box in self._strip.chart.boxes if box.name == self._boxes.get(name)), None)
         if box is None:
@@ -118,14 +118,14 @@ class StripView:
         muted = frozenset(self._boxes[name] for name in self._muted if name in self._boxes)
         current = self._boxes.get(self._layer)
         hovered = None if self._hovered is None else self._boxes.get(self._hovered)
-        state = State(self._x, self._y, current, hovered, self._counts, muted)
+        state = StripState(self._x, self._y, current, hovered, self._counts, muted)
         if self._drawn is None or self._drawn[0] != state:
-            self._drawn = state, picture(self._strip, state, self._room.w, self._room.h, self._theme, self._metrics)
+            self._drawn = state, draw_strip(self._strip, state, self._room.w, self._room.h, self._theme, self._metrics)
         return self._drawn[1]
 
     def _make(self) -> None:
         chart = flowchart(self._architecture, self._unfolded)
-        self._strip = laid_out(chart, self._room.w, self._room.h, self._metrics)
+        self._strip = lay_out(chart, self._room.w, self._room.h, self._metrics)
         self._boxes = {name: box.name for box in chart.boxes for name in (box.name, *box.members)}
         self._convolutions = {
             box.name: layers

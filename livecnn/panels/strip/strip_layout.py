@@ -12,10 +12,10 @@ from typing import NamedTuple
 from livecnn.drawing.artists import shorten, text_width
 from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
-from livecnn.panels.strip.flowchart import Box, Chart, Link
+from livecnn.panels.strip.flowchart import Chart, ChartBox, Link
 
 
-class Type(NamedTuple):
+class FontSizes(NamedTuple):
     """Sizes of letters: names, what layers are, what flows. They stay readable in a small figure."""
 
     name: int
@@ -23,11 +23,11 @@ class Type(NamedTuple):
     size: int
 
     @classmethod
-    def of(cls, metrics: Metrics, share: float = 1.0) -> Type:
+    def of(cls, metrics: Metrics, share: float = 1.0) -> FontSizes:
         return cls(*(max(9, metrics.px(share * size)) for size in (13, 11.5, 10.5)))
 
 
-class Bands(NamedTuple):
+class Rows(NamedTuple):
     """Rows of a chart. tops: of each lane's boxes.  height: of a box.  sized: whether there is room for sizes over links.
 
     letters: sizes of type.  whole: height of all of it.
@@ -36,7 +36,7 @@ class Bands(NamedTuple):
     tops: tuple[int, ...]
     height: int
     sized: bool
-    letters: Type
+    letters: FontSizes
     whole: int
 
     @property
@@ -54,7 +54,7 @@ class Strip:
 
     chart: Chart
     rects: Mapping[str, Rect]
-    bands: Bands
+    bands: Rows
     width: int
 
     @property
@@ -65,7 +65,7 @@ class Strip:
         """The row in which links of a lane run."""
         return self.bands.tops[lane] + self.bands.height / 2
 
-    def box_at(self, x: float, y: float) -> Box | None:
+    def box_at(self, x: float, y: float) -> ChartBox | None:
         return next((box for box in self.chart.boxes if self.rects[box.name].contains(x, y)), None)
 
     def group_at(self, x: float, y: float) -> str:
@@ -93,7 +93,7 @@ class Strip:
         return max(0, min(x, self.width - room))
 
 
-def laid_out(chart: Chart, width: int, height: int, metrics: Metrics) -> Strip:
+def lay_out(chart: Chart, width: int, height: int, metrics: Metrics) -> Strip:
     """The strip for a window of this size: as wide as it, if all fits, else wider; higher only if lanes get too low."""
     bands = _bands(chart, height, metrics)
     widths, gaps = _columns(chart, bands, metrics)
@@ -109,14 +109,14 @@ def laid_out(chart: Chart, width: int, height: int, metrics: Metrics) -> Strip:
     return Strip(chart, rects, bands, max(width, xs[-1] + widths[-1]))
 
 
-def _bands(chart: Chart, height: int, metrics: Metrics) -> Bands:
+def _bands(chart: Chart, height: int, metrics: Metrics) -> Rows:
     """Lanes with boxes share the height; those of links alone are low."""
     full = {box.lane for box in chart.boxes}
     thin, foot = metrics.px(9), metrics.px(5) if any(box.group for box in chart.boxes) else 0
     room = (height - foot - thin * (chart.lanes - len(full))) // len(full)
-    letters, tight = Type.of(metrics), metrics.px(3)
+    letters, tight = FontSizes.of(metrics), metrics.px(3)
     if room < letters.size + letters.name + 3 * tight:
-        letters = Type.of(metrics, 0.86)
+        letters = FontSizes.of(metrics, 0.86)
     above = letters.size + tight
     each = max(letters.name + 4, min(metrics.px(66), room))
     if each < above + letters.name + 2 * tight:
@@ -126,10 +126,10 @@ def _bands(chart: Chart, height: int, metrics: Metrics) -> Bands:
     starts = [top + sum(heights[:lane]) for lane in range(chart.lanes)]
     box = each - above - (tight if len(full) > 1 or foot else 0)
     tops = [start + above if lane in full else start + (thin - box) // 2 for lane, start in enumerate(starts)]
-    return Bands(tuple(tops), box, above > 0, letters, max(height, sum(heights) + foot))
+    return Rows(tuple(tops), box, above > 0, letters, max(height, sum(heights) + foot))
 
 
-def _columns(chart: Chart, bands: Bands, metrics: Metrics) -> tuple[list[int], list[int]]:
+def _columns(chart: Chart, bands: Rows, metrics: Metrics) -> tuple[list[int], list[int]]:
     """Least widths of the columns, and of the gaps between them."""
     letters, gap = bands.letters, metrics.px(26)
     widths = [metrics.px(54)] * chart.columns
@@ -145,20 +145,20 @@ def _columns(chart: Chart, bands: Bands, metrics: Metrics) -> tuple[list[int], l
     return widths, [gap] * (chart.columns - 1)
 
 
-def names(box: Box) -> list[str]:
+def names(box: ChartBox) -> list[str]:
     """What a box is called, from the longest to the shortest: "layer1.0.conv1", "conv1"; no part begins with a mere number."""
     cuts = [match.end() for match in re.finditer(r"[./](?!\d+([./:]|$))(?=.)", box.label)]
     return [box.label, *(box.label[cut:] for cut in cuts)]
 
 
-def fitting(box: Box, width: int, size: int) -> str:
+def fitting_name(box: ChartBox, width: int, size: int) -> str:
     """The longest of its names for which there is room; the shortest is cut off if there is none."""
     wordings = names(box)
     found = (words for words in wordings if text_width(words, size, "bold") <= width)
     return next(found, None) or shorten(wordings[-1], width, size, "bold")
 
 
-def straight(links: Iterable[Link], boxes: Mapping[str, Box]) -> Iterable[Link]:
+def straight_links(links: Iterable[Link], boxes: Mapping[str, ChartBox]) -> Iterable[Link]:
     """Those that leave their box without a turn, so that there is room over them."""
     for link in links:
         start, end = boxes[link.start], boxes[link.end]

@@ -11,7 +11,7 @@ PAUSE = 0.1  # of these seconds, but at least
 LEAST_PAUSE = 2.0  # seconds: after a longer silence the line begins anew
 
 
-def silent(pause: float, seconds: float) -> bool:
+def is_gap(pause: float, seconds: float) -> bool:
     """Is a pause between two samples, of a history that reaches back so many seconds, a gap?"""
     return pause > max(PAUSE * seconds, LEAST_PAUSE)
 
@@ -43,7 +43,7 @@ class History:
         """time in seconds; a value that is not finite is a gap. spread: half the height of the band around the value."""
         if time < self.now:
             self._bins.clear()
-        if not math.isfinite(value) or silent(time - self.now, self.seconds):
+        if not math.isfinite(value) or is_gap(time - self.now, self.seconds):
             self._interrupt(time)
         self.now = time
         if math.isfinite(value):

@@ -8,13 +8,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.panels.time.history import BINS, silent
+from livecnn.panels.time.history import BINS, is_gap
 from livecnn.types import Floats
 
 KEPT = BINS + 1  # the oldest bin is still partly on show while the newest one fills
 
 
-class Course(NamedTuple):
+class ScoreSeries(NamedTuple):
     """ago: seconds until now, float64 (n,), falling.  shares: float32 (n, K), sums of a row are 1.
 
     run: int64 (n,), the same number for all that no gap parts.
@@ -25,7 +25,7 @@ class Course(NamedTuple):
     run: npt.NDArray[np.int64]
 
 
-class Shares:
+class ScoreHistory:
     """Means of scores (K,) over bins of equal length; samples in the order of their times, one before the last starts it anew."""
 
     def __init__(self, classes: int, seconds: float) -> None:
@@ -41,7 +41,7 @@ class Shares:
         """time in seconds; None: a gap."""
         if time < self.now:
             self._counts[:] = 0
-        if scores is None or time < self.now or silent(time - self.now, self.seconds):
+        if scores is None or time < self.now or is_gap(time - self.now, self.seconds):
             self._run += 1
         self.now = time
         if scores is not None:
@@ -61,14 +61,14 @@ class Shares:
         total = np.einsum("i,ij->j", 1 / self._counts[rows], self._sums[rows])  # a matrix product would wake BLAS's threads
         return np.sort(np.argpartition(-total, most - 1)[:most])
 
-    def course(self, classes: npt.NDArray[np.intp]) -> Course:
+    def course(self, classes: npt.NDArray[np.intp]) -> ScoreSeries:
         """Of these classes, and in a last column of all others together; the oldest first."""
         rows = self._rows()
         shares = np.empty((len(rows), len(classes) + 1), np.float32)
         shares[:, :-1] = self._sums[rows[:, None], classes] / self._counts[rows, None]
         shares[:, -1] = np.maximum(0, 1 - shares[:, :-1].sum(1))
         ago = np.maximum(0.0, self.now - (self._bins[rows] + 0.5) * self.seconds / BINS)
-        return Course(ago, shares, self._runs[rows])
+        return ScoreSeries(ago, shares, self._runs[rows])
 
     def at(self, time: float) -> Floats | None:
         """The scores (K,) nearest to a time; None in a gap."""

@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from livecnn._cv2 import cv2
 from livecnn.drawing.artists import Label, text_width
-from livecnn.drawing.theme import CLASSES, INK, Color, Theme, mixed
+from livecnn.drawing.theme import CLASSES, INK, Color, Theme, mix_colors
 from livecnn.geometry import Rect
 from livecnn.panels.time.history import BINS
-from livecnn.panels.time.score_history import Course, Shares
-from livecnn.panels.time.time_axis import FRACTION, TimeScale, points
+from livecnn.panels.time.score_history import ScoreHistory, ScoreSeries
+from livecnn.panels.time.time_axis import FRACTION, TimeAxis, points
 from livecnn.types import Image
 
 STRONGEST = 8  # classes that have colours of their own where there are more than colours
@@ -27,7 +27,7 @@ BELOW = 2  # pixels under the strip that its outline runs at in gaps, where it i
 Mask = npt.NDArray[np.bool_]
 
 
-class Stretch(NamedTuple):
+class Span(NamedTuple):
     """Columns in which the same class is the strongest; top and bottom of its part, on an average, in rows."""
 
     left: float
@@ -42,17 +42,17 @@ class Stretch(NamedTuple):
         return self.right - self.left >= wanted and self.bottom - self.top >= 1.3 * size
 
 
-class TimeStrip:
+class StackedScores:
     """labels: names of classes, to be drawn over the strip."""
 
     def __init__(self, classes: Sequence[str], theme: Theme) -> None:
         self.labels = [Label(INK, align="center") for _ in range(NAMES)]
         self._classes = classes
         self._most = len(classes) if len(classes) <= len(CLASSES) else STRONGEST
-        self._rest, self._ink = mixed(theme.card, theme.muted, OTHERS), theme.text  # of letters on it
+        self._rest, self._ink = mix_colors(theme.card, theme.muted, OTHERS), theme.text  # of letters on it
         self._slots: dict[int, int] = {}  # by class, which of the colours it has while it is among the strongest
 
-    def draw(self, picture: Image, place: Rect, shares: Shares, scale: TimeScale, size: int) -> None:
+    def draw(self, picture: Image, place: Rect, shares: ScoreHistory, scale: TimeAxis, size: int) -> None:
         """Into a picture, uint8 (h, w, 4), which will lie at that place of the figure. size: of letters, in pixels."""
         chosen = shares.strongest(self._most)
         course = shares.course(chosen)
@@ -77,7 +77,7 @@ class TimeStrip:
         self._slots |= {index: next(free) for index in chosen if index not in self._slots}
         return [CLASSES[self._slots[index]] for index in chosen]
 
-    def _name(self, stretches: Iterator[Stretch], names: Sequence[str], place: Rect, size: int) -> None:
+    def _name(self, stretches: Iterator[Span], names: Sequence[str], place: Rect, size: int) -> None:
         fitting = (stretch for stretch in stretches if stretch.holds(names[stretch.which], size))
         for label, stretch in zip(self.labels, fitting, strict=False):
             label.text = names[stretch.which]
@@ -92,7 +92,7 @@ def _ends(changes: Mask) -> tuple[Mask, Mask]:
 
 
 def _outline(
-    course: Course, scale: TimeScale, half: float, height: int
+    course: ScoreSeries, scale: TimeAxis, half: float, height: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Columns (n,), and for each class rows (n, K) of the line above it and all before it, which in gaps runs below the strip.
 
@@ -110,7 +110,7 @@ def _outline(
     return columns, rows
 
 
-def _stretches(course: Course, scale: TimeScale, half: float, place: Rect) -> Iterator[Stretch]:
+def _stretches(course: ScoreSeries, scale: TimeAxis, half: float, place: Rect) -> Iterator[Span]:
     """The newest first."""
     strongest = course.shares.argmax(axis=1)
     first, last = _ends((np.diff(strongest) != 0) | (np.diff(course.run) != 0))
@@ -122,4 +122,4 @@ def _stretches(course: Course, scale: TimeScale, half: float, place: Rect) -> It
     for i in reversed(range(len(starts))):
         part = int(strongest[starts[i]])
         bottom = float(bottoms[i, part])
-        yield Stretch(float(lefts[i]), float(rights[i]), part, (bottom - float(means[i, part])) * place.h, bottom * place.h)
+        yield Span(float(lefts[i]), float(rights[i]), part, (bottom - float(means[i, part])) * place.h, bottom * place.h)

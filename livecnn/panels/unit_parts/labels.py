@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from livecnn.engine.unit_reducers import UnitView
+from livecnn.engine.unit_reducers import UnitActivation
 from livecnn.explain.rendering import MEANINGS, names
-from livecnn.networks.inspection.receptive_field import Field
-from livecnn.types import Findings
+from livecnn.networks.inspection.receptive_field import ReceptiveField
+from livecnn.types import ExplanationUpdate
 
 VERDICTS = {"good": "✓ good", "bad": "✗ bad"}
 OF_CLASSES = "grad_cam"  # a method that explains the class, whichever unit is on show
@@ -28,7 +28,7 @@ def number(value: float) -> str:
     return f"{value:.{decimals}f}".replace("-", "−")
 
 
-def captions(view: UnitView, field: Field | None) -> Sequence[str]:
+def captions(view: UnitActivation, field: ReceptiveField | None) -> Sequence[str]:
     """The numbers of a unit, from the longest wording to the shortest."""
     if view.map.size == 1:
         numbers: tuple[str, ...] = (f"value {number(view.max)}", number(view.max))
@@ -41,7 +41,7 @@ def captions(view: UnitView, field: Field | None) -> Sequence[str]:
     return (f"{numbers[0]} · receptive field {reach}", f"{numbers[0]} · field {reach}", *numbers)
 
 
-def called(kind: str, findings: Findings | None, classes: Sequence[str]) -> Sequence[str]:
+def method_caption(kind: str, findings: ExplanationUpdate | None, classes: Sequence[str]) -> Sequence[str]:
     """What stands under a method's picture: also how far it has come, or of which class it is."""
     wordings = names(kind)
     if findings is None:
@@ -53,11 +53,11 @@ def called(kind: str, findings: Findings | None, classes: Sequence[str]) -> Sequ
     return wordings if done >= 1 else (f"{wordings[0]} {100 * done:.0f} %", *wordings)
 
 
-def noted(mark: Any) -> str:
+def annotation_text(mark: Any) -> str:
     """The verdict and the note of an annotation; "" without one."""
     return "" if mark is None else " · ".join(filter(None, (VERDICTS.get(mark.verdict, ""), mark.note)))
 
 
-def meaning(kind: str) -> tuple[str, ...]:
+def method_text(kind: str) -> tuple[str, ...]:
     """A method's name, and what it shows."""
     return (names(kind)[0], *filter(None, (MEANINGS.get(kind, ""),)))

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from livecnn._cv2 import cv2
-from livecnn.sources.demo_scene.layer import Layer, cast
+from livecnn.sources.demo_scene.layer import ImageLayer, cast_shadow
 from livecnn.types import Floats
 
 Chain = Sequence[tuple[float, float, float]]  # (x, y, radius): discs and everything between each and the next
@@ -46,7 +46,7 @@ _PARTS: Sequence[tuple[Chain, Ramp]] = (
 )
 
 
-def paint_hand() -> Layer:
+def paint_hand() -> ImageLayer:
     """The hand, its sleeve and their shadow; the pen's tip is at TIP."""
     width, height = (_FINE * side for side in _SIZE)
     colour = np.zeros((height, width, 3), np.float32)
@@ -55,8 +55,8 @@ def paint_hand() -> Layer:
         _paint(colour, cover, np.array(chain, np.float32) * _FINE, np.array(ramp, np.float32))
     colour, cover = (np.asarray(cv2.resize(fine, _SIZE, interpolation=cv2.INTER_AREA), np.float32) for fine in (colour, cover))
     # Close and dark where the hand touches the paper, wide and soft where it is above it.
-    shadow = 1 - (1 - 0.32 * cast(cover, 20, 30, 16)) * (1 - 0.22 * cast(cover, 5, 8, 4))
-    return Layer.blend(colour, (1 - cover) * (1 - shadow))
+    shadow = 1 - (1 - 0.32 * cast_shadow(cover, 20, 30, 16)) * (1 - 0.22 * cast_shadow(cover, 5, 8, 4))
+    return ImageLayer.blend(colour, (1 - cover) * (1 - shadow))
 
 
 def _paint(colour: Floats, cover: Floats, chain: Floats, ramp: Floats) -> None:

@@ -15,14 +15,14 @@ AnyFloats = npt.NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class ImageLayer:
     """colour: uint8 (h, w, 3) RGB, weighted by its own coverage. kept: uint8 (h, w, 3), what stays of the scene below, of 255."""
 
     colour: Image
     kept: Image
 
     @classmethod
-    def blend(cls, colour: AnyFloats, kept: AnyFloats) -> Layer:
+    def blend(cls, colour: AnyFloats, kept: AnyFloats) -> ImageLayer:
         """colour: (h, w, 3), weighted, 0-255. kept: (h, w), 0-1."""
         whole = np.rint(255 * kept).astype(np.uint8)
         return cls(np.rint(colour).astype(np.uint8), np.dstack([whole] * 3))
@@ -39,7 +39,7 @@ class Layer:
         cv2.add(below, self.colour[own], dst=below)
 
 
-def cast(cover: AnyFloats, dx: float, dy: float, blur: float) -> Floats:
+def cast_shadow(cover: AnyFloats, dx: float, dy: float, blur: float) -> Floats:
     """The shadow of a shape on what lies (dx, dy) pixels further: its coverage (h, w), moved and softened by `blur` pixels."""
     height, width = cover.shape
     moved = cv2.warpAffine(cover, np.array([[1, 0, dx], [0, 1, dy]], np.float32), (width, height))

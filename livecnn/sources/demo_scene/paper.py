@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from livecnn._cv2 import cv2
-from livecnn.sources.demo_scene.layer import Layer, cast
+from livecnn.sources.demo_scene.layer import ImageLayer, cast_shadow
 from livecnn.types import Floats, Image
 
 SHEET = (560, 460)  # width, height of the layer that holds the sheet of paper and its shadow
@@ -29,7 +29,7 @@ def paint_desk(size: tuple[int, int], rng: np.random.Generator) -> Image:
     return np.asarray(np.rint(dark + grain * (light - dark)), np.uint8)
 
 
-def paint_sheet(rng: np.random.Generator) -> Layer:
+def paint_sheet(rng: np.random.Generator) -> ImageLayer:
     """Blank paper with faint fibres, and its shadow."""
     width, height = SHEET
     speck, cloud = (_noise(rng, (height, width), blur) for blur in (0.8, 6))
@@ -38,7 +38,7 @@ def paint_sheet(rng: np.random.Generator) -> Layer:
     cover = np.zeros((height, width), np.uint8)
     cv2.fillConvexPoly(cover, np.rint(corners * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
     solid = cover.astype(np.float32) / 255
-    return Layer.blend(np.clip(paper, 0, 255) * solid[..., None], (1 - solid) * (1 - 0.5 * cast(solid, 4, 6, 6)))
+    return ImageLayer.blend(np.clip(paper, 0, 255) * solid[..., None], (1 - solid) * (1 - 0.5 * cast_shadow(solid, 4, 6, 6)))
 
 
 def paint_noise(size: tuple[int, int], rng: np.random.Generator) -> Image:

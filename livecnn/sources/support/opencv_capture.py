@@ -14,7 +14,7 @@ from livecnn.types import Image
 FALLBACK_FPS = 25.0  # of files that do not tell their rate, or tell nonsense
 
 
-class Capturing(Source):
+class OpenCVSource(Source):
     """Owns a cv2.VideoCapture that has proven itself by giving a picture: `isOpened` promises too much."""
 
     camera_like = True

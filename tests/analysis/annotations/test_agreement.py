@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from livecnn.analysis.annotations.agreement import Agreement, report, responses, sizes
 from livecnn.analysis.annotations.store import Annotations, Mark, Verdict
-from livecnn.analysis.dataset import Album, spec_of
+from livecnn.analysis.dataset import ImageDataset, as_spec
 from livecnn.analysis.patterns.patterns import Patterns
 from livecnn.app.plan import make_cropper
 from livecnn.errors import OutputError, UsageError
@@ -37,7 +37,7 @@ def images(tmp_path: Path) -> Path:
 
 
 def looked_at(bundle: Bundle, layers: list[str], images: Path, layout: str, tell: Callable[[str], None]) -> Patterns:
-    album = Album(spec_of(images))
+    album = ImageDataset(as_spec(images))
     return responses(bundle, layers, album, make_cropper(bundle, load_layout(layout), album.source), tell)
 
 
@@ -77,7 +77,7 @@ def test_kappa_does_not_depend_on_who_is_first() -> None:
 def test_only_what_both_called_good_or_bad_counts() -> None:
     one = {0: Mark("good"), 1: Mark("good"), 2: Mark("bad"), 3: Mark(None, "?"), 4: Mark("bad"), 5: Mark("good")}
     other = {0: Mark("good"), 1: Mark("bad"), 2: Mark("good"), 3: Mark("bad"), 4: Mark("bad"), 6: Mark("good")}
-    assert Agreement.of(one, other) == Agreement(good=1, bad=1, first=1, second=1)
+    assert Agreement.between(one, other) == Agreement(good=1, bad=1, first=1, second=1)
 
 
 def test_a_report_of_two(tmp_path: Path) -> None:

@@ -125,7 +125,7 @@ def test_idx_files_and_a_network_of_ones_own(tmp_path: Path) -> None:
     found = livecnn.embed(tmp_path, own, "0", method="pca")
     assert (found.model, found.classes, len(found.names)) == ("Sequential", ("0", "1"), 12)
     assert all(module.training for module in own.modules())
-    bundle = bundles.of_module(own)
+    bundle = bundles.bundle_from_module(own)
     assert livecnn.embed(tmp_path, bundle, "0", method="pca").points.tobytes() == found.points.tobytes()
 
 

@@ -40,12 +40,12 @@ def test_from_moments_it_is_the_same(shape: tuple[int, int]) -> None:
     moments = Covariance.none(shape[1])
     for part in np.array_split(values, 3):
         moments.add(part.astype(np.float64))
-    found, expected = Pca.of_products(moments.mean, moments.products, 4), Pca.of(values, 4)
+    found, expected = Pca.from_covariance(moments.mean, moments.products, 4), Pca.of(values, 4)
     for name in ("mean", "components", "share"):
         assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=1e-6)
     alike = Covariance.none(3)
     alike.add(np.full((6, 3), 2.0))
-    assert Pca.of_products(alike.mean, alike.products, 3).components.shape == (0, 3)
+    assert Pca.from_covariance(alike.mean, alike.products, 3).components.shape == (0, 3)
 
 
 @pytest.mark.parametrize("shape", [(2, 7), (2, 7, 1, 1), (2, 3, 4, 5), (2, MOST)], ids=str)

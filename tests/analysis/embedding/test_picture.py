@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from livecnn.analysis.embedding.picture import picture, thumbnail_side
+from livecnn.analysis.embedding.picture import draw_embedding, thumbnail_side
 from livecnn.drawing.markers import SHAPES, color_of, mask
 from livecnn.drawing.theme import CLASSES, THEMES
 from livecnn.types import Image
@@ -64,7 +64,7 @@ def test_the_classes_stand_in_the_legend_with_their_colours() -> None:
 def test_any_names(names: tuple[str, ...]) -> None:
     groups = np.arange(20) % (len(names) + 1) - 1
     points = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
-    sheet = picture("title" * 90, "subtitle", points, reds(20), groups, names, 640)
+    sheet = draw_embedding("title" * 90, "subtitle", points, reds(20), groups, names, 640)
     assert (sheet[:, -5:] == DARK.background).all()
     assert sheet.shape[0] < 1000
 

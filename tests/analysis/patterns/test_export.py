@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.analysis.moments import Moments, cosines, observed
+from livecnn.analysis.moments import RunningStats, cosines, mean_and_max
 from livecnn.analysis.patterns.export import COLUMNS, Summary
 from livecnn.errors import OutputError, UsageError
 from livecnn.networks.architectures.lenet import Lenet
@@ -149,8 +149,8 @@ def test_active_means_above_zero_at_any_position() -> None:
     maps = torch.full((2, 3, 2, 2), -1.0)
     maps[0, 0, 1, 1] = 0.1  # its mean is negative
     maps[:, 1] = 0
-    moments = Moments.none(1, 3)
-    moments.add(*observed(maps), np.zeros(2, np.intp))
+    moments = RunningStats.empty(1, 3)
+    moments.add(*mean_and_max(maps), np.zeros(2, np.intp))
     assert moments.share.tolist() == [[0.5, 0, 0]]
     assert moments.max.tolist() == [[pytest.approx(0.1), 0, -1]]
     assert moments.dead() == (1, 2)

@@ -26,7 +26,7 @@ from livecnn.analysis import shards
 from livecnn.analysis.shards import Job
 from livecnn.analysis.top import api as scanning
 from livecnn.analysis.top import tables as top_tables
-from livecnn.analysis.top.results import QUANTILES, Top
+from livecnn.analysis.top.results import QUANTILES, TopResults
 from livecnn.errors import LivecnnError, ModelError, OutputError, SourceError, UsageError
 from livecnn.io import file_lock as locking
 from tests.helpers.mnist_files import typeset, write_mnist
@@ -43,7 +43,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Top:
+def found(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> TopResults:
     return livecnn.top(digits, layers=LAYERS, out=tmp_path_factory.mktemp("top"), k=4, shard=16)
 
 
@@ -61,7 +61,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_shots_are_the_strongest(found: Top, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]) -> None:
+def test_shots_are_the_strongest(found: TopResults, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]) -> None:
     for layer in found.layers:
         values = expected[0][layer].reshape(COUNT, found.units(layer), -1).max(2)
         for unit in range(found.units(layer)):
@@ -73,7 +73,7 @@ def test_shots_are_the_strongest(found: Top, expected: tuple[dict[str, np.ndarra
 
 
 def test_a_patch_is_what_the_strongest_position_sees(
-    found: Top, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]
+    found: TopResults, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]
 ) -> None:
     for shot in found.shots("conv1", 3):
         assert (shot.image[..., 0] == expected[1][shot.number]).all()
@@ -84,7 +84,9 @@ def test_a_patch_is_what_the_strongest_position_sees(
     assert (found.shots("ip2", 4)[0].patch == found.shots("ip2", 4)[0].image).all()
 
 
-def test_figures_agree_with_a_direct_computation(found: Top, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]) -> None:
+def test_figures_agree_with_a_direct_computation(
+    found: TopResults, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]
+) -> None:
     labels = np.arange(COUNT) % 10
     for layer in found.layers:
         maps = expected[0][layer].reshape(COUNT, found.units(layer), -1)
@@ -101,7 +103,7 @@ def test_figures_agree_with_a_direct_computation(found: Top, expected: tuple[dic
         assert figures.correlation == pytest.approx(np.corrcoef(values.T), abs=1e-5)
 
 
-def test_tables_hold_the_same(found: Top) -> None:
+def test_tables_hold_the_same(found: TopResults) -> None:
     import pyarrow.parquet
 
     for name in ("units", "shots", "correlation"):
@@ -126,7 +128,7 @@ def test_without_pyarrow_there_is_csv(digits: Path, tmp_path: Path, monkeypatch:
     assert (top.path / "units.csv").exists()
 
 
-def test_pictures(found: Top) -> None:
+def test_pictures(found: TopResults) -> None:
     assert found.picture("ip2").ndim == 3
     with PillowImage.open(io.BytesIO(found._repr_png_())) as shown:
         assert (np.asarray(shown) == found.picture("conv1")).all()
@@ -137,14 +139,14 @@ def test_pictures(found: Top) -> None:
     assert (found.images, found.skipped, found.model) == (COUNT, 0, "lenet-mnist")
 
 
-def test_a_run_cut_short_goes_on(digits: Path, found: Top, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_cut_short_goes_on(digits: Path, found: TopResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder is the same to the byte, and nothing is worked on twice."""
     worked: list[int] = []
     work = shards.Worker.__call__
     monkeypatch.setattr(shards.Worker, "__call__", lambda worker, shard: (worked.append(shard), work(worker, shard))[1])
 
     def failing(job: Job, missing: Sequence[int]) -> Generator[tuple[int, bytes]]:
-        for number, data in shards.in_turn(job, list(reversed(missing))):
+        for number, data in shards.run_locally(job, list(reversed(missing))):
             yield number, data
             if number == 1:
                 raise OutputError("the disk is full")
@@ -206,14 +208,14 @@ def test_names_of_folders_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert len(name.encode()) < 240
 
 
-def test_figures_over_all_images_need_no_others(found: Top) -> None:
+def test_figures_over_all_images_need_no_others(found: TopResults) -> None:
     for layer in found.layers:
         figures = found.figures(layer)
         for name in ("mean", "std", "max", "active"):
             assert (found.overall(layer, name) == getattr(figures, name)[0]).all()
 
 
-def test_shards_of_another_size_come_to_the_same(digits: Path, found: Top, tmp_path: Path) -> None:
+def test_shards_of_another_size_come_to_the_same(digits: Path, found: TopResults, tmp_path: Path) -> None:
     other = livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=7)
     for layer in found.layers:
         one, two = found.figures(layer), other.figures(layer)
@@ -353,7 +355,7 @@ def test_a_damaged_shard(digits: Path, tmp_path: Path) -> None:
 
 def test_pictures_that_change(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "top"
-    job = scanning._job(photos, shards.model_of(Small()), ("0",), 2, None, "centre", "auto", allow_code=False)
+    job = scanning._job(photos, shards.as_job_model(Small()), ("0",), 2, None, "centre", "auto", allow_code=False)
     (photos / "1.png").rename(photos / "0.png")
     with pytest.raises(SourceError, match="holds other pictures than when the run began"):
         shards.Worker(job)
@@ -409,7 +411,7 @@ def test_a_folder_among_the_images(photos: Path, tmp_path: Path) -> None:
 
 def test_two_runs_at_a_time(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "PATIENCE", 0)
-    with locking.one_writer(tmp_path / "top.json"), pytest.raises(OutputError, match="another program has been writing there"):
+    with locking.locked(tmp_path / "top.json"), pytest.raises(OutputError, match="another program has been writing there"):
         livecnn.top(digits, layers="conv1", out=tmp_path)
     assert list(tmp_path.iterdir()) == []
     livecnn.top(digits, layers="conv1", out=tmp_path)
@@ -463,7 +465,7 @@ def test_tables_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_no_folder_of_a_run(found: Top, tmp_path: Path) -> None:
+def test_what_is_no_folder_of_a_run(found: TopResults, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="unknown layer 'conv7'; did you mean 'conv1'"):
         found.shots("conv7", 0)
     with pytest.raises(UsageError, match=r"unit 20: conv1 has 20 \(0-19\)"):
@@ -471,9 +473,9 @@ def test_what_is_no_folder_of_a_run(found: Top, tmp_path: Path) -> None:
     for text in ("{", "[]", '{"version": 2}', '{"version": 1}'):
         (tmp_path / "top.json").write_text(text)
         with pytest.raises(OutputError, match=r"top\.json: not what `livecnn top` writes"):
-            Top.open(tmp_path)
+            TopResults.open(tmp_path)
     shutil.copytree(found.path, tmp_path / "copy")
-    top = Top.open(tmp_path / "copy")
+    top = TopResults.open(tmp_path / "copy")
     (top.path / "statistics.npz").write_bytes(b"PK")
     (top.path / "conv1.png").unlink()
     for ask in (lambda: top.figures("conv1"), lambda: top.picture("conv1")):

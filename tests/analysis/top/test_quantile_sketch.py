@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from livecnn.analysis.top import Sketch
+from livecnn.analysis.top import QuantileSketch
 from livecnn.analysis.top.quantile_sketch import ACCURACY, LEAST, MOST
 
 SHARES = (0.0, 0.01, 0.25, 0.5, 0.9, 1.0)
@@ -17,7 +17,7 @@ SHARES = (0.0, 0.01, 0.25, 0.5, 0.9, 1.0)
 @given(arrays(np.float64, st.tuples(st.integers(1, 40), st.just(2)), elements=st.floats(-1e15, 1e15)), st.data())
 def test_quantiles_are_as_accurate_as_promised(values: np.ndarray, data: st.DataObject) -> None:
     group = np.array(data.draw(st.lists(st.integers(0, 1), min_size=len(values), max_size=len(values))))
-    sketch = Sketch(2, 2)
+    sketch = QuantileSketch(2, 2)
     for start in range(0, len(values), 7):
         sketch.add(values[start : start + 7], group[start : start + 7])
     for share in SHARES:
@@ -35,14 +35,14 @@ def rank(values: np.ndarray, share: float) -> float:
 
 
 def test_what_is_not_finite_or_beyond_the_scale() -> None:
-    sketch = Sketch(1, 1)
+    sketch = QuantileSketch(1, 1)
     assert np.isnan(sketch.quantile(0.5)).all()
     sketch.add(np.array([[np.nan], [np.inf], [1e30]]), np.zeros(3, int))
     assert sketch.quantile(0.5)[0, 0] == pytest.approx(MOST, rel=ACCURACY * 1.001)
 
 
 def test_what_is_kept_does_not_grow_with_the_number_of_values() -> None:
-    sketch, random = Sketch(1, 3), np.random.default_rng(0)
+    sketch, random = QuantileSketch(1, 3), np.random.default_rng(0)
     for _ in range(40):
         sketch.add(random.uniform(1, 2, (20_000, 3)), np.zeros(20_000, int))
     assert len(sketch.keys) < 3 * 40
@@ -50,7 +50,7 @@ def test_what_is_kept_does_not_grow_with_the_number_of_values() -> None:
 
 
 def test_counting_takes_no_more_memory_than_some_batches() -> None:
-    sketch, values = Sketch(1, 100), np.random.default_rng(0).uniform(1, 2, (1000, 100))
+    sketch, values = QuantileSketch(1, 100), np.random.default_rng(0).uniform(1, 2, (1000, 100))
     tracemalloc.start()
     for _ in range(30):
         sketch.add(values, np.zeros(1000, int))

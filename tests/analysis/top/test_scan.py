@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecnn.analysis.top import Best, Covariance, Scan, scan
+from livecnn.analysis.top import Covariance, Scan, TopK, scan
 from livecnn.analysis.top.scan import NONE
 
 UNITS = {"conv": 5, "fc": 4}
@@ -101,7 +101,7 @@ def test_large_layers_have_no_correlation(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_fewer_images_than_asked_for() -> None:
-    best = Best.none(3, 2)
+    best = TopK.none(3, 2)
     best.add(np.array([[1, np.nan], [4, -np.inf]]), np.array([7, 3]), np.zeros((2, 2), int))
     assert best.images.T.tolist() == [[3, 7, NONE], [NONE] * 3]
     assert best.values[:, 0].tolist() == [4, 1, -np.inf]

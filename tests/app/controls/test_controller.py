@@ -14,17 +14,17 @@ from livecnn._cv2 import cv2
 from livecnn.app.controls import file_watch as reload
 from livecnn.app.controls import source_switch as desk
 from livecnn.app.controls.controller import Controls
-from livecnn.app.controls.recording import Film
+from livecnn.app.controls.recording import LiveRecording
 from livecnn.app.keys import ACTIONS
 from livecnn.app.plan import CAMERA_BOX, WHOLE_BOX, Plan
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.engine.crop import NO_FACE
 from livecnn.errors import OutputError, SourceError
 from livecnn.io.recorders import Recorder
 from livecnn.panels.base.options import COLORMAPS
 from livecnn.sources import SourceOptions, open_source
-from livecnn.sources.demo import Demo
-from livecnn.sources.pad import Pad
+from livecnn.sources.demo import DemoSource
+from livecnn.sources.pad import PadSource
 from livecnn.types import Frame
 from tests.helpers import scenes
 from tests.helpers.controlled_screen import Controlled, Host, controlled, seven
@@ -118,7 +118,7 @@ def test_sorting_where_there_is_nothing_to_sort() -> None:
 class Toy:
     """A made-up network."""
 
-    def __init__(self, screen: Screen) -> None:
+    def __init__(self, screen: FigureView) -> None:
         self.screen = screen
         self.observer = SimpleNamespace(watch=lambda _: None)
         self.capture = SimpleNamespace(source=open_source("demo"))
@@ -130,10 +130,10 @@ class Toy:
 
 def toy(layout: object, **of_context: object) -> Controlled:
     rig = Controlled.__new__(Controlled)
-    rig.screen = Screen(layout, scenes.context(**of_context))  # type: ignore[arg-type]
+    rig.screen = FigureView(layout, scenes.context(**of_context))  # type: ignore[arg-type]
     rig.live, rig.host = Toy(rig.screen), Host(rig.screen)  # type: ignore[assignment]
     plan = SimpleNamespace(layout=layout, views=[layout], files=[])
-    rig.controls = Controls(rig.live, rig.screen, rig.host, plan, Film(Path()))  # type: ignore[arg-type]
+    rig.controls = Controls(rig.live, rig.screen, rig.host, plan, LiveRecording(Path()))  # type: ignore[arg-type]
     return rig
 
 
@@ -275,23 +275,23 @@ def on_the_pad(rig: Controlled, x: float, y: float) -> tuple[float, float]:
 
 
 @pytest.fixture
-def pad(rig: Controlled) -> Pad:
+def pad(rig: Controlled) -> PadSource:
     rig.press("p")
-    poll_until(rig, lambda: isinstance(rig.live.capture.source, Pad), "the pad is there")
-    source: Pad = rig.live.capture.source
+    poll_until(rig, lambda: isinstance(rig.live.capture.source, PadSource), "the pad is there")
+    source: PadSource = rig.live.capture.source
     rig.live.frame = source.read()  # type: ignore[assignment]
     return source
 
 
-def test_the_pad_comes_goes_and_remembers(rig: Controlled, pad: Pad) -> None:
+def test_the_pad_comes_goes_and_remembers(rig: Controlled, pad: PadSource) -> None:
     assert rig.said == pad.note
-    assert (rig.observer.cropper.share, rig.observer.cropper.calm) == (WHOLE_BOX, False)
+    assert (rig.observer.cropper.share, rig.observer.cropper.sequential) == (WHOLE_BOX, False)
     assert pad.open  # the loop owns it now
     pad.press(100, 100)
     rig.press("p")
     poll_until(rig, lambda: rig.live.capture.source is not pad, "the demo is back")
-    assert isinstance(rig.live.capture.source, Demo)
-    assert (rig.observer.cropper.share, rig.observer.cropper.calm) == (CAMERA_BOX, True)
+    assert isinstance(rig.live.capture.source, DemoSource)
+    assert (rig.observer.cropper.share, rig.observer.cropper.sequential) == (CAMERA_BOX, True)
     pad.close()  # as the loop does
     rig.press("p")
     poll_until(rig, lambda: rig.live.capture.source is pad, "the pad is back")
@@ -300,7 +300,7 @@ def test_the_pad_comes_goes_and_remembers(rig: Controlled, pad: Pad) -> None:
     assert frame.image.min() < 60
 
 
-def test_drawing_with_the_mouse(rig: Controlled, pad: Pad) -> None:
+def test_drawing_with_the_mouse(rig: Controlled, pad: PadSource) -> None:
     def ink() -> int:
         frame = pad.read()
         assert frame is not None
@@ -345,7 +345,7 @@ def test_a_run_that_began_with_the_pad(plan: Plan, tmp_path: Path) -> None:
         assert rig.said == "the run began with the pad; d goes over to a camera"
 
 
-class FakeCamera(Demo):
+class FakeCamera(DemoSource):
     """Answers if its address is even."""
 
     def __init__(self, address: str, options: SourceOptions) -> None:
@@ -359,7 +359,7 @@ class FakeCamera(Demo):
 
 
 def test_the_cameras_go_round(rig: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "Camera", FakeCamera)
+    monkeypatch.setattr(desk, "CameraSource", FakeCamera)
     monkeypatch.setattr(desk, "candidates", lambda: [0, 1, 2, 3])
     for name in ("camera 0", "camera 2", "camera 0"):
         rig.press("d")
@@ -369,7 +369,7 @@ def test_the_cameras_go_round(rig: Controlled, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_other_camera(rig: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "Camera", FakeCamera)
+    monkeypatch.setattr(desk, "CameraSource", FakeCamera)
     monkeypatch.setattr(desk, "candidates", lambda: [1])
     before = rig.live.capture.source
     rig.press("d")

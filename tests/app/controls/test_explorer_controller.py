@@ -15,9 +15,9 @@ from livecnn.app.controls.explorer_controller import NO_EXPLORER
 from livecnn.app.plan import Plan
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Drawer
-from livecnn.panels.base.frame_buffer import Past
-from livecnn.panels.base.targets import Button, Class, Layer, Moment, Strong, Target
-from livecnn.selection import INPUT, OUTPUT, Focus, Unit
+from livecnn.panels.base.frame_buffer import FrameBuffer
+from livecnn.panels.base.targets import ButtonTarget, ClassTarget, ImageRank, LayerTarget, Target, TimePoint
+from livecnn.selection import INPUT, OUTPUT, Selection, Unit
 from livecnn.types import Floats, Frame
 from tests.helpers import mouse_targets
 from tests.helpers.controlled_screen import Controlled, controlled, seven
@@ -31,7 +31,7 @@ def rig(tmp_path: Path) -> Iterator[Controlled]:
         yield rig
 
 
-def focus(rig: Controlled) -> Focus:
+def focus(rig: Controlled) -> Selection:
     return rig.screen.focus
 
 
@@ -45,7 +45,7 @@ def place(rig: Controlled, target: Target) -> tuple[int, int]:
 
 
 def test_it_starts_where_the_layout_says(rig: Controlled) -> None:
-    assert focus(rig) == Focus("conv2")
+    assert focus(rig) == Selection("conv2")
 
 
 def test_keys_walk_through_the_layers_from_input_to_output(rig: Controlled) -> None:
@@ -61,10 +61,10 @@ def test_keys_walk_through_the_layers_from_input_to_output(rig: Controlled) -> N
 
 def test_a_click_on_a_node_chooses_the_layer(rig: Controlled) -> None:
     rig.press("right")
-    rig.click(*place(rig, Layer("conv1")))
+    rig.click(*place(rig, LayerTarget("conv1")))
     assert (focus(rig).layer, focus(rig).unit) == ("conv1", 0)
     before = rig.screen.pixels()
-    rig.click(*place(rig, Layer("ip1")))
+    rig.click(*place(rig, LayerTarget("ip1")))
     assert focus(rig).layer == "ip1"
     assert (rig.screen.pixels() != before).any()
 
@@ -107,7 +107,7 @@ def _texts(drawer: Drawer) -> str:
 
 
 def test_hovering_tells_beside_what_it_tells_of(rig: Controlled) -> None:
-    x, y = place(rig, Layer("conv1"))
+    x, y = place(rig, LayerTarget("conv1"))
     rig.controls.drag(x, y)
     tip = rig.screen.tooltip.tip
     assert tip is not None
@@ -138,7 +138,7 @@ def test_muting_changes_the_scores_at_once_and_one_key_restores_all(rig: Control
 
 
 def test_neurons_are_muted_like_maps(rig: Controlled) -> None:
-    rig.click(*place(rig, Layer("ip1")))
+    rig.click(*place(rig, LayerTarget("ip1")))
     before = scores(rig).copy()
     rig.press("x")
     assert focus(rig).muted == {("ip1", 0)}
@@ -175,22 +175,22 @@ def test_methods_are_exchanged_added_and_taken_away(rig: Controlled) -> None:
     rig.press("e")
     assert focus(rig).methods[:2] == first[:2]
     assert focus(rig).methods[2] not in first
-    rig.controls.explorer.click(Button("toggle_method", "integrated_gradients"), ctrl=False, shift=False, double=False)
+    rig.controls.explorer.click(ButtonTarget("toggle_method", "integrated_gradients"), ctrl=False, shift=False, double=False)
     assert focus(rig).methods[-1] == "integrated_gradients"
     assert len(focus(rig).methods) == 3
 
 
 def test_methods_have_buttons(rig: Controlled) -> None:
-    rig.click(*place(rig, Button("toggle_method", "gradient")))
+    rig.click(*place(rig, ButtonTarget("toggle_method", "gradient")))
     assert "gradient" in focus(rig).methods
-    rig.click(*place(rig, Button("toggle_method", "gradient")))
+    rig.click(*place(rig, ButtonTarget("toggle_method", "gradient")))
     assert "gradient" not in focus(rig).methods
     rig.press("w")
     rig.press("w")
     for kind in focus(rig).methods[1:]:
-        rig.click(*place(rig, Button("toggle_method", kind)))
+        rig.click(*place(rig, ButtonTarget("toggle_method", kind)))
     (last,) = focus(rig).methods
-    rig.click(*place(rig, Button("toggle_method", last)))
+    rig.click(*place(rig, ButtonTarget("toggle_method", last)))
     assert focus(rig).methods == (last,)  # one always stays
 
 
@@ -214,9 +214,9 @@ def test_digits_and_bars_choose_the_class(rig: Controlled) -> None:
     assert rig.said == "class: 3"
     rig.press("3")
     assert focus(rig).target is None
-    rig.click(*place(rig, Class(5)))
+    rig.click(*place(rig, ClassTarget(5)))
     assert focus(rig).target == 5
-    rig.click(*place(rig, Class(5)))
+    rig.click(*place(rig, ClassTarget(5)))
     assert focus(rig).target is None
 
 
@@ -233,17 +233,17 @@ def test_strongest_images_of_this_session_or_a_collection(tmp_path: Path, monkey
     livecnn.top(tmp_path, layers="conv2", k=3)
     with controlled(Plan.of("explorer", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as rig:
         first = rig.screen.pixels()
-        rig.click(*place(rig, Button("choose_shots", "session")))
+        rig.click(*place(rig, ButtonTarget("choose_shots", "session")))
         assert focus(rig).collection is False
         assert (rig.screen.pixels() != first).any()
         rig.press("v", "v", "v", "v")  # round all views
         assert focus(rig).collection is False
-        rig.click(*place(rig, Button("choose_shots", "collection")))
+        rig.click(*place(rig, ButtonTarget("choose_shots", "collection")))
         rig.controls.drag(0, 0)
         rig.live.refresh()
         assert focus(rig).collection is True
         assert (rig.screen.pixels() == first).all()
-        rig.click(*place(rig, Strong(0)))  # means nothing
+        rig.click(*place(rig, ImageRank(0)))  # means nothing
         assert rig.screen.tooltip.tip is not None
 
 
@@ -309,7 +309,7 @@ def test_the_ends_of_the_network_cannot_be_annotated(rig: Controlled, key: str) 
 
 
 def test_looking_back_steps_through_what_is_kept(rig: Controlled) -> None:
-    past = rig.screen.context.session.past = Past()
+    past = rig.screen.context.session.past = FrameBuffer()
     frames = [Frame(np.roll(seven(), 40 * i, axis=1), i, float(i)) for i in range(3)]
     for frame in frames:
         past.add(frame, "camera 0")
@@ -334,11 +334,11 @@ def test_looking_back_steps_through_what_is_kept(rig: Controlled) -> None:
 
 
 def test_a_click_on_a_moment_freezes_and_shows_it(rig: Controlled) -> None:
-    past = rig.screen.context.session.past = Past()
+    past = rig.screen.context.session.past = FrameBuffer()
     frames = [Frame(np.roll(seven(), 40 * i, axis=1), i, float(i)) for i in range(3)]
     for frame in frames:
         past.add(frame, "camera 0")
-    rig.controls.explorer.click(Moment(1.2), ctrl=False, shift=False, double=False)
+    rig.controls.explorer.click(TimePoint(1.2), ctrl=False, shift=False, double=False)
     assert rig.live.frozen
     assert rig.live.frame is frames[1]
 
@@ -394,6 +394,6 @@ def test_a_target_is_never_covered_by_its_words(rig: Controlled) -> None:
 @pytest.mark.parametrize(("view", "kept"), [("explorer", 1), ("lenet", 0)])
 def test_pictures_are_kept_only_where_one_can_look_back(view: str, kept: int, tmp_path: Path) -> None:
     with controlled(Plan.of(view, source="demo"), Frame(seven(), 0, 0.0), tmp_path, box=1.0) as rig:
-        past = rig.screen.context.session.past = Past()
+        past = rig.screen.context.session.past = FrameBuffer()
         rig.live.refresh()
         assert len(past) == kept

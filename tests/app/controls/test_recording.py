@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from livecnn.app.controls import recording as film_module
-from livecnn.app.controls.recording import Film
+from livecnn.app.controls.recording import LiveRecording
 from livecnn.errors import OutputError
 
 PICTURE = np.full((48, 64, 3), 90, np.uint8)
@@ -23,7 +23,7 @@ def no_ffmpeg(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_ffmpeg_a_gif(tmp_path: Path, no_ffmpeg: None) -> None:
-    film = Film(tmp_path / "recordings")
+    film = LiveRecording(tmp_path / "recordings")
     assert film.close() == []
     film.add(PICTURE, 0.0)  # nothing is recorded: nothing happens
     film.start()
@@ -43,7 +43,7 @@ def test_without_ffmpeg_a_gif(tmp_path: Path, no_ffmpeg: None) -> None:
 def test_a_film_lasts_until_it_is_stopped(tmp_path: Path, no_ffmpeg: None, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    film = Film(tmp_path)
+    film = LiveRecording(tmp_path)
     film.start()
     film.add(PICTURE, 100.0)
     now[0] = 103.0  # the picture stood still
@@ -54,7 +54,7 @@ def test_a_film_lasts_until_it_is_stopped(tmp_path: Path, no_ffmpeg: None, monke
 
 
 def test_a_film_without_a_picture(tmp_path: Path, no_ffmpeg: None) -> None:
-    film = Film(tmp_path)
+    film = LiveRecording(tmp_path)
     film.start()
     (told,) = film.close()
     assert told.endswith(".gif: nothing to record")
@@ -62,7 +62,7 @@ def test_a_film_without_a_picture(tmp_path: Path, no_ffmpeg: None) -> None:
 
 
 def test_two_films_one_after_the_other(tmp_path: Path, no_ffmpeg: None) -> None:
-    film = Film(tmp_path)
+    film = LiveRecording(tmp_path)
     for _ in range(2):
         film.start()
         film.add(PICTURE, time.monotonic())

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from livecnn.app.controls.source_switch import Opener
+from livecnn.app.controls.source_switch import SourceOpener
 from livecnn.errors import SourceError
 from livecnn.sources import Source, SourceOptions
 from livecnn.types import Frame
@@ -33,7 +33,7 @@ class Door(Source):
         self.state = "closed"
 
 
-def answer_of(opener: Opener) -> Source | Exception:
+def answer_of(opener: SourceOpener) -> Source | Exception:
     deadline = time.monotonic() + 10
     while (answer := opener.poll()) is None:
         assert time.monotonic() < deadline, "waited in vain"
@@ -42,7 +42,7 @@ def answer_of(opener: Opener) -> Source | Exception:
 
 
 def test_the_first_that_answers_is_opened() -> None:
-    opener, first, second, third = Opener(), Door(SourceError("held")), Door(), Door()
+    opener, first, second, third = SourceOpener(), Door(SourceError("held")), Door(), Door()
     assert opener.open([first, second, third])
     assert answer_of(opener) is second
     assert (second.state, third.state) == ("open", "shut")
@@ -50,7 +50,7 @@ def test_the_first_that_answers_is_opened() -> None:
 
 
 def test_one_request_at_a_time() -> None:
-    opener, gate, other = Opener(), threading.Event(), Door()
+    opener, gate, other = SourceOpener(), threading.Event(), Door()
     assert opener.open([Door(gate=gate)])
     assert not opener.open([other])
     gate.set()
@@ -64,20 +64,20 @@ def test_one_request_at_a_time() -> None:
     [(SourceError("held by another"), "held by another"), (ZeroDivisionError("oops"), "door: ZeroDivisionError: oops")],
 )
 def test_why_none_opens(error: Exception, message: str) -> None:
-    opener = Opener()
+    opener = SourceOpener()
     opener.open([Door(error)])
     assert str(answer_of(opener)) == message
 
 
 def test_nothing_to_open() -> None:
-    opener = Opener()
+    opener = SourceOpener()
     opener.open([])
     assert isinstance(answer_of(opener), SourceError)
 
 
 def test_what_nobody_fetched_is_closed_again() -> None:
     early, late, gate = Door(), Door(gate=threading.Event()), threading.Event()
-    opener = Opener()
+    opener = SourceOpener()
     opener.open([early])
     while early.state == "shut":
         time.sleep(0.001)
@@ -86,7 +86,7 @@ def test_what_nobody_fetched_is_closed_again() -> None:
     assert early.state == "closed"
 
     late.gate = gate
-    opener = Opener()
+    opener = SourceOpener()
     opener.open([late])
     opener.close()
     gate.set()

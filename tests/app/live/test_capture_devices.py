@@ -9,17 +9,17 @@ import pytest
 
 from livecnn.app.live import capture as capture_module
 from livecnn.app.live.capture import Capture
-from livecnn.app.live.supervision import Patience
+from livecnn.app.live.supervision import Timeouts
 from livecnn.sources import Source
 from livecnn.types import Frame, Image, SourceStatus
 from tests.helpers.fake_sources import Device, Scripted, ended, recorded, until
 
 # As in life, but a hundred times as fast.
-BRISK = Patience(stale=0.02, lost=0.05, frozen=0.05, delays=(0.01, 0.02), healthy=0.6, dead=0.1, opening=0.2)
+BRISK = Timeouts(stale=0.02, lost=0.05, frozen=0.05, delays=(0.01, 0.02), healthy=0.6, dead=0.1, opening=0.2)
 # Silence, which a busy machine can bring, is never a loss; what fails is connected again at once.
-PROMPT = Patience(stale=60, lost=60, frozen=60, delays=(0.01, 0.02), dead=120, opening=60)
+PROMPT = Timeouts(stale=60, lost=60, frozen=60, delays=(0.01, 0.02), dead=120, opening=60)
 # Nothing happens by itself.
-CALM = Patience(stale=60, lost=60, frozen=60, delays=(0.01,), dead=120, opening=60)
+CALM = Timeouts(stale=60, lost=60, frozen=60, delays=(0.01,), dead=120, opening=60)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_a_lost_device_is_connected_again_as_soon_as_it_is_back(device: Device) 
 
 
 def test_the_reason_of_a_loss_is_told(device: Device) -> None:
-    with Capture(device.source(), patience=Patience(delays=(60,))) as capture:
+    with Capture(device.source(), patience=Timeouts(delays=(60,))) as capture:
         capture.read()
         device.plugged = False
         until(lambda: capture.status().state == "lost")
@@ -81,7 +81,7 @@ def test_a_read_that_hangs_is_left_and_never_heard_of_again(device: Device) -> N
 
 
 def test_a_connection_that_was_made_anew_is_watched_like_the_first(device: Device) -> None:
-    patience = Patience(lost=0.1, delays=(0.01,), opening=3600)  # an attempt may last long, silence after it may not
+    patience = Timeouts(lost=0.1, delays=(0.01,), opening=3600)  # an attempt may last long, silence after it may not
     with Capture(device.source(), patience=patience) as capture:
         capture.read()
         device.plugged = False
@@ -97,7 +97,7 @@ def test_a_connection_that_was_made_anew_is_watched_like_the_first(device: Devic
 
 
 def test_silence_is_told_before_it_is_a_loss(device: Device) -> None:
-    patience = Patience(stale=0.02, lost=60)
+    patience = Timeouts(stale=0.02, lost=60)
     with Capture(device.source(), patience=patience) as capture:
         capture.read()
         device.reading.clear()
@@ -109,7 +109,7 @@ def test_silence_is_told_before_it_is_a_loss(device: Device) -> None:
 
 
 def test_a_camera_whose_picture_stands_still_is_connected_again(device: Device) -> None:
-    patience = Patience(frozen=0.03, dead=0.1, delays=(0.2,))
+    patience = Timeouts(frozen=0.03, dead=0.1, delays=(0.2,))
     with Capture(device.source(), patience=patience) as capture:
         capture.read()
         device.still = True
@@ -123,7 +123,7 @@ def test_a_camera_whose_picture_stands_still_is_connected_again(device: Device) 
 def test_a_stream_may_stand_still(device: Device) -> None:
     source = device.source()
     source.may_stand_still = True
-    with Capture(source, patience=Patience(frozen=0.03, dead=0.05)) as capture:
+    with Capture(source, patience=Timeouts(frozen=0.03, dead=0.05)) as capture:
         device.still = True
         until(lambda: capture.slot.get()[0] > 100)
         assert capture.status().state == "frozen"
@@ -207,7 +207,7 @@ def test_the_smallest_change_is_a_sign_of_life(change: str) -> None:
 
     frozen = 0.25
     source = Blinking(10**9, before=lambda: time.sleep(0.002))
-    with Capture(source, patience=Patience(frozen=frozen)) as capture:
+    with Capture(source, patience=Timeouts(frozen=frozen)) as capture:
         began = capture.read().time
         until(lambda: (frame := capture.slot.get()[1]) and frame.time > began + frozen)
         assert capture.status().state == "live"

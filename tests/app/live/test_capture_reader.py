@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from livecnn.app.live import capture as reader_module
-from livecnn.app.live.capture import Reader
+from livecnn.app.live.capture import ReaderThread
 from livecnn.errors import SourceError
 from livecnn.types import Frame
 from tests.helpers.fake_sources import Scripted
@@ -44,7 +44,7 @@ class Played:
         self.frames: list[Frame] = []
         self.ends: list[Exception | None] = []
         self._source = source
-        reader = Reader(source, self._take, self._over, once=once, is_open=is_open)
+        reader = ReaderThread(source, self._take, self._over, once=once, is_open=is_open)
         reader.start()
         reader.join(10)
         assert not reader.alive
@@ -53,12 +53,12 @@ class Played:
     def times(self) -> list[float]:
         return [frame.time - 100.0 for frame in self.frames]
 
-    def _take(self, reader: Reader, frame: Frame) -> None:
+    def _take(self, reader: ReaderThread, frame: Frame) -> None:
         self.frames.append(frame)
         if len(self.frames) == 8:
             reader.leave()
 
-    def _over(self, reader: Reader, error: Exception | None) -> None:
+    def _over(self, reader: ReaderThread, error: Exception | None) -> None:
         assert self._source.closed == 1
         self.ends.append(error)
 
@@ -135,7 +135,7 @@ def test_a_read_that_waits_is_interrupted_where_the_source_can_do_that() -> None
     drawn = threading.Event()
     source = Scripted(1, before=drawn.wait)
     source.interrupt = drawn.set  # type: ignore[method-assign]
-    reader = Reader(source, lambda *_: None, lambda *_: None)
+    reader = ReaderThread(source, lambda *_: None, lambda *_: None)
     reader.start()
     reader.leave()
     reader.join(10)

@@ -8,12 +8,12 @@ import pytest
 
 from livecnn.app.live import capture as capture_module
 from livecnn.app.live.capture import Capture
-from livecnn.app.live.supervision import Patience
+from livecnn.app.live.supervision import Timeouts
 from livecnn.errors import SourceError
 from tests.helpers.fake_sources import Device, Scripted, ended, recorded, until
 
 # Nothing happens by itself.
-CALM = Patience(stale=60, lost=60, frozen=60, delays=(0.01,), dead=120, opening=60)
+CALM = Timeouts(stale=60, lost=60, frozen=60, delays=(0.01,), dead=120, opening=60)
 
 
 @pytest.fixture

@@ -12,14 +12,14 @@ import torch
 
 from livecnn.app.live import loops as live
 from livecnn.app.live.capture import Capture
-from livecnn.app.live.loops import Live
-from livecnn.app.live.slot import Slot
+from livecnn.app.live.loops import LiveLoop
+from livecnn.app.live.slot import LatestSlot
 from livecnn.app.live.stats import Stats
 from livecnn.app.plan import Plan
 from livecnn.errors import ModelError, SourceError
-from livecnn.selection import Focus
+from livecnn.selection import Selection
 from livecnn.sources import Source, SourceOptions
-from livecnn.types import Box, Findings, Frame, Image, Patch, Prepared, Scene, Tick
+from livecnn.types import Box, ExplanationUpdate, Frame, Image, Patch, Prepared, Scene, Tick
 from tests.helpers.failures import after
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
@@ -99,7 +99,7 @@ class Explaining:
         self.seen: list[int] = []
         self.open = False
         self.error: Exception | None = None
-        self._newest: tuple[int, Findings | None] = 0, None
+        self._newest: tuple[int, ExplanationUpdate | None] = 0, None
 
     def __enter__(self) -> Explaining:
         self.open = True
@@ -111,12 +111,12 @@ class Explaining:
     def passed(self, tick: Tick) -> None:
         self.seen.append(tick.frame.seq)
 
-    def publish(self) -> Findings:
-        findings = Findings(0, Focus(), 0)
+    def publish(self) -> ExplanationUpdate:
+        findings = ExplanationUpdate(0, Selection(), 0)
         self._newest = self._newest[0] + 1, findings
         return findings
 
-    def newest(self) -> tuple[int, Findings | None]:
+    def newest(self) -> tuple[int, ExplanationUpdate | None]:
         return self._newest
 
 
@@ -126,7 +126,7 @@ class Rig:
     def __init__(self, model: Model | None = None, explaining: Explaining | None = None) -> None:
         self.source, self.model = Fed(), model or Model()
         self.capture = Capture(self.source)
-        self.live = Live(self.capture, self.model, Stats("agg", "cpu"), explaining=explaining)  # type: ignore[arg-type]
+        self.live = LiveLoop(self.capture, self.model, Stats("agg", "cpu"), explaining=explaining)  # type: ignore[arg-type]
 
     def next(self) -> Scene:
         until(self.live.ready)
@@ -355,7 +355,7 @@ def test_refresh_passes_the_frame_through_the_network_again(rig: Rig) -> None:
 
 
 def test_repeating_an_item_never_brings_an_older_one_back() -> None:
-    slot: Slot[int] = Slot()
+    slot: LatestSlot[int] = LatestSlot()
     slot.repeat()
     assert slot.get() == (0, None)
     slot.put(1)

@@ -6,26 +6,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.app.live.slot import Slot
+from livecnn.app.live.slot import LatestSlot
 
 PATIENCE = 30  # seconds until a test that waits has failed
 
 
 def test_empty() -> None:
-    assert Slot[int]().get() == (0, None)
-    assert Slot[int]().wait(0, 0.0) == (0, None)
+    assert LatestSlot[int]().get() == (0, None)
+    assert LatestSlot[int]().wait(0, 0.0) == (0, None)
 
 
 @given(st.lists(st.integers(), min_size=1))
 def test_the_newest_item_only(items: list[int]) -> None:
-    slot = Slot[int]()
+    slot = LatestSlot[int]()
     for item in items:
         slot.put(item)
     assert slot.get() == slot.get() == (len(items), items[-1])
 
 
 def test_waiting_for_something_newer() -> None:
-    slot = Slot[str]()
+    slot = LatestSlot[str]()
     slot.put("a")
     assert slot.wait(0, PATIENCE) == (1, "a")
     assert slot.wait(1, 0.001) == (1, "a")  # nothing newer came
@@ -38,7 +38,7 @@ def test_waiting_for_something_newer() -> None:
 
 
 def test_repeating_hands_the_newest_item_to_everybody_once_more() -> None:
-    slot = Slot[str]()
+    slot = LatestSlot[str]()
     slot.repeat()
     assert slot.get() == (0, None)  # there is nothing to repeat
     slot.put("a")
@@ -47,7 +47,7 @@ def test_repeating_hands_the_newest_item_to_everybody_once_more() -> None:
 
 
 def test_closing_wakes_every_reader_and_keeps_the_last_item() -> None:
-    slot = Slot[str]()
+    slot = LatestSlot[str]()
     slot.put("a")
     got: list[object] = []
     readers = [Thread(target=lambda: got.append(slot.wait(1, PATIENCE))) for _ in range(3)]
@@ -65,7 +65,7 @@ def test_closing_wakes_every_reader_and_keeps_the_last_item() -> None:
 
 @pytest.mark.parametrize("readers", [1, 3])
 def test_readers_see_versions_rise_and_never_miss_the_last(readers: int) -> None:
-    slot, count, start = Slot[int](), 500, Barrier(readers + 1)
+    slot, count, start = LatestSlot[int](), 500, Barrier(readers + 1)
     seen: list[list[int]] = [[] for _ in range(readers)]
 
     def read(mine: list[int]) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from livecnn.app.live.supervision import Patience, Supervision
+from livecnn.app.live.supervision import ConnectionMonitor, Timeouts
 
-PATIENCE = Patience()
+PATIENCE = Timeouts()
 MS = 0.001
 START = 1000.0
 
@@ -15,9 +15,9 @@ START = 1000.0
 class Told:
     """A supervision with a clock that the test moves; seconds are counted from the start."""
 
-    def __init__(self, patience: Patience = PATIENCE, *, may_stand_still: bool = False) -> None:
+    def __init__(self, patience: Timeouts = PATIENCE, *, may_stand_still: bool = False) -> None:
         self.patience = patience
-        self.it = Supervision(patience, START, may_stand_still=may_stand_still)
+        self.it = ConnectionMonitor(patience, START, may_stand_still=may_stand_still)
 
     def frame(self, second: float, same: bool = False) -> None:
         self.it.frame(START + second, same)

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from livecnn import paths
-from livecnn.app.plan import context_of, load_views
-from livecnn.app.screen.figure import Screen, grid
-from livecnn.drawing.artists import Label, buffer_of
+from livecnn.app.plan import load_views, make_context
+from livecnn.app.screen.figure import FigureView, grid
+from livecnn.drawing.artists import Label, renderer_buffer
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
@@ -56,11 +56,11 @@ def load(name: str, size: tuple[int, int] = A, theme: str = "dark") -> Layout:
     return load_layout(name, [f"figure.size={list(size)}", f"figure.theme={theme}"])
 
 
-def screen_of(made: Layout, bundle: Bundle) -> Screen:
-    return Screen(made, context_of(bundle), [view.name for view in load_views(made)])
+def screen_of(made: Layout, bundle: Bundle) -> FigureView:
+    return FigureView(made, make_context(bundle), [view.name for view in load_views(made)])
 
 
-def look(screen: Screen, observer: Observer, frame: Frame, status: LoopStatus = STATUS) -> Any:
+def look(screen: FigureView, observer: Observer, frame: Frame, status: LoopStatus = STATUS) -> Any:
     """What the live loop does with a frame; returns the pixels."""
     observer.watch(screen.reducers)
     screen.show(Scene(frame, observer(frame), status))
@@ -68,11 +68,11 @@ def look(screen: Screen, observer: Observer, frame: Frame, status: LoopStatus = 
     return screen.pixels()
 
 
-def resize(screen: Screen, size: tuple[int, int]) -> None:
+def resize(screen: FigureView, size: tuple[int, int]) -> None:
     screen.figure.set_size_inches(size[0] / screen.figure.dpi, size[1] / screen.figure.dpi)
 
 
-def cards(screen: Screen) -> dict[str, Rect]:
+def cards(screen: FigureView) -> dict[str, Rect]:
     width, height = (int(side) for side in screen.figure.bbox.size)
     metrics = Metrics.of(width, height)
     area = Rect(metrics.gap, metrics.header, width - 2 * metrics.gap, height - metrics.header - metrics.gap)
@@ -145,7 +145,7 @@ def test_a_figure_is_exactly_as_large_as_asked_for(size: tuple[int, int], bundle
 
 @pytest.mark.parametrize("width", [width for width in range(320, 7681) if int(width / 100 * 100) != width][::40])
 def test_widths_that_inches_cannot_tell_exactly(width: int) -> None:
-    figure = Screen(layout({"it": {"kind": "status"}}, "it", (width, 240)), context()).figure
+    figure = FigureView(layout({"it": {"kind": "status"}}, "it", (width, 240)), context()).figure
     assert int(figure.bbox.width) == width
 
 
@@ -200,7 +200,7 @@ def test_sorting_is_drawn_at_once(bundle: Bundle, observer: Observer, frames: li
     assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
     overview = screen_of(load("lenet-overview"), bundle)
     assert overview.sort_by(7)  # of its three neurons panels one can be sorted
-    assert not Screen(layout({"it": {"kind": "status"}}, "it"), context()).sort_by(7)
+    assert not FigureView(layout({"it": {"kind": "status"}}, "it"), context()).sort_by(7)
 
 
 def test_the_stage_puts_the_ground_back(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
@@ -283,9 +283,9 @@ def test_help_lies_over_the_panels_and_goes(bundle: Bundle, observer: Observer, 
     assert (look(screen, observer, frames[1]) == before).all()
 
 
-def shown(shape: tuple[int, int], size: tuple[int, int], *, mirrored: bool) -> tuple[Screen, Rect]:
+def shown(shape: tuple[int, int], size: tuple[int, int], *, mirrored: bool) -> tuple[FigureView, Rect]:
     """A screen with a frame in it whose columns and rows are told by its red and green, and where the frame lies."""
-    screen = Screen(layout({"a": {"kind": "camera"}, "b": {"kind": "status"}}, "a b", size), context())
+    screen = FigureView(layout({"a": {"kind": "camera"}, "b": {"kind": "status"}}, "a b", size), context())
     rows, columns = np.indices(shape)
     frame = Frame(np.dstack([columns, rows, np.full(shape, 255)]).astype(np.uint8), 0, 0.0)
     screen.show(scene(screen, frame=frame, status=LoopStatus(mirrored=mirrored), empty=True))
@@ -323,7 +323,7 @@ def test_outside_the_picture_there_is_no_place_in_the_frame(shape: tuple[int, in
     for x, y in [(place.x - 1, place.y), (place.x, place.y - 1), (right, place.y), (place.x, bottom), (0, 0), (639, 240)]:
         assert screen.frame_at(x, y) is None
         assert screen.frame_at(x + 0.3, y + 0.3) is None
-    assert Screen(screen.layout, context()).frame_at(place.x, place.y) is None  # nothing is shown yet
+    assert FigureView(screen.layout, context()).frame_at(place.x, place.y) is None  # nothing is shown yet
 
 
 def test_a_banner_stays_over_the_panels_until_it_is_taken_away(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
@@ -345,7 +345,7 @@ def test_a_recording_is_marked_in_the_window_only(bundle: Bundle, observer: Obse
     assert screen.recording is not None
     for _ in range(2):
         assert (look(screen, observer, frames[1]) == before).all()
-        on_screen = buffer_of(screen.canvas.get_renderer())[:, :, :3]
+        on_screen = renderer_buffer(screen.canvas.get_renderer())[:, :, :3]
         rows, columns = np.nonzero((on_screen != before).any(axis=2))
         assert rows.min() == Metrics.of(*A).header
         assert columns.min() > 600
@@ -355,7 +355,7 @@ def test_a_recording_is_marked_in_the_window_only(bundle: Bundle, observer: Obse
     screen.help.set_visible(False)
     screen.recording = None
     assert (look(screen, observer, frames[1]) == before).all()
-    assert (buffer_of(screen.canvas.get_renderer())[:, :, :3] == before).all()
+    assert (renderer_buffer(screen.canvas.get_renderer())[:, :, :3] == before).all()
 
 
 def test_a_picture_taken_right_after_a_resize(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
@@ -369,7 +369,7 @@ def test_a_picture_taken_right_after_a_resize(bundle: Bundle, observer: Observer
 def test_what_is_written_over_the_panels_tells_when_to_draw_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [10.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    screen = Screen(layout({"it": {"kind": "status"}}, "it"), context())
+    screen = FigureView(layout({"it": {"kind": "status"}}, "it"), context())
     seen = [screen.overlay_text]
 
     def changes() -> bool:
@@ -408,7 +408,7 @@ def test_another_view_keeps_what_lies_over_the_panels(bundle: Bundle, observer: 
     assert screen.overlay_text == fresh.overlay_text
     assert screen.help.get_visible()
     assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
-    marked, expected = (buffer_of(each.canvas.get_renderer()) for each in (screen, fresh))
+    marked, expected = (renderer_buffer(each.canvas.get_renderer()) for each in (screen, fresh))
     assert (marked == expected).all()
 
 
@@ -437,7 +437,7 @@ def test_chosen_colours_are_drawn_at_once(bundle: Bundle, observer: Observer, fr
 
 
 def test_the_scene_on_show_survives_a_full_draw() -> None:
-    screen = Screen(layout({"it": {"kind": "scores"}}, "it"), context())
+    screen = FigureView(layout({"it": {"kind": "scores"}}, "it"), context())
     given = scene(screen, scores=[1.0, *[0.0] * 9])
     screen.show(given)
     screen.canvas.draw()

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.app.screen.header import REFRESH_TICKS, Header
 from livecnn.drawing.artists import Label
 from livecnn.drawing.theme import THEMES, Metrics
@@ -26,7 +26,7 @@ def laid_out(width: int, status: LoopStatus = MEASURED, model: str = "lenet-mnis
 
 
 def scene(status: LoopStatus) -> Scene:
-    return scene_of(Screen(layout({"it": {"kind": "status"}}, "it"), context()), status=status)
+    return scene_of(FigureView(layout({"it": {"kind": "status"}}, "it"), context()), status=status)
 
 
 def texts(header: Header) -> list[str]:

@@ -8,8 +8,8 @@ import pytest
 from matplotlib.backends.backend_agg import RendererAgg
 
 from livecnn.app.screen.help import Help
-from livecnn.app.screen.overlay import Banner, Overlay, Prompt, RecMark, Toast, framed
-from livecnn.drawing.artists import buffer_of
+from livecnn.app.screen.overlay import Banner, Overlay, Prompt, RecMark, Toast, bordered_box
+from livecnn.drawing.artists import renderer_buffer
 from livecnn.drawing.theme import THEMES, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.types import Image
@@ -109,9 +109,9 @@ def test_a_banner_of_several_lines_is_one_line() -> None:
 def on(overlay: Overlay, size: tuple[int, int], ground: int = 7) -> Image:
     """The overlay on a figure of one gray."""
     renderer = RendererAgg(*size, 100)
-    buffer_of(renderer)[:] = ground
+    renderer_buffer(renderer)[:] = ground
     overlay.draw(renderer)
-    return buffer_of(renderer)[:, :, :3].copy()
+    return renderer_buffer(renderer)[:, :, :3].copy()
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -195,7 +195,7 @@ def test_what_lies_over_the_panels_takes_another_theme(made: type[Overlay], cloc
 
 
 def test_a_frame_is_a_box_in_a_box() -> None:
-    outer, inner = framed(Rect(0, 0, 10, 8), DARK, 2)
+    outer, inner = bordered_box(Rect(0, 0, 10, 8), DARK, 2)
     assert outer == (Rect(0, 0, 10, 8), DARK.accent)
     assert inner == (Rect(2, 2, 6, 4), DARK.card)
 

@@ -271,10 +271,10 @@ def test_opening_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecnn.networks.device.pick", lambda _: torch.device("cpu"))
+    monkeypatch.setattr("livecnn.networks.device.pick_device", lambda _: torch.device("cpu"))
     assert the(doctor.gpu()).found.startswith("none: the CPU is used")
     # A device that takes tensors and cannot give back a number stands in for a GPU that PyTorch was not built for.
-    monkeypatch.setattr("livecnn.networks.device.pick", lambda _: torch.device("meta"))
+    monkeypatch.setattr("livecnn.networks.device.pick_device", lambda _: torch.device("meta"))
     found = the(doctor.gpu())
     assert found.status == "failed"
     assert "--device cpu" in found.advice

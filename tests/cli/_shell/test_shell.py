@@ -28,7 +28,7 @@ from livecnn.cli import main
 from livecnn.cli._shell import picture_window as easel
 from livecnn.cli._shell.prompt import Completions
 from livecnn.cli._shell.shell import Shell
-from livecnn.cli._workbench import Workbench
+from livecnn.cli._workbench import ShellState
 from livecnn.dreams import export as dream_files
 from livecnn.errors import UsageError
 from livecnn.io import images
@@ -163,7 +163,7 @@ def test_files_that_change_are_read_again(tmp_path: Path, loads: list[str], caps
     card = bundle.card.model_dump(exclude={"weights", "check"}, mode="json")
     bundles.save(tmp_path / "mine", bundle.module, card)
     loads.clear()
-    shell = Shell(Workbench(), tmp_path)
+    shell = Shell(ShellState(), tmp_path)
     for line in ("model mine", "image x.png", "model", "image"):
         assert shell.run(line) == 0
     assert loads == ["mine", "x.png"]
@@ -234,7 +234,7 @@ def test_ctrl_c_leaves_no_half_of_a_package(elsewhere: Path, monkeypatch: pytest
             time.sleep(0.01)
 
     monkeypatch.setattr(dream_files, "write", work)
-    assert Shell(Workbench(), elsewhere).run("dream --classes 3") == 130
+    assert Shell(ShellState(), elsewhere).run("dream --classes 3") == 130
     assert sys.modules.pop("heavy").whole
     del sys.modules["heavy.part"]
 
@@ -389,8 +389,8 @@ def test_without_a_toolkit_pictures_are_saved(keys: PipeInput, monkeypatch: pyte
 
 
 @pytest.fixture(scope="module")
-def bench() -> Workbench:
-    bench = Workbench()
+def bench() -> ShellState:
+    bench = ShellState()
     bench.take_model("lenet-mnist")
     return bench
 
@@ -429,7 +429,7 @@ def bench() -> Workbench:
         ("explain --layer", ["--layer"]),
     ],
 )
-def test_completion(bench: Workbench, elsewhere: Path, typed: str, whole: list[str]) -> None:
+def test_completion(bench: ShellState, elsewhere: Path, typed: str, whole: list[str]) -> None:
     (elsewhere / "my folder").mkdir()
     ring(elsewhere / "my folder" / "a b.png", 9)
     ring(elsewhere / ".hidden.png", 9)
@@ -438,7 +438,7 @@ def test_completion(bench: Workbench, elsewhere: Path, typed: str, whole: list[s
 
 
 @pytest.mark.parametrize("typed", ["explain 'x y.png' --compare gradient,occ", "explain 'x y.png' --compare=gradient,occ"])
-def test_a_completed_line_is_the_line_that_was_meant(bench: Workbench, elsewhere: Path, typed: str) -> None:
+def test_a_completed_line_is_the_line_that_was_meant(bench: ShellState, elsewhere: Path, typed: str) -> None:
     (found,) = Completions(Shell(bench, elsewhere)).get_completions(Document(typed), CompleteEvent())
     assert typed[: found.start_position] + found.text == f"{typed}lusion"
     assert found.display_text == "occlusion"
@@ -448,7 +448,7 @@ def test_a_network_that_was_damaged_completes_nothing(elsewhere: Path) -> None:
     bundle = bundles.load("lenet-mnist")
     assert bundle.card is not None
     bundles.save("mine", bundle.module, bundle.card.model_dump(exclude={"weights", "check"}, mode="json"))
-    bench = Workbench()
+    bench = ShellState()
     bench.take_model("mine")
     Path("mine/model.yaml").write_text("nonsense")
     completions = Completions(Shell(bench, elsewhere))

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from livecnn.errors import ModelError
 from livecnn.explain.contributions import Contributions
-from livecnn.explain.live.explainer import Explainer, apart
+from livecnn.explain.live.explainer import LiveExplainer, copy_sharing_weights
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.architectures.lenet import Lenet
@@ -27,14 +27,14 @@ def x() -> torch.Tensor:
 
 
 @pytest.fixture
-def explainer() -> Iterator[Explainer]:
-    with Explainer(seeded(Reused)) as explainer:
+def explainer() -> Iterator[LiveExplainer]:
+    with LiveExplainer(seeded(Reused)) as explainer:
         yield explainer
 
 
 def test_a_copy_shares_weights_and_nothing_else() -> None:
     net = seeded(Lenet)
-    copied = apart(net)
+    copied = copy_sharing_weights(net)
     assert all(ours is theirs for ours, theirs in zip(copied.parameters(), net.parameters(), strict=True))
     assert not set(copied.modules()) & set(net.modules())
 
@@ -43,10 +43,10 @@ def test_a_network_that_cannot_be_copied_is_told() -> None:
     net = seeded(Lenet)
     net.steps = (step for step in ())  # type: ignore[assignment]
     with pytest.raises(ModelError, match=r"need a copy of the network: TypeError: .*generator"):
-        apart(net)
+        copy_sharing_weights(net)
 
 
-def test_pictures_are_those_of_the_methods(explainer: Explainer, x: torch.Tensor) -> None:
+def test_pictures_are_those_of_the_methods(explainer: LiveExplainer, x: torch.Tensor) -> None:
     direct = GuidedBackprop(explainer.module, "conv2").explain(x, [3, 1]).numpy()
     assert np.array_equal(explainer.pictures("guided_backprop", x, "conv2", [3, 1]), direct)
     one = explainer.picture("guided_backprop", x, Unit("conv2", 3), 0)
@@ -54,7 +54,7 @@ def test_pictures_are_those_of_the_methods(explainer: Explainer, x: torch.Tensor
     assert_close(one, direct[0])
 
 
-def test_a_method_of_classes_is_about_the_target(explainer: Explainer, x: torch.Tensor) -> None:
+def test_a_method_of_classes_is_about_the_target(explainer: LiveExplainer, x: torch.Tensor) -> None:
     first, second = (explainer.picture("grad_cam", x, Unit("conv2", 0), target) for target in (0, 1))
     assert first.shape == (1, 13, 12)
     assert not np.array_equal(first, second)
@@ -65,7 +65,7 @@ def test_contributions_of_the_last_hidden_layer_sum_up_to_the_score() -> None:
     net, x = seeded(Lenet), picture(1, 28, 28)
     with torch.no_grad():
         logits = net.logits(x)[0]
-    with Explainer(net) as explainer:
+    with LiveExplainer(net) as explainer:
         for target in range(10):
             values, logit = explainer.contributions(x, "ip1", target)  # type: ignore[misc]
             assert values.shape == (500,)
@@ -86,12 +86,12 @@ def test_contributions_of_maps_are_activation_times_gradient() -> None:
 def test_contributions_need_a_way_to_the_scores(x: torch.Tensor) -> None:
     net = seeded(Reused)
     net.fc.register_forward_pre_hook(lambda _, given: given[0].detach())
-    with Explainer(net) as explainer:
+    with LiveExplainer(net) as explainer:
         assert explainer.contributions(x, "conv2", 0) == "need a way from the layer to the scores; 'conv2' has none"
 
 
 @pytest.mark.parametrize("end", [INPUT, OUTPUT])
-def test_the_ends_of_a_network_have_no_units(end: str, explainer: Explainer, x: torch.Tensor) -> None:
+def test_the_ends_of_a_network_have_no_units(end: str, explainer: LiveExplainer, x: torch.Tensor) -> None:
     told = [
         explainer.picture("gradient", x, Unit(end, 0), 0),
         explainer.pictures("gradient", x, end, [0]),
@@ -115,7 +115,7 @@ def test_what_lies_in_the_layer_is_tried_once(
 ) -> None:
     net = seeded(Functional)
     passes: list[object] = []
-    with Explainer(net) as explainer:
+    with LiveExplainer(net) as explainer:
         assert str(explainer.picture(kind, x, Unit(layer, 0), 0)).startswith(reason)
         handle = net.register_forward_pre_hook(lambda *_: passes.append(0))
         assert str(explainer.picture(kind, x, Unit(layer, 0), 0)).startswith(reason)
@@ -129,14 +129,16 @@ def test_what_lies_in_the_layer_is_tried_once(
         handle.remove()
 
 
-def test_what_lies_in_the_unit_is_tried_again(explainer: Explainer, x: torch.Tensor) -> None:
+def test_what_lies_in_the_unit_is_tried_again(explainer: LiveExplainer, x: torch.Tensor) -> None:
     assert explainer.picture("gradient", x, Unit("conv2", 8), 0) == "unit 8: conv2 has 8 (0-7)"
     assert not isinstance(explainer.picture("gradient", x, Unit("conv2", 7), 0), str)
     assert explainer.contributions(x, "conv2", 9) == "class 9: the network has 4 (0-3)"
     assert str(explainer.picture("magic", x, Unit("conv2", 0), 0)).startswith("unknown kind 'magic' in methods")
 
 
-def test_errors_of_networks_are_told_in_a_line(explainer: Explainer, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_of_networks_are_told_in_a_line(
+    explainer: LiveExplainer, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*_: object, **__: object) -> torch.Tensor:
         raise RuntimeError("out of memory\nat some place")
 
@@ -146,7 +148,7 @@ def test_errors_of_networks_are_told_in_a_line(explainer: Explainer, x: torch.Te
     assert explainer.picture("gradient", x, Unit("conv3", 0), 0) == "ZeroDivisionError: division by zero"
 
 
-def test_a_refusal_on_the_way_ends_the_steps(explainer: Explainer) -> None:
+def test_a_refusal_on_the_way_ends_the_steps(explainer: LiveExplainer) -> None:
     def steps() -> Iterator[int]:
         yield 1
         raise RuntimeError("enough")
@@ -156,14 +158,14 @@ def test_a_refusal_on_the_way_ends_the_steps(explainer: Explainer) -> None:
     assert list(explainer.steps("other", "conv2", lambda: iter([1, 2]))) == [1, 2]
 
 
-def test_occlusion_from_coarse_to_fine(explainer: Explainer, x: torch.Tensor) -> None:
+def test_occlusion_from_coarse_to_fine(explainer: LiveExplainer, x: torch.Tensor) -> None:
     found: list[Any] = list(explainer.refine(x, Unit("conv2", 1)))
     assert [progress for _, progress in found] == [0.25, 0.5, 0.75, 1.0]
     assert np.array_equal(found[-1][0], explainer.picture("occlusion", x, Unit("conv2", 1), 0))
     assert not np.array_equal(found[0][0], found[-1][0])
 
 
-def test_muted_units_count_for_nothing(explainer: Explainer, x: torch.Tensor) -> None:
+def test_muted_units_count_for_nothing(explainer: LiveExplainer, x: torch.Tensor) -> None:
     whole = explainer.picture("gradient", x, Unit("conv2", 1), 0)
     explainer.mute({("conv1", unit) for unit in range(6)})
     assert not np.any(explainer.picture("gradient", x, Unit("conv2", 1), 0))
@@ -172,7 +174,7 @@ def test_muted_units_count_for_nothing(explainer: Explainer, x: torch.Tensor) ->
 
 
 def test_a_function_between_layers_can_be_explained(x: torch.Tensor) -> None:
-    with Explainer(seeded(Functional)) as explainer:
+    with LiveExplainer(seeded(Functional)) as explainer:
         found = explainer.picture("gradient", x, Unit("relu", 1), 0)
         explainer.mute({("conv1", unit) for unit in range(4)})
         muted = explainer.picture("gradient", x, Unit("relu", 1), 0)
@@ -184,7 +186,7 @@ def test_hooks_are_gone_afterwards(x: torch.Tensor) -> None:
     net = seeded(Reused)
 
     def work() -> None:
-        with Explainer(net) as explainer:
+        with LiveExplainer(net) as explainer:
             explainer.mute({("conv1", 0)})
             explainer.contributions(x, "conv2", 0)
             assert not untouched(net)

@@ -16,9 +16,9 @@ from torch import nn
 
 from livecnn.errors import ModelError
 from livecnn.explain.live import worker as explaining
-from livecnn.explain.live.explainer import Explainer
-from livecnn.explain.live.worker import Explaining
-from livecnn.explain.live.worker_state import Board
+from livecnn.explain.live.explainer import LiveExplainer
+from livecnn.explain.live.worker import ExplainWorker
+from livecnn.explain.live.worker_state import WorkerState
 from livecnn.explain.methods.grad_cam import GradCam
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
@@ -26,16 +26,16 @@ from livecnn.explain.methods.integrated_gradients import IntegratedGradients
 from livecnn.explain.methods.occlusion import Occlusion
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.inspection.ablation import Muting
-from livecnn.selection import Focus, Unit
-from livecnn.types import Box, Findings, Frame, Patch, Preferred, Prepared, Tick
+from livecnn.networks.inspection.ablation import Ablation
+from livecnn.selection import Selection, Unit
+from livecnn.types import Box, ExplanationUpdate, Frame, Patch, PreferredInput, Prepared, Tick
 from tests.helpers.relu_networks import untouched
 
 SHOT = np.zeros((2, 2, 3), np.uint8)
 SCORES = np.eye(10, dtype=np.float32)[7]
-UNIT = Focus("conv2", 3, methods=("activation", "gradient"))
-OCCLUSION = Focus("conv2", 3, methods=("occlusion",))
-GRID = Focus("conv2", 3, grid="guided_backprop")
+UNIT = Selection("conv2", 3, methods=("activation", "gradient"))
+OCCLUSION = Selection("conv2", 3, methods=("occlusion",))
+GRID = Selection("conv2", 3, grid="guided_backprop")
 
 
 def x_of(seq: int) -> torch.Tensor:
@@ -82,7 +82,7 @@ class Dreams:
         self.begun: list[tuple[str, int]] = []
         self._gate, self._error = gate, error
 
-    def __call__(self, module: nn.Module, layer: str, unit: int) -> Iterator[Preferred]:
+    def __call__(self, module: nn.Module, layer: str, unit: int) -> Iterator[PreferredInput]:
         self.begun.append((layer, unit))
         self.module = module
         for step in range(1, 9):
@@ -90,7 +90,7 @@ class Dreams:
             self._gate((unit, step))
             if self._error is not None:
                 raise self._error
-            yield Preferred(Unit(layer, unit), SHOT, float(step), step, 8)
+            yield PreferredInput(Unit(layer, unit), SHOT, float(step), step, 8)
 
 
 @pytest.fixture(scope="module")
@@ -117,10 +117,10 @@ def in_new_thread(work: Callable[[], Any]) -> Any:
     return found[0]
 
 
-def same(ours: Findings, theirs: Findings) -> bool:
+def same(ours: ExplanationUpdate, theirs: ExplanationUpdate) -> bool:
     """To the byte."""
 
-    def told(findings: Findings) -> list[object]:
+    def told(findings: ExplanationUpdate) -> list[object]:
         arrays = {**findings.maps, "grid": findings.grid, "contributions": findings.contributions}
         data = {name: None if array is None else array.tobytes() for name, array in arrays.items()}
         return [findings.seq, findings.target, data, findings.refused, findings.progress, findings.units, findings.logit]
@@ -131,8 +131,8 @@ def same(ours: Findings, theirs: Findings) -> bool:
 # In order
 
 
-def now(bundle: Bundle, focus: Focus, asks: Sequence[Any], units: Sequence[int] = (), seq: int = 0) -> Findings:
-    explaining = Explaining(bundle)
+def now(bundle: Bundle, focus: Selection, asks: Sequence[Any], units: Sequence[int] = (), seq: int = 0) -> ExplanationUpdate:
+    explaining = ExplainWorker(bundle)
     explaining.want(focus, asks, units)
     return explaining.now(tick(seq))
 
@@ -185,7 +185,7 @@ def test_the_same_ticks_give_the_same_bytes(bundle: Bundle) -> None:
 def test_the_network_is_explained_without_its_muted_units(bundle: Bundle) -> None:
     muted = frozenset({("conv1", 3), ("conv1", 5)})
     found = now(bundle, replace(UNIT, muted=muted), ["unit"])
-    with Muting(bundle.module) as muting:
+    with Ablation(bundle.module) as muting:
         muting.set(muted)
         wanted = Gradient(bundle.module, "conv2").explain(x_of(0), [3])[0]
     assert np.array_equal(found.maps["gradient"], wanted)
@@ -193,14 +193,14 @@ def test_the_network_is_explained_without_its_muted_units(bundle: Bundle) -> Non
 
 
 def test_the_rest_of_the_input_pipeline_is_done(bundle: Bundle) -> None:
-    explaining = Explaining(bundle)
+    explaining = ExplainWorker(bundle)
     explaining.want(UNIT, ["unit"])
     found = explaining.now(tick(0, rest=lambda x: x / 2))
     assert np.array_equal(found.maps["gradient"], Gradient(bundle.module, "conv2").explain(x_of(0) / 2, [3])[0])
 
 
 def test_the_last_findings_stay_while_nothing_is_in_the_box(bundle: Bundle) -> None:
-    explaining = Explaining(bundle)
+    explaining = ExplainWorker(bundle)
     explaining.want(UNIT, ["unit"])
     assert not explaining.now(tick(0, empty=True)).maps
     found = explaining.now(tick(1))
@@ -209,20 +209,20 @@ def test_the_last_findings_stay_while_nothing_is_in_the_box(bundle: Bundle) -> N
 
 
 def test_refusals_by_what_was_asked(bundle: Bundle) -> None:
-    focus = Focus("prob", 3, methods=("grad_cam", "gradient"), grid="grad_cam")
+    focus = Selection("prob", 3, methods=("grad_cam", "gradient"), grid="grad_cam")
     found = now(bundle, focus, ["unit", "grid", "contributions"], range(3))
     assert list(found.maps) == ["gradient"]
     assert found.refused == {
         "grad_cam": "needs a layer that gives maps; 'prob' gives 10 values",
         "contributions": "need a way from the layer to the scores; 'prob' has none",
     }
-    ends = now(bundle, Focus(methods=("gradient", "occlusion"), grid="deconvnet"), ["unit", "grid"], [0])
+    ends = now(bundle, Selection(methods=("gradient", "occlusion"), grid="deconvnet"), ["unit", "grid"], [0])
     assert set(ends.refused) == {"gradient", "occlusion", "deconvnet"}
 
 
 def test_a_preferred_input_is_found_once(bundle: Bundle) -> None:
     dreams = Dreams()
-    explaining = Explaining(bundle, dreams)
+    explaining = ExplainWorker(bundle, dreams)
     for unit in (3, 4, 3):
         explaining.want(replace(UNIT, unit=unit), ["preferred"])
         found = explaining.now(tick(0)).preferred
@@ -234,7 +234,7 @@ def test_a_preferred_input_is_found_once(bundle: Bundle) -> None:
 def test_few_preferred_inputs_are_remembered(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explaining, "KEPT", 2)
     dreams = Dreams()
-    explainings = Explaining(bundle, dreams)
+    explainings = ExplainWorker(bundle, dreams)
     for unit in (0, 1, 2, 1, 0):
         explainings.want(replace(UNIT, unit=unit), ["preferred"])
         explainings.now(tick(0))
@@ -245,7 +245,7 @@ def test_a_network_that_cannot_be_copied_is_an_error(bundle: Bundle) -> None:
     module = nn.Sequential()
     module.steps = (step for step in ())  # type: ignore[assignment]
     with pytest.raises(ModelError, match="explanations need a copy of the network"):
-        Explaining(replace(bundle, module=module))
+        ExplainWorker(replace(bundle, module=module))
 
 
 # On threads
@@ -255,21 +255,21 @@ class Rig:
     """Explanations on their threads, with what was published."""
 
     def __init__(self, bundle: Bundle, dreams: Dreams | None = None) -> None:
-        self.explaining = Explaining(bundle, dreams)
+        self.explaining = ExplainWorker(bundle, dreams)
 
-    def want(self, focus: Focus, *asks: Any, units: Sequence[int] = ()) -> None:
+    def want(self, focus: Selection, *asks: Any, units: Sequence[int] = ()) -> None:
         self.explaining.want(focus, asks, units)
 
     def passed(self, *seqs: int) -> None:
         for seq in seqs:
-            self.explaining.passed(tick(seq))
+            self.explaining.on_tick(tick(seq))
 
     @property
-    def found(self) -> Findings:
+    def found(self) -> ExplanationUpdate:
         found = self.explaining.newest()[1]
-        return Findings(-1, Focus(), -1) if found is None else found
+        return ExplanationUpdate(-1, Selection(), -1) if found is None else found
 
-    def explained(self, seq: int) -> Findings:
+    def explained(self, seq: int) -> ExplanationUpdate:
         until(lambda: self.found.seq == seq)
         return self.found
 
@@ -316,7 +316,7 @@ def test_the_newest_tick_only(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -
         rig.passed(0)
         until(lambda: len(gate.calls) == 1)
         rig.passed(1, 2, 3, 4)
-        rig.explaining.passed(tick(5, empty=True))
+        rig.explaining.on_tick(tick(5, empty=True))
         gate.open()
         rig.explained(0)
         until(lambda: len(gate.calls) == 2)
@@ -528,7 +528,7 @@ def test_preferred_inputs_come_while_nothing_is_in_the_box(bundle: Bundle) -> No
     rig = Rig(bundle, Dreams())
     with rig.explaining:
         rig.want(UNIT, "preferred", "unit")
-        rig.explaining.passed(tick(0, empty=True))
+        rig.explaining.on_tick(tick(0, empty=True))
         until(lambda: rig.found.preferred)
     assert (rig.found.seq, rig.found.maps) == (-1, {})
 
@@ -564,13 +564,13 @@ def test_another_unit_ends_an_ascent_and_what_was_found_comes_back(bundle: Bundl
 
 def test_an_ascent_begins_once_a_unit_has_stayed_selected(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(explaining, "DWELL", 3600.0)
-    dreams, waits, wait = Dreams(), [], Board.wait
+    dreams, waits, wait = Dreams(), [], WorkerState.wait
 
-    def noted(board: Board, ready: Callable[[], object], timeout: float | None = None) -> bool:
+    def noted(board: WorkerState, ready: Callable[[], object], timeout: float | None = None) -> bool:
         waits.append(timeout)
         return wait(board, ready, timeout)
 
-    monkeypatch.setattr(Board, "wait", noted)
+    monkeypatch.setattr(WorkerState, "wait", noted)
     rig = Rig(bundle, dreams)
     with rig.explaining:
         rig.want(UNIT, "preferred")
@@ -641,7 +641,7 @@ def test_a_defect_in_any_thread_ends_all(where: str, bundle: Bundle, monkeypatch
         if threading.current_thread().name == where:
             raise ZeroDivisionError("oops")
 
-    monkeypatch.setattr(Explainer, "mute", fail)
+    monkeypatch.setattr(LiveExplainer, "mute", fail)
     rig = Rig(bundle, Dreams())
     others = threading.active_count()
     with rig.explaining:
@@ -675,4 +675,4 @@ def test_it_ends_in_the_middle_of_things_and_twice(bundle: Bundle) -> None:
     with pytest.raises(ZeroDivisionError, match="in the middle"):
         work()
     assert rig.explaining.error is None
-    Explaining(bundle).__exit__(None, None, None)  # never begun
+    ExplainWorker(bundle).__exit__(None, None, None)  # never begun

@@ -224,8 +224,8 @@ def test_the_network_may_write_over_its_input(x: torch.Tensor) -> None:
 def test_units_go_in_as_many_goes_as_memory_asks_for(net: nn.Module, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = GuidedBackprop(net, "conv3").explain(x, range(5))
     goes = []
-    together = _backprop._together
-    monkeypatch.setattr(_backprop, "_together", lambda *given: goes.append(len(given[2])) or together(*given))
+    together = _backprop._batched_gradients
+    monkeypatch.setattr(_backprop, "_batched_gradients", lambda *given: goes.append(len(given[2])) or together(*given))
     monkeypatch.setattr(_backprop, "MOST_VALUES", 2 * 6 * 13 * 12)  # conv1 gives 6 maps of 13 x 12
     assert_close(GuidedBackprop(net, "conv3").explain(x, range(5)), whole)
     assert goes == [2, 2, 1]

@@ -52,7 +52,7 @@ def test_caffe() -> None:
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, of NumPy
 def test_keras(tmp_path: Path) -> None:
-    from livecnn.networks.importers.keras import Keras
+    from livecnn.networks.importers.keras import KerasImporter
     from tests.helpers.keras_models import keras as library
     from tests.helpers.keras_models import layers, saved
 
@@ -66,7 +66,7 @@ def test_keras(tmp_path: Path) -> None:
         layers.Flatten(name="flat"),
         layers.Dense(3, activation="softmax", name="scores"),
     ])  # fmt: skip
-    net, x = Keras()([saved(model, tmp_path / "net.keras")]).module.eval(), picture(3, 12, 12)
+    net, x = KerasImporter()([saved(model, tmp_path / "net.keras")]).module.eval(), picture(3, 12, 12)
     for parameter in net.parameters():
         torch.nn.init.normal_(parameter)
     for layer in ("conv2", "act"):

@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 import livecnn
 from livecnn.analysis.annotations.store import Annotations, annotations_path
 from livecnn.app.plan import Plan
-from livecnn.panels.base.targets import Button, Layer, Target
+from livecnn.panels.base.targets import ButtonTarget, LayerTarget, Target
 from livecnn.selection import Unit
 from livecnn.types import Frame, Image
 from tests.helpers.controlled_screen import Controlled, controlled, seven
@@ -91,7 +91,7 @@ def click(program: Program, oracle: Controlled, target: Target, **held: bool) ->
 
 def test_layers_units_and_muting_by_mouse_and_keys(program: Program, oracle: Controlled) -> None:
     until_it_shows(program, oracle)
-    click(program, oracle, Layer("conv1"))
+    click(program, oracle, LayerTarget("conv1"))
     until_it_shows(program, oracle)  # with the words about the node beside it
     click(program, oracle, Unit("conv1", 7))
     until_it_shows(program, oracle)
@@ -115,7 +115,7 @@ def mark(folder: Path, layer: str, unit: int) -> dict[str, Any]:
 
 
 def test_marks_and_notes_are_in_the_file_at_once(program: Program, oracle: Controlled, marks: Path) -> None:
-    click(program, oracle, Layer("conv1"))
+    click(program, oracle, LayerTarget("conv1"))
     until_it_shows(program, oracle)
     x, y = place(oracle.screen, Unit("conv1", 3))
     program.key("a")
@@ -144,13 +144,13 @@ def test_tabs_lead_from_the_collection_to_this_session_and_back(program: Program
         until(lambda: np.array_equal(strongest(program.shot(), oracle)[part], expected), "the window shows the same")
         return expected
 
-    click(program, oracle, Layer("conv1"))
+    click(program, oracle, LayerTarget("conv1"))
     click(program, oracle, Unit("conv1", 7))
     collection = until_equal(0), until_equal(1)
-    click(program, oracle, Button("choose_shots", "session"))
+    click(program, oracle, ButtonTarget("choose_shots", "session"))
     assert not np.array_equal(until_equal(0), collection[0])
     until(lambda: not np.array_equal(strongest(program.shot(), oracle)[1], collection[1]), "the window shows its own shots")
-    click(program, oracle, Button("choose_shots", "collection"))
+    click(program, oracle, ButtonTarget("choose_shots", "collection"))
     program.hover(5, 5)
     oracle.controls.drag(5, 5)
     oracle.live.refresh()

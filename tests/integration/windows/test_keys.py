@@ -10,7 +10,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from livecnn.app.plan import Plan
-from livecnn.app.screen.figure import Screen
+from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.panels.base.options import COLORMAPS
 from livecnn.panels.status import StatusDrawer
@@ -45,7 +45,7 @@ def oracle(tmp_path: Path) -> Iterator[Controlled]:
         yield oracle
 
 
-def without_numbers(picture: Image, screen: Screen) -> Image:
+def without_numbers(picture: Image, screen: FigureView) -> Image:
     """Without what tells rates and ages, and without the strip at the bottom where messages come and go."""
     height, width = picture.shape[:2]
     metrics = Metrics.of(width, height)

@@ -26,7 +26,7 @@ def shown(blocks: Iterable[bytes], width: int, height: int) -> list[Image]:
 
 def encoded(pictures: list[Image]) -> list[bytes]:
     height, width, _ = pictures[0].shape
-    encoder = gif.Encoder(width, height)
+    encoder = gif.GifEncoder(width, height)
     return [encoder.block(picture, 10) for picture in pictures]
 
 
@@ -92,7 +92,7 @@ def test_only_the_rectangle_that_changes_is_written() -> None:
 
 
 def test_a_pause_changes_nothing() -> None:
-    film = shown([*encoded([grays(10, 100, 200)]), gif.pause(500)], 24, 8)
+    film = shown([*encoded([grays(10, 100, 200)]), gif.empty_frame(500)], 24, 8)
     np.testing.assert_array_equal(film[0], grays(10, 100, 200))
     np.testing.assert_array_equal(film[-1], film[0])
 

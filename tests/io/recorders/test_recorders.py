@@ -23,7 +23,7 @@ from PIL import ImageDraw, ImageSequence
 
 from livecnn._cv2 import cv2
 from livecnn.errors import OutputError
-from livecnn.io.recorders import GifRecorder, InBackground, Mp4Recorder, Recorder, find_ffmpeg, fitted, open_recorder
+from livecnn.io.recorders import GifRecorder, Mp4Recorder, Recorder, ThreadedRecorder, find_ffmpeg, letterbox, open_recorder
 from livecnn.sources import open_source
 from livecnn.types import Image
 
@@ -348,7 +348,7 @@ def test_an_unfinished_gif_is_complete_after_every_step(tmp_path: Path) -> None:
 @given(st.tuples(*[st.integers(1, 40)] * 4))
 def test_fitting_keeps_the_whole_picture_in_the_middle(sizes: tuple[int, int, int, int]) -> None:
     h, w, height, width = sizes
-    film = fitted(np.full((h, w, 3), 255, np.uint8), width, height)
+    film = letterbox(np.full((h, w, 3), 255, np.uint8), width, height)
     assert film.shape == (height, width, 3)
     rows, columns = np.flatnonzero(film.any((1, 2))), np.flatnonzero(film.any((0, 2)))
     assert abs(rows[0] - (height - 1 - rows[-1])) <= 1
@@ -532,7 +532,7 @@ class Slow(Recorder):
 
 def test_in_the_background_a_slow_recorder_holds_up_nothing() -> None:
     slow = Slow(Path("x.gif"))
-    with InBackground(slow) as recorder:
+    with ThreadedRecorder(slow) as recorder:
         recorder.add(scene(0), 0.0)
         assert slow.at_work.wait(30)
         for i in range(1, 100):
@@ -545,7 +545,7 @@ def test_in_the_background_a_slow_recorder_holds_up_nothing() -> None:
 def test_in_the_background_every_picture_if_asked_for() -> None:
     slow = Slow(Path("x.gif"))
     slow.gate.release(1000)
-    with InBackground(slow, every=True) as recorder:
+    with ThreadedRecorder(slow, every=True) as recorder:
         for i in range(100):
             recorder.add(scene(0), float(i))
     assert slow.taken == [float(i) for i in range(100)]
@@ -553,7 +553,7 @@ def test_in_the_background_every_picture_if_asked_for() -> None:
 
 def test_in_the_background_the_end_is_when_it_was_asked_for() -> None:
     slow, now = Slow(Path("x.gif")), [100.0]
-    with InBackground(slow, clock=lambda: now[0]) as recorder:
+    with ThreadedRecorder(slow, clock=lambda: now[0]) as recorder:
         recorder.add(scene(0), 100.0)
         slow.gate.release()
         now[0] = 105.0
@@ -561,7 +561,7 @@ def test_in_the_background_the_end_is_when_it_was_asked_for() -> None:
 
 
 def record_in_background(recorder: Recorder, pictures: int, *, every: bool = False, then: Exception | None = None) -> None:
-    with InBackground(recorder, every=every) as background:
+    with ThreadedRecorder(recorder, every=every) as background:
         for i in range(pictures):
             background.add(scene(i), 0.1 * i)
         if isinstance(recorder, Slow):
@@ -605,7 +605,7 @@ def test_in_the_background_whoever_adds_learns_of_an_error(tmp_path: Path) -> No
     slow.gate.release(1000)
 
     def go_on() -> None:
-        with InBackground(slow) as recorder:
+        with ThreadedRecorder(slow) as recorder:
             deadline = time.monotonic() + 30
             while time.monotonic() < deadline:
                 recorder.add(scene(0), 0.0)

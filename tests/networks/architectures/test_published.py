@@ -111,10 +111,10 @@ def test_resnet_without_the_counters_of_its_normalisation() -> None:
     module = Resnet(classes=2)
     state = {name: tensor + 1 for name, tensor in module.state_dict().items() if not name.endswith("num_batches_tracked")}
     assert len(state) == 102
-    weights.fill(module, state, Path("resnet18.pth"))
+    weights.load_into(module, state, Path("resnet18.pth"))
     assert torch.equal(module.fc.bias, state["fc.bias"])
     with pytest.raises(ModelError, match=r"missing: bn1\.running_mean$"):
-        weights.fill(module, {name: tensor for name, tensor in state.items() if name != "bn1.running_mean"}, Path("x.pth"))
+        weights.load_into(module, {name: tensor for name, tensor in state.items() if name != "bn1.running_mean"}, Path("x.pth"))
 
 
 @pytest.mark.parametrize(("network", "allowed"), [("vgg", "11, 13, 16, 19"), ("resnet", "18, 34")])

@@ -16,7 +16,7 @@ from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
 from livecnn.networks import pipelines as inputs
 from livecnn.networks.importers import Imported
-from livecnn.networks.importers.caffe import Caffe
+from livecnn.networks.importers.caffe import CaffeImporter
 from livecnn.networks.inspection.probe import Probe
 from livecnn.networks.training import mnist
 from tests.helpers import caffe_files
@@ -94,7 +94,7 @@ def test_every_layer_of_a_real_network_is_as_in_opencv(shared: Path, tmp_path: P
 
 @pytest.fixture(scope="module")
 def lenet(shared: Path) -> Imported:
-    return Caffe()([shared / "caffe" / "lenet.prototxt", shared / "caffe" / "lenet_iter_10000.caffemodel"])
+    return CaffeImporter()([shared / "caffe" / "lenet.prototxt", shared / "caffe" / "lenet_iter_10000.caffemodel"])
 
 
 def test_lenet_classifies_mnist(shared: Path, lenet: Imported) -> None:
@@ -295,8 +295,8 @@ def test_weights_of_float64_and_of_older_shapes(tmp_path: Path) -> None:
 def test_files_of_each_role(tmp_path: Path) -> None:
     one, other = tmp_path / "a.prototxt", tmp_path / "b.prototxt"
     with pytest.raises(ModelError, match=r"\.caffemodel: found none; one is needed"):
-        Caffe()([one])
+        CaffeImporter()([one])
     with pytest.raises(ModelError, match=r"\.prototxt: found .*a\.prototxt, .*b\.prototxt; one is needed"):
-        Caffe()([one, other, tmp_path / "a.caffemodel"])
+        CaffeImporter()([one, other, tmp_path / "a.caffemodel"])
     with pytest.raises(ModelError, match=r"\.binaryproto or \.npy: found .*; one is needed"):
-        Caffe()([one, tmp_path / "a.caffemodel", tmp_path / "m.npy", tmp_path / "m.binaryproto"])
+        CaffeImporter()([one, tmp_path / "a.caffemodel", tmp_path / "m.npy", tmp_path / "m.binaryproto"])

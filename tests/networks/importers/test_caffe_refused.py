@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from livecnn.errors import ModelError
-from livecnn.networks.importers.caffe import Caffe
+from livecnn.networks.importers.caffe import CaffeImporter
 from livecnn.networks.importers.caffe_format import prototxt as _caffe_text
 from tests.helpers import caffe_files
 from tests.helpers.caffe_files import Array, blob, field, varint
@@ -218,7 +218,7 @@ def test_caffemodels_that_are_damaged(tmp_path: Path, content: bytes, message: s
     (tmp_path / "net.prototxt").write_text(HEAD + LAYER)
     (tmp_path / "net.caffemodel").write_bytes(content)
     with pytest.raises(ModelError, match=message):
-        Caffe()([tmp_path / "net.prototxt", tmp_path / "net.caffemodel"])
+        CaffeImporter()([tmp_path / "net.prototxt", tmp_path / "net.caffemodel"])
 
 
 def test_fields_of_any_wire_type_are_passed_over(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_fields_of_any_wire_type_are_passed_over(tmp_path: Path) -> None:
     unpacked = [field(7, b"".join(field(1, n) for n in a.shape)) + field(5, a.tobytes()) + more for a in weights["conv"]]
     again = more + named(more + b"".join(field(7, content) for content in unpacked)) + named(b"")
     (tmp_path / "net.caffemodel").write_bytes(again)
-    found = Caffe()([tmp_path / "net.prototxt", tmp_path / "net.caffemodel"]).module.state_dict()
+    found = CaffeImporter()([tmp_path / "net.prototxt", tmp_path / "net.caffemodel"]).module.state_dict()
     assert all((found[name] == tensor).all() for name, tensor in bare.items())
 
 
@@ -241,20 +241,20 @@ def test_files_that_are_not_there_or_too_large(tmp_path: Path, suffix: str) -> N
     paths += [path] if path not in paths else []
     path.unlink(missing_ok=True)
     with pytest.raises(ModelError, match=rf"net\.{suffix}: cannot be read: No such file"):
-        Caffe()(paths)
+        CaffeImporter()(paths)
     path.touch()
     os.truncate(path, (1 << 30) + 1)  # a hole, not bytes on the disk
     with pytest.raises(
         ModelError, match=rf"net\.{suffix}: (more than 4194304 bytes|1073741825 bytes; allowed: at most|not a sound)"
     ):
-        Caffe()(paths)
+        CaffeImporter()(paths)
 
 
 def test_a_text_in_another_encoding(tmp_path: Path) -> None:
     paths = [tmp_path / "net.prototxt", caffe_files.write(tmp_path / "net.caffemodel", WEIGHTS)]
     paths[0].write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ModelError, match=r"net\.prototxt: not a text in UTF-8"):
-        Caffe()(paths)
+        CaffeImporter()(paths)
 
 
 # One mutation: at a place (a share of the length) some of the bytes are taken out and others put in.
@@ -295,7 +295,7 @@ def try_files(folder: Path, text: bytes, weights: bytes, *more: Path) -> None:
     (folder / "net.prototxt").write_bytes(text)
     (folder / "net.caffemodel").write_bytes(weights)
     try:
-        found = Caffe()([folder / "net.prototxt", folder / "net.caffemodel", *more])
+        found = CaffeImporter()([folder / "net.prototxt", folder / "net.caffemodel", *more])
     except ModelError:
         return
     assert sum(parameter.numel() for parameter in found.module.state_dict().values()) < 1 << 20

@@ -11,7 +11,7 @@ from PIL import Image
 
 from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
-from livecnn.networks.importers.face_api import FaceApi
+from livecnn.networks.importers.face_api import FaceApiImporter
 from livecnn.networks.inspection.probe import Probe
 
 FLOATS = 421_731
@@ -42,8 +42,8 @@ def manifest(shared: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(shared: Path) -> bundles.Bundle:
-    found = FaceApi()([shared / "age" / "age_gender_model.weights"])
-    return bundles.of_module(found.module, "age", classes=found.classes, input=found.input)
+    found = FaceApiImporter()([shared / "age" / "age_gender_model.weights"])
+    return bundles.bundle_from_module(found.module, "age", classes=found.classes, input=found.input)
 
 
 @pytest.mark.parametrize(("file", "box", "years", "gender"), FACES)
@@ -60,7 +60,7 @@ def test_real_faces(shared: Path, bundle: bundles.Bundle, file: str, box: tuple[
 
 def test_tensors_stand_in_tensorflow_layouts(weights: Path) -> None:
     numbers = np.fromfile(weights, "<f4")
-    state = FaceApi()([weights]).module.state_dict()
+    state = FaceApiImporter()([weights]).module.state_dict()
     first = numbers[: 3 * 3 * 3 * 32].reshape(3, 3, 3, 32)
     assert state["entry_flow.conv_in.weight"][7, 2, 0, 1] == first[0, 1, 2, 7]
     at = 3 * 3 * 3 * 32 + 32
@@ -73,8 +73,8 @@ def test_tensors_stand_in_tensorflow_layouts(weights: Path) -> None:
 
 
 def test_the_manifest_beside_or_given_is_heeded(weights: Path, manifest: Path) -> None:
-    assert FaceApi()([weights]).architecture == "tiny_xception"
-    assert FaceApi()([manifest, weights]).classes == ("male", "female")
+    assert FaceApiImporter()([weights]).architecture == "tiny_xception"
+    assert FaceApiImporter()([manifest, weights]).classes == ("male", "female")
     groups = json.loads(manifest.read_text())
     groups[0]["weights"][-2]["shape"] = [512, 3]
     manifest.write_text(json.dumps(groups))
@@ -82,12 +82,12 @@ def test_the_manifest_beside_or_given_is_heeded(weights: Path, manifest: Path) -
         with pytest.raises(
             ModelError, match=r"manifest\.json: not that of the age .*found \('fc/gender/weights', \(512, 3\), 'float32'\)"
         ):
-            FaceApi()(files)
+            FaceApiImporter()(files)
     groups[0]["weights"].pop(-2)
     groups[0]["weights"].pop()
     manifest.write_text(json.dumps(groups))
     with pytest.raises(ModelError, match=r"found 49 tensors; 51 are needed"):
-        FaceApi()([weights])
+        FaceApiImporter()([weights])
 
 
 anything = st.recursive(
@@ -103,14 +103,14 @@ def test_any_manifest_is_heeded_or_a_clear_error(weights: Path, content: bytes) 
     manifest = weights.with_name("any.json")
     manifest.write_bytes(content)
     with pytest.raises(ModelError, match=r"any\.json: not "):
-        FaceApi()([weights, manifest])
+        FaceApiImporter()([weights, manifest])
 
 
 def test_deep_brackets_are_no_crash(weights: Path) -> None:
     manifest = weights.with_name("deep.json")
     manifest.write_bytes(b"[" * 200_000)
     with pytest.raises(ModelError, match=r"deep\.json: not a manifest"):
-        FaceApi()([weights, manifest])
+        FaceApiImporter()([weights, manifest])
 
 
 @pytest.mark.parametrize(
@@ -120,15 +120,15 @@ def test_deep_brackets_are_no_crash(weights: Path) -> None:
 def test_files_of_another_size(weights: Path, content: bytes, found: str) -> None:
     weights.write_bytes(content)
     with pytest.raises(ModelError, match=rf"\.weights: found {found}.*the age and gender network has 1,686,924"):
-        FaceApi()([weights])
+        FaceApiImporter()([weights])
 
 
 def test_files_that_are_not_one_network(weights: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"found 2 \.weights and 0 \.json files"):
-        FaceApi()([weights, weights])
+        FaceApiImporter()([weights, weights])
     with pytest.raises(ModelError, match=r"found 0 \.weights and 1 \.json files"):
-        FaceApi()([tmp_path / "x.json"])
+        FaceApiImporter()([tmp_path / "x.json"])
     with pytest.raises(ModelError, match=r"nix\.weights: cannot be read: No such file"):
-        FaceApi()([tmp_path / "nix.weights"])
+        FaceApiImporter()([tmp_path / "nix.weights"])
     with pytest.raises(ModelError, match=r"nix\.json: cannot be read: No such file"):
-        FaceApi()([weights, tmp_path / "nix.json"])
+        FaceApiImporter()([weights, tmp_path / "nix.json"])

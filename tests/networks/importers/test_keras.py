@@ -15,7 +15,7 @@ import yaml
 from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.keras import library
-from livecnn.networks.importers.keras import Keras
+from livecnn.networks.importers.keras import KerasImporter
 from livecnn.networks.importers.keras_format.config import KNOWN
 from livecnn.networks.inspection.probe import Probe, layers_of
 from tests.helpers.keras_models import assert_same, digits, edited, h5, picture, saved, set_argument, turned
@@ -149,7 +149,7 @@ def branching() -> Any:
 @pytest.mark.parametrize("suffix", [".keras", ".h5", ".hdf5"])
 def test_graphs_of_graphs(tmp_path: Path, suffix: str) -> None:
     model = branching()
-    module = Keras()([saved(model, tmp_path / f"m{suffix}")]).module
+    module = KerasImporter()([saved(model, tmp_path / f"m{suffix}")]).module
     x = picture(model)
     scores, other = module(turned(x))
     expected = model.predict(x, verbose=0)
@@ -184,14 +184,14 @@ def test_channels_first(tmp_path: Path) -> None:
             layers.Dense(3),
         ]
     )
-    imported = Keras()([saved(model, tmp_path / "m.keras")])
+    imported = KerasImporter()([saved(model, tmp_path / "m.keras")])
     assert imported.input == {"kind": "plain", "size": [12, 12], "channels": 1, "scale": 1}
     x = picture(model)
     torch.testing.assert_close(imported.module(torch.from_numpy(x)), torch.from_numpy(model.predict(x, verbose=0)))
 
 
 def test_the_value_before_an_activation_and_the_module_that_computes_it(tmp_path: Path) -> None:
-    module = Keras()([saved(digits(), tmp_path / "m.keras")]).module
+    module = KerasImporter()([saved(digits(), tmp_path / "m.keras")]).module
     assert isinstance(module.get_submodule("conv.relu"), torch.nn.ReLU)
     assert isinstance(module.get_submodule("scores.softmax"), torch.nn.Softmax)
     with Probe(module, ["conv", "conv.linear"]) as probe:
@@ -201,7 +201,7 @@ def test_the_value_before_an_activation_and_the_module_that_computes_it(tmp_path
 
 
 def test_gradients_reach_the_input(tmp_path: Path) -> None:
-    module = Keras()([saved(digits(), tmp_path / "m.keras")]).module
+    module = KerasImporter()([saved(digits(), tmp_path / "m.keras")]).module
     x = torch.rand(1, 1, 12, 12, requires_grad=True)
     module(x)[0, 1].backward()
     assert x.grad is not None
@@ -231,7 +231,7 @@ def tensorspace(path: Path) -> Any:
 @pytest.mark.parametrize("name", REAL)
 def test_real_files_of_keras_2(shared: Path, tmp_path: Path, name: str) -> None:
     path = shared / "keras" / name
-    imported = Keras()([path])
+    imported = KerasImporter()([path])
     assert_same(keras.saving.load_model(path, compile=False) if "XCEPTION" in name else tensorspace(path), path)
     size = imported.input["size"] if imported.input else []
     card = {"name": "it", "architecture": imported.architecture, "options": imported.options, "input": imported.input}
@@ -278,7 +278,7 @@ def test_what_keras_2_wrote_otherwise(tmp_path: Path) -> None:
     with h5py.File(saved(model, tmp_path / "m.h5"), "r+") as file:
         as_keras_2_wrote_it(file)
     assert_same(model, tmp_path / "m.h5")
-    kinds = [type(module).__name__ for module in Keras()([tmp_path / "m.h5"]).module.modules()]
+    kinds = [type(module).__name__ for module in KerasImporter()([tmp_path / "m.h5"]).module.modules()]
     assert {"ReLU6", "ReLU"} <= set(kinds)
 
 
@@ -288,27 +288,27 @@ def test_operators_between_layers(tmp_path: Path) -> None:
     path = saved(keras.Model(x, layers.Flatten()((y + x) * y - x * 3 + 0.5)), tmp_path / "m.keras")
     model = keras.saving.load_model(path)
     value = picture(model)
-    torch.testing.assert_close(Keras()([path]).module(turned(value)), torch.from_numpy(model.predict(value, verbose=0)))
+    torch.testing.assert_close(KerasImporter()([path]).module(turned(value)), torch.from_numpy(model.predict(value, verbose=0)))
     with pytest.raises(ModelError, match=r"found 2.0 as an argument of a layer's call; allowed: outputs of layers"):
-        Keras()([saved(keras.Model(x, layers.Flatten()(y - 2.0)), tmp_path / "m.keras")])
+        KerasImporter()([saved(keras.Model(x, layers.Flatten()(y - 2.0)), tmp_path / "m.keras")])
 
 
 def test_names_that_torch_cannot_have(file: Path) -> None:
-    expected = Keras()([file]).module
+    expected = KerasImporter()([file]).module
     x = torch.rand(1, 1, 12, 12)
     for name, new in (("block.conv", "block_conv"), ("block/conv", "block_conv"), ("train", "train_")):
-        module = Keras()([edited(file, lambda config, name=name: set_argument(config, 1, name=name))]).module
+        module = KerasImporter()([edited(file, lambda config, name=name: set_argument(config, 1, name=name))]).module
         assert torch.equal(module(x), expected(x))
         assert new in dict(module.named_children())
 
 
 def test_the_device_is_that_of_the_input(file: Path) -> None:
-    module = Keras()([file]).module
+    module = KerasImporter()([file]).module
     x = torch.rand(1, 1, 12, 12)
     expected = module(x)
     with keras.device("meta"):  # as "cuda" is by default where there is one
         assert torch.equal(module(x), expected)
-        assert torch.equal(Keras()([file]).module(x), expected)
+        assert torch.equal(KerasImporter()([file]).module(x), expected)
 
 
 def test_groups_that_hold_each_other_do_not_matter(tmp_path: Path) -> None:
@@ -328,14 +328,14 @@ def mobile(**numbers: Any) -> Any:
 
 
 def test_what_the_file_tells_of_the_input(tmp_path: Path) -> None:
-    imported = Keras()([saved(mobile(), tmp_path / "m.keras")])
+    imported = KerasImporter()([saved(mobile(), tmp_path / "m.keras")])
     assert imported.input == {"kind": "plain", "channels": 3, "scale": 255}
     assert imported.notes == ()
     assert imported.module(torch.rand(1, 3, 20, 30)).shape == (1, 4)
 
 
 def test_other_types_of_numbers_are_told(tmp_path: Path) -> None:
-    imported = Keras()([saved(mobile(dtype="mixed_float16"), tmp_path / "m.keras")])
+    imported = KerasImporter()([saved(mobile(dtype="mixed_float16"), tmp_path / "m.keras")])
     assert imported.notes == ("its numbers are mixed_float16; here it computes in float32",)
     assert imported.module(torch.rand(1, 3, 20, 30)).dtype == torch.float32
 
@@ -343,15 +343,15 @@ def test_other_types_of_numbers_are_told(tmp_path: Path) -> None:
 def test_the_hard_sigmoid_of_keras_2_is_told(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((4, 4, 1)), layers.Conv2D(2, 3, activation="hard_sigmoid")])
     path = saved(model, tmp_path / "m.h5")
-    assert Keras()([path]).notes == ()
+    assert KerasImporter()([path]).notes == ()
     with h5py.File(path, "r+") as file:
         file.attrs["keras_version"] = "2.3.1"
-    assert Keras()([path]).notes[0].startswith("hard_sigmoid is that of Keras 3, ")
+    assert KerasImporter()([path]).notes[0].startswith("hard_sigmoid is that of Keras 3, ")
 
 
 @pytest.mark.parametrize("name", REAL)
 def test_livecnn_run_shows_their_layers(shared: Path, tmp_path: Path, name: str) -> None:
-    imported = Keras()([shared / "keras" / name])
+    imported = KerasImporter()([shared / "keras" / name])
     conv, last = ("add_3", "predictions") if "XCEPTION" in name else ("conv_1", "dense_2")
     card = {"name": "it", "architecture": imported.architecture, "options": imported.options, "input": imported.input}
     classes = [f"class {index}" for index in range(7 if "XCEPTION" in name else 10)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from livecnn.errors import ModelError
 from livecnn.networks.architectures.keras import library
-from livecnn.networks.importers.keras import Keras
+from livecnn.networks.importers.keras import KerasImporter
 from tests.helpers.keras_models import digits, edited, h5, layer_at, put, saved, set_argument
 
 keras = library()
@@ -70,7 +70,7 @@ LAMBDA = {
 )
 def test_what_is_refused(file: Path, change: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(ModelError, match=rf"^\S*m\.keras: {message}"):
-        Keras()([edited(file, change)])
+        KerasImporter()([edited(file, change)])
 
 
 def test_no_lambda_is_run_from_either_format(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_no_lambda_is_run_from_either_format(tmp_path: Path) -> None:
     mark.rmdir()
     for suffix in (".keras", ".h5"):
         with pytest.raises(ModelError, match=r"layer 'evil': Lambda is refused, and nothing of it was run"):
-            Keras()([saved(model, tmp_path / f"m{suffix}")])
+            KerasImporter()([saved(model, tmp_path / f"m{suffix}")])
     assert not mark.exists()
 
 
@@ -121,7 +121,7 @@ def _virtual(file: Any) -> None:
 )
 def test_hdf5_that_lies(tmp_path: Path, change: Callable[[Any], None], message: str) -> None:
     with pytest.raises(ModelError, match=rf"^\S*m\.h5: {message}"):
-        Keras()([h5(tmp_path / "m.h5", change)])
+        KerasImporter()([h5(tmp_path / "m.h5", change)])
 
 
 def test_an_archive_that_grows(file: Path) -> None:
@@ -130,7 +130,7 @@ def test_an_archive_that_grows(file: Path) -> None:
     with pytest.raises(
         ModelError, match=r"m\.keras: assets/zeros would grow from 3\d+ bytes to 33554432; allowed: 100 times as many"
     ):
-        Keras()([file])
+        KerasImporter()([file])
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".hdf5", ".keras"])
@@ -139,16 +139,16 @@ def test_nonsense(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"m{suffix}"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=rf"^\S*m\{suffix}: (not a sound Keras file: OSError|holds no config\.json)"):
-        Keras()([path])
+        KerasImporter()([path])
 
 
 def test_files_and_arguments(file: Path) -> None:
     with pytest.raises(ModelError, match=r"found 2 files \(\S+, \S+\); allowed: 1"):
-        Keras()([file, file])
+        KerasImporter()([file, file])
     with pytest.raises(ModelError, match=r"found an architecture beside it; allowed: none"):
-        Keras()([file], architecture="lenet")
+        KerasImporter()([file], architecture="lenet")
     with pytest.raises(ModelError, match=r"nix\.h5: cannot be read: No such file or directory"):
-        Keras()([file.with_name("nix.h5")])
+        KerasImporter()([file.with_name("nix.h5")])
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_mutated_files_are_clear_errors(
     path = tmp_path / f"m{suffix}"
     path.write_bytes(content)
     with suppress(ModelError):
-        Keras()([path])
+        KerasImporter()([path])
 
 
 JSON = st.recursive(
@@ -205,7 +205,7 @@ def test_mutated_configurations_are_clear_errors(sound: dict[str, bytes], tmp_pa
             at = at[key]
 
     with suppress(ModelError):
-        Keras()([edited(path, change)])
+        KerasImporter()([edited(path, change)])
 
 
 def two_inputs() -> Any:
@@ -236,7 +236,7 @@ def mixed_formats() -> Any:
 )
 def test_models_that_are_no_networks_of_a_picture(tmp_path: Path, model: Callable[[], Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        Keras()([saved(model(), tmp_path / "m.keras")])
+        KerasImporter()([saved(model(), tmp_path / "m.keras")])
 
 
 def test_calls_that_are_more_than_their_inputs(tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_calls_that_are_more_than_their_inputs(tmp_path: Path) -> None:
     def refused(message: str, change: Callable[[Any], Any]) -> None:
         path.write_bytes(sound)
         with pytest.raises(ModelError, match=message):
-            Keras()([edited(path, lambda config: change(layer_at(config, 1)["inbound_nodes"][0]))])
+            KerasImporter()([edited(path, lambda config: change(layer_at(config, 1)["inbound_nodes"][0]))])
 
     refused(r"layer 'conv' is called with {'mask': 3}; allowed: its inputs alone", lambda node: node["kwargs"].update(mask=3))
     refused(

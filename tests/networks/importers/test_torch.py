@@ -17,7 +17,7 @@ from torch import nn
 from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.lenet import Lenet
-from livecnn.networks.importers.torch import Torch
+from livecnn.networks.importers.torch import TorchImporter
 
 CARD: dict[str, Any] = {
     "name": "mine",
@@ -62,7 +62,7 @@ def prefixed(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Ten
 )
 def test_state_dicts_and_what_they_lie_in(lenet: Lenet, tmp_path: Path, wrapped: Callable[[Any], Any]) -> None:
     torch.save(wrapped(lenet.state_dict()), tmp_path / "w.pt")
-    imported = Torch()([tmp_path / "w.pt"], architecture="lenet")
+    imported = TorchImporter()([tmp_path / "w.pt"], architecture="lenet")
     x = torch.rand(2, 1, 28, 28)
     assert torch.equal(imported.module(x), lenet(x))
     assert (imported.architecture, imported.options, imported.module.training) == ("lenet", {}, False)
@@ -70,7 +70,7 @@ def test_state_dicts_and_what_they_lie_in(lenet: Lenet, tmp_path: Path, wrapped:
 
 def test_safetensors(lenet: Lenet, tmp_path: Path) -> None:
     save_file(prefixed(lenet.state_dict(), "module."), tmp_path / "w.safetensors")
-    imported = Torch()([tmp_path / "w.safetensors"], architecture="lenet")
+    imported = TorchImporter()([tmp_path / "w.safetensors"], architecture="lenet")
     assert torch.equal(imported.module.get_parameter("conv1.weight"), lenet.conv1.weight)
 
 
@@ -83,7 +83,7 @@ def test_weights_of_a_gpu_come_to_the_cpu(lenet: Lenet, tmp_path: Path) -> None:
                 assert b"\x03\x00\x00\x00cpu" in content
                 content = content.replace(b"\x03\x00\x00\x00cpu", b"\x06\x00\x00\x00cuda:7")
             there.writestr(name, content)
-    weight = Torch()([tmp_path / "cuda.pth"], architecture="lenet").module.get_parameter("conv1.weight")
+    weight = TorchImporter()([tmp_path / "cuda.pth"], architecture="lenet").module.get_parameter("conv1.weight")
     assert torch.equal(weight, lenet.conv1.weight)
 
 
@@ -91,7 +91,7 @@ def test_without_an_architecture(lenet: Lenet, tmp_path: Path) -> None:
     torch.save(lenet.state_dict(), tmp_path / "w.pt")
     message = r"w\.pt: holds weights alone; give the --architecture that they are for: .*lenet.*, package\.module:factory$"
     with pytest.raises(ModelError, match=message):
-        Torch()([tmp_path / "w.pt"])
+        TorchImporter()([tmp_path / "w.pt"])
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_without_an_architecture(lenet: Lenet, tmp_path: Path) -> None:
 def test_mistakes(tmp_path: Path, content: Any, options: dict[str, Any], architecture: str, message: str) -> None:
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(ModelError, match=message):
-        Torch()([tmp_path / "w.pt"], architecture=architecture, options=options)
+        TorchImporter()([tmp_path / "w.pt"], architecture=architecture, options=options)
 
 
 def test_one_file(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"found 2 files \(a\.pt, b\.pt\); allowed: 1"):
-        Torch()([Path("a.pt"), Path("b.pt")], architecture="lenet")
+        TorchImporter()([Path("a.pt"), Path("b.pt")], architecture="lenet")
     with pytest.raises(ModelError, match=r"w\.pt: cannot be read: No such file"):
-        Torch()([tmp_path / "w.pt"], architecture="lenet")
+        TorchImporter()([tmp_path / "w.pt"], architecture="lenet")
 
 
 class Payload:
@@ -143,7 +143,7 @@ class Payload:
 def test_code_in_a_checkpoint_is_refused_with_nothing_run(tmp_path: Path, suffix: str) -> None:
     torch.save({"state_dict": {"a": torch.zeros(1)}, "hook": Payload(tmp_path / "mark")}, tmp_path / f"w{suffix}")
     with pytest.raises(ModelError, match=r"refused, and nothing of it was run: it would run code \(\w+\.mkdir\)"):
-        Torch()([tmp_path / f"w{suffix}"], architecture="lenet")
+        TorchImporter()([tmp_path / f"w{suffix}"], architecture="lenet")
     assert not (tmp_path / "mark").exists()
 
 
@@ -154,7 +154,7 @@ def test_a_whole_pickled_network_is_told_what_to_do(lenet: Lenet, tmp_path: Path
         r"allowed: a plain state dict, as torch\.save\(model\.state_dict\(\)"
     )
     with pytest.raises(ModelError, match=message):
-        Torch()([tmp_path / "w.pt"], architecture="lenet")
+        TorchImporter()([tmp_path / "w.pt"], architecture="lenet")
 
 
 def test_programs_are_told_what_to_do(lenet: Lenet, tmp_path: Path) -> None:
@@ -166,9 +166,9 @@ def test_programs_are_told_what_to_do(lenet: Lenet, tmp_path: Path) -> None:
     with pytest.raises(
         ModelError, match=r"script\.pt: is a TorchScript program, whose layers cannot be watched; allowed: the state"
     ):
-        Torch()([tmp_path / "script.pt"], architecture="lenet")
+        TorchImporter()([tmp_path / "script.pt"], architecture="lenet")
     with pytest.raises(ModelError, match=r"program\.pt2: is a program of torch\.export, and reading it may run code; allowed: "):
-        Torch()([tmp_path / "program.pt2"])
+        TorchImporter()([tmp_path / "program.pt2"])
 
 
 @pytest.fixture
@@ -186,10 +186,10 @@ def test_a_network_of_the_users_own_code(code: Path, capsys: pytest.CaptureFixtu
     net = nn.Sequential(nn.Conv2d(1, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 10))
     torch.save(net.state_dict(), code / "w.pt")
     with pytest.raises(ModelError, match=r"would run Python code of yours or of others; allowed with --allow-code"):
-        Torch()([code / "w.pt"], architecture=spec, options={"width": 6})
+        TorchImporter()([code / "w.pt"], architecture=spec, options={"width": 6})
     assert not (code / "ran").exists()
 
-    imported = Torch()([code / "w.pt"], architecture=spec, options={"width": 6}, allow_code=True)
+    imported = TorchImporter()([code / "w.pt"], architecture=spec, options={"width": 6}, allow_code=True)
     assert f"running {code / 'factory_of_mine.py'}" in capsys.readouterr().err
     bundles.save(code / "mine", imported.module, {**CARD, "architecture": spec, "options": dict(imported.options)})
     (code / "ran").unlink()
@@ -204,7 +204,7 @@ def test_a_network_of_the_users_own_code(code: Path, capsys: pytest.CaptureFixtu
 def test_options_that_a_factory_does_not_know(code: Path) -> None:
     torch.save({}, code / "w.pt")
     with pytest.raises(ModelError, match=r"factory_of_mine:net: the code failed: TypeError: .*'depth'"):
-        Torch()([code / "w.pt"], architecture="factory_of_mine:net", options={"depth": 6}, allow_code=True)
+        TorchImporter()([code / "w.pt"], architecture="factory_of_mine:net", options={"depth": 6}, allow_code=True)
 
 
 @pytest.mark.filterwarnings("ignore:.isinstance.treespec:FutureWarning")  # torch's own

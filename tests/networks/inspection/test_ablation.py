@@ -14,7 +14,7 @@ from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.architectures.caffe import Caffe
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.architectures.resnet import Block
-from livecnn.networks.inspection.ablation import Muting
+from livecnn.networks.inspection.ablation import Ablation
 from livecnn.networks.inspection.probe import Probe, layers_of
 from tests.helpers.failures import Trouble, after
 
@@ -60,14 +60,14 @@ def by_hand(net: Lenet, x: torch.Tensor, **muted: list[int]) -> torch.Tensor:
 def test_what_is_muted_is_0_for_all_that_comes_after(
     muted: dict[str, list[int]], mode: Callable[[], torch.no_grad], lenet: Lenet
 ) -> None:
-    with Muting(lenet) as muting, mode():
+    with Ablation(lenet) as muting, mode():
         muting.set([(layer, unit) for layer, units in muted.items() for unit in units])
         for _ in range(2):
             assert_close(lenet(DIGIT), by_hand(lenet, DIGIT, **muted))
 
 
 def test_a_filter_without_weights_is_the_same(lenet: Lenet) -> None:
-    with Muting(lenet) as muting, torch.no_grad():
+    with Ablation(lenet) as muting, torch.no_grad():
         muting.set({("conv1", 3)})
         found = lenet(DIGIT)
     with torch.no_grad():
@@ -79,7 +79,7 @@ def test_a_filter_without_weights_is_the_same(lenet: Lenet) -> None:
 
 
 def test_what_is_set_replaces_what_was_muted_before(lenet: Lenet) -> None:
-    muting = Muting(lenet)
+    muting = Ablation(lenet)
     muting.set({("conv1", 3)})
     assert_close(lenet(DIGIT), by_hand(lenet, DIGIT))
     with muting:
@@ -97,7 +97,7 @@ def test_what_is_set_replaces_what_was_muted_before(lenet: Lenet) -> None:
 
 @pytest.mark.parametrize("probe_first", [True, False])
 def test_whoever_looks_sees_the_muted_value(probe_first: bool, lenet: Lenet) -> None:
-    muting, probe = Muting(lenet), Probe(lenet, ["conv1", "ip1", "relu1"])
+    muting, probe = Ablation(lenet), Probe(lenet, ["conv1", "ip1", "relu1"])
     first, second = (probe, muting) if probe_first else (muting, probe)
     with first, second:
         muting.set({("conv1", 3), ("ip1", 7)})
@@ -110,7 +110,7 @@ def test_whoever_looks_sees_the_muted_value(probe_first: bool, lenet: Lenet) -> 
 
 
 def test_hooks_live_as_long_as_the_with(lenet: Lenet) -> None:
-    muting = Muting(lenet)
+    muting = Ablation(lenet)
     muting.set({("conv1", 3), ("conv1", 4), ("ip1", 0)})
     assert hooks(lenet) == 0
     with muting, muting:
@@ -119,7 +119,7 @@ def test_hooks_live_as_long_as_the_with(lenet: Lenet) -> None:
 
 
 def test_hooks_are_gone_after_an_exception_in_the_forward_pass(lenet: Lenet) -> None:
-    with pytest.raises(RuntimeError, match="Kernel size"), Muting(lenet) as muting:
+    with pytest.raises(RuntimeError, match="Kernel size"), Ablation(lenet) as muting:
         muting.set({("conv1", 3)})
         lenet(torch.zeros(1, 1, 9, 9))
     assert hooks(lenet) == 0
@@ -127,7 +127,7 @@ def test_hooks_are_gone_after_an_exception_in_the_forward_pass(lenet: Lenet) -> 
 
 def test_hooks_are_gone_after_an_exception_while_they_are_made(lenet: Lenet, monkeypatch: pytest.MonkeyPatch) -> None:
     refuse = after(0, Trouble("no more hooks"), lambda: None)
-    muting = Muting(lenet)
+    muting = Ablation(lenet)
     muting.set([("conv1", 3), ("ip1", 3)])
     monkeypatch.setattr(lenet.relu1, "register_forward_hook", refuse)
     with pytest.raises(Trouble, match="no more hooks"), muting:
@@ -145,7 +145,7 @@ def test_hooks_are_gone_after_an_exception_while_they_are_made(lenet: Lenet, mon
     ],
 )
 def test_an_unknown_layer_is_refused_and_changes_nothing(layer: str, message: str, lenet: Lenet) -> None:
-    with Muting(lenet) as muting:
+    with Ablation(lenet) as muting:
         muting.set({("conv1", 3)})
         with pytest.raises(ModelError, match=message):
             muting.set([("ip1", 0), (layer, 0)])
@@ -155,7 +155,7 @@ def test_an_unknown_layer_is_refused_and_changes_nothing(layer: str, message: st
 
 @pytest.mark.parametrize("unit", [-1, 20])
 def test_a_unit_that_is_not_there_is_told_by_the_pass(unit: int, lenet: Lenet) -> None:
-    with Muting(lenet) as muting:
+    with Ablation(lenet) as muting:
         muting.set({("conv1", 0), ("conv1", unit)})
         with pytest.raises(ModelError, match=rf"^unit {unit}: layer 'conv1' has 20 \(0-19\)$"):
             lenet(DIGIT)
@@ -185,7 +185,7 @@ class Decides(nn.Module):
 )
 def test_what_cannot_be_muted_is_told(layer: str, message: str) -> None:
     net = Decides()
-    with pytest.raises(ModelError, match=message), Muting(net) as muting:
+    with pytest.raises(ModelError, match=message), Ablation(net) as muting:
         muting.set({(layer, 0)})
         net(torch.zeros(2, 4))
     assert hooks(net) == 0
@@ -212,7 +212,7 @@ def test_every_call_of_a_module_is_muted_by_itself(name: str) -> None:
         net.first.bias.copy_(ones)
         net.second.bias.copy_(ones[:5])
     once = F.relu(net.first(x))
-    with Muting(net) as muting:
+    with Ablation(net) as muting:
         for _ in range(2):
             muting.set({(f"{name}:2", 1)})
             found = net(x)
@@ -225,7 +225,7 @@ def test_every_call_of_a_module_is_muted_by_itself(name: str) -> None:
 
 def test_a_pass_that_fails_leaves_the_count_of_calls_right() -> None:
     net, x = Reused(), torch.randn(3, 4)
-    with Muting(net) as muting:
+    with Ablation(net) as muting:
         muting.set({("relu", 1)})
         wanted = net(x)
         net.second.register_forward_pre_hook(lambda *_: (torch.zeros(1, 1),))
@@ -247,7 +247,7 @@ def test_a_caffe_blob_is_0_after_the_last_layer_that_writes_it() -> None:
     for parameter in net.parameters():
         nn.init.constant_(parameter, 0.5)
     x = torch.rand(1, 1, 5, 5)
-    with Muting(net) as muting, Probe(net, ["conv", "shift", "relu"]) as probe:
+    with Ablation(net) as muting, Probe(net, ["conv", "shift", "relu"]) as probe:
         muting.set({("conv", 1)})
         scores, seen = probe(x)
         assert seen["shift"][:, 1].all()
@@ -259,12 +259,12 @@ def test_a_caffe_blob_is_0_after_the_last_layer_that_writes_it() -> None:
 def test_a_way_around_a_layer_carries_what_it_always_did() -> None:
     torch.manual_seed(0)
     net, x = Block(2, 2, 1).eval(), torch.randn(1, 2, 4, 4)
-    with Muting(net) as muting:
+    with Ablation(net) as muting:
         muting.set({("bn2", 0), ("bn2", 1)})
         assert_close(net(x), F.relu(x))
     kept = x.clone()
     around = nn.Sequential(nn.Identity(), nn.Dropout()).eval()  # give what they were given
-    with Muting(around) as muting:
+    with Ablation(around) as muting:
         muting.set({("0", 0), ("1", 1)})
         assert not around(x).any()
     assert torch.equal(x, kept)
@@ -292,7 +292,7 @@ def test_a_network_that_goes_step_by_step_is_muted_too(muted: tuple[str, int]) -
     net, x = Steps().eval(), torch.randn(1, 2, 4, 4)
     names = [name for name in layers_of(net, x) if name not in ("conv", "head")]
     before = net(x)
-    with Muting(net) as muting, Probe(net, names) as probe:
+    with Ablation(net) as muting, Probe(net, names) as probe:
         for units in ({muted}, set(), {muted}):
             muting.set(units)
             wanted = net(x)
@@ -306,7 +306,7 @@ def test_a_network_that_goes_step_by_step_is_muted_too(muted: tuple[str, int]) -
 
 
 def test_no_gradient_comes_back_through_a_muted_unit(lenet: Lenet) -> None:
-    with Muting(lenet) as muting:
+    with Ablation(lenet) as muting:
         muting.set({("conv1", 3), ("ip1", 7)})
         with torch.inference_mode():
             lenet(DIGIT)  # what is kept of this pass may be of use to one with gradients
@@ -323,7 +323,7 @@ def test_an_explanation_is_that_of_the_muted_network(method: type[Gradient | Gui
     units = list(range(0, 20, 2))
     x = DIGIT[:1]
     before = method(lenet).explain(x, target=3)
-    with Muting(lenet) as muting:
+    with Ablation(lenet) as muting:
         muting.set([("conv1", unit) for unit in units])
         found = method(lenet).explain(x, target=3)
         of_units = method(lenet, "conv1").explain(x, units=[0, 1])
@@ -343,7 +343,7 @@ def test_the_output_stays_what_it_was_but_for_the_unit(dtype: torch.dtype, devic
     seen: list[torch.Tensor] = []
     net[0].register_forward_hook(lambda _m, _i, output: seen.append(output))
     x = torch.rand(1, 2, 4, 4).to(memory_format=torch.channels_last)
-    with Muting(net) as muting:
+    with Ablation(net) as muting:
         muting.set({("0", 1)})
         net(x)
         net(x.to(device, dtype))
@@ -354,7 +354,7 @@ def test_the_output_stays_what_it_was_but_for_the_unit(dtype: torch.dtype, devic
 
 def test_what_is_not_a_number_is_0_too() -> None:
     net = nn.Sequential(nn.Identity())
-    with Muting(net) as muting:
+    with Ablation(net) as muting:
         muting.set({("0", 0), ("0", 1)})
         assert net(torch.tensor([[torch.nan, -torch.inf, 3.0]])).tolist() == [[0, 0, 3]]
 
@@ -363,7 +363,7 @@ def test_what_is_not_a_number_is_0_too() -> None:
 def test_a_muted_pass_can_be_recorded_as_a_cuda_graph(lenet: Lenet) -> None:
     x = DIGIT.cuda()
     lenet.cuda()
-    with Muting(lenet) as muting, torch.no_grad():
+    with Ablation(lenet) as muting, torch.no_grad():
         muting.set({("conv1", 3), ("ip1", 7)})
         wanted = lenet(x)
         graph = torch.cuda.CUDAGraph()

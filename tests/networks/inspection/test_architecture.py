@@ -25,7 +25,7 @@ from livecnn.networks.architectures.tiny_xception import TinyXception
 from livecnn.networks.architectures.vgg import Vgg
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.networks.inspection.probe import Probe
-from livecnn.networks.inspection.receptive_field import Field
+from livecnn.networks.inspection.receptive_field import ReceptiveField
 from tests.helpers import caffe_files
 
 NETS: list[tuple[Callable[[], nn.Module], tuple[int, int, int]]] = [
@@ -75,7 +75,7 @@ def reached(module: nn.Module, layer: str, x: torch.Tensor, at: tuple[int, int])
     return tuple((int(touched[:, axis].min()), int(touched[:, axis].max())) for axis in (0, 1))
 
 
-def told(field: Field | None, at: tuple[int, int]) -> tuple[tuple[float, float], ...]:
+def told(field: ReceptiveField | None, at: tuple[int, int]) -> tuple[tuple[float, float], ...]:
     """The same by the field."""
     assert field is not None
     assert field.stride is not None
@@ -116,12 +116,12 @@ def test_lenet() -> None:
     assert (found.name, found.input, found.layers, found.parameters) == ("lenet", (1, 28, 28), 8, 431080)
     fields = [node.field for node in found.nodes]
     assert fields[:4] == [
-        Field((5, 5), (1, 1), (2, 2)),
-        Field((6, 6), (2, 2), (2.5, 2.5)),
-        Field((14, 14), (2, 2), (6.5, 6.5)),
-        Field((16, 16), (4, 4), (7.5, 7.5)),
+        ReceptiveField((5, 5), (1, 1), (2, 2)),
+        ReceptiveField((6, 6), (2, 2), (2.5, 2.5)),
+        ReceptiveField((14, 14), (2, 2), (6.5, 6.5)),
+        ReceptiveField((16, 16), (4, 4), (7.5, 7.5)),
     ]
-    assert fields[4:] == [Field((16, 16)), *[Field((28, 28))] * 4]
+    assert fields[4:] == [ReceptiveField((16, 16)), *[ReceptiveField((28, 28))] * 4]
 
 
 @pytest.mark.parametrize(("make", "shape"), NETS)
@@ -262,11 +262,11 @@ def test_functions_have_windows_and_fields() -> None:
         "avg_pool2d": ((2, 2), (2, 2), (0, 0)),
         "last": ((1, 1), (1, 1), (0, 0)),
     }
-    assert nodes["pad"].field == Field((1, 1), (1, 1), (-1, -2))
-    assert nodes["conv2d"].field == Field((5, 5), (2, 2), (1, 0))
-    assert nodes["avg_pool2d"].field == Field((11, 11), (4, 4), (2, 1))
+    assert nodes["pad"].field == ReceptiveField((1, 1), (1, 1), (-1, -2))
+    assert nodes["conv2d"].field == ReceptiveField((5, 5), (2, 2), (1, 0))
+    assert nodes["avg_pool2d"].field == ReceptiveField((11, 11), (4, 4), (2, 1))
     assert nodes["softmax"].field == nodes["avg_pool2d"].field
-    assert nodes["fc"].field == nodes["log_softmax"].field == Field((40, 40))
+    assert nodes["fc"].field == nodes["log_softmax"].field == ReceptiveField((40, 40))
 
 
 class Gated(nn.Module):
@@ -287,14 +287,14 @@ class Gated(nn.Module):
 
 def test_what_sees_everything_stays_so_and_fields_of_two_paces_are_not_one() -> None:
     nodes = nodes_of(Gated().eval(), torch.zeros(1, 1, 8, 8))
-    whole = Field((8, 8))
+    whole = ReceptiveField((8, 8))
     assert [nodes[name].field for name in ("conv", "mean", "fc", "view", "mul", "head")] == [
-        Field((5, 5), (1, 1), (2, 2)),
+        ReceptiveField((5, 5), (1, 1), (2, 2)),
         *[whole] * 5,
     ]
-    assert nodes["slow"].field == Field((2, 2), (2, 2), (0.5, 0.5))
+    assert nodes["slow"].field == ReceptiveField((2, 2), (2, 2), (0.5, 0.5))
     assert nodes["add"].field is nodes["meet"].field is None
-    assert nodes["flatten"].field == nodes["clone"].field == nodes["view_1"].field == Field((5, 5))
+    assert nodes["flatten"].field == nodes["clone"].field == nodes["view_1"].field == ReceptiveField((5, 5))
     assert nodes["head:2"].field is None
     assert nodes["head:2"].inputs == ("view_1",)
     assert nodes["slow"].inputs == ("",)
@@ -318,34 +318,34 @@ class Rows(nn.Module):
 def test_the_field_of_rows_and_cuts() -> None:
     nodes = nodes_of(Rows().eval(), torch.zeros(1, 1, 12, 10))
     fields = {name: node.field for name, node in nodes.items()}
-    assert fields["tall"] == fields["mean_1"] == Field((5, 1), (1, 1), (2, 0))
-    assert fields["broad"] == Field((1, 3), (1, 1), (0, 1))
-    assert fields["cat"] == fields["reshape"] == fields["getitem"] == Field((5, 3))
+    assert fields["tall"] == fields["mean_1"] == ReceptiveField((5, 1), (1, 1), (2, 0))
+    assert fields["broad"] == ReceptiveField((1, 3), (1, 1), (0, 1))
+    assert fields["cat"] == fields["reshape"] == fields["getitem"] == ReceptiveField((5, 3))
     assert fields["mean"] is fields["getitem_1"] is None
-    assert fields["head"] == Field((12, 10))
+    assert fields["head"] == ReceptiveField((12, 10))
 
 
 @pytest.mark.parametrize(
     ("layer", "field"),
     [
-        (nn.AdaptiveAvgPool2d(1), Field((12, 12))),
-        (nn.AdaptiveAvgPool2d(12), Field((1, 1), (1, 1), (0, 0))),
-        (nn.AdaptiveMaxPool2d((4, 6)), Field((3, 2), (3, 2), (1, 0.5))),
+        (nn.AdaptiveAvgPool2d(1), ReceptiveField((12, 12))),
+        (nn.AdaptiveAvgPool2d(12), ReceptiveField((1, 1), (1, 1), (0, 0))),
+        (nn.AdaptiveMaxPool2d((4, 6)), ReceptiveField((3, 2), (3, 2), (1, 0.5))),
         (nn.AdaptiveAvgPool2d(5), None),
-        (nn.Conv2d(1, 1, 3, padding="same", dilation=2), Field((5, 5), (1, 1), (0, 0))),
-        (nn.Conv2d(1, 1, 4, padding="valid"), Field((4, 4), (1, 1), (1.5, 1.5))),
+        (nn.Conv2d(1, 1, 3, padding="same", dilation=2), ReceptiveField((5, 5), (1, 1), (0, 0))),
+        (nn.Conv2d(1, 1, 4, padding="valid"), ReceptiveField((4, 4), (1, 1), (1.5, 1.5))),
         (nn.ConvTranspose2d(1, 1, 2), None),
         (nn.Upsample(scale_factor=2), None),
-        (nn.GroupNorm(1, 1), Field((12, 12))),
-        (nn.BatchNorm2d(1), Field((1, 1), (1, 1), (0, 0))),
-        (nn.Softmax(dim=1), Field((1, 1), (1, 1), (0, 0))),
+        (nn.GroupNorm(1, 1), ReceptiveField((12, 12))),
+        (nn.BatchNorm2d(1), ReceptiveField((1, 1), (1, 1), (0, 0))),
+        (nn.Softmax(dim=1), ReceptiveField((1, 1), (1, 1), (0, 0))),
         (nn.Softmax(dim=3), None),
         (nn.Linear(12, 12), None),
-        (nn.Flatten(1, 2), Field((1, 1), (1, 1), (0, 0))),
+        (nn.Flatten(1, 2), ReceptiveField((1, 1), (1, 1), (0, 0))),
         (nn.Flatten(2), None),
     ],
 )
-def test_single_layers(layer: nn.Module, field: Field | None) -> None:
+def test_single_layers(layer: nn.Module, field: ReceptiveField | None) -> None:
     (node,) = small(layer)
     assert node.field == field
 
@@ -365,7 +365,7 @@ def test_what_is_not_known_stays_so_until_a_layer_sees_everything() -> None:
             return x.flip(3)
 
     nodes = small(Own(), nn.Conv2d(1, 1, 3), nn.Flatten(), nn.Linear(100, 2))
-    assert [node.field for node in nodes] == [None, None, None, Field((12, 12))]
+    assert [node.field for node in nodes] == [None, None, None, ReceptiveField((12, 12))]
     assert [node.type for node in nodes] == ["Own", "Conv2d", "Flatten", "Linear"]
 
 
@@ -421,7 +421,7 @@ def test_ways_around_and_in_place() -> None:
         "fc": ("add_1",),
     }
     assert nodes["add"].type == nodes["add_1"].type == "add"
-    assert nodes["add_1"].field == Field((1, 1), (1, 1), (0, 0))
+    assert nodes["add_1"].field == ReceptiveField((1, 1), (1, 1), (0, 0))
 
 
 def test_the_input_is_not_written_to() -> None:
@@ -468,7 +468,7 @@ def test_where_functions_have_no_names_their_inputs_feed_the_next_layer() -> Non
         "relu": ("drop", "conv"),
         "fc": ("relu", ""),
     }
-    assert nodes["fc"].field == Field((1, 1), (1, 1), (0, 0))
+    assert nodes["fc"].field == ReceptiveField((1, 1), (1, 1), (0, 0))
 
 
 def test_functions_have_no_names_where_the_trace_goes_another_way() -> None:
@@ -557,7 +557,7 @@ def test_as_data() -> None:
 def test_caffe_normalisation(region: str, size: int) -> None:
     norm = {"name": "norm", "type": "LRN", "bottom": "data", "top": "norm", "local_size": 3, "norm_region": region}
     (node,) = Architecture.of(Caffe([norm], {"data": [1, 2, 8, 8]}), torch.zeros(1, 2, 8, 8)).nodes
-    assert (node.type, node.field) == ("LRN", Field((size, size), (1, 1), (0, 0)))
+    assert (node.type, node.field) == ("LRN", ReceptiveField((size, size), (1, 1), (0, 0)))
 
 
 def test_caffe_googlenet(shared: Path, tmp_path: Path) -> None:
@@ -574,13 +574,13 @@ def test_caffe_googlenet(shared: Path, tmp_path: Path) -> None:
     assert joint.inputs == tuple(f"inception_3a/relu_{end}" for end in ("1x1", "3x3", "5x5", "pool_proj"))
     assert joint.field is not None
     assert (joint.field.size, joint.field.stride) == ((59, 59), (8, 8))
-    assert nodes["prob"].field == Field((224, 224))
+    assert nodes["prob"].field == ReceptiveField((224, 224))
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, of NumPy
 def test_keras(tmp_path: Path) -> None:
     keras_models = pytest.importorskip("tests.helpers.keras_models")
-    from livecnn.networks.importers.keras import Keras
+    from livecnn.networks.importers.keras import KerasImporter
 
     keras, layers = keras_models.keras, keras_models.layers
     first = keras.Input((13, 12, 1))
@@ -589,7 +589,7 @@ def test_keras(tmp_path: Path) -> None:
     pooled = layers.Conv2D(4, 1, name="fit")(layers.Cropping2D(((0, 0), (0, 1)), name="crop")(pooled))
     out = layers.Dense(3, activation="softmax", name="fc")(layers.GlobalAveragePooling2D(name="mean")(
         layers.Add(name="add")([same, pooled])))  # fmt: skip
-    module = Keras()([keras_models.saved(keras.Model(first, out), tmp_path / "net.keras")]).module
+    module = KerasImporter()([keras_models.saved(keras.Model(first, out), tmp_path / "net.keras")]).module
     nodes = nodes_of(module, torch.zeros(1, 1, 13, 12))
     assert {name: (node.type, node.inputs) for name, node in nodes.items()} == {
         "conv.linear": ("Conv2D", ("",)),
@@ -606,9 +606,9 @@ def test_keras(tmp_path: Path) -> None:
     window = nodes["conv.linear"].window
     assert window is not None
     assert (window.kernel, window.stride, window.padding) == ((3, 3), (2, 2), (1, 0))
-    assert nodes["conv.relu"].field == Field((3, 3), (2, 2), (0, 1))
+    assert nodes["conv.relu"].field == ReceptiveField((3, 3), (2, 2), (0, 1))
     assert reached(module, "conv.relu", torch.ones(1, 1, 13, 12), (2, 3)) == told(nodes["conv.relu"].field, (2, 3))
-    assert nodes["pad"].field == Field((1, 1), (1, 1), (-1, -2))
-    assert nodes["pool"].field == Field((2, 2), (2, 2), (-0.5, -1.5))
+    assert nodes["pad"].field == ReceptiveField((1, 1), (1, 1), (-1, -2))
+    assert nodes["pool"].field == ReceptiveField((2, 2), (2, 2), (-0.5, -1.5))
     assert nodes["crop"].field is None
-    assert nodes["fc.softmax"].field == Field((13, 12))
+    assert nodes["fc.softmax"].field == ReceptiveField((13, 12))

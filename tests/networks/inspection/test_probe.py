@@ -384,7 +384,7 @@ def test_unknown_functions_are_refused_with_the_nearest_name(layer: str, message
 
 
 def test_modules_alone_are_never_traced(net: nn.Module, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecnn.networks.inspection.probe.Trace", lambda _: pytest.fail("traced"))
+    monkeypatch.setattr("livecnn.networks.inspection.probe.FunctionTrace", lambda _: pytest.fail("traced"))
     with Probe(net, ["0", "2"]) as probe:
         probe(x)
 

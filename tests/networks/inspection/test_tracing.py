@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from livecnn.explain.live.explainer import apart
-from livecnn.networks.inspection.tracing import Trace
+from livecnn.explain.live.explainer import copy_sharing_weights
+from livecnn.networks.inspection.tracing import FunctionTrace
 from tests.helpers.relu_networks import picture
 
 
@@ -38,11 +38,11 @@ def in_another_thread(work: Callable[[], None]) -> None:
 
 def test_a_network_runs_in_one_thread_while_it_is_traced_in_another() -> None:
     net, x = Waiting(), picture(2, 6, 6)
-    other, found = apart(net), []  # over the same weights
+    other, found = copy_sharing_weights(net), []  # over the same weights
     with torch.no_grad():
         wanted = net(x)
         net.meanwhile = lambda: in_another_thread(lambda: found.append(other(x)))
-        trace = Trace(net)
+        trace = FunctionTrace(net)
     assert [type(one) for one in found] == [torch.Tensor]
     assert torch.equal(found[0], wanted)
     assert list(trace.functions) == ["mul", "relu", "mean"]
@@ -57,13 +57,13 @@ def test_one_trace_waits_for_another() -> None:
         inside.set()
         done.wait(30)
 
-    second = threading.Thread(target=lambda: traces.append(Trace(Waiting(in_the_second))))
+    second = threading.Thread(target=lambda: traces.append(FunctionTrace(Waiting(in_the_second))))
 
     def in_the_first() -> None:
         second.start()
         assert not inside.wait(0.2)
 
-    Trace(Waiting(in_the_first))
+    FunctionTrace(Waiting(in_the_first))
     done.set()
     second.join(30)
     assert inside.is_set()

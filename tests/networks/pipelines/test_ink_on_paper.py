@@ -15,7 +15,7 @@ from livecnn._cv2 import cv2
 from livecnn.io.images import read_image
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.pipelines.ink import Ink
+from livecnn.networks.pipelines.ink import InkPipeline
 from livecnn.networks.training import mnist
 
 Picture = npt.NDArray[np.uint8]
@@ -137,14 +137,14 @@ def test_a_scene_without_writing_is_empty(scene: Callable[[np.random.Generator],
     found = 0
     for seed in range(12):
         rng = np.random.default_rng([seed, 17])
-        found += not Ink()(stress.centre_box(stress.camera(scene(rng), rng))).empty
+        found += not InkPipeline()(stress.centre_box(stress.camera(scene(rng), rng))).empty
     assert found <= 1
 
 
 @pytest.mark.parametrize("value", [0, 255])
 def test_a_black_or_saturated_frame_is_empty_also_with_noise(value: int) -> None:
     noise = np.random.default_rng(0).normal(0, 6, (264, 264, 3))
-    assert Ink()(np.clip(value + noise, 0, 255).astype(np.uint8)).empty
+    assert InkPipeline()(np.clip(value + noise, 0, 255).astype(np.uint8)).empty
 
 
 def centres(shared: Path) -> Iterator[Picture]:
@@ -158,7 +158,7 @@ def centres(shared: Path) -> Iterator[Picture]:
 
 
 def test_faces_and_things_are_empty(shared: Path) -> None:
-    empty = [Ink()(shot).empty for shot in centres(shared)]
+    empty = [InkPipeline()(shot).empty for shot in centres(shared)]
     assert len(empty) == 18
     assert sum(empty) >= 17
 
@@ -167,6 +167,6 @@ def test_a_person_before_a_webcam_is_empty(shared: Path) -> None:
     video = cv2.VideoCapture(str(shared / "videos" / "webcam_person_640x480_30fps.mkv"))
     frames = [np.asarray(picture, np.uint8) for good, picture in (video.read() for _ in range(60)) if good]
     video.release()
-    empty = [Ink()(stress.centre_box(frame[..., ::-1])).empty for frame in frames]
+    empty = [InkPipeline()(stress.centre_box(frame[..., ::-1])).empty for frame in frames]
     assert len(empty) > 30
     assert np.mean(empty) > 0.95

@@ -9,12 +9,12 @@ from PIL import Image as Pillow
 from pydantic import ValidationError
 
 from livecnn.networks import pipelines as inputs
-from livecnn.networks.pipelines.plain import Plain
+from livecnn.networks.pipelines.plain import PlainPipeline
 
 
 def test_each_channel_is_normalised_on_the_scale_0_to_1() -> None:
     shot = np.array([[[255, 0, 51]]], np.uint8)
-    prepared = Plain(size=(1, 1), mean=(0.5, 0.5, 0.1), std=(0.5, 0.25, 0.2))(shot)
+    prepared = PlainPipeline(size=(1, 1), mean=(0.5, 0.5, 0.1), std=(0.5, 0.25, 0.2))(shot)
     assert prepared.tensor.shape == (1, 3, 1, 1)
     assert prepared.tensor.dtype == torch.float32
     torch.testing.assert_close(prepared.tensor.flatten(), torch.tensor([1.0, -2.0, 0.5]))
@@ -22,20 +22,20 @@ def test_each_channel_is_normalised_on_the_scale_0_to_1() -> None:
 
 def test_mean_and_std_on_the_scale_0_to_255() -> None:
     shot = np.array([[[255, 0, 51]]], np.uint8)
-    prepared = Plain(size=(1, 1), mean=(122.0, 117.0, 104.0), std=(256.0,), scale=255)(shot)
+    prepared = PlainPipeline(size=(1, 1), mean=(122.0, 117.0, 104.0), std=(256.0,), scale=255)(shot)
     torch.testing.assert_close(prepared.tensor.flatten(), torch.tensor([133 / 256, -117 / 256, -53 / 256]))
 
 
 def test_the_order_of_the_colours_is_that_of_mean_and_std() -> None:
     shot = np.array([[[255, 0, 51]]], np.uint8)
-    prepared = Plain(size=(1, 1), order="BGR", mean=(1, 2, 3), std=(1, 1, 2), scale=255)(shot)
+    prepared = PlainPipeline(size=(1, 1), order="BGR", mean=(1, 2, 3), std=(1, 1, 2), scale=255)(shot)
     assert prepared.tensor.flatten().tolist() == [50, -2, 126]
     assert (prepared.seen == shot).all()  # the eye wants RGB
 
 
 def test_one_channel_is_the_luminance_that_pillow_gives() -> None:
     shot = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
-    prepared = Plain(size=(6, 8), channels=1)(shot)
+    prepared = PlainPipeline(size=(6, 8), channels=1)(shot)
     expected = np.asarray(Pillow.fromarray(shot).convert("L"))
     assert prepared.tensor.shape == (1, 1, 6, 8)
     assert np.abs(prepared.seen.astype(int) - expected).max() <= 1
@@ -45,26 +45,26 @@ def test_one_channel_is_the_luminance_that_pillow_gives() -> None:
 def test_shrinking_averages() -> None:
     shot = np.zeros((4, 4, 3), np.uint8)
     shot[::2, ::2] = 200
-    seen = Plain(size=(2, 2))(shot).seen
+    seen = PlainPipeline(size=(2, 2))(shot).seen
     assert (seen == 50).all()
 
 
 def test_rows_come_before_columns_in_size() -> None:
-    prepared = Plain(size=(2, 5))(np.zeros((7, 3, 3), np.uint8))
+    prepared = PlainPipeline(size=(2, 5))(np.zeros((7, 3, 3), np.uint8))
     assert prepared.tensor.shape == (1, 3, 2, 5)
     assert prepared.seen.shape == (2, 5, 3)
-    assert Plain(size=(2, 5)).shape == (3, 2, 5)
+    assert PlainPipeline(size=(2, 5)).shape == (3, 2, 5)
 
 
 def test_a_mirrored_view_is_taken() -> None:
     shot = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
-    np.testing.assert_array_equal(Plain(size=(2, 3))(shot[:, ::-1]).seen, shot[:, ::-1])
+    np.testing.assert_array_equal(PlainPipeline(size=(2, 3))(shot[:, ::-1]).seen, shot[:, ::-1])
 
 
 @given(height=st.integers(1, 40), width=st.integers(1, 40), value=st.integers(0, 255))
 @settings(deadline=None)
 def test_one_colour_stays_itself_at_any_size(height: int, width: int, value: int) -> None:
-    prepared = Plain(size=(9, 11))(np.full((height, width, 3), value, np.uint8))
+    prepared = PlainPipeline(size=(9, 11))(np.full((height, width, 3), value, np.uint8))
     torch.testing.assert_close(prepared.tensor, torch.full((1, 3, 9, 11), value / 255))
     assert not prepared.empty
 

@@ -2,19 +2,19 @@ from __future__ import annotations
 
 import itertools
 
-from livecnn.panels.base.buttons import Buttons, Word, row_width
-from livecnn.panels.base.targets import Button
+from livecnn.panels.base.buttons import TextButton, TextButtons, row_width
+from livecnn.panels.base.targets import ButtonTarget
 from tests.helpers.scenes import ink, labels, overlap
 
-WORDS = [Word(text, (255, 255, 255), Button("do", text)) for text in ("one", "two", "three")]
+WORDS = [TextButton(text, (255, 255, 255), ButtonTarget("do", text)) for text in ("one", "two", "three")]
 
 
-def texts(buttons: Buttons) -> list[str]:
+def texts(buttons: TextButtons) -> list[str]:
     return [label.text for label in labels([buttons]) if label.text]
 
 
 def test_each_word_is_found_where_it_stands() -> None:
-    buttons = Buttons(4)
+    buttons = TextButtons(4)
     taken = buttons.put(WORDS, 10, 40, 14, 12, 300)
     assert taken == row_width([word.text for word in WORDS], 14, 12)
     places = [ink(label, (400, 100)) for label in labels([buttons]) if label.text]
@@ -23,11 +23,11 @@ def test_each_word_is_found_where_it_stands() -> None:
         assert buttons.at(place.x + place.w / 2, place.y + place.h / 2) == word.button
     assert not any(overlap(a, b) for a, b in itertools.pairwise(places) if a and b)
     assert buttons.at(10, 90) is None
-    assert buttons.place_of(Button("do", "four")) is None
+    assert buttons.place_of(ButtonTarget("do", "four")) is None
 
 
 def test_words_stand_closer_before_one_is_left_out() -> None:
-    buttons = Buttons(3)
+    buttons = TextButtons(3)
     width = row_width([word.text for word in WORDS], 14, 9)
     assert buttons.put(WORDS, 0, 40, 14, 12, width) == width
     assert texts(buttons) == ["one", "two", "three"]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from livecnn.io.images import THUMBNAIL, thumbnail
 from livecnn.panels.base import strongest_shots as strongest
-from livecnn.panels.base.strongest_shots import APART, MOST, Strongest
+from livecnn.panels.base.strongest_shots import APART, MOST, StrongestImages
 from livecnn.types import Frame, Image
 
 UNITS = 3
@@ -46,7 +46,7 @@ steps = st.tuples(st.integers(-1, 8).map(lambda eighths: eighths / 4), st.lists(
 
 @given(st.lists(steps, max_size=60))
 def test_it_keeps_what_a_list_for_each_unit_would_keep(taken: list[tuple[float, list[float]]]) -> None:
-    memory, naive, time = Strongest(), [Naive() for _ in range(UNITS)], 0.0
+    memory, naive, time = StrongestImages(), [Naive() for _ in range(UNITS)], 0.0
     for number, (later, peaks) in enumerate(taken):
         time += later
         memory.take(frame_at(time), shot_of(number), {"a": np.array(peaks[:1], np.float32), "b": np.array(peaks[1:], np.float32)})
@@ -60,7 +60,7 @@ def test_it_keeps_what_a_list_for_each_unit_would_keep(taken: list[tuple[float, 
 
 
 def test_memory_is_bounded_however_long_it_runs() -> None:
-    memory, rng = Strongest(), np.random.default_rng(0)
+    memory, rng = StrongestImages(), np.random.default_rng(0)
     for second in range(500):
         memory.take(frame_at(2.0 * second), shot_of(second % 200), {"a": rng.normal(size=4).astype(np.float32)})
     assert 0 < len(memory.shots) <= 4 * MOST
@@ -68,7 +68,7 @@ def test_memory_is_bounded_however_long_it_runs() -> None:
 
 def test_many_units_share_a_bounded_number_of_shots(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(strongest, "LIMIT", 32)
-    memory, rng = Strongest(), np.random.default_rng(0)
+    memory, rng = StrongestImages(), np.random.default_rng(0)
     peaks = rng.normal(size=(300, 20)).astype(np.float32)
     for number, values in enumerate(peaks):
         memory.take(frame_at(2.0 * number), shot_of(number % 200), {"a": values})
@@ -81,14 +81,14 @@ def test_many_units_share_a_bounded_number_of_shots(monkeypatch: pytest.MonkeyPa
 
 
 def test_the_same_frame_counts_once() -> None:
-    memory, frame = Strongest(), frame_at(0.0)
+    memory, frame = StrongestImages(), frame_at(0.0)
     memory.take(frame, shot_of(1), {"a": np.array([1.0], np.float32)})
     memory.take(frame, shot_of(2), {"a": np.array([5.0], np.float32)})
     assert [each.value for each in memory.of("a", 0)] == [1.0]
 
 
 def test_muted_units_do_not_count_while_they_are_muted() -> None:
-    memory, peaks = Strongest(), {"a": np.array([1.0, 2.0], np.float32)}
+    memory, peaks = StrongestImages(), {"a": np.array([1.0, 2.0], np.float32)}
     memory.take(frame_at(0.0), shot_of(1), peaks, {("a", 1), ("elsewhere", 0)})
     assert [len(memory.of("a", unit)) for unit in range(2)] == [1, 0]
     memory.take(frame_at(2.0), shot_of(2), peaks)
@@ -97,7 +97,7 @@ def test_muted_units_do_not_count_while_they_are_muted() -> None:
 
 
 def test_a_layer_may_come_later_and_stay_away() -> None:
-    memory = Strongest()
+    memory = StrongestImages()
     memory.take(frame_at(0.0), shot_of(1), {"a": np.array([1.0], np.float32)})
     memory.take(frame_at(2.0), shot_of(2), {"b": np.array([3.0, 4.0], np.float32)})
     memory.take(frame_at(4.0), shot_of(3), {})

@@ -12,18 +12,18 @@ from torch import nn
 from torch.nn import functional
 
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.panels.strip.flowchart import FITTING, INPUT, OUTPUT, TRACKS, Chart, flowchart, opening
-from livecnn.panels.strip.layer_groups import Group, Item, grouped
+from livecnn.panels.strip.flowchart import FITTING, INPUT, OUTPUT, TRACKS, Chart, flowchart, initially_unfolded
+from livecnn.panels.strip.layer_groups import Item, LayerGroup, group_layers
 from tests.helpers import caffe_files
 from tests.helpers.architectures import NETS, chain, drawn, node, real
 
 
 def everything(architecture: Architecture) -> frozenset[str]:
     def names(items: tuple[Item, ...]) -> set[str]:
-        groups = [item for item in items if isinstance(item, Group)]
+        groups = [item for item in items if isinstance(item, LayerGroup)]
         return {item.name for item in groups}.union(*(names(item.items) for item in groups))
 
-    return opening(architecture, fitting=10_000) | names(grouped(architecture.nodes))
+    return initially_unfolded(architecture, fitting=10_000) | names(group_layers(architecture.nodes))
 
 
 def places(chart: Chart) -> dict[str, tuple[int, int]]:
@@ -68,7 +68,7 @@ def test_lenet_is_one_row() -> None:
     ]
     sizes = [link.size for link in chart.links]
     assert sizes == ["28×28×1", "24×24×20", "12×12×20", "8×8×50", "800", "500", "500", "10", "10"]
-    assert opening(real("lenet")) == frozenset()
+    assert initially_unfolded(real("lenet")) == frozenset()
 
 
 def test_what_only_reshapes_is_in_the_box_of_what_feeds_it() -> None:
@@ -129,13 +129,13 @@ def test_a_network_of_nothing() -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_at_first_the_whole_fits_and_all_of_it_can_be_unfolded(name: str) -> None:
     architecture = real(name)
-    first = flowchart(architecture, opening(architecture))
+    first = flowchart(architecture, initially_unfolded(architecture))
     assert_tidy(architecture, first)
     assert FITTING - 4 < len(first.boxes) <= FITTING
     whole = flowchart(architecture, everything(architecture))
     assert_tidy(architecture, whole)
     assert {box.kind for box in whole.boxes} == {"input", "layer", "output"}
-    assert opening(architecture, fitting=1000) <= everything(architecture)
+    assert initially_unfolded(architecture, fitting=1000) <= everything(architecture)
 
 
 def test_a_folded_group_tells_how_many_layers_and_holds_them() -> None:
@@ -161,7 +161,7 @@ def test_a_group_of_functions_alone() -> None:
 def test_the_inception_modules_of_googlenet(shared: Path, tmp_path: Path) -> None:
     module = caffe_files.imported(tmp_path, (shared / "caffe" / "googlenet.prototxt").read_text()).module.eval().to("meta")
     architecture = Architecture.of(module, torch.empty(1, 3, 224, 224, device="meta"), "googlenet")
-    first = flowchart(architecture, opening(architecture))
+    first = flowchart(architecture, initially_unfolded(architecture))
     assert_tidy(architecture, first)
     assert len(first.boxes) == 11
     chart = flowchart(architecture, frozenset(("block 3", "inception_3a")))
@@ -219,6 +219,6 @@ def test_any_network_is_tidy_however_it_is_folded(architecture: Architecture, da
 
 def test_long_chains_are_cut_into_blocks() -> None:
     architecture = chain(700)
-    assert len(flowchart(architecture, opening(architecture)).boxes) == FITTING
+    assert len(flowchart(architecture, initially_unfolded(architecture)).boxes) == FITTING
     unfolded = flowchart(architecture, frozenset(("block 2",)))
     assert [box.label for box in unfolded.boxes[1:4]] == ["block 1", "block 2.1", "block 2.2"]

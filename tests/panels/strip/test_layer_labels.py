@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from livecnn.networks.inspection.windows import Window
+from livecnn.networks.inspection.windows import WindowSpec
 from livecnn.panels.strip.layer_labels import facts, pair, short_type, size
 from tests.helpers.architectures import node, real
 
@@ -34,17 +34,17 @@ from tests.helpers.architectures import node, real
 def test_words(kind: str, words: str) -> None:
     plain = replace(node("n", kind=kind), window=None)
     assert short_type(plain) == words
-    assert short_type(replace(plain, window=Window((3, 5), (1, 1)))) == f"{words} 3×5"
+    assert short_type(replace(plain, window=WindowSpec((3, 5), (1, 1)))) == f"{words} 3×5"
 
 
 def test_a_filter_for_each_map() -> None:
-    each = replace(node("n"), window=Window((3, 3), (1, 1), groups=4))
+    each = replace(node("n"), window=WindowSpec((3, 3), (1, 1), groups=4))
     assert short_type(each) == "depthwise 3×3"
-    assert short_type(replace(each, window=Window((3, 3), (1, 1), groups=2))) == "conv 3×3"
+    assert short_type(replace(each, window=WindowSpec((3, 3), (1, 1), groups=2))) == "conv 3×3"
 
 
 def test_the_region_of_a_normalisation_is_not_told() -> None:
-    assert short_type(replace(node("n", kind="LRN"), window=Window((5, 5), (1, 1)))) == "local norm"
+    assert short_type(replace(node("n", kind="LRN"), window=WindowSpec((5, 5), (1, 1)))) == "local norm"
 
 
 def test_sizes() -> None:
@@ -63,7 +63,7 @@ def test_what_there_is_to_tell_of_a_layer() -> None:
         "sees 14×14 pixels",
     ]
     assert facts(nodes["relu1"]) == ["relu1", "ReLU", "output 500", "sees 28×28 pixels"]
-    odd = replace(node("n"), window=Window((3, 3), (1, 2), dilation=(2, 2), groups=2))
+    odd = replace(node("n"), window=WindowSpec((3, 3), (1, 2), dilation=(2, 2), groups=2))
     assert facts(odd)[2:] == [
         "output 8×8×4", "kernel 3×3, stride 1×2, padding 0", "dilation 2, groups 2", "how much it sees cannot be told",
     ]  # fmt: skip

@@ -132,24 +132,24 @@ def test_what_is_told_of_boxes() -> None:
     view = view_of("lenet")
     view.count(lambda layer, units: (2, 1, units - 3) if layer == "conv2" else (0, 0, units))
 
-    assert view.told("conv2")[0] == "conv2"
-    assert view.told("conv2")[-1] == "2 good, 1 bad, 47 unmarked"
-    assert view.told("pool1")[-1] == "sees 6×6 pixels"
-    assert view.told(INPUT) == ["input", "28×28×1"]
-    assert view.told(OUTPUT) == ["output", "10"]
-    assert view.told("flatten") == view.told("pool2")
-    assert view.told("nothing") == []
+    assert view.tooltip_lines("conv2")[0] == "conv2"
+    assert view.tooltip_lines("conv2")[-1] == "2 good, 1 bad, 47 unmarked"
+    assert view.tooltip_lines("pool1")[-1] == "sees 6×6 pixels"
+    assert view.tooltip_lines(INPUT) == ["input", "28×28×1"]
+    assert view.tooltip_lines(OUTPUT) == ["output", "10"]
+    assert view.tooltip_lines("flatten") == view.tooltip_lines("pool2")
+    assert view.tooltip_lines("nothing") == []
 
 
 def test_what_is_told_of_a_group_is_that_of_all_its_layers() -> None:
     view = view_of("vgg16")
     view.count(lambda _layer, units: (1, 2, units - 3))
     assert (
-        view.told("features.2")
-        == view.told("features block 1")
+        view.tooltip_lines("features.2")
+        == view.tooltip_lines("features block 1")
         == ["block 1", "5 layers", "output 112×112×64", "38,720 parameters", "2 good, 4 bad, 122 unmarked"]
     )
-    assert view.told("features") == ["features: unfolded"]
+    assert view.tooltip_lines("features") == ["features: unfolded"]
 
 
 def test_hovering_over_a_layer_of_a_folded_group_is_hovering_over_the_group() -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from livecnn.drawing.artists import text_width
 from livecnn.drawing.theme import Metrics
-from livecnn.panels.strip.flowchart import INPUT, OUTPUT, Box, flowchart, opening
-from livecnn.panels.strip.strip_layout import Strip, fitting, laid_out, names, straight
+from livecnn.panels.strip.flowchart import INPUT, OUTPUT, ChartBox, flowchart, initially_unfolded
+from livecnn.panels.strip.strip_layout import Strip, fitting_name, lay_out, names, straight_links
 from tests.helpers.architectures import NETS, chain, drawn, node, real
 from tests.helpers.scenes import overlap
 
@@ -19,13 +19,13 @@ STRIP = 1232, 66  # the room for it in a figure of 1280x720
 
 def strip_of(name: str, *unfolded: str, size: tuple[int, int] = STRIP, figure: tuple[int, int] = (1280, 720)) -> Strip:
     architecture = real(name)
-    return laid_out(flowchart(architecture, frozenset(unfolded) or opening(architecture)), *size, Metrics.of(*figure))
+    return lay_out(flowchart(architecture, frozenset(unfolded) or initially_unfolded(architecture)), *size, Metrics.of(*figure))
 
 
 def branched(lanes: int) -> Strip:
     heads = [node(f"branch{i}", "") for i in range(lanes)]
     chart = flowchart(drawn([*heads, node("cat", *(head.name for head in heads), kind="cat")]))
-    return laid_out(chart, *STRIP, Metrics(1.0))
+    return lay_out(chart, *STRIP, Metrics(1.0))
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -47,7 +47,7 @@ def test_sizes_over_links_do_not_meet(name: str, figure: tuple[int, int]) -> Non
     assert strip.bands.sized or (name == "xception" and figure[0] < 1280)
     for lane in range(strip.chart.lanes):
         spans = []
-        for link in straight(strip.chart.links, boxes):
+        for link in straight_links(strip.chart.links, boxes):
             start, end = strip.rects[link.start], strip.rects[link.end]
             if boxes[link.start].lane == lane and boxes[link.end].column == boxes[link.start].column + 1:
                 middle, half = (start.x + start.w + end.x) / 2, text_width(link.size, strip.bands.letters.size) / 2
@@ -66,7 +66,7 @@ def test_few_layers_fill_the_width() -> None:
 
 
 def test_many_are_as_wide_as_they_have_to_be() -> None:
-    strip = laid_out(flowchart(chain(20)), *STRIP, Metrics(1.0))
+    strip = lay_out(flowchart(chain(20)), *STRIP, Metrics(1.0))
     assert strip.width > STRIP[0]
     assert all(rect.w >= 54 for rect in strip.rects.values())
 
@@ -103,7 +103,7 @@ def test_what_lies_at_a_pixel() -> None:
 
 
 def test_a_window_moves_as_little_as_it_has_to() -> None:
-    strip = laid_out(flowchart(chain(20)), 400, 66, Metrics(1.0))
+    strip = lay_out(flowchart(chain(20)), 400, 66, Metrics(1.0))
     rect = strip.rects["n10"]
     from_left, from_right = strip.towards("n10", 0, 400), strip.towards("n10", strip.width, 400)
     assert from_left < rect.x < rect.x + rect.w < from_left + 400
@@ -115,8 +115,8 @@ def test_a_window_moves_as_little_as_it_has_to() -> None:
     assert strip.within(-5, 400) == 0
 
 
-def box(label: str) -> Box:
-    return Box(label, "layer", label, "conv", (label,))
+def box(label: str) -> ChartBox:
+    return ChartBox(label, "layer", label, "conv", (label,))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_names_get_shorter_from_the_left(label: str, wordings: list[str]) -> Non
 
 def test_the_longest_name_that_fits() -> None:
     long = box("layer1.0.conv1")
-    assert fitting(long, 500, 13) == "layer1.0.conv1"
-    assert fitting(long, text_width("conv1", 13, "bold"), 13) == "conv1"
-    assert fitting(long, text_width("con…", 13, "bold"), 13) == "con…"
-    assert fitting(long, 0, 13) == ""
+    assert fitting_name(long, 500, 13) == "layer1.0.conv1"
+    assert fitting_name(long, text_width("conv1", 13, "bold"), 13) == "conv1"
+    assert fitting_name(long, text_width("con…", 13, "bold"), 13) == "con…"
+    assert fitting_name(long, 0, 13) == ""

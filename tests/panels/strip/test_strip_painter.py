@@ -10,19 +10,19 @@ import numpy as np
 import pytest
 
 from livecnn.drawing.theme import THEMES, Color, Metrics
-from livecnn.panels.strip.flowchart import flowchart, opening
-from livecnn.panels.strip.strip_layout import Strip, laid_out
-from livecnn.panels.strip.strip_painter import State, picture
+from livecnn.panels.strip.flowchart import flowchart, initially_unfolded
+from livecnn.panels.strip.strip_layout import Strip, lay_out
+from livecnn.panels.strip.strip_painter import StripState, draw_strip
 from livecnn.types import Image
 from tests.helpers.architectures import NETS, chain, real
 from tests.panels.strip.test_strip_layout import STRIP, branched, strip_of
 
 DARK = THEMES["dark"]
-PLAIN = State()
+PLAIN = StripState()
 
 
-def seen(strip: Strip, state: State = PLAIN, size: tuple[int, int] = STRIP, scale: float = 1.0) -> Image:
-    return picture(strip, state, *size, DARK, Metrics(scale))
+def seen(strip: Strip, state: StripState = PLAIN, size: tuple[int, int] = STRIP, scale: float = 1.0) -> Image:
+    return draw_strip(strip, state, *size, DARK, Metrics(scale))
 
 
 def part(image: Image, strip: Strip, name: str) -> Image:
@@ -41,14 +41,14 @@ def changed(image: Image, other: Image) -> np.ndarray[Any, Any]:
 
 def test_the_current_box_and_no_other_has_the_accent() -> None:
     strip = strip_of("lenet")
-    image = seen(strip, State(current="conv2"))
+    image = seen(strip, StripState(current="conv2"))
     assert has(part(image, strip, "conv2"), DARK.accent)
     assert [name for name in strip.rects if has(part(image, strip, name), DARK.accent)] == ["conv2"]
 
 
 def test_hovering_changes_the_box_and_its_links() -> None:
     strip = strip_of("lenet")
-    difference = changed(seen(strip), seen(strip, State(hovered="ip1")))
+    difference = changed(seen(strip), seen(strip, StripState(hovered="ip1")))
     x, _, w, _ = strip.rects["ip1"]
     columns = np.flatnonzero(difference.any(axis=0))
     left, right = strip.rects["pool2"], strip.rects["relu1"]
@@ -58,19 +58,19 @@ def test_hovering_changes_the_box_and_its_links() -> None:
 
 def test_marks_are_bars_as_long_as_their_shares() -> None:
     strip = strip_of("lenet")
-    box = part(seen(strip, State(counts={"conv1": (10, 5, 5)})), strip, "conv1")
+    box = part(seen(strip, StripState(counts={"conv1": (10, 5, 5)})), strip, "conv1")
     good, bad = ((box == color).all(axis=2).any(axis=0).sum() for color in (DARK.good, DARK.bad))
     assert good == pytest.approx(2 * bad, abs=2)
     assert good + bad == pytest.approx(0.75 * (box.shape[1] - 16), abs=2)
-    assert not has(part(seen(strip, State(counts={"conv1": (0, 0, 20)})), strip, "conv1"), DARK.good)
-    nothing = seen(strip, State(counts={"conv1": (0, 0, 0)}))
+    assert not has(part(seen(strip, StripState(counts={"conv1": (0, 0, 20)})), strip, "conv1"), DARK.good)
+    nothing = seen(strip, StripState(counts={"conv1": (0, 0, 0)}))
     assert not has(part(nothing, strip, "conv1"), DARK.bad)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 4])
 def test_marks_leave_the_letters_readable(lanes: int) -> None:
     strip = branched(lanes)
-    plain, marked = (part(seen(strip, State(counts=counts)), strip, "branch0") for counts in ({}, {"branch0": (1, 1, 0)}))
+    plain, marked = (part(seen(strip, StripState(counts=counts)), strip, "branch0") for counts in ({}, {"branch0": (1, 1, 0)}))
     bar = (marked == DARK.good).all(axis=2).any(axis=1)
     assert bar.any()
     letters = (plain == DARK.text).all(axis=2).any(axis=1)
@@ -79,7 +79,7 @@ def test_marks_leave_the_letters_readable(lanes: int) -> None:
 
 def test_boxes_with_muted_units_have_a_dot() -> None:
     strip = strip_of("lenet")
-    assert has(part(seen(strip, State(muted=frozenset(("ip1",)))), strip, "ip1"), DARK.bad)
+    assert has(part(seen(strip, StripState(muted=frozenset(("ip1",)))), strip, "ip1"), DARK.bad)
     assert not has(seen(strip), DARK.bad)
 
 
@@ -101,10 +101,10 @@ def test_unfolded_groups_have_a_bracket() -> None:
 
 
 def test_more_to_the_left_or_right_is_told_by_an_arrow_and_a_fading_edge() -> None:
-    strip = laid_out(flowchart(chain(20)), 400, 66, Metrics(1.0))
+    strip = lay_out(flowchart(chain(20)), 400, 66, Metrics(1.0))
     end = strip.width - 400
     for x, left, right in ((0, False, True), (end // 2, True, True), (end, True, False)):
-        image = seen(strip, State(x=x), (400, 66))
+        image = seen(strip, StripState(x=x), (400, 66))
         assert has(image[:, :30], DARK.text) == left or not left
         level = round(strip.level(0))
         assert (tuple(image[level - 20, 0]) == DARK.card) or not left
@@ -114,8 +114,8 @@ def test_more_to_the_left_or_right_is_told_by_an_arrow_and_a_fading_edge() -> No
 
 
 def test_scrolling_shows_the_same_further_on() -> None:
-    strip = laid_out(flowchart(chain(20)), 400, 66, Metrics(1.0))
-    first, second = seen(strip, State(x=100), (400, 66)), seen(strip, State(x=160), (400, 66))
+    strip = lay_out(flowchart(chain(20)), 400, 66, Metrics(1.0))
+    first, second = seen(strip, StripState(x=100), (400, 66)), seen(strip, StripState(x=160), (400, 66))
     assert (first[:, 60 + 40 : 360] == second[:, 40:300]).all()
 
 
@@ -123,10 +123,10 @@ def test_scrolling_shows_the_same_further_on() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (30, 4), (90, 20), (300, 62), (1232, 66), (3700, 200)], ids=str)
 def test_any_size(name: str, size: tuple[int, int]) -> None:
     architecture, metrics = real(name), Metrics(max(0.72, size[1] / 66))
-    strip = laid_out(flowchart(architecture, opening(architecture)), *size, metrics)
-    state = State(x=strip.within(40, size[0]), current="", counts=dict.fromkeys(strip.rects, (1, 2, 3)))
+    strip = lay_out(flowchart(architecture, initially_unfolded(architecture)), *size, metrics)
+    state = StripState(x=strip.within(40, size[0]), current="", counts=dict.fromkeys(strip.rects, (1, 2, 3)))
     for theme in THEMES.values():
-        image = picture(strip, replace(state, muted=frozenset(strip.rects)), *size, theme, metrics)
+        image = draw_strip(strip, replace(state, muted=frozenset(strip.rects)), *size, theme, metrics)
         assert image.shape == (size[1], size[0], 3)
         assert image.dtype == np.uint8
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from livecnn.panels.time.history import BINS
-from livecnn.panels.time.score_history import KEPT, Course, Shares
+from livecnn.panels.time.score_history import KEPT, ScoreHistory, ScoreSeries
 
 ALL = np.arange(3)
 
@@ -15,14 +15,14 @@ def certain(index: int, classes: int = 3) -> np.ndarray[tuple[int], np.dtype[np.
     return np.eye(classes, dtype=np.float32)[index]
 
 
-def filled(*classes: int | None, seconds: float = 10, fps: float = 5) -> Shares:
-    shares = Shares(3, seconds)
+def filled(*classes: int | None, seconds: float = 10, fps: float = 5) -> ScoreHistory:
+    shares = ScoreHistory(3, seconds)
     for step, index in enumerate(classes):
         shares.add(step / fps, None if index is None else certain(index))
     return shares
 
 
-def runs(course: Course) -> list[int]:
+def runs(course: ScoreSeries) -> list[int]:
     """How many bins each has."""
     return [int((course.run == run).sum()) for run in dict.fromkeys(course.run)]
 
@@ -39,7 +39,7 @@ def test_what_is_not_chosen_are_others() -> None:
 
 
 def test_samples_of_one_moment_are_put_together() -> None:
-    shares = Shares(3, BINS)
+    shares = ScoreHistory(3, BINS)
     for index in (0, 0, 0, 1):
         shares.add(0.5, certain(index))
     assert shares.course(ALL).shares.tolist() == [[0.75, 0.25, 0, 0]]
@@ -66,7 +66,7 @@ def test_what_is_older_is_forgotten() -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 2) | st.none()), max_size=60), st.integers(1, 20))
 def test_bounded_and_in_order_whatever_comes(samples: list[tuple[float, int | None]], seconds: int) -> None:
-    shares = Shares(3, seconds)
+    shares = ScoreHistory(3, seconds)
     for time, index in samples * 5:
         shares.add(time, None if index is None else certain(index))
     course = shares.course(ALL)
@@ -92,11 +92,11 @@ def test_the_scores_at_a_time() -> None:
         assert found.argmax() == top, time
     assert shares.at(0.5) is None
     assert shares.at(-1) is None
-    assert Shares(3, 10).at(0) is None
+    assert ScoreHistory(3, 10).at(0) is None
 
 
 def test_without_a_sample() -> None:
-    for shares in (Shares(3, 10), filled(None, None)):
+    for shares in (ScoreHistory(3, 10), filled(None, None)):
         course = shares.course(ALL)
         assert course.shares.shape == (0, 4)
         assert len(shares.strongest(2)) == 2

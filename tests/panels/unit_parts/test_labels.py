@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from livecnn.engine.unit_reducers import UnitView
-from livecnn.networks.inspection.receptive_field import Field
-from livecnn.panels.unit_parts.labels import called, captions, meaning, noted, number
-from livecnn.selection import Focus
-from livecnn.types import Findings
+from livecnn.engine.unit_reducers import UnitActivation
+from livecnn.networks.inspection.receptive_field import ReceptiveField
+from livecnn.panels.unit_parts.labels import annotation_text, captions, method_caption, method_text, number
+from livecnn.selection import Selection
+from livecnn.types import ExplanationUpdate
 
-MAP = UnitView.of("conv2", 31, np.array([[-1.84, 6.02]], np.float32))
-NEURON = UnitView.of("ip1", 4, np.array([[0.5]], np.float32))
+MAP = UnitActivation.of("conv2", 31, np.array([[-1.84, 6.02]], np.float32))
+NEURON = UnitActivation.of("ip1", 4, np.array([[0.5]], np.float32))
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_numbers_in_about_three_digits(value: float, told: str) -> None:
 
 
 def test_captions_from_the_longest_to_the_shortest() -> None:
-    told = captions(MAP, Field((14, 12), (2, 2), (6.5, 6.5)))
+    told = captions(MAP, ReceptiveField((14, 12), (2, 2), (6.5, 6.5)))
     assert told[0] == "min −1.84  max 6.02  mean 2.09 · receptive field 12×14"
     assert told[-1] == "−1.84 … 6.02"
     assert sorted(told, key=len, reverse=True) == list(told)
@@ -44,11 +44,13 @@ def test_captions_from_the_longest_to_the_shortest() -> None:
 
 
 def test_what_stands_under_a_picture() -> None:
-    findings = Findings(0, Focus(), 1, progress={"occlusion": 0.404})
-    assert called("occlusion", findings, ("cat", "dog"))[0] == "occlusion 40 %"
-    assert called("occlusion", Findings(0, Focus(), 1, progress={"occlusion": 1.0}), ("cat", "dog")) == ("occlusion",)
-    assert called("grad_cam", findings, ("cat", "dog"))[0] == "Grad-CAM for dog"
-    assert called("grad_cam", None, ("cat", "dog")) == ("Grad-CAM",)
+    findings = ExplanationUpdate(0, Selection(), 1, progress={"occlusion": 0.404})
+    assert method_caption("occlusion", findings, ("cat", "dog"))[0] == "occlusion 40 %"
+    assert method_caption("occlusion", ExplanationUpdate(0, Selection(), 1, progress={"occlusion": 1.0}), ("cat", "dog")) == (
+        "occlusion",
+    )
+    assert method_caption("grad_cam", findings, ("cat", "dog"))[0] == "Grad-CAM for dog"
+    assert method_caption("grad_cam", None, ("cat", "dog")) == ("Grad-CAM",)
 
 
 @pytest.mark.parametrize(
@@ -56,10 +58,10 @@ def test_what_stands_under_a_picture() -> None:
     [("good", "loops", "✓ good · loops"), ("bad", "", "✗ bad"), (None, "loops", "loops"), (None, "", "")],
 )
 def test_what_was_noted(verdict: str | None, note: str, told: str) -> None:
-    assert noted(SimpleNamespace(verdict=verdict, note=note)) == told
-    assert noted(None) == ""
+    assert annotation_text(SimpleNamespace(verdict=verdict, note=note)) == told
+    assert annotation_text(None) == ""
 
 
 def test_what_a_method_means() -> None:
-    assert meaning("gradient") == ("gradient", "which pixels would change the value, if changed a little")
-    assert meaning("score_cam") == ("score cam",)
+    assert method_text("gradient") == ("gradient", "which pixels would change the value, if changed a little")
+    assert method_text("score_cam") == ("score cam",)

@@ -6,11 +6,11 @@ import torch
 
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
-from livecnn.engine.unit_reducers import UnitView
+from livecnn.engine.unit_reducers import UnitActivation
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.networks.inspection.receptive_field import Field
-from livecnn.panels.unit_parts.pictures import map_picture, reach, seen_picture
+from livecnn.networks.inspection.receptive_field import ReceptiveField
+from livecnn.panels.unit_parts.pictures import map_picture, receptive_edges, seen_picture
 
 DARK = THEMES["dark"]
 
@@ -28,7 +28,7 @@ def test_the_reach_holds_every_pixel_that_matters(layer: str, position: tuple[in
     kept[0][0, :, position[0], position[1]].sum().backward()
     rows, columns = np.nonzero(x.grad[0, 0].numpy())
     assert field is not None
-    top, left, bottom, right = (28 * edge for edge in reach(field, position, (28, 28)))
+    top, left, bottom, right = (28 * edge for edge in receptive_edges(field, position, (28, 28)))
     assert (top <= rows.min(), left <= columns.min()) == (True, True)
     assert (rows.max() < bottom, columns.max() < right) == (True, True)
     if layer == "conv1":
@@ -36,8 +36,8 @@ def test_the_reach_holds_every_pixel_that_matters(layer: str, position: tuple[in
 
 
 def test_the_reach_is_kept_inside_the_picture() -> None:
-    assert reach(Field((5, 5), (1, 1), (0.0, 0.0)), (0, 0), (10, 20)) == (0.0, 0.0, 0.25 + 0.05, 0.15)
-    assert reach(Field((10, 20)), (0, 0), (10, 20)) == (0.0, 0.0, 1.0, 1.0)
+    assert receptive_edges(ReceptiveField((5, 5), (1, 1), (0.0, 0.0)), (0, 0), (10, 20)) == (0.0, 0.0, 0.25 + 0.05, 0.15)
+    assert receptive_edges(ReceptiveField((10, 20)), (0, 0), (10, 20)) == (0.0, 0.0, 1.0, 1.0)
 
 
 def test_what_is_seen_is_outlined_where_the_edges_are() -> None:
@@ -51,7 +51,7 @@ def test_what_is_seen_is_outlined_where_the_edges_are() -> None:
 
 @pytest.mark.parametrize(("position", "ends"), [((1, 2), (40, 79, 60, 89)), (None, (0, 79, 0, 89))], ids=str)
 def test_a_map_shows_a_position_or_is_framed(position: tuple[int, int] | None, ends: tuple[int, ...]) -> None:
-    view = UnitView.of("conv", 0, np.arange(6, dtype=np.float32).reshape(2, 3))
+    view = UnitActivation.of("conv", 0, np.arange(6, dtype=np.float32).reshape(2, 3))
     picture = map_picture(view, (90, 80), table("gray", DARK), position, DARK.accent, 2)
     rows, columns = np.nonzero((picture[:, :, :3] == DARK.accent).all(axis=2))
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == ends
@@ -60,6 +60,6 @@ def test_a_map_shows_a_position_or_is_framed(position: tuple[int, int] | None, e
 
 
 def test_a_map_without_finite_values() -> None:
-    view = UnitView.of("conv", 0, np.full((2, 2), np.nan, np.float32))
+    view = UnitActivation.of("conv", 0, np.full((2, 2), np.nan, np.float32))
     picture = map_picture(view, (40, 40), table("gray", DARK), None, DARK.bad, 1)
     assert picture[20, 20, :3].tolist() == list(DARK.not_finite)

@@ -12,7 +12,7 @@ from livecnn.errors import OutputError
 from livecnn.io.files import write_png
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.unit_parts import top_images as collection
-from livecnn.panels.unit_parts.top_images import AUTO, Collection, opened, percent
+from livecnn.panels.unit_parts.top_images import AUTO, TopImages, open_collections, percent
 from tests.helpers.top_folder import DEAD, IMAGES, PATCH, WHOLE, write_top
 from tests.helpers.unit_screens import explored
 
@@ -24,16 +24,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "toy" / "digits"
 
 
-def found(folder: str | Path = AUTO, context: Context | None = None) -> Collection:
+def found(folder: str | Path = AUTO, context: Context | None = None) -> TopImages:
     """Where all layers have the same."""
-    (one,) = set(opened(str(folder), context or explored()).values())
+    (one,) = set(open_collections(str(folder), context or explored()).values())
     return one
 
 
 def test_the_networks_own_folder(folder: Path) -> None:
-    assert opened(AUTO, explored()) == {}
+    assert open_collections(AUTO, explored()) == {}
     (folder / "shards").mkdir(parents=True)
-    assert opened(AUTO, explored()) == {}  # not finished
+    assert open_collections(AUTO, explored()) == {}  # not finished
     write_top(folder)
     assert (found().path, found().images, found().layers) == (folder, IMAGES, ("conv", "fc"))
 
@@ -49,12 +49,12 @@ def test_of_several_the_newest_with_the_layer(folder: Path) -> None:
     both = write_at(1, folder.with_name("b"), "conv", "act_1")
     one = write_at(2, folder.with_name("c"), "conv", images=7)
     write_at(3, folder.with_name("a"), "fc", weights="of another network")
-    assert {layer: (each.path, each.images) for layer, each in opened(AUTO, explored()).items()} == {
+    assert {layer: (each.path, each.images) for layer, each in open_collections(AUTO, explored()).items()} == {
         "conv": (one, 7),
         "act_1": (both, IMAGES),
     }
     write_at(4, both, "conv", "act_1")
-    assert set(opened(AUTO, explored()).values()) == {found()}
+    assert set(open_collections(AUTO, explored()).values()) == {found()}
     assert found().path == both
 
 
@@ -62,12 +62,12 @@ def test_a_damaged_one_is_passed_over(folder: Path) -> None:
     older = write_at(1, folder.with_name("older"), "conv")
     (write_at(2, folder.with_name("newer"), "conv", "fc") / "statistics.npz").write_bytes(b"PK")
     (write_at(3, folder.with_name("newest"), "conv") / MANIFEST).write_text("{")
-    assert {layer: each.path for layer, each in opened(AUTO, explored()).items()} == {"conv": older}
+    assert {layer: each.path for layer, each in open_collections(AUTO, explored()).items()} == {"conv": older}
 
 
 def test_tables_that_nobody_looks_at_are_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read: list[Path] = []
-    monkeypatch.setattr(collection, "Collection", lambda top, size: read.append(top.path) or Collection(top, size))
+    monkeypatch.setattr(collection, "TopImages", lambda top, size: read.append(top.path) or TopImages(top, size))
     write_at(1, folder.with_name("older"), "conv")
     newer = write_at(2, folder.with_name("newer"), "conv", "fc")
     assert found().path == newer
@@ -79,7 +79,7 @@ def test_tables_that_nobody_looks_at_are_not_read(folder: Path, monkeypatch: pyt
 def test_a_folder_by_name(tmp_path: Path) -> None:
     assert found(write_top(tmp_path / "other")).path == tmp_path / "other"
     with pytest.raises(OutputError, match=r"holds no top\.json"):
-        opened(str(tmp_path / "nowhere"), explored())
+        open_collections(str(tmp_path / "nowhere"), explored())
 
 
 def test_the_weights_decide_whose_it_is(folder: Path) -> None:
@@ -87,10 +87,10 @@ def test_the_weights_decide_whose_it_is(folder: Path) -> None:
     assert found(context=explored(weights="aa")).images == IMAGES
     for weights in ("bb", None):
         with pytest.raises(OutputError, match="digits: of another network, 'the same by another name', or of other weights"):
-            opened(AUTO, explored(weights=weights))
+            open_collections(AUTO, explored(weights=weights))
     write_top(folder, model="other")
     with pytest.raises(OutputError, match="of another network, 'other'"):
-        opened(AUTO, explored())
+        open_collections(AUTO, explored())
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_layers_must_have_as_many_units(folder: Path, units: dict[str, int], mes
         assert found().layers == tuple(units)
         return
     with pytest.raises(OutputError, match=message):
-        opened(AUTO, explored())
+        open_collections(AUTO, explored())
 
 
 def test_patches_and_where_they_see_most_of_it_images(folder: Path) -> None:
@@ -186,7 +186,7 @@ def test_a_picture_of_another_size(folder: Path) -> None:
 def test_damaged_tables_are_found_at_the_start(folder: Path, file: str, data: bytes, message: str) -> None:
     (write_top(folder) / file).write_bytes(data)
     with pytest.raises(OutputError, match=message):
-        opened(AUTO, explored())
+        open_collections(AUTO, explored())
 
 
 def test_rows_that_hold_no_numbers(folder: Path) -> None:
@@ -201,4 +201,4 @@ def test_statistics_of_fewer_units(folder: Path) -> None:
     write_top(folder)
     (folder / "statistics.npz").write_bytes((folder / "fewer" / "statistics.npz").read_bytes())
     with pytest.raises(OutputError, match=r"statistics\.npz: cannot be read"):
-        opened(AUTO, explored())
+        open_collections(AUTO, explored())

@@ -17,16 +17,16 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 Axis = Annotated[int, Field(ge=-8, le=8)]
 
 
-def listed(value: Any) -> Any:
+def repeated_field(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else (value,)  # a repeated field that is there once
 
 
-Axes = Annotated[tuple[Annotated[int, Field(ge=0, le=1 << 24)], ...], BeforeValidator(listed), Field(max_length=32)]
-Numbers = Annotated[tuple[Number, ...], BeforeValidator(listed)]
-Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Axes = Annotated[tuple[Annotated[int, Field(ge=0, le=1 << 24)], ...], BeforeValidator(repeated_field), Field(max_length=32)]
+Numbers = Annotated[tuple[Number, ...], BeforeValidator(repeated_field)]
+Names = Annotated[tuple[str, ...], BeforeValidator(repeated_field)]
 
 
-class Layer(BaseModel):
+class CaffeLayer(BaseModel):
     """One layer: how it is wired, and its parameters by Caffe's names.
 
     param: in which part of a prototxt its parameters stand.  bottoms: how many inputs it takes, at least and at most.
@@ -52,17 +52,17 @@ class Layer(BaseModel):
 
         Raises ValueError for shapes that do not suit it.
         """
-        return Step(self)
+        return FunctionModule(self)
 
     def run(self, *bottoms: torch.Tensor) -> torch.Tensor | tuple[torch.Tensor, ...]:
         """What a layer without weights makes of its inputs."""
         raise NotImplementedError
 
 
-class Step(nn.Module):
+class FunctionModule(nn.Module):
     """A layer without weights as a module."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, layer: CaffeLayer) -> None:
         super().__init__()
         self.layer = layer
 
@@ -73,7 +73,7 @@ class Step(nn.Module):
         return self.layer.type
 
 
-class Windowed(Layer):
+class WindowedLayer(CaffeLayer):
     """A layer with a window that moves over a picture. Two numbers are height and width, one is both."""
 
     kernel_size: Axes = ()
@@ -115,19 +115,19 @@ def _two(both: Shape, default: int | None) -> tuple[int | None, int | None]:
     return (both[0], both[-1]) if both else (default, default)
 
 
-def picture(shape: Shape) -> tuple[int, int, int]:
+def image_shape(shape: Shape) -> tuple[int, int, int]:
     """(C, H, W) of an input that has to be (N, C, H, W)."""
     if len(shape) != 4:
-        raise ValueError(f"its input is {told(shape)}; four axes are needed (N, C, H, W)")
+        raise ValueError(f"its input is {shape_text(shape)}; four axes are needed (N, C, H, W)")
     return shape[1], shape[2], shape[3]
 
 
 def axis_of(axis: int, shape: Shape) -> int:
     """A Caffe axis, which may count from the end, as an index."""
     if not -len(shape) <= axis < len(shape):
-        raise ValueError(f"axis: found {axis}; its input is {told(shape)}")
+        raise ValueError(f"axis: found {axis}; its input is {shape_text(shape)}")
     return axis % len(shape)
 
 
-def told(shape: Shape) -> str:
+def shape_text(shape: Shape) -> str:
     return "x".join(map(str, shape)) or "one number"

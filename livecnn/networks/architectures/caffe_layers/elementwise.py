@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from livecnn.networks.architectures.caffe_layers.base import Axis, Layer, Number, Numbers, Shape, axis_of, told
+from livecnn.networks.architectures.caffe_layers.base import Axis, CaffeLayer, Number, Numbers, Shape, axis_of, shape_text
 
 
-class ReLU(Layer):
+class ReLU(CaffeLayer):
     param: ClassVar[str] = "relu_param"
 
     negative_slope: Number = 0.0
@@ -22,7 +22,7 @@ class ReLU(Layer):
         return nn.LeakyReLU(self.negative_slope) if self.negative_slope else nn.ReLU()
 
 
-class PReLU(Layer):
+class PReLU(CaffeLayer):
     param: ClassVar[str] = "prelu_param"
 
     channel_shared: bool = False
@@ -31,7 +31,7 @@ class PReLU(Layer):
         return nn.PReLU(1 if self.channel_shared else shapes[0][axis_of(1, shapes[0])])
 
 
-class ELU(Layer):
+class ELU(CaffeLayer):
     param: ClassVar[str] = "elu_param"
 
     alpha: Number = 1.0
@@ -40,21 +40,21 @@ class ELU(Layer):
         return nn.ELU(self.alpha)
 
 
-class Sigmoid(Layer):
+class Sigmoid(CaffeLayer):
     param: ClassVar[str] = "sigmoid_param"
 
     def build(self, *_shapes: Shape) -> nn.Module:
         return nn.Sigmoid()
 
 
-class TanH(Layer):
+class TanH(CaffeLayer):
     param: ClassVar[str] = "tanh_param"
 
     def build(self, *_shapes: Shape) -> nn.Module:
         return nn.Tanh()
 
 
-class Dropout(Layer):
+class Dropout(CaffeLayer):
     param: ClassVar[str] = "dropout_param"
 
     dropout_ratio: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -64,7 +64,7 @@ class Dropout(Layer):
         return nn.Dropout(self.dropout_ratio)
 
 
-class Softmax(Layer):
+class Softmax(CaffeLayer):
     param: ClassVar[str] = "softmax_param"
 
     axis: Axis = 1
@@ -73,7 +73,7 @@ class Softmax(Layer):
         return nn.Softmax(dim=axis_of(self.axis, shapes[0]))
 
 
-class Power(Layer):
+class Power(CaffeLayer):
     """(shift + scale * x) ** power"""
 
     param: ClassVar[str] = "power_param"
@@ -87,7 +87,7 @@ class Power(Layer):
         return base if self.power == 1 else base**self.power
 
 
-class Eltwise(Layer):
+class Eltwise(CaffeLayer):
     """Product, weighted sum or maximum of inputs of one shape."""
 
     param: ClassVar[str] = "eltwise_param"
@@ -98,7 +98,7 @@ class Eltwise(Layer):
 
     def build(self, *shapes: Shape) -> nn.Module:
         if len(set(shapes)) > 1:
-            raise ValueError(f"its inputs are {', '.join(map(told, shapes))}; one shape is needed")
+            raise ValueError(f"its inputs are {', '.join(map(shape_text, shapes))}; one shape is needed")
         if self.coeff and (self.operation != "SUM" or len(self.coeff) != len(shapes)):
             raise ValueError(f"coeff: found {len(self.coeff)} numbers; allowed: one an input, of a sum")
         return super().build(*shapes)
@@ -111,7 +111,7 @@ class Eltwise(Layer):
         return reduce(torch.mul if self.operation == "PROD" else torch.maximum, bottoms)
 
 
-class Normalised(nn.Module):
+class BatchNormBase(nn.Module):
     """Every channel's mean and variance, both still to be divided by `factor`, are taken away."""
 
     mean: torch.Tensor
@@ -130,7 +130,7 @@ class Normalised(nn.Module):
         return functional.batch_norm(x, self.mean * share, self.variance * share, eps=self.eps)
 
 
-class BatchNorm(Layer):
+class BatchNorm(CaffeLayer):
     param: ClassVar[str] = "batch_norm_param"
 
     use_global_stats: Literal[True] = True
@@ -138,7 +138,7 @@ class BatchNorm(Layer):
     eps: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-5
 
     def build(self, *shapes: Shape) -> nn.Module:
-        return Normalised(shapes[0][axis_of(1, shapes[0])], self.eps)
+        return BatchNormBase(shapes[0][axis_of(1, shapes[0])], self.eps)
 
 
 class Affine(nn.Module):
@@ -162,7 +162,7 @@ class Affine(nn.Module):
         return factor.reshape(*factor.shape, *(1,) * (x.ndim - self.axis - factor.ndim))
 
 
-class Scale(Layer):
+class Scale(CaffeLayer):
     """x times a learned factor, a channel each, or times the second input; plus a bias if wanted."""
 
     param: ClassVar[str] = "scale_param"
@@ -179,7 +179,7 @@ class Scale(Layer):
         return Affine(axis, learned, learned if self.bias_term else None)
 
 
-class Bias(Layer):
+class Bias(CaffeLayer):
     """x plus a learned bias, a channel each, or plus the second input."""
 
     param: ClassVar[str] = "bias_param"
@@ -199,7 +199,9 @@ def _along(axis: int, axes: int, shapes: tuple[Shape, ...]) -> tuple[int, Shape 
     covered = shapes[0][start:] if axes == -1 else shapes[0][start : start + axes]
     if len(shapes) == 2:
         if shapes[1] != shapes[0][start : start + len(shapes[1])]:
-            raise ValueError(f"its inputs are {told(shapes[0])} and {told(shapes[1])}, which do not fit from axis {start} on")
+            raise ValueError(
+                f"its inputs are {shape_text(shapes[0])} and {shape_text(shapes[1])}, which do not fit from axis {start} on"
+            )
         return start, None
     if start == 0 and covered:
         raise ValueError("axis: found 0, which tells pictures apart; allowed: 1 or more")

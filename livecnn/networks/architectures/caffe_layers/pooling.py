@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional
 
-from livecnn.networks.architectures.caffe_layers.base import Count, Layer, Number, Shape, Windowed, picture
+from livecnn.networks.architectures.caffe_layers.base import CaffeLayer, Count, Number, Shape, WindowedLayer, image_shape
 
 
-class Pooling(Windowed):
+class Pooling(WindowedLayer):
     """The last window may reach beyond the padded picture (Caffe rounds up), but has to begin inside it.
 
     The mean counts padding, but nothing beyond it.
@@ -27,7 +27,7 @@ class Pooling(Windowed):
     ceil_mode: bool = True
 
     def build(self, *shapes: Shape) -> nn.Module:
-        size = picture(shapes[0])[1:]
+        size = image_shape(shapes[0])[1:]
         if self.global_pooling:
             return nn.AdaptiveMaxPool2d(1) if self.pool == "MAX" else nn.AdaptiveAvgPool2d(1)
         kernel, strides, pads = self.kernel, self.strides, self.pads
@@ -43,7 +43,7 @@ class Pooling(Windowed):
         return nn.AvgPool2d(kernel, strides, pads, ceil_mode=up, count_include_pad=True)
 
 
-class LRN(Layer):
+class LRN(CaffeLayer):
     """Local response normalisation; `k` counts only across channels."""
 
     param: ClassVar[str] = "lrn_param"
@@ -55,7 +55,7 @@ class LRN(Layer):
     norm_region: Literal["ACROSS_CHANNELS", "WITHIN_CHANNEL"] = "ACROSS_CHANNELS"
 
     def build(self, *shapes: Shape) -> nn.Module:
-        picture(shapes[0])
+        image_shape(shapes[0])
         if self.local_size % 2 == 0:
             raise ValueError(f"local_size: found {self.local_size}; allowed: an odd number")
         return super().build(*shapes)

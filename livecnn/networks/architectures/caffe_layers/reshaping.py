@@ -8,10 +8,10 @@ import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from torch import nn
 
-from livecnn.networks.architectures.caffe_layers.base import Axes, Axis, Layer, Shape, axis_of, listed, told
+from livecnn.networks.architectures.caffe_layers.base import Axes, Axis, CaffeLayer, Shape, axis_of, repeated_field, shape_text
 
 
-class Concat(Layer):
+class Concat(CaffeLayer):
     param: ClassVar[str] = "concat_param"
     bottoms: ClassVar[tuple[int, int]] = (1, 1000)
 
@@ -21,14 +21,14 @@ class Concat(Layer):
     def build(self, *shapes: Shape) -> nn.Module:
         axis = axis_of(self.concat_dim if self.axis is None else self.axis, shapes[0])
         if len({(len(shape), *shape[:axis], *shape[axis + 1 :]) for shape in shapes}) > 1:
-            raise ValueError(f"its inputs are {', '.join(map(told, shapes))}; they may differ only along axis {axis}")
+            raise ValueError(f"its inputs are {', '.join(map(shape_text, shapes))}; they may differ only along axis {axis}")
         return super().build(*shapes)
 
     def run(self, *bottoms: torch.Tensor) -> torch.Tensor:
         return torch.cat(bottoms, self.concat_dim if self.axis is None else self.axis)
 
 
-class Slice(Layer):
+class Slice(CaffeLayer):
     """Equal parts, or cut at slice_point."""
 
     param: ClassVar[str] = "slice_param"
@@ -55,12 +55,12 @@ class Slice(Layer):
         return torch.tensor_split(bottoms[0], self.slice_point or len(self.top), dim=self._axis)
 
 
-class Split(Layer):
+class Split(CaffeLayer):
     def run(self, *bottoms: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return bottoms * len(self.top)
 
 
-class Flatten(Layer):
+class Flatten(CaffeLayer):
     param: ClassVar[str] = "flatten_param"
 
     axis: Axis = 1
@@ -78,10 +78,12 @@ class Dims(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dim: Annotated[tuple[Annotated[int, Field(ge=-1, le=1 << 24)], ...], BeforeValidator(listed), Field(max_length=32)] = ()
+    dim: Annotated[
+        tuple[Annotated[int, Field(ge=-1, le=1 << 24)], ...], BeforeValidator(repeated_field), Field(max_length=32)
+    ] = ()
 
 
-class Reshape(Layer):
+class Reshape(CaffeLayer):
     """`shape` in place of `num_axes` axes from `axis` on."""
 
     param: ClassVar[str] = "reshape_param"
@@ -95,14 +97,14 @@ class Reshape(Layer):
         start = self.axis if self.axis >= 0 else x.ndim + 1 + self.axis
         end = x.ndim if self.num_axes == -1 else start + self.num_axes
         if not 0 <= start <= end <= x.ndim:
-            raise ValueError(f"axis: found {self.axis}, num_axes: {self.num_axes}; its input is {told(tuple(x.shape))}")
+            raise ValueError(f"axis: found {self.axis}, num_axes: {self.num_axes}; its input is {shape_text(tuple(x.shape))}")
         dims = [x.shape[start + i] if dim == 0 else dim for i, dim in enumerate(self.shape.dim)]
         if start == 0 and dims and dims[0] == 1:
             dims[0] = x.shape[0]  # networks are wired for one picture; there may be more
         return x.reshape(*x.shape[:start], *dims, *x.shape[end:])
 
 
-class Crop(Layer):
+class Crop(CaffeLayer):
     """The first input cut to the size of the second, from `axis` on."""
 
     param: ClassVar[str] = "crop_param"
@@ -116,12 +118,12 @@ class Crop(Layer):
         start = axis_of(self.axis, whole)
         if len(whole) != len(wanted) or len(self.offset) not in (0, 1, len(whole) - start):
             raise ValueError(
-                f"offset: found {len(self.offset)} numbers for inputs {told(whole)} and {told(wanted)}; "
+                f"offset: found {len(self.offset)} numbers for inputs {shape_text(whole)} and {shape_text(wanted)}; "
                 "allowed: one for all axes that are cut, or one each"
             )
         fits = zip(whole[start:], wanted[start:], self._offsets(len(whole) - start), strict=True)
         if start == 0 or any(offset + needed > there for there, needed, offset in fits):
-            raise ValueError(f"offset: {told(wanted)} from axis {start} on does not lie inside {told(whole)}")
+            raise ValueError(f"offset: {shape_text(wanted)} from axis {start} on does not lie inside {shape_text(whole)}")
         return super().build(*shapes)
 
     def _offsets(self, axes: int) -> Shape:

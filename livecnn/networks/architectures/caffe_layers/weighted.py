@@ -7,10 +7,20 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
-from livecnn.networks.architectures.caffe_layers.base import Axes, Axis, Count, Layer, Shape, Windowed, axis_of, pair, picture
+from livecnn.networks.architectures.caffe_layers.base import (
+    Axes,
+    Axis,
+    CaffeLayer,
+    Count,
+    Shape,
+    WindowedLayer,
+    axis_of,
+    image_shape,
+    pair,
+)
 
 
-class Convolution(Windowed):
+class Convolution(WindowedLayer):
     """Kernel, stride, pad and dilation may be rectangular."""
 
     param: ClassVar[str] = "convolution_param"
@@ -25,7 +35,7 @@ class Convolution(Windowed):
         return nn.Conv2d(*self._arguments(shapes[0]), **self._more())
 
     def _arguments(self, shape: Shape) -> tuple[int, int, tuple[int, int]]:
-        channels = picture(shape)[0]
+        channels = image_shape(shape)[0]
         if channels % self.group or self.num_output % self.group:
             raise ValueError(f"group: found {self.group}, which does not divide {channels} inputs and {self.num_output} outputs")
         return channels, self.num_output, self.kernel
@@ -59,7 +69,7 @@ class FullyConnected(nn.Linear):
         return super().forward(x.flatten(self.axis))
 
 
-class InnerProduct(Layer):
+class InnerProduct(CaffeLayer):
     """Flattens its input from `axis` on."""
 
     param: ClassVar[str] = "inner_product_param"

@@ -39,7 +39,7 @@ HARMLESS = {
 
 
 @dataclass(frozen=True)
-class Graph:
+class CaffeGraph:
     """inputs, layers: see nets.caffe.Caffe; a shape is () if the prototxt does not tell.  names: by module, Caffe's own name.
 
     transform: what is done to pictures beforehand, as the fields of Caffe's transform_param.
@@ -51,7 +51,7 @@ class Graph:
     transform: Fields = field(default_factory=dict)
 
 
-def read(net: Fields) -> Graph:
+def read(net: Fields) -> CaffeGraph:
     """Raises ModelError."""
     generations = [key for key in ("layer", "layers") if key in net]
     if len(generations) != 1:
@@ -62,7 +62,7 @@ def read(net: Fields) -> Graph:
     kept = [dict(_wired(layer)) for layer in layers if layer["type"][0] not in (*DATA, *LEFT_OUT, "Input")]
     names = {module_name(layer["name"]): layer["name"] for layer in kept}
     used = {bottom for layer in kept for bottom in layer["bottom"]}
-    return Graph(
+    return CaffeGraph(
         {name: shape for name, shape in inputs.items() if name in used},
         [{**layer, "name": module_name(layer["name"])} for layer in kept],
         names,
@@ -70,7 +70,7 @@ def read(net: Fields) -> Graph:
     )
 
 
-def one(fields: Fields, key: str, kind: type[T], default: T, place: str) -> T:
+def optional_field(fields: Fields, key: str, kind: type[T], default: T, place: str) -> T:
     """The value of a field that can be there once."""
     values = fields.get(key, [])
     if len(values) > 1 or not all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
@@ -88,8 +88,8 @@ def _upgraded(layer: Fields) -> Fields:
     """The layer, its type in the newer generation's words."""
     if "layer" in layer:
         raise ModelError("its layers have the oldest format; Caffe's upgrade_net_proto_text brings it up to date")
-    name = one(layer, "name", str, "", "a layer")
-    kind = one(layer, "type", str, "", f"layer {name!r}")
+    name = optional_field(layer, "name", str, "", "a layer")
+    kind = optional_field(layer, "type", str, "", f"layer {name!r}")
     return {**layer, "name": [name], "type": [V1_TYPES.get(kind, kind)]}
 
 
@@ -102,9 +102,9 @@ def _runs(layer: Fields) -> bool:
 
 def _holds(rule: Fields, place: str) -> bool:
     return (
-        one(rule, "phase", str, "TEST", place) == "TEST"
-        and one(rule, "min_level", int, 0, place) <= 0
-        and one(rule, "max_level", int, 0, place) >= 0
+        optional_field(rule, "phase", str, "TEST", place) == "TEST"
+        and optional_field(rule, "min_level", int, 0, place) <= 0
+        and optional_field(rule, "max_level", int, 0, place) >= 0
         and not rule.get("stage")
     )
 
@@ -132,9 +132,9 @@ def _shapes(layer: Fields, transform: Fields, place: str) -> Iterator[tuple[int,
     given = _part(layer, "input_param", place) or _part(layer, "dummy_data_param", place)
     shapes = [_one_picture(_dims(shape, place)) for shape in given.get("shape", [])]
     memory = _part(layer, "memory_data_param", place)
-    side = one(transform, "crop_size", int, 0, place)
+    side = optional_field(transform, "crop_size", int, 0, place)
     if memory:
-        shapes = [(1, *(one(memory, key, int, 0, place) for key in ("channels", "height", "width")))]
+        shapes = [(1, *(optional_field(memory, key, int, 0, place) for key in ("channels", "height", "width")))]
     elif side:
         shapes = [(1, 0, side, side)]  # the channels are those of the first filters
     for number in range(len(layer.get("top", []))):
@@ -149,7 +149,7 @@ def _transform(layer: Fields, place: str) -> Fields:
 
 
 def _part(layer: Fields, key: str, place: str) -> Fields:
-    return _message(one(layer, key, dict, {}, place), place)
+    return _message(optional_field(layer, key, dict, {}, place), place)
 
 
 def _dims(shape: Any, place: str) -> list[Any]:

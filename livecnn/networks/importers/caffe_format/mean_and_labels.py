@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from livecnn.errors import ModelError
-from livecnn.networks.architectures.caffe_layers.base import Shape, told
+from livecnn.networks.architectures.caffe_layers.base import Shape, shape_text
 from livecnn.networks.importers.caffe_format.protobuf_wire import Binary
 
 LARGEST_TEXT = 1 << 22  # bytes; GoogLeNet's prototxt has 36,000
@@ -46,15 +46,17 @@ def mean(path: Path) -> torch.Tensor:
     if found.ndim == 3 and found.shape[1:] == (1, 1):
         found = found.flatten()
     if found.ndim not in (1, 3) or not found.isfinite().all():
-        raise ModelError(f"{path}: found {told(tuple(found.shape))}; needed: finite numbers, one a channel, or C x H x W")
+        raise ModelError(f"{path}: found {shape_text(tuple(found.shape))}; needed: finite numbers, one a channel, or C x H x W")
     return found
 
 
-def centred(picture: torch.Tensor, shape: Shape, path: Path) -> torch.Tensor:
+def center_crop(picture: torch.Tensor, shape: Shape, path: Path) -> torch.Tensor:
     """The middle of a mean picture, (1, C, H, W), as Caffe cuts pictures when it tests."""
     size = tuple(picture.shape)
     if len(shape) != 4 or size[0] != shape[1] or size[1] < shape[2] or size[2] < shape[3]:
-        raise ModelError(f"{path}: a mean of {told(size)}; the network's input is {told(shape[1:])}, which it has to cover")
+        raise ModelError(
+            f"{path}: a mean of {shape_text(size)}; the network's input is {shape_text(shape[1:])}, which it has to cover"
+        )
     top, left = (size[1] - shape[2]) // 2, (size[2] - shape[3]) // 2
     return picture[None, :, top : top + shape[2], left : left + shape[3]].contiguous()
 

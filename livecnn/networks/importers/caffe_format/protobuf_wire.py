@@ -26,7 +26,7 @@ NAME, BLOBS, NAME_V1, BLOBS_V1, LAYER_V0 = 1, 7, 4, 6, 1
 DATA, DOUBLE_DATA, SHAPE, LEGACY = 5, 8, 7, (1, 2, 3, 4)
 
 
-class Field(NamedTuple):
+class WireField(NamedTuple):
     """number, wire: its key.  value: of a varint, else the length in bytes.  start: where its bytes begin."""
 
     number: int
@@ -89,7 +89,7 @@ class Binary:
         self._file.readinto(array.reshape(-1).view(np.uint8).data)
         return torch.from_numpy(array).float()
 
-    def _layer(self, message: Field) -> tuple[str, list[Blob]]:
+    def _layer(self, message: WireField) -> tuple[str, list[Blob]]:
         old = message.number == LAYERS_V1
         name, blobs = "", list[Blob]()
         for field in self._walk(message.start, message.start + message.value):
@@ -105,7 +105,7 @@ class Binary:
     def _blob(self, what: str, start: int, end: int) -> Blob:
         legacy: dict[int, int] = {}
         shape: tuple[int, ...] | None = None
-        data: list[Field] = []
+        data: list[WireField] = []
         for field in self._walk(start, end):
             if field.number == SHAPE and field.wire == BYTES:
                 shape = tuple(self._dims(field))
@@ -123,7 +123,7 @@ class Binary:
             raise self._error(f"{what}: its shape is {told}, but there are {data[0].value} bytes of numbers")
         return Blob(shape, data[0].start, data[0].value, width == 8)
 
-    def _dims(self, message: Field) -> Iterator[int]:
+    def _dims(self, message: WireField) -> Iterator[int]:
         for field in self._walk(message.start, message.start + message.value):
             if field.number == 1 and field.wire == VARINT:
                 yield field.value
@@ -133,7 +133,7 @@ class Binary:
                     value, place = self._varint(place)
                     yield value
 
-    def _walk(self, place: int, end: int) -> Iterator[Field]:
+    def _walk(self, place: int, end: int) -> Iterator[WireField]:
         """The fields of a message, each of which lies inside it."""
         while place < end:
             self._fields += 1
@@ -150,7 +150,7 @@ class Binary:
             length = 0 if wire == VARINT else value
             if place + length > end:
                 raise self._error("it is cut off, or not a protocol buffer")
-            yield Field(number, wire, value, place)
+            yield WireField(number, wire, value, place)
             place += length
 
     def _varint(self, place: int) -> tuple[int, int]:

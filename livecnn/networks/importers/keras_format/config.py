@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from livecnn.errors import ModelError, nearest
-from livecnn.networks.architectures.keras import ACTIVATIONS, LAYERS, Graph, library
+from livecnn.networks.architectures.keras import ACTIVATIONS, LAYERS, KerasGraph, library
 
 MODELS = ("Sequential", "Functional", "Model")
 DROPPING = ("Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization")
@@ -31,7 +31,7 @@ def matters(key: str) -> bool:
     return key not in _OTHERS and not key.endswith(("_initializer", "_regularizer", "_constraint"))
 
 
-class Cleaner:
+class ConfigSanitizer:
     """Cleans one file's configuration. policies, activations: types of numbers and activations that it met on the way."""
 
     def __init__(self) -> None:
@@ -179,7 +179,7 @@ def _references(value: Any, names: Mapping[str, str]) -> list[Reference]:
 def _names(found: Sequence[str]) -> dict[str, str]:
     """Names that a module of torch can have, by those in the file."""
     names = {name: name.replace(".", "_").replace("/", "_") for name in found}
-    names = {name: f"{new}_" if hasattr(Graph, new) or not new else new for name, new in names.items()}
+    names = {name: f"{new}_" if hasattr(KerasGraph, new) or not new else new for name, new in names.items()}
     twice = next((name for name in found if list(found).count(name) > 1 or list(names.values()).count(names[name]) > 1), None)
     if twice is not None:
         raise ModelError(f"layer {twice!r}: found the name twice; allowed: names that differ in more than `.` and `/`")

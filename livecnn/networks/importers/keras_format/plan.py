@@ -13,10 +13,10 @@ import torch
 from livecnn.errors import ModelError
 from livecnn.networks.architectures.keras import GRAPH, library
 from livecnn.networks.importers.keras_format.config import matters
-from livecnn.networks.inspection.tracing import Place, key_of
+from livecnn.networks.inspection.tracing import TensorPath, key_of
 
 
-class Planned:
+class ImportPlan:
     """plan: the fields of nets.keras.Plan.  tensors: the weights, named as there."""
 
     def __init__(self, model: Any) -> None:
@@ -42,11 +42,11 @@ class Planned:
                 waiting += reversed(missing)
             else:
                 given = [keys[id(before)] for before in inputs]
-                previous = key_of(Place(steps[-1]["name"], calls[steps[-1]["name"]])) if steps else keys[id(start)]
+                previous = key_of(TensorPath(steps[-1]["name"], calls[steps[-1]["name"]])) if steps else keys[id(start)]
                 first = {} if calls[operation.name] else self._described(operation, path)
                 steps.append({"name": operation.name, **first, **({} if given == [previous] else {"inputs": given})})
                 calls[operation.name] += 1
-                keys[id(tensor)] = key_of(Place(operation.name, calls[operation.name]))
+                keys[id(tensor)] = key_of(TensorPath(operation.name, calls[operation.name]))
         return {"input": keys[id(start)], "steps": steps, "outputs": [keys[id(output)] for output in model.outputs]}
 
     def _described(self, layer: Any, path: str) -> dict[str, Any]:

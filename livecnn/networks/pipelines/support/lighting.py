@@ -27,7 +27,7 @@ def gray(shot: Image) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sheet:
+class EvenedShot:
     """A shot without its light.
 
     ink: float32 (h, w), share of the light that dark strokes swallow, 0..1, 0 on bare paper.
@@ -40,7 +40,7 @@ class Sheet:
     noise: float
 
 
-def develop(plane: Floats) -> Sheet:
+def even_lighting(plane: Floats) -> EvenedShot:
     """What is on the sheet, whatever light falls on it.
 
     plane: float32 (h, w) in 0..255; for light strokes on a dark ground pass `255 - plane`.
@@ -56,7 +56,7 @@ def develop(plane: Floats) -> Sheet:
     paper = cv2.morphologyEx(flat, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
     swallowed = 1 - np.exp(flat - paper)
     bias = np.median(swallowed[::2, ::2])  # a closing rides on the crests of the noise
-    return Sheet(np.maximum(swallowed - bias, 0), flat, _noise(brightness))
+    return EvenedShot(np.maximum(swallowed - bias, 0), flat, _noise(brightness))
 
 
 def _light(brightness: Floats) -> Floats:

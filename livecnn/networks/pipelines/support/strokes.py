@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn._cv2 import cv2
-from livecnn.networks.pipelines.support.lighting import Sheet
+from livecnn.networks.pipelines.support.lighting import EvenedShot
 from livecnn.types import Box, Floats
 
 Mask = npt.NDArray[np.uint8]
@@ -22,7 +22,7 @@ ABOVE, BESIDE = 0.5, 0.3  # of the main piece's longest side: how far off a piec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawing:
+class DigitStrokes:
     """The digit's strokes, and what tells writing from other things. Lengths are shares of the shot's longest side.
 
     ink: float32 (h, w), 1 where a stroke is full, 0 off the digit.
@@ -68,7 +68,7 @@ class Drawing:
         return tuple(name for name, holds in wrong.items() if holds)
 
 
-def find(sheet: Sheet) -> Drawing | None:
+def find(sheet: EvenedShot) -> DigitStrokes | None:
     """The most digit-like ink on a sheet; None if there is none."""
     mask = _threshold(sheet)
     _clear_rims(mask)
@@ -82,7 +82,7 @@ def find(sheet: Sheet) -> Drawing | None:
     return _measured(sheet, strokes, float(mass[digit].sum() / mass[1:].sum()))
 
 
-def _threshold(sheet: Sheet) -> Mask:
+def _threshold(sheet: EvenedShot) -> Mask:
     """1 on strokes. Otsu, "A threshold selection method from gray-level histograms", 1979, but never within the noise."""
     ink, highest = sheet.ink, float(sheet.ink.max())
     if highest <= FAINTEST:
@@ -125,7 +125,7 @@ def _distances(labels: Integers, main: int) -> npt.NDArray[np.float32]:
     return nearest
 
 
-def _measured(sheet: Sheet, strokes: Mask, alone: float) -> Drawing:
+def _measured(sheet: EvenedShot, strokes: Mask, alone: float) -> DigitStrokes:
     ink, side = sheet.ink, max(sheet.ink.shape)
     level = ink[strokes > 0]
     contrast = float(np.median(level))
@@ -136,7 +136,7 @@ def _measured(sheet: Sheet, strokes: Mask, alone: float) -> Drawing:
     length = max(sum(cv2.arcLength(contour, True) for contour in contours) / 2, 1.0)  # there and back again
     width = len(level) / length
     solid = soft > 0.75  # a stroke that ends at the border is blurred there, one that goes on is not
-    return Drawing(
+    return DigitStrokes(
         ink=soft.astype(np.float32),
         box=_bounds((soft > 0.2).astype(np.uint8)),
         width=width,
