@@ -51,7 +51,8 @@ class Box:
 class Prepared:
     """What an input pipeline makes of a shot.
 
-    tensor: float32 (1, C, H, W), what the network gets; where there is a `device_transform`, what that makes it of, on the network's device.
+    tensor: float32 (1, C, H, W), what the network gets; where there is a `device_transform`, what that makes it of, on the
+    network's device.
     seen: uint8 (H, W) or (H, W, 3), the same for the eye.
     empty: the pipeline found nothing to classify.
     """

@@ -31,9 +31,8 @@ def test_kinds_are_the_files_of_a_room(room: str) -> None:
 @pytest.mark.parametrize("room", ["panels", "sources", "networks.pipelines", "networks.architectures", "explain.methods"])
 def test_every_kind_can_be_found(room: str) -> None:
     for kind in registry.kinds(room):
-        assert registry.find(room, kind, ConfigError).__name__ == "".join(
-            map(str.capitalize, kind.split("_"))
-        ) + registry.SUFFIXES.get(room, "")
+        name = "".join(map(str.capitalize, kind.split("_"))) + registry.SUFFIXES.get(room, "")
+        assert registry.find(room, kind, ConfigError).__name__ == name
 
 
 def test_the_class_is_the_kind_in_camel_case() -> None:

@@ -17,6 +17,4 @@ from livecnn.dreams.ascent import Ascent, Dream, State
 from livecnn.dreams.regularizers import Regularizers
 from livecnn.dreams.transforms import RandomTransforms
 
-Moves, Regularisers = RandomTransforms, Regularizers  # their former names
-
-__all__ = ["Ascent", "Dream", "Moves", "RandomTransforms", "Regularisers", "Regularizers", "State"]
+__all__ = ["Ascent", "Dream", "RandomTransforms", "Regularizers", "State"]

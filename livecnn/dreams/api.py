@@ -87,7 +87,7 @@ class DreamBatch:
         self._bundle, self._seed = as_bundle(model, device, allow_code), seed
         if (layer is None) == (classes is None) or (layer is None) != (units is None):
             raise UsageError("a layer and units of it, or classes, are needed, and not both")
-        self._dream = Dream.of(self._bundle, layer, **options)
+        self._dream = Dream.from_bundle(self._bundle, layer, **options)
         self.units = resolve_units(self._bundle, layer, units) if classes is None else resolve_classes(self._bundle, classes)
         self.names = tuple(str(unit) if classes is None else self._bundle.classes[unit] for unit in self.units)
         card = self._bundle.card
@@ -137,8 +137,8 @@ def dream(
     model: a name or folder as `livecnn.load` takes it, what that gives, or a module of your own, which is left as it is; its
     attribute `input` tells what it takes, as in model.yaml.  layer: a name as a Probe takes it.  units: `5`, `"0-19"`,
     `[0, 3, "10-19"]`, a range or an array of numbers, or `"all"`.  classes: the same, or names.  steps: 1 or more.  seed: 0 or
-    more.  options: `device`, `allow_code`, and the fields of `livecnn.dreams.RandomTransforms`, `Regularizers` and, of `Dream`: over,
-    "centre", "max" or "mean"; parameters, "fourier" or "pixels"; ground, 0 (black) to 1 (white); rate, above 0.
+    more.  options: `device`, `allow_code`, and the fields of `livecnn.dreams.RandomTransforms`, `Regularizers` and, of `Dream`:
+    over, "centre", "max" or "mean"; parameters, "fourier" or "pixels"; ground, 0 (black) to 1 (white); rate, above 0.
 
     Returns Dreams: `.images`, uint8 (U, H, W) or (U, H, W, 3); `.values`, float32 (U,); `.picture()`, which a notebook shows.
     Raises UsageError, ModelError.

@@ -88,10 +88,10 @@ class Dream:
     rate: float | None = None
 
     @classmethod
-    def of(cls, bundle: Bundle, layer: str | None, **options: Any) -> Dream:
+    def from_bundle(cls, bundle: Bundle, layer: str | None, **options: Any) -> Dream:
         """Of a bundle's network, whose input pipeline tells shape and limits.
 
-        options: fields of Dream, and those of Moves and Regularisers, all in one; what is None is as by default.
+        options: fields of Dream, and those of RandomTransforms and Regularizers, all in one; what is None is as by default.
         """
         given = {name: value for name, value in options.items() if value is not None}
         parts = {"moves": RandomTransforms, "regularisers": Regularizers}

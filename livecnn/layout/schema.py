@@ -19,7 +19,13 @@ Schema = dict[str, Any]
 _TYPES = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false", "object": "mapping"}
 _LIMITS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exclusiveMaximum": "below"}
 
-_SECTIONS = {"Layout": "The file", "Box": "box", "Gaze": "focus", "Figure": "figure"}  # by model, the heading of its table
+# By model, the heading of its table.
+_SECTIONS = {"Layout": "The file", "BoxOptions": "box", "FocusOptions": "focus", "Figure": "figure"}
+    "Layout": "The file",
+    "BoxOptions": "box",
+    "FocusOptions": "focus",
+    "Figure": "figure",
+}  # by model, the heading of its table
 _PREFACE = """\
 # Layouts
 

@@ -109,7 +109,7 @@ class ModelCard(_Section):
 
 @dataclass(frozen=True, eq=False)
 class Bundle:
-    """A network ready to be looked at: in evaluation mode, and, unless it is `bundle_from_module`, its parameters without gradients.
+    """A network ready to be looked at: in evaluation mode, and, unless it is a user's module, without gradients.
 
     classes: names in the order of the scores.  pipeline: from a shot to its input.  card: None for a network from code.
     """

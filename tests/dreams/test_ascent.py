@@ -54,7 +54,7 @@ def test_the_values_rise(net: nn.Module, parameters: Any, layer: str | None, ove
 @pytest.mark.parametrize("layer", ["conv2", "ip1", "ip2", None])
 def test_a_unit_likes_its_dream_better_than_other_pictures(lenet: Bundle, layer: str | None) -> None:
     units = list(range(10))
-    found = dreamt(Dream.of(lenet, layer), units, 64, every=64)
+    found = dreamt(Dream.from_bundle(lenet, layer), units, 64, every=64)
     low, high = lenet.pipeline.limits
     others = low + (high - low) * torch.rand(500, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     assert (found.values > values_of(lenet, layer, others).amax(0)).all()
@@ -64,7 +64,7 @@ def test_a_unit_likes_its_dream_better_than_other_pictures(lenet: Bundle, layer:
 def test_and_better_than_real_ones(lenet: Bundle, layer: str | None, shared: Path) -> None:
     images = torch.tensor(mnist.load(shared / "mnist", "test")[0][:2000])[:, None] / 255
     low, high = lenet.pipeline.limits
-    found = dreamt(Dream.of(lenet, layer), range(10), 128, every=128)
+    found = dreamt(Dream.from_bundle(lenet, layer), range(10), 128, every=128)
     assert (found.values > values_of(lenet, layer, low + (high - low) * images).amax(0)).all()
 
 
@@ -78,7 +78,7 @@ def values_of(bundle: Bundle, layer: str | None, images: torch.Tensor) -> torch.
 
 def test_values_are_those_of_the_images(lenet: Bundle) -> None:
     for layer in ("conv2", None):
-        found = dreamt(Dream.of(lenet, layer), [3, 7])
+        found = dreamt(Dream.from_bundle(lenet, layer), [3, 7])
         assert_close(found.values, values_of(lenet, layer, found.images)[[0, 1], [3, 7]])
 
 

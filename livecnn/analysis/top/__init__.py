@@ -5,6 +5,6 @@ spreads and correlations but for rounding. Memory depends on units and classes, 
 """
 
 from livecnn.analysis.top.quantile_sketch import QuantileSketch
-from livecnn.analysis.top.scan import Covariance, LayerStats, Scan, TopK
+from livecnn.analysis.top.scan import CollectionStats, Covariance, LayerStats, TopK
 
-__all__ = ["Covariance", "LayerStats", "QuantileSketch", "Scan", "TopK"]
+__all__ = ["CollectionStats", "Covariance", "LayerStats", "QuantileSketch", "TopK"]

@@ -16,7 +16,7 @@ from livecnn.analysis.dataset import Dataset, ImageDataset, as_spec
 from livecnn.analysis.moments import RunningStats
 from livecnn.analysis.ray_backend import make_engine
 from livecnn.analysis.shards import Engine, absolute_spec, as_job_model, check_apart, default_shard_size, run_locally
-from livecnn.analysis.top import Scan
+from livecnn.analysis.top import CollectionStats
 from livecnn.analysis.top import pictures as top_shots
 from livecnn.analysis.top.job import TopJob
 from livecnn.analysis.top.results import MANIFEST, QUANTILES, VERSION, TopResults
@@ -99,7 +99,7 @@ def _usual(job: TopJob) -> Path:
     return paths.user_top(job.bundle.name) / "-".join((paths.file_name(images.name[:LONGEST]), layers, decisive[:6]))
 
 
-def run(job: TopJob, folder: Path, engine: Engine = run_locally) -> Scan:
+def run(job: TopJob, folder: Path, engine: Engine = run_locally) -> CollectionStats:
     """Work on the shards that the folder lacks, and merge all. Raises LivecnnError, see `shards.run`."""
     shards.run(job, folder, engine)
     total = job.empty
@@ -137,7 +137,7 @@ def _job(
     return job
 
 
-def _write(folder: Path, job: TopJob, scan: Scan, pictures: Dataset) -> None:
+def _write(folder: Path, job: TopJob, scan: CollectionStats, pictures: Dataset) -> None:
     """Everything but the shards, top.json at the very end. pictures: as they were listed when the run began."""
     (folder / MANIFEST).unlink(missing_ok=True)
     files = paths.file_names(job.layers, RESERVED)

@@ -9,11 +9,11 @@ from functools import cached_property
 
 from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.analysis.shards import Job
-from livecnn.analysis.top import Scan
+from livecnn.analysis.top import CollectionStats
 
 
 @dataclass(frozen=True, kw_only=True)
-class TopJob(Job[Scan]):
+class TopJob(Job[CollectionStats]):
     """labels: that the pictures have, if any.  k: strongest images of a unit."""
 
     labels: tuple[str, ...]
@@ -27,11 +27,11 @@ class TopJob(Job[Scan]):
         return self.bundle.classes if set(self.labels) <= set(self.bundle.classes) else self.labels
 
     @property
-    def empty(self) -> Scan:
+    def empty(self) -> CollectionStats:
         """A group a class; the last is for pictures without one."""
-        return Scan.none({layer: shape[1] for layer, shape in self.shapes.items()}, len(self.classes) + 1, self.k)
+        return CollectionStats.none({layer: shape[1] for layer, shape in self.shapes.items()}, len(self.classes) + 1, self.k)
 
-    def gather(self, scorer: Scorer, places: Sequence[int]) -> Scan:
+    def gather(self, scorer: Scorer, places: Sequence[int]) -> CollectionStats:
         scan = self.empty
         with closing(scorer.watched(self.layers, places, self.jobs)) as batches:
             for scored, activations in batches:
@@ -39,8 +39,8 @@ class TopJob(Job[Scan]):
         scan.skipped = scorer.skipped
         return scan
 
-    def unpacked(self, data: bytes) -> Scan:
-        return Scan.unpacked(data)
+    def unpacked(self, data: bytes) -> CollectionStats:
+        return CollectionStats.unpacked(data)
 
     def _group(self, each: ScoredImage) -> int:
         without = len(self.classes)

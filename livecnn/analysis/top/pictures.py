@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from livecnn.analysis.dataset import Dataset
-from livecnn.analysis.top import LayerStats, Scan
+from livecnn.analysis.top import CollectionStats, LayerStats
 from livecnn.analysis.top.job import TopJob
 from livecnn.analysis.top.results import SHOTS
 from livecnn.analysis.top.scan import NONE
@@ -68,7 +68,7 @@ class CropBox:
         return math.floor(field.centre[axis] + 0.5 + place * field.stride[axis] - field.size[axis] / 2), field.size[axis]
 
 
-def write(folder: Path, job: TopJob, scan: Scan, files: dict[str, str], pictures: Dataset) -> None:
+def write(folder: Path, job: TopJob, scan: CollectionStats, files: dict[str, str], pictures: Dataset) -> None:
     """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
 
     pictures: as they were numbered; they are read once more. Raises OutputError.
@@ -143,7 +143,7 @@ def crop_padded(image: Image, edges: Edges) -> Image:
 class _Sheet:
     """A layer's units side by side."""
 
-    def __init__(self, name: str, job: TopJob, scan: Scan, window: CropBox) -> None:
+    def __init__(self, name: str, job: TopJob, scan: CollectionStats, window: CropBox) -> None:
         self._name, self._job, self._images = name, job, int(scan.sizes.sum())
         self._layer, self._window = scan.layers[name], window
         self._side = math.isqrt(job.k - 1) + 1

@@ -77,7 +77,7 @@ class LayerStats:
 
 
 @dataclass(eq=False)
-class Scan:
+class CollectionStats:
     """Of some images. sizes: int64 (G,), how many of each group were read.  skipped: those that could not be, with the reason."""
 
     layers: dict[str, LayerStats]
@@ -85,7 +85,7 @@ class Scan:
     skipped: list[str]
 
     @classmethod
-    def none(cls, units: Mapping[str, int], groups: int, k: int) -> Scan:
+    def none(cls, units: Mapping[str, int], groups: int, k: int) -> CollectionStats:
         """units: of each layer."""
         layers = {layer: LayerStats.none(groups, count, k) for layer, count in units.items()}
         return cls(layers, np.zeros(groups, np.int64), [])
@@ -97,7 +97,7 @@ class Scan:
         for name, layer in self.layers.items():
             layer.add(activations[name], numbers, groups)
 
-    def merge(self, other: Scan) -> None:
+    def merge(self, other: CollectionStats) -> None:
         self.sizes += other.sizes
         self.skipped += other.skipped
         for name, layer in self.layers.items():
@@ -114,7 +114,7 @@ class Scan:
         return buffer.getvalue()
 
     @classmethod
-    def unpacked(cls, data: bytes) -> Scan:
+    def unpacked(cls, data: bytes) -> CollectionStats:
         """Raises ValueError if that is no such file."""
         try:
             with np.load(io.BytesIO(data), allow_pickle=False) as file:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn.analysis.moments import RunningStats
-from livecnn.analysis.top import LayerStats, Scan
+from livecnn.analysis.top import CollectionStats, LayerStats
 from livecnn.analysis.top.results import QUANTILES, STATISTICS
 from livecnn.io.files import partial_path, write_atomically, write_error
 
@@ -86,7 +86,7 @@ def _has_pyarrow() -> bool:
     return importlib.util.find_spec("pyarrow") is not None
 
 
-def write_statistics(folder: Path, scan: Scan, classes: Sequence[str]) -> None:
+def write_statistics(folder: Path, scan: CollectionStats, classes: Sequence[str]) -> None:
     """units.csv, correlation.csv and statistics.npz. classes: names of all groups but the last."""
     arrays: Arrays = {}
     with Table(folder / "units.csv") as units, Table(folder / "correlation.csv") as pairs:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from livecnn.analysis.top import Covariance, Scan, TopK, scan
+from livecnn.analysis.top import CollectionStats, Covariance, TopK, scan
 from livecnn.analysis.top.scan import NONE
 
 UNITS = {"conv": 5, "fc": 4}
@@ -27,10 +27,10 @@ def images(count: int, seed: int = 0) -> tuple[dict[str, torch.Tensor], list[int
     ).tolist()
 
 
-def scanned(whole: tuple[dict[str, torch.Tensor], list[int]], places: list[int]) -> Scan:
+def scanned(whole: tuple[dict[str, torch.Tensor], list[int]], places: list[int]) -> CollectionStats:
     """Of some of the images, two at a time."""
     activations, groups = whole
-    found = Scan.none(UNITS, GROUPS, 3)
+    found = CollectionStats.none(UNITS, GROUPS, 3)
     for start in range(0, len(places), 2):
         rows = places[start : start + 2]
         found.add({layer: values[rows] for layer, values in activations.items()}, rows, [groups[row] for row in rows])
@@ -38,7 +38,7 @@ def scanned(whole: tuple[dict[str, torch.Tensor], list[int]], places: list[int])
     return found
 
 
-def assert_same(one: Scan, other: Scan) -> None:
+def assert_same(one: CollectionStats, other: CollectionStats) -> None:
     assert one.sizes.tolist() == other.sizes.tolist()
     assert sorted(one.skipped) == sorted(other.skipped)
     for name, layer in one.layers.items():
@@ -61,7 +61,7 @@ def test_parts_merged_in_any_order_are_the_whole(data: st.DataObject) -> None:
     while len(parts) > 1:
         one = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
         other = parts.pop(data.draw(st.integers(0, len(parts) - 1)))
-        one.merge(Scan.unpacked(other.packed()))
+        one.merge(CollectionStats.unpacked(other.packed()))
         parts.append(one)
     assert_same(parts[0], scanned(whole, list(range(40))))
 
@@ -95,7 +95,7 @@ def test_a_unit_that_never_changes_has_no_correlation() -> None:
 def test_large_layers_have_no_correlation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scan, "MOST_CORRELATED", 4)
     found = scanned(images(6), [0, 1, 2])
-    found.merge(Scan.unpacked(scanned(images(6), [3, 4, 5]).packed()))
+    found.merge(CollectionStats.unpacked(scanned(images(6), [3, 4, 5]).packed()))
     assert found.layers["conv"].covariance is None
     assert found.layers["fc"].covariance is not None
 
@@ -117,4 +117,4 @@ def test_nothing_finite_changes_nothing() -> None:
 @pytest.mark.parametrize("data", [b"", b"broken", b"PK\x03\x04rest"])
 def test_a_file_that_is_none(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"\S"):
-        Scan.unpacked(data)
+        CollectionStats.unpacked(data)
