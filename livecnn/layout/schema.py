@@ -21,11 +21,6 @@ _LIMITS = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to", "exc
 
 # By model, the heading of its table.
 _SECTIONS = {"Layout": "The file", "BoxOptions": "box", "FocusOptions": "focus", "Figure": "figure"}
-    "Layout": "The file",
-    "BoxOptions": "box",
-    "FocusOptions": "focus",
-    "Figure": "figure",
-}  # by model, the heading of its table
 _PREFACE = """\
 # Layouts
 
