@@ -1,7 +1,5 @@
 """What `make docs` cannot see: links of pages outside docs/, and that the API reference has every public name."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from livecnn.app.controls.controller import Controls
 from livecnn.app.controls.explorer_controller import SelectionController
 from livecnn.app.keys import ACTIONS, KEYS

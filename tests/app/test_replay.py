@@ -1,7 +1,5 @@
 """Whole replays, in this process."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

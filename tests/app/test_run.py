@@ -1,7 +1,5 @@
 """Whole runs without a window, in this process."""
 
-from __future__ import annotations
-
 import csv
 import json
 import re

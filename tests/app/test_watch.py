@@ -1,7 +1,5 @@
 """`livecnn.watch` without a window, in this process; tests/integration/windows/test_watch.py opens windows."""
 
-from __future__ import annotations
-
 import csv
 import json
 import threading

@@ -1,7 +1,5 @@
 """The window's logic, on a canvas without a toolkit; tests/integration/windows drives real windows."""
 
-from __future__ import annotations
-
 import signal
 import sys
 import time

@@ -1,7 +1,5 @@
 """`livecnn dream` from its words."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

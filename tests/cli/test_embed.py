@@ -1,7 +1,5 @@
 """`livecnn embed` from its words."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What every command has in common: exit codes, one line for an error."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """`livecnn replay` from its words."""
 
-from __future__ import annotations
-
 import re
 import signal
 import subprocess

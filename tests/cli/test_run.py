@@ -1,7 +1,5 @@
 """`livecnn run` from its words: what a newcomer types, and every mistake."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """`livecnn top` from its words."""
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -1,7 +1,5 @@
 """`livecnn.dream`, the pictures for the eye, and what pipelines tell of their range."""
 
-from __future__ import annotations
-
 import io
 import re
 from typing import Any

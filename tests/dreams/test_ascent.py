@@ -1,7 +1,5 @@
 """What an ascent promises."""
 
-from __future__ import annotations
-
 import threading
 from pathlib import Path
 from typing import Any

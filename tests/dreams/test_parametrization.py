@@ -1,7 +1,5 @@
 """The parts of an ascent, each against numbers worked out otherwise."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """ReLUs and poolings on the way back: what goes through, what is refused, what is left behind."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

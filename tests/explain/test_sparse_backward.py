@@ -1,7 +1,5 @@
 """The way back through windows gives what the way back through whole maps gives, at every border."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Architectures for tests of charts: drawn by hand, and those of real networks without their numbers."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from functools import cache
 

@@ -1,7 +1,5 @@
 """Caffe's files, written by hand: the wire format, and random weights for a prototxt."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack

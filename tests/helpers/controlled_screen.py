@@ -1,7 +1,5 @@
 """A screen under the control of keys, with the real network and without loops or a window: what windows are compared with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What goes wrong on purpose."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 

@@ -1,7 +1,5 @@
 """Networks that give what others give, layer by layer, at next to no cost: to check layouts whose weights are not at hand."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Importers for tests: `.fake` files, each the name of what it is; `.weights_only` files, which need an architecture."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

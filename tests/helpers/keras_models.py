@@ -1,7 +1,5 @@
 """Small Keras models in files, those files spoilt, and what Keras itself says of a model."""
 
-from __future__ import annotations
-
 import json
 import warnings
 import zipfile

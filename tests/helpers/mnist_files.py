@@ -1,7 +1,5 @@
 """Small data sets in MNIST's format."""
 
-from __future__ import annotations
-
 import gzip
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Where targets of the mouse lie on a screen."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from livecnn.app.screen.figure import FigureView

@@ -1,7 +1,5 @@
 """Small networks whose ReLUs and poolings are wired in the ways that explanations have to cope with."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

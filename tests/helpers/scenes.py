@@ -1,7 +1,5 @@
 """What the tests of the drawing half share: small layouts, made-up ticks, and where a label's ink lies."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

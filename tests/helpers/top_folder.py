@@ -1,7 +1,5 @@
 """A folder as `livecnn top` leaves it, of the toy network of tests.helpers.unit_screens, whose input is (1, 8, 8)."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """What the tests of panels share that follow the focus: a network as data, and screens that look at a unit of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The layouts `age` and `age-dex`: on stand-ins, as the weights of their networks do not ship."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Callable

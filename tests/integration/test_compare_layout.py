@@ -1,7 +1,5 @@
 """The shipped layout that compares two networks, with the real Caffe network."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 

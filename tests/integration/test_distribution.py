@@ -1,7 +1,5 @@
 """What is promised about installing livecnn: declared dependencies, what ships, and the Makefile's two commands."""
 
-from __future__ import annotations
-
 import ast
 import os
 import re

@@ -1,7 +1,5 @@
 """Every format from its files to a running network, through the command: what a newcomer does."""
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from dataclasses import replace

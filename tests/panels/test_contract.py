@@ -1,7 +1,5 @@
 """What every kind of panel has to keep, the ones that do not exist yet included."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

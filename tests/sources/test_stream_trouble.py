@@ -1,7 +1,5 @@
 """A network camera with everything that can go wrong, read through the whole chain."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator

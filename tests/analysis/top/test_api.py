@@ -1,7 +1,5 @@
 """`livecnn.top`: the folder that it leaves, against a direct computation; runs that are cut short."""
 
-from __future__ import annotations
-
 import csv
 import importlib.util
 import io

@@ -1,7 +1,5 @@
 """What is gathered of units: parts merged in any order are the whole."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch

@@ -1,7 +1,5 @@
 """What keys and mouse do in the explorer, with the real network and the shipped view, without loops or a window."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the doctor finds, on computers that have everything and on such that lack something."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 from collections.abc import Callable, Iterator

@@ -1,7 +1,5 @@
 """What one copy of a network tells of one input, or why it does not."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Explanations beside the loops: in order, and on threads whose work the test lets through step by step."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence

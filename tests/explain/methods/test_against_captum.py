@@ -1,7 +1,5 @@
 """Every method that captum has, against it: within 1e-5 of the maximum."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """What every method promises, and the errors it tells."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

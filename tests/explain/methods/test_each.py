@@ -1,7 +1,5 @@
 """What each method shows by itself."""
 
-from __future__ import annotations
-
 import pytest
 import torch
 from torch import nn

@@ -1,7 +1,5 @@
 """Networks from Caffe and Keras: their ReLUs are found, and their softmax is looked behind."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

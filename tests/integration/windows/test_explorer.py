@@ -1,7 +1,5 @@
 """The explorer in a real window, by real keys and a real mouse: it shows what the same screen shows without a window."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """One window, all keys: after each, the window shows what the same screen shows without one, pixel by pixel."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

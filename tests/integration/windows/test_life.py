@@ -1,7 +1,5 @@
 """Windows from their opening to their end, however that comes about: exit code, messages, files."""
 
-from __future__ import annotations
-
 import csv
 import json
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Freeze a window, go back in time by keys, and return to the present."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Networks that others made, in a real window, with real keys."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

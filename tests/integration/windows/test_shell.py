@@ -1,7 +1,5 @@
 """Pictures of `livecnn shell` in a real window, while somebody types."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

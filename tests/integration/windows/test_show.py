@@ -1,7 +1,5 @@
 """What somebody who gives a show does with a window, and what happens to it meanwhile; with real events, in Qt and in Tk."""
 
-from __future__ import annotations
-
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`livecnn.watch` opens real windows from a script and from IPython, and leaves nothing behind."""
 
-from __future__ import annotations
-
 import textwrap
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The network of a bundle's card: what a card may say, and what the module does with it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

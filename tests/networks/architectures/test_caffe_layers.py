@@ -1,7 +1,5 @@
 """Every type of layer against OpenCV's Caffe importer, or against a reference worked by hand where OpenCV has none."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The architectures whose weights others publish: shapes, numbers of parameters, names, and what they compute."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from pathlib import Path

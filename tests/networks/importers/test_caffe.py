@@ -1,7 +1,5 @@
 """Whole networks of Caffe: real ones, and small ones that are written here."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

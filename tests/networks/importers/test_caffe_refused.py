@@ -1,7 +1,5 @@
 """Files of Caffe that are damaged, do not belong together, or were made to do harm: always one clear line."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Nodes, edges and receptive fields; the fields against what gradients say."""
 
-from __future__ import annotations
-
 import copy
 import json
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A trace beside networks that run."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """The shipped LeNet behind the ink pipeline, on photographs, on MNIST, and where there is nothing to read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from pathlib import Path
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import itertools
 
 from livecnn.panels.base.buttons import TextButton, TextButtons, row_width

@@ -1,7 +1,5 @@
 """Where boxes stand and links run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -1,7 +1,5 @@
 """Groups: by names, by poolings, of the same length."""
 
-from __future__ import annotations
-
 import pytest
 
 from livecnn.networks.inspection.architecture import Architecture, Node

@@ -1,7 +1,5 @@
 """Folding, scrolling, pointing: the strip in the hands of a user."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Where boxes stand in pixels, at any size and for any network."""
 
-from __future__ import annotations
-
 from itertools import combinations, pairwise
 
 import pytest

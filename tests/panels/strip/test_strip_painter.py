@@ -1,7 +1,5 @@
 """What is to be seen of a strip."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
