@@ -28,7 +28,7 @@ import psutil
 FPS = 30
 SLOW = """
 import time
-from livecnn import bundles
+from livecnn.networks import bundle as bundles
 
 def make():
     bundle = bundles.load("lenet-mnist")

@@ -15,79 +15,13 @@
     livecnn.embed("digits", "lenet-mnist", "ip1")  # a map of pictures: those that a layer finds alike lie together
     livecnn.top("digits", layers="conv2", out="top")  # the images to which each unit answers most, and statistics
 
-Importing the package is cheap: what needs torch is imported when it is first asked for.
+Importing the package is cheap: what needs torch is imported when it is first asked for. The public names are listed in
+`__init__.pyi`, as in every package here that has some.
 """
 
-from __future__ import annotations
-
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-from livecnn.errors import (
-    ConfigError,
-    ImageError,
-    LivecnnError,
-    ModelError,
-    OutputError,
-    SourceError,
-    SystemLibraryError,
-    UsageError,
-)
-
-if TYPE_CHECKING:
-    from livecnn.analysis.embedding.api import embed
-    from livecnn.analysis.top.api import top
-    from livecnn.app.replay import replay
-    from livecnn.app.watch import watch
-    from livecnn.dreams.api import dream
-    from livecnn.explain.api import explanations
-    from livecnn.networks.bundle import load
-    from livecnn.networks.inspection.architecture import Architecture
-    from livecnn.networks.inspection.probe import Probe, layers_of
+import lazy_loader
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Architecture",
-    "ConfigError",
-    "ImageError",
-    "LivecnnError",
-    "ModelError",
-    "OutputError",
-    "Probe",
-    "SourceError",
-    "SystemLibraryError",
-    "UsageError",
-    "__version__",
-    "dream",
-    "embed",
-    "explanations",
-    "layers_of",
-    "load",
-    "replay",
-    "top",
-    "watch",
-]
-
-_HOMES = {
-    "Architecture": "livecnn.networks.inspection.architecture",
-    "Probe": "livecnn.networks.inspection.probe",
-    "dream": "livecnn.dreams.api",
-    "explanations": "livecnn.explain.api",
-    "embed": "livecnn.analysis.embedding.api",
-    "layers_of": "livecnn.networks.inspection.probe",
-    "load": "livecnn.networks.bundle",
-    "replay": "livecnn.app.replay",
-    "top": "livecnn.analysis.top.api",
-    "watch": "livecnn.app.watch",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'livecnn' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__all__ += ["__version__"]

@@ -18,10 +18,10 @@ def test_a_checkout_has_its_layouts_beside_the_package() -> None:
 
 
 def test_an_installed_package_has_them_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "mine.yaml").touch()
+    (tmp_path / "_shipped" / "configs").mkdir(parents=True)
+    (tmp_path / "_shipped" / "configs" / "mine.yaml").touch()
     monkeypatch.setattr(paths, "PACKAGE", tmp_path)
-    assert paths.layouts() == {"mine": tmp_path / "configs" / "mine.yaml"}
+    assert paths.layouts() == {"mine": tmp_path / "_shipped" / "configs" / "mine.yaml"}
 
 
 def test_the_users_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,6 @@ Olah, Mordvintsev, Schubert, "Feature visualization", 2017, https://distill.pub/
 "Understanding neural networks through deep visualization", 2015, https://arxiv.org/abs/1506.06579.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from livecnn.dreams.ascent import Ascent, Dream, State
-from livecnn.dreams.regularizers import Regularizers
-from livecnn.dreams.transforms import RandomTransforms
-
-__all__ = ["Ascent", "Dream", "RandomTransforms", "Regularizers", "State"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

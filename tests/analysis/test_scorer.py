@@ -96,15 +96,16 @@ import sys
 
 import torch
 
-from livecnn import bundles, scoring
-from livecnn.analysis.dataset import Album
+from livecnn.analysis import scorer as scoring
+from livecnn.networks import bundle as bundles
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.engine.crop import Cropper
 
 if __name__ == "__main__":
     scoring.BATCH = 2
     bundle = bundles.load("lenet-mnist")
-    with Album(f"folder:{sys.argv[1]}") as pictures:
-        album = Album(f"folder:{sys.argv[1]}")
+    with ImageDataset(f"folder:{sys.argv[1]}") as pictures:
+        album = ImageDataset(f"folder:{sys.argv[1]}")
         scorer = scoring.Scorer(album, pictures, Cropper(bundle.pipeline, 1.0), bundle.module, torch.device("cpu"))
         for _ in scorer(range(9), 2):
             os._exit(3)

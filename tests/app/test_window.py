@@ -114,7 +114,7 @@ class Rig:
 def rig(monkeypatch: pytest.MonkeyPatch) -> Iterator[Rig]:
     module = types.ModuleType("backend_silent")
     module.FigureCanvas = Canvas  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "livecnn.app.toolkit.canvas.silent", module)
+    monkeypatch.setitem(sys.modules, "livecnn.app.toolkit.silent", module)
     with mpl.rc_context():
         yield Rig()
 

@@ -94,7 +94,7 @@ def test_an_interrupted_run_goes_on_with_the_same_command(
 def test_a_killed_run_goes_on(elsewhere: Path) -> None:
     code = """
 import os, signal, sys
-from livecnn import dream_files
+from livecnn.dreams import export as dream_files
 from livecnn.cli import main
 keep = dream_files._keep
 def killed(*given):

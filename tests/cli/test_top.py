@@ -56,7 +56,7 @@ def test_without_a_folder_it_is_the_explorers(elsewhere: Path, capsys: Output, m
 def test_a_killed_run_goes_on(elsewhere: Path) -> None:
     code = """
 import os, signal, sys
-from livecnn import shards
+from livecnn.analysis import shards
 from livecnn.cli import main
 write = shards.write_atomically
 def killed(path, data):

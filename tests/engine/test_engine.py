@@ -10,8 +10,8 @@ from torch import nn
 from livecnn.engine.engine import Engine, Work
 from livecnn.engine.reducers import MosaicReducer, NeuronsReducer
 from livecnn.errors import ModelError
+from livecnn.networks.gpu_resize import Resize
 from livecnn.networks.pipelines.plain import PlainPipeline
-from livecnn.networks.pipelines.support.gpu_resize import Resize
 from tests.helpers.scenes import picture
 
 CPU = torch.device("cpu")

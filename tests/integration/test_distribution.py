@@ -88,7 +88,7 @@ def test_what_the_wheel_takes_in_is_there(project: dict[str, Any]) -> None:
     assert {"configs", "models"} <= set(taken)
     for folder, inside in taken.items():
         assert any((ROOT / folder).iterdir()), folder
-        assert inside == f"livecnn/{folder}"
+        assert inside == f"livecnn/_shipped/{folder}"
 
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")

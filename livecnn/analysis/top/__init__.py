@@ -4,7 +4,6 @@ Two parts merged are what one pass over both would have found: counts, quantiles
 spreads and correlations but for rounding. Memory depends on units and classes, not on the number of images.
 """
 
-from livecnn.analysis.top.quantile_sketch import QuantileSketch
-from livecnn.analysis.top.scan import CollectionStats, Covariance, LayerStats, TopK
+import lazy_loader
 
-__all__ = ["CollectionStats", "Covariance", "LayerStats", "QuantileSketch", "TopK"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

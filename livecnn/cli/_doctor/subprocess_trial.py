@@ -16,7 +16,7 @@ COUNTED = 15  # pictures behind a camera's rate
 
 def run_in_subprocess(trial: Callable[[str], None], argument: str) -> str:
     """What `camera` or `window` prints in a process of its own. Raises LivecnnError: why it printed nothing."""
-    code = f"import sys; from livecnn import trial; trial.{trial.__name__}(sys.argv[1])"
+    code = f"import sys; from livecnn.cli._doctor import subprocess_trial as trial; trial.{trial.__name__}(sys.argv[1])"
     process = subprocess.Popen(
         [sys.executable, "-c", code, argument], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
     )

@@ -15,7 +15,7 @@ from livecnn.types import Image, Prepared
 if TYPE_CHECKING:
     import torch
 
-    from livecnn.networks.pipelines.support.gpu_resize import Resize
+    from livecnn.networks.gpu_resize import Resize
 
 Side = Annotated[int, Field(ge=1, le=8192)]
 Mean = Annotated[float, Field(allow_inf_nan=False)]
@@ -85,7 +85,7 @@ class _PlainOnGpu(PlainPipeline):
 
     @cached_property
     def _rest(self) -> Resize:
-        from livecnn.networks.pipelines.support.gpu_resize import Resize
+        from livecnn.networks.gpu_resize import Resize
 
         area, reverse = self.resize == "area", self.order == "BGR"
         return Resize(self.size, self.channels, self.mean, self.std, self.scale, area=area, reverse=reverse)

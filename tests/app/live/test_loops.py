@@ -108,7 +108,7 @@ class Explaining:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.open = False
 
-    def passed(self, tick: Tick) -> None:
+    def on_tick(self, tick: Tick) -> None:
         self.seen.append(tick.frame.seq)
 
     def publish(self) -> ExplanationUpdate:

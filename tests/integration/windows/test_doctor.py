@@ -8,7 +8,7 @@ from tests.helpers.virtual_display import Display
 CHECK = """
 import json
 from dataclasses import asdict
-from livecnn import doctor
+from livecnn.cli._doctor import checks as doctor
 print(json.dumps([asdict(finding) for finding in doctor.window()]))
 """
 

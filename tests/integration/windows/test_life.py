@@ -90,7 +90,7 @@ sys.exit(main())
 
 DEFECT = "livecnn: internal error: ZeroDivisionError: oops (--debug shows the traceback)\n"
 BREAKING = {  # what breaks: code, exit code, message
-    "source": (broken("livecnn.sources.demo.Demo.read", "SourceError('demo: torn')"), 2, "livecnn: demo: torn\n"),
+    "source": (broken("livecnn.sources.demo.DemoSource.read", "SourceError('demo: torn')"), 2, "livecnn: demo: torn\n"),
     "model": (broken("livecnn.networks.architectures.lenet.Lenet.forward", "ZeroDivisionError('oops')"), 1, DEFECT),
     "panel": (broken("livecnn.panels.scores.ScoresDrawer.show", "ZeroDivisionError('oops')"), 1, DEFECT),
     "full disk": (

@@ -153,7 +153,7 @@ def test_a_folder_on_a_full_disk_keeps_what_is_whole(tmp_path: Path) -> None:
 
 TWICE = """
 import sys
-from livecnn.recorder import open_recorder
+from livecnn.io.recorders import open_recorder
 from livecnn.sources import open_source
 with open_source("demo") as demo, open_recorder(sys.argv[1], fps=8, hold=1) as recorder:
     for i in range(6):
@@ -299,7 +299,7 @@ def test_what_was_recorded_survives_a_kill(tmp_path: Path, suffix: str) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from livecnn.recorder import open_recorder
+from livecnn.io.recorders import open_recorder
 from tests.io.recorders.test_recorders import scene
 recorder = open_recorder(Path(r"{tmp_path}") / "x{suffix}")
 for i in range(6):
