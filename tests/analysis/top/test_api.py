@@ -218,7 +218,7 @@ def test_shards_of_another_size_come_to_the_same(digits: Path, found: TopResults
     for layer in found.layers:
         one, two = found.figures(layer), other.figures(layer)
         for name in ("count", "mean", "std", "max", "active", "quantiles", "correlation"):
-            assert getattr(two, name) == pytest.approx(getattr(one, name), abs=1e-6, nan_ok=True)
+            assert getattr(two, name) == pytest.approx(getattr(one, name), rel=1e-6, abs=1e-6, nan_ok=True)
         for unit in range(found.units(layer)):
             pairs = zip(found.shots(layer, unit), other.shots(layer, unit), strict=True)
             assert all(a.number == b.number and a.value == pytest.approx(b.value, abs=1e-6) for a, b in pairs)
