@@ -3,12 +3,63 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from typing import Literal, get_args
 
 INPUT, OUTPUT = "", "(output)"  # the two ends of a network, as if they were layers
 
 Order = Literal["number", "mean", "max", "contribution", "weight"]
 ORDERS: tuple[Order, ...] = get_args(Order)
+
+
+class Action(Enum):
+    """What a key or a word of a panel does. `Controls.act` carries each one out.
+
+    Four of them need an argument: the number of a class (SORT), a method's kind (CHOOSE_METHOD, TOGGLE_METHOD), "session" or
+    "collection" (CHOOSE_SHOTS).
+    """
+
+    FREEZE = auto()
+    SORT = auto()
+    NEXT_VIEW = auto()
+    NEXT_COLORMAP = auto()
+    GROW_BOX = auto()
+    SHRINK_BOX = auto()
+    NEXT_CAMERA = auto()
+    PAD = auto()
+    CLEAR_PAD = auto()
+    MIRROR = auto()
+    SNAPSHOT = auto()
+    RECORD = auto()
+    FULLSCREEN = auto()
+    HELP = auto()
+    QUIT = auto()
+    NEXT_LAYER = auto()
+    PREVIOUS_LAYER = auto()
+    RIGHT = auto()
+    LEFT = auto()
+    DOWN = auto()
+    UP = auto()
+    NEXT_PAGE = auto()
+    PREVIOUS_PAGE = auto()
+    NEXT_ORDER = auto()
+    GRID_METHOD = auto()
+    NEXT_METHOD = auto()
+    MORE_METHODS = auto()
+    PIN_CLASS = auto()
+    MUTE = auto()
+    RESTORE = auto()
+    FOLD = auto()
+    MARK_MODE = auto()
+    MARK_GOOD = auto()
+    MARK_BAD = auto()
+    UNMARK = auto()
+    WRITE_NOTE = auto()
+    EARLIER = auto()
+    LATER = auto()
+    CHOOSE_METHOD = auto()
+    TOGGLE_METHOD = auto()
+    CHOOSE_SHOTS = auto()
 
 
 @dataclass(frozen=True, slots=True)

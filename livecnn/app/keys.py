@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from livecnn.selection import Action
+
 
 class Key(NamedTuple):
-    """What to press (matplotlib's key names), the method of Controls or Explorer that it calls, and what the help says."""
+    """What to press (matplotlib's key names), what that does, and what the help says."""
 
     names: tuple[str, ...]
-    action: str
+    action: Action
     shown: str
     meaning: str
 
@@ -22,46 +24,46 @@ class Gesture(NamedTuple):
 
 
 WINDOW_KEYS = (
-    Key((" ",), "freeze", "space", "freeze the picture, and go on"),
-    Key(tuple("0123456789"), "sort", "0-9", "choose a class, sort neurons by their weight to it; again: none"),
-    Key(("v",), "next_view", "v", "next view"),
-    Key(("k",), "next_colormap", "k", "next colour map"),
-    Key(("+", "="), "grow_box", "+", "larger box"),
-    Key(("-", "_"), "shrink_box", "−", "smaller box"),
-    Key(("d",), "next_camera", "d", "next camera"),
-    Key(("p",), "pad", "p", "draw with the mouse instead, and back"),
-    Key(("c",), "clear_pad", "c", "a clean sheet to draw on"),
-    Key(("m",), "mirror", "m", "mirror the camera picture"),
-    Key(("s",), "snapshot", "s", "save the picture as PNG"),
-    Key(("r",), "record", "r", "record into recordings/, and stop"),
-    Key(("f",), "fullscreen", "f", "full screen, and back"),
-    Key(("h", "?"), "help", "h", "show or hide this help"),
-    Key(("q", "escape"), "quit", "q, Esc", "quit"),
+    Key((" ",), Action.FREEZE, "space", "freeze the picture, and go on"),
+    Key(tuple("0123456789"), Action.SORT, "0-9", "choose a class, sort neurons by their weight to it; again: none"),
+    Key(("v",), Action.NEXT_VIEW, "v", "next view"),
+    Key(("k",), Action.NEXT_COLORMAP, "k", "next colour map"),
+    Key(("+", "="), Action.GROW_BOX, "+", "larger box"),
+    Key(("-", "_"), Action.SHRINK_BOX, "−", "smaller box"),
+    Key(("d",), Action.NEXT_CAMERA, "d", "next camera"),
+    Key(("p",), Action.PAD, "p", "draw with the mouse instead, and back"),
+    Key(("c",), Action.CLEAR_PAD, "c", "a clean sheet to draw on"),
+    Key(("m",), Action.MIRROR, "m", "mirror the camera picture"),
+    Key(("s",), Action.SNAPSHOT, "s", "save the picture as PNG"),
+    Key(("r",), Action.RECORD, "r", "record into recordings/, and stop"),
+    Key(("f",), Action.FULLSCREEN, "f", "full screen, and back"),
+    Key(("h", "?"), Action.HELP, "h", "show or hide this help"),
+    Key(("q", "escape"), Action.QUIT, "q, Esc", "quit"),
 )
 EXPLORER_KEYS = (
-    Key(("]", "ctrl+right"), "next_layer", "]", "next layer"),
-    Key(("[", "ctrl+left"), "previous_layer", "[", "layer before"),
-    Key(("right",), "right", "→", "unit to the right"),
-    Key(("left",), "left", "←", "unit to the left"),
-    Key(("down",), "down", "↓", "unit below"),
-    Key(("up",), "up", "↑", "unit above"),
-    Key(("pagedown",), "next_page", "page ↓", "more maps of the layer"),
-    Key(("pageup",), "previous_page", "page ↑", "maps before"),
-    Key(("o",), "next_order", "o", "order units: number, mean, max, contribution, weight"),
-    Key(("g",), "grid_method", "g", "the grid by another method"),
-    Key(("e",), "next_method", "e", "explain the unit by another method"),
-    Key(("w",), "more_methods", "w", "one, two, three methods side by side"),
-    Key(("t",), "pin_class", "t", "keep the predicted class chosen, and let go"),
-    Key(("x",), "mute", "x", "mute the unit, and back"),
-    Key(("z",), "restore", "z", "all units work again"),
-    Key(("l",), "fold", "l", "fold or unfold the group of the layer"),
-    Key(("a",), "mark_mode", "a", "annotate with the mouse, and back"),
-    Key(("y",), "mark_good", "y", "unit: good"),
-    Key(("b",), "mark_bad", "b", "unit: bad"),
-    Key(("u",), "unmark", "u", "unit: neither"),
-    Key(("n",), "write_note", "n", "write a note to the unit"),
-    Key((",",), "earlier", ",", "frozen: a moment earlier"),
-    Key((".",), "later", ".", "frozen: a moment later"),
+    Key(("]", "ctrl+right"), Action.NEXT_LAYER, "]", "next layer"),
+    Key(("[", "ctrl+left"), Action.PREVIOUS_LAYER, "[", "layer before"),
+    Key(("right",), Action.RIGHT, "→", "unit to the right"),
+    Key(("left",), Action.LEFT, "←", "unit to the left"),
+    Key(("down",), Action.DOWN, "↓", "unit below"),
+    Key(("up",), Action.UP, "↑", "unit above"),
+    Key(("pagedown",), Action.NEXT_PAGE, "page ↓", "more maps of the layer"),
+    Key(("pageup",), Action.PREVIOUS_PAGE, "page ↑", "maps before"),
+    Key(("o",), Action.NEXT_ORDER, "o", "order units: number, mean, max, contribution, weight"),
+    Key(("g",), Action.GRID_METHOD, "g", "the grid by another method"),
+    Key(("e",), Action.NEXT_METHOD, "e", "explain the unit by another method"),
+    Key(("w",), Action.MORE_METHODS, "w", "one, two, three methods side by side"),
+    Key(("t",), Action.PIN_CLASS, "t", "keep the predicted class chosen, and let go"),
+    Key(("x",), Action.MUTE, "x", "mute the unit, and back"),
+    Key(("z",), Action.RESTORE, "z", "all units work again"),
+    Key(("l",), Action.FOLD, "l", "fold or unfold the group of the layer"),
+    Key(("a",), Action.MARK_MODE, "a", "annotate with the mouse, and back"),
+    Key(("y",), Action.MARK_GOOD, "y", "unit: good"),
+    Key(("b",), Action.MARK_BAD, "b", "unit: bad"),
+    Key(("u",), Action.UNMARK, "u", "unit: neither"),
+    Key(("n",), Action.WRITE_NOTE, "n", "write a note to the unit"),
+    Key((",",), Action.EARLIER, ",", "frozen: a moment earlier"),
+    Key((".",), Action.LATER, ".", "frozen: a moment later"),
 )
 KEYS = (*WINDOW_KEYS, *EXPLORER_KEYS)
 ACTIONS = {name: key.action for key in KEYS for name in key.names}

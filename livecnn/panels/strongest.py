@@ -22,7 +22,7 @@ from livecnn.panels.base.strongest_shots import MOST
 from livecnn.panels.base.targets import ButtonTarget, ImageRank, Target, Tooltip
 from livecnn.panels.unit_parts.labels import number
 from livecnn.panels.unit_parts.top_images import AUTO, RankedImage, TopImages, open_collections
-from livecnn.selection import Ask, Selection, Unit
+from livecnn.selection import Action, Ask, Selection, Unit
 from livecnn.types import Image, PreferredInput, Scene
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 PREFERRED = ("preferred image", "preferred")
 NOTHING_YET, NO_UNIT = "nothing seen yet", "a click on a map or a neuron selects a unit"
 SHARE = 0.36  # of the panel's longer side, for the preferred picture
-SESSION, COLLECTION = ButtonTarget("choose_shots", "session"), ButtonTarget("choose_shots", "collection")
+SESSION, COLLECTION = ButtonTarget(Action.CHOOSE_SHOTS, "session"), ButtonTarget(Action.CHOOSE_SHOTS, "collection")
 
 
 class StrongestPanel(PanelSpec):

@@ -24,7 +24,7 @@ from livecnn.panels.base.spec import PanelSpec
 from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip
 from livecnn.panels.unit_parts.labels import annotation_text, captions, method_caption, method_text, number
 from livecnn.panels.unit_parts.pictures import Position, map_picture, receptive_edges, seen_picture
-from livecnn.selection import Ask, Selection
+from livecnn.selection import Action, Ask, Selection
 from livecnn.selection import Unit as FocusedUnit
 from livecnn.types import ExplanationUpdate, Image, Scene
 
@@ -154,16 +154,16 @@ class UnitDrawer(Drawer):
 
     def _word(self, kind: str, text: str) -> TextButton:
         on = kind in self._focus.methods
-        return TextButton(text, self.theme.accent if on else self.theme.muted, ButtonTarget("toggle_method", kind))
+        return TextButton(text, self.theme.accent if on else self.theme.muted, ButtonTarget(Action.TOGGLE_METHOD, kind))
 
     def _key_words(self) -> list[TextButton]:
         theme, muted, count = self.theme, self._muted, len(self._focus.muted)
         words = [
-            TextButton("x restore" if muted else "x mute", theme.bad if muted else theme.muted, ButtonTarget("mute")),
-            TextButton("a annotate", theme.accent if self._focus.marking else theme.muted, ButtonTarget("mark_mode")),
-            TextButton("n note", theme.muted, ButtonTarget("write_note")),
+            TextButton("x restore" if muted else "x mute", theme.bad if muted else theme.muted, ButtonTarget(Action.MUTE)),
+            TextButton("a annotate", theme.accent if self._focus.marking else theme.muted, ButtonTarget(Action.MARK_MODE)),
+            TextButton("n note", theme.muted, ButtonTarget(Action.WRITE_NOTE)),
         ]
-        return [*words, TextButton(f"z restore all {count}", theme.bad, ButtonTarget("restore"))] if count else words
+        return [*words, TextButton(f"z restore all {count}", theme.bad, ButtonTarget(Action.RESTORE))] if count else words
 
     def show(self, scene: Scene) -> None:
         view, unit = scene.tick.views.get(self.name), self._unit
@@ -254,7 +254,7 @@ class UnitDrawer(Drawer):
 
     def target_at(self, x: float, y: float) -> Target | None:
         labels = (kind for kind in self._shown() if self._exhibits[kind].label.contains(x, y))
-        chosen = next((ButtonTarget("choose_method", kind) for kind in labels), None)
+        chosen = next((ButtonTarget(Action.CHOOSE_METHOD, kind) for kind in labels), None)
         return chosen or self._unit_at(x, y) or self._methods.at(x, y) or self._keys.at(x, y)
 
     def _unit_at(self, x: float, y: float) -> FocusedUnit | None:
@@ -270,7 +270,7 @@ class UnitDrawer(Drawer):
             return self._tip_of(target)
         if not isinstance(target, ButtonTarget) or target.argument not in self._exhibits:
             return None
-        if target.action == "choose_method":
+        if target.action is Action.CHOOSE_METHOD:
             return Tooltip((*method_text(target.argument), "click: another method here"), self._exhibits[target.argument].label)
         place = self._methods.place_of(target)
         return None if place is None else Tooltip(method_text(target.argument), place)

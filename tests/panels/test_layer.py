@@ -16,7 +16,7 @@ from livecnn.networks.inspection.windows import WindowSpec
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.session import ScoredShot, Session
 from livecnn.panels.base.targets import ButtonTarget, ClassTarget, Target
-from livecnn.selection import INPUT, ORDERS, OUTPUT, Order, Selection, Unit
+from livecnn.selection import INPUT, ORDERS, OUTPUT, Action, Order, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, Image, Prepared, Scene
 from tests.helpers import scenes
 from tests.helpers.scenes import DIGITS, SIZES, activations, assert_texts_apart, context, layout, picture
@@ -242,7 +242,7 @@ def test_the_order_is_told_and_changes_by_a_click(layer: str, order: Order, word
     screen = screen_of(layer, order=order)
     show(screen, found=findings(screen.focus))
     assert words in texts(screen)
-    assert spot(screen, ButtonTarget("next_order"))
+    assert spot(screen, ButtonTarget(Action.NEXT_ORDER))
 
 
 def test_maps_change_places_once_a_second_at_most() -> None:
@@ -275,7 +275,7 @@ def test_pages_show_every_map_once() -> None:
         assert f"page {page + 1} of {last + 1}" in texts(screen)
     assert sorted(seen) == list(range(512))
     assert it(screen).turn_page(-1000) == 0
-    assert spot(screen, ButtonTarget("next_page")) > spot(screen, ButtonTarget("previous_page"))
+    assert spot(screen, ButtonTarget(Action.NEXT_PAGE)) > spot(screen, ButtonTarget(Action.PREVIOUS_PAGE))
 
 
 def test_until_the_maps_of_a_page_are_there_those_before_stay() -> None:
@@ -656,7 +656,7 @@ def test_words_for_what_is_shown_give_way_before_those_that_do_something() -> No
     screen = screen_of("conv", (480, 360), order="mean")
     show(screen)
     assert "12 maps, 7×9" not in [label.text for label in scenes.labels(it(screen).live) if label.align == "right"]
-    assert spot(screen, ButtonTarget("next_order"))
+    assert spot(screen, ButtonTarget(Action.NEXT_ORDER))
 
 
 def test_a_title_of_ones_own() -> None:

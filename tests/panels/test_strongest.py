@@ -15,7 +15,7 @@ from livecnn.panels.base.session import Session
 from livecnn.panels.base.spec import FieldError
 from livecnn.panels.base.strongest_shots import MOST
 from livecnn.panels.base.targets import ButtonTarget, ImageRank
-from livecnn.selection import Selection, Unit
+from livecnn.selection import Action, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, LoopStatus, PreferredInput
 from tests.helpers.mouse_targets import place
 from tests.helpers.scenes import SIZES, assert_texts_apart, labels, layout
@@ -174,7 +174,7 @@ def test_texts_stay_apart_at_every_size(size: tuple[int, int], grid: str, focus:
     assert_texts_apart(screen, "it")
 
 
-SESSION, COLLECTION = ButtonTarget("choose_shots", "session"), ButtonTarget("choose_shots", "collection")
+SESSION, COLLECTION = ButtonTarget(Action.CHOOSE_SHOTS, "session"), ButtonTarget(Action.CHOOSE_SHOTS, "collection")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import Probe
 from livecnn.panels.base.session import Session
 from livecnn.panels.base.targets import ButtonTarget, ClassTarget
-from livecnn.selection import INPUT, OUTPUT, Selection, Unit
+from livecnn.selection import INPUT, OUTPUT, Action, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, Scene
 from tests.helpers.controlled_screen import seven
 from tests.helpers.scenes import MEASURED, SIZES, assert_texts_apart, ink, labels, layout
@@ -229,20 +229,20 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
         return place.x + place.w / 2, place.y + place.h / 2
 
     drawer = screen.drawers["it"]
-    assert screen.point(*middle("guided backprop")) == ButtonTarget("choose_method", "guided_backprop")
+    assert screen.point(*middle("guided backprop")) == ButtonTarget(Action.CHOOSE_METHOD, "guided_backprop")
     assert "guided backprop" in screen.tooltip.text
     assert "click" in screen.tooltip.text
-    assert screen.point(*middle("gradient")) == ButtonTarget("toggle_method", "gradient")
+    assert screen.point(*middle("gradient")) == ButtonTarget(Action.TOGGLE_METHOD, "gradient")
     assert "which pixels would change the value" in screen.tooltip.text
-    for word, action in (("x mute", "mute"), ("a annotate", "mark_mode"), ("n note", "write_note")):
+    for word, action in (("x mute", Action.MUTE), ("a annotate", Action.MARK_MODE), ("n note", Action.WRITE_NOTE)):
         assert screen.point(*middle(word)) == ButtonTarget(action)
         assert screen.tooltip.text == ""
     assert "z restore all 2" not in texts(screen)
     screen.attend(replace(THREE, muted=frozenset({("conv", 1), ("fc", 2)})))
     again(screen)
-    assert screen.point(*middle("z restore all 2")) == ButtonTarget("restore")
+    assert screen.point(*middle("z restore all 2")) == ButtonTarget(Action.RESTORE)
     assert drawer.tip(ClassTarget(0)) is None
-    assert drawer.tip(ButtonTarget("choose_method", "nose")) is None
+    assert drawer.tip(ButtonTarget(Action.CHOOSE_METHOD, "nose")) is None
 
 
 def test_the_map_knows_its_positions() -> None:

@@ -16,6 +16,8 @@ from livecnn.errors import LivecnnError
 from livecnn.io.files import free_path, write_png
 from livecnn.layout.layout import Layout
 from livecnn.panels.base.options import COLORMAPS
+from livecnn.panels.base.targets import ButtonTarget
+from livecnn.selection import Action
 
 BOX_STEP = 0.05
 
@@ -34,7 +36,7 @@ class ControlsHost(Protocol):
 
 
 class Controls:
-    """One method per action of the table in keys.py, the mouse, and `poll` for what comes by itself. film: of the key r."""
+    """Carries out every Action and what the mouse does; `poll` for what comes by itself. film: of the key r."""
 
     def __init__(self, live: LiveLoop, screen: FigureView, host: ControlsHost, plan: Plan, film: LiveRecording) -> None:
         self._live, self._screen, self._host, self._film = live, screen, host, film
@@ -52,10 +54,97 @@ class Controls:
             return
         key = (key or "").lower() if len(key or "") == 1 else key or ""  # with caps lock on, too
         action = ACTIONS.get(key)
-        if action == "sort":
-            self.sort(int(key))
-        elif action is not None:
-            getattr(self if hasattr(self, action) else self.explorer, action)()
+        if action is not None:
+            self.act(action, key)
+
+    def act(self, action: Action, argument: str = "") -> None:  # noqa: PLR0912, PLR0915 (one case an action)
+        """Do what a key or a word of a panel stands for. argument: see Action; the others ignore it."""
+        explorer = self.explorer
+        match action:
+            case Action.FREEZE:
+                self.freeze()
+            case Action.SORT:
+                self.sort(int(argument))
+            case Action.NEXT_VIEW:
+                self.next_view()
+            case Action.NEXT_COLORMAP:
+                self.next_colormap()
+            case Action.GROW_BOX:
+                self._resize_box(BOX_STEP)
+            case Action.SHRINK_BOX:
+                self._resize_box(-BOX_STEP)
+            case Action.NEXT_CAMERA:
+                self._screen.say(self._desk.next_camera())
+            case Action.PAD:
+                self._screen.say(self._desk.toggle_pad())
+            case Action.CLEAR_PAD:
+                self.clear_pad()
+            case Action.MIRROR:
+                self.mirror()
+            case Action.SNAPSHOT:
+                self.snapshot()
+            case Action.RECORD:
+                self.record()
+            case Action.FULLSCREEN:
+                self._host.toggle_fullscreen()
+            case Action.HELP:
+                self.help()
+            case Action.QUIT:
+                self._host.quit()
+            case Action.NEXT_LAYER:
+                explorer.change_layer(1)
+            case Action.PREVIOUS_LAYER:
+                explorer.change_layer(-1)
+            case Action.RIGHT:
+                explorer.step(1, 0)
+            case Action.LEFT:
+                explorer.step(-1, 0)
+            case Action.DOWN:
+                explorer.step(0, 1)
+            case Action.UP:
+                explorer.step(0, -1)
+            case Action.NEXT_PAGE:
+                explorer.turn_page(1)
+            case Action.PREVIOUS_PAGE:
+                explorer.turn_page(-1)
+            case Action.NEXT_ORDER:
+                explorer.next_order()
+            case Action.GRID_METHOD:
+                explorer.grid_method()
+            case Action.NEXT_METHOD:
+                explorer.next_method()
+            case Action.MORE_METHODS:
+                explorer.more_methods()
+            case Action.PIN_CLASS:
+                explorer.pin_class()
+            case Action.MUTE:
+                explorer.mute()
+            case Action.RESTORE:
+                explorer.restore()
+            case Action.FOLD:
+                explorer.fold()
+            case Action.MARK_MODE:
+                explorer.mark_mode()
+            case Action.MARK_GOOD:
+                explorer.mark("good")
+            case Action.MARK_BAD:
+                explorer.mark("bad")
+            case Action.UNMARK:
+                explorer.mark(None)
+            case Action.WRITE_NOTE:
+                explorer.write_note()
+            case Action.EARLIER:
+                explorer.step_in_time(-1)
+            case Action.LATER:
+                explorer.step_in_time(1)
+            case Action.CHOOSE_METHOD:
+                explorer.choose_method(argument)
+            case Action.TOGGLE_METHOD:
+                explorer.toggle_method(argument)
+            case Action.CHOOSE_SHOTS:
+                explorer.choose_shots(argument)
+            case _:
+                raise AssertionError(f"{action} has no case")
 
     def poll(self) -> None:
         """What has happened meanwhile: a layout was saved, another source has opened, a film is finished. Asked often."""
@@ -83,7 +172,9 @@ class Controls:
                 return
         place_in_frame = self._screen.frame_at(x, y)
         target = None if right else self._screen.point(x, y)
-        if target is not None:
+        if isinstance(target, ButtonTarget):
+            self.act(target.action, target.argument)
+        elif target is not None:
             self.explorer.click(target, ctrl=ctrl, shift=shift, double=double)
         elif self._desk.pad is not None and place_in_frame is not None:
             self._desk.pad.press(*place_in_frame, erase=right)
@@ -163,21 +254,9 @@ class Controls:
         else:
             self._changed()
 
-    def grow_box(self) -> None:
-        self._resize_box(BOX_STEP)
-
-    def shrink_box(self) -> None:
-        self._resize_box(-BOX_STEP)
-
     def _resize_box(self, step: float) -> None:
         self._screen.say(self._live.observer.cropper.resize(step), 1.5)
         self._live.refresh()
-
-    def next_camera(self) -> None:
-        self._screen.say(self._desk.next_camera())
-
-    def pad(self) -> None:
-        self._screen.say(self._desk.toggle_pad())
 
     def clear_pad(self) -> None:
         if self._desk.pad is None:
@@ -208,16 +287,10 @@ class Controls:
         self._screen.recording = self._film.since
         self._live.refresh()
 
-    def fullscreen(self) -> None:
-        self._host.toggle_fullscreen()
-
     def help(self) -> None:
         overlay = self._screen.help
         overlay.set_visible(not overlay.get_visible())
         self._live.refresh()
-
-    def quit(self) -> None:
-        self._host.quit()
 
     def _device_news(self) -> str:
         """Once: that the GPU has failed."""

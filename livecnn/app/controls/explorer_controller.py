@@ -12,7 +12,7 @@ from livecnn.app.live.loops import LiveLoop
 from livecnn.app.screen.figure import FigureView
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import LivecnnError
-from livecnn.panels.base.targets import ButtonTarget, ClassTarget, GroupTarget, LayerTarget, Target, TimePoint
+from livecnn.panels.base.targets import ClassTarget, GroupTarget, LayerTarget, Target, TimePoint
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Selection, Unit
 from livecnn.types import Frame
 
@@ -24,7 +24,7 @@ BRIEF = 1.5  # seconds that a message stays
 
 
 class SelectionController:
-    """One method per action of the explorer's keys, and `click` and `hover` for the mouse."""
+    """What the explorer's actions do, and `click` and `hover` for the mouse."""
 
     def __init__(self, live: LiveLoop, screen: FigureView) -> None:
         self._live, self._screen = live, screen
@@ -71,10 +71,6 @@ class SelectionController:
                 self.choose_class(None if index == self.focus.target else index)
             case TimePoint(time):
                 self._look_back(time)
-            case ButtonTarget(action, ""):
-                getattr(self, action)()
-            case ButtonTarget(action, argument):
-                getattr(self, action)(argument)
 
     def _click_unit(self, layer: str, index: int, *, ctrl: bool, shift: bool, double: bool) -> None:
         if ctrl:
@@ -82,45 +78,21 @@ class SelectionController:
             return
         self.attend(replace(self.focus.at_layer(layer), unit=index))
         if self.focus.marking:
-            self._mark(None if shift else "bad" if double else "good")
+            self.mark(None if shift else "bad" if double else "good")
 
-    def next_layer(self) -> None:
-        self._change_layer(1)
-
-    def previous_layer(self) -> None:
-        self._change_layer(-1)
-
-    def _change_layer(self, by: int) -> None:
+    def change_layer(self, by: int) -> None:
         if self._explores():
             names = [INPUT, *(node.name for node in self._screen.context.architecture().nodes), OUTPUT]
             here = names.index(self.focus.layer)
             self.attend(self.focus.at_layer(names[min(max(here + by, 0), len(names) - 1)]))
 
-    def right(self) -> None:
-        self._step(1, 0)
-
-    def left(self) -> None:
-        self._step(-1, 0)
-
-    def down(self) -> None:
-        self._step(0, 1)
-
-    def up(self) -> None:
-        self._step(0, -1)
-
-    def _step(self, across: int, down: int) -> None:
+    def step(self, across: int, down: int) -> None:
         stepped = (drawer.step(self.focus.unit, across, down) for drawer in self._screen.drawers.values())
         unit = next((unit for unit in stepped if unit is not None), None)
         if unit is None:
             self._screen.say("there are no units here to choose from" if self._explores() else NO_EXPLORER, BRIEF)
         else:
             self.attend(replace(self.focus, unit=unit, hover=None))
-
-    def next_page(self) -> None:
-        self.turn_page(1)
-
-    def previous_page(self) -> None:
-        self.turn_page(-1)
 
     def turn_page(self, by: int) -> None:
         pages = (drawer.turn_page(by) for drawer in self._screen.drawers.values())
@@ -225,16 +197,7 @@ class SelectionController:
             words = "annotating: click is good, double click bad, Shift + click neither; key a ends it"
             self._screen.say(words if marking else "clicks choose units again")
 
-    def mark_good(self) -> None:
-        self._mark("good")
-
-    def mark_bad(self) -> None:
-        self._mark("bad")
-
-    def unmark(self) -> None:
-        self._mark(None)
-
-    def _mark(self, verdict: Verdict | None) -> None:
+    def mark(self, verdict: Verdict | None) -> None:
         annotations = self._annotations()
         if annotations is not None:
             self._kept(lambda: annotations.mark(self.focus.layer, self.focus.unit, verdict), verdict or "neither")
@@ -278,13 +241,7 @@ class SelectionController:
             return None
         return self._session.annotations
 
-    def earlier(self) -> None:
-        self._step_in_time(-1)
-
-    def later(self) -> None:
-        self._step_in_time(1)
-
-    def _step_in_time(self, by: int) -> None:
+    def step_in_time(self, by: int) -> None:
         if not self._explores():
             return
         scene, past = self._screen.scene, self._session.past

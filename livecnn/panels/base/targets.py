@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from livecnn.geometry import Rect
-from livecnn.selection import Unit
+from livecnn.selection import Action, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,9 @@ class TimePoint:
 
 @dataclass(frozen=True, slots=True)
 class ButtonTarget:
-    """A word that does what a key does. action: as in keys.py; argument: what it is told, e.g. the kind of a method."""
+    """A word that does what a key does. argument: of actions that need one, e.g. the kind of a method."""
 
-    action: str
+    action: Action
     argument: str = ""
 
 

@@ -22,7 +22,7 @@ from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip
 from livecnn.panels.details.base import Detail, HeadingPart, quoted
 from livecnn.panels.details.cells import Cells
 from livecnn.panels.details.marks import Marks
-from livecnn.selection import Ask, Order, Selection, Unit
+from livecnn.selection import Action, Ask, Order, Selection, Unit
 from livecnn.types import EMPTY, LEVELS, LOWEST, ExplanationUpdate, Floats, Image, ScaleValue, Scene
 
 ACTIVATION = "activation"
@@ -181,13 +181,18 @@ class Grid(Detail, ABC):
         if focus.order == "contribution" and self._findings is not None:
             order = f"by contribution to {quoted(self.context, self._findings.target)}"
         paging = [
-            HeadingPart("‹", ButtonTarget("previous_page")),
+            HeadingPart("‹", ButtonTarget(Action.PREVIOUS_PAGE)),
             HeadingPart(f"page {self._page + 1} of {self._pages}"),
-            HeadingPart("›", ButtonTarget("next_page")),
+            HeadingPart("›", ButtonTarget(Action.NEXT_PAGE)),
         ]
         method = focus.grid.replace("_", " ")
-        shown = HeadingPart(method, ButtonTarget("grid_method"))
-        return HeadingPart(self.told), shown, HeadingPart(order, ButtonTarget("next_order")), *(paging if self._pages > 1 else [])
+        shown = HeadingPart(method, ButtonTarget(Action.GRID_METHOD))
+        return (
+            HeadingPart(self.told),
+            shown,
+            HeadingPart(order, ButtonTarget(Action.NEXT_ORDER)),
+            *(paging if self._pages > 1 else []),
+        )
 
     @property
     def told(self) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from livecnn.engine.crop import NO_FACE
 from livecnn.errors import OutputError, SourceError
 from livecnn.io.recorders import Recorder
 from livecnn.panels.base.options import COLORMAPS
+from livecnn.selection import Action
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.demo import DemoSource
 from livecnn.sources.pad import PadSource
@@ -51,6 +53,13 @@ def test_a_key_without_a_meaning_does_nothing(rig: Controlled) -> None:
     np.testing.assert_array_equal(rig.press(), before)
     assert rig.live.refreshed == passes
     assert rig.host.calls == []
+
+
+@pytest.mark.parametrize("action", Action)
+def test_every_action_is_carried_out(action: Action) -> None:
+    controls = MagicMock()
+    Controls.act(controls, action, "1")
+    assert len(controls.mock_calls) > 0
 
 
 def test_letters_mean_the_same_with_caps_lock_on(rig: Controlled) -> None:

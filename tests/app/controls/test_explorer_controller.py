@@ -15,7 +15,7 @@ from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Drawer
 from livecnn.panels.base.frame_buffer import FrameBuffer
 from livecnn.panels.base.targets import ButtonTarget, ClassTarget, ImageRank, LayerTarget, Target, TimePoint
-from livecnn.selection import INPUT, OUTPUT, Selection, Unit
+from livecnn.selection import INPUT, OUTPUT, Action, Selection, Unit
 from livecnn.types import Floats, Frame
 from tests.helpers import mouse_targets
 from tests.helpers.controlled_screen import Controlled, controlled, seven
@@ -173,27 +173,27 @@ def test_methods_are_exchanged_added_and_taken_away(rig: Controlled) -> None:
     rig.press("e")
     assert focus(rig).methods[:2] == first[:2]
     assert focus(rig).methods[2] not in first
-    rig.controls.explorer.click(ButtonTarget("toggle_method", "integrated_gradients"), ctrl=False, shift=False, double=False)
+    rig.controls.act(Action.TOGGLE_METHOD, "integrated_gradients")
     assert focus(rig).methods[-1] == "integrated_gradients"
     assert len(focus(rig).methods) == 3
 
 
 def test_methods_have_buttons(rig: Controlled) -> None:
-    rig.click(*place(rig, ButtonTarget("toggle_method", "gradient")))
+    rig.click(*place(rig, ButtonTarget(Action.TOGGLE_METHOD, "gradient")))
     assert "gradient" in focus(rig).methods
-    rig.click(*place(rig, ButtonTarget("toggle_method", "gradient")))
+    rig.click(*place(rig, ButtonTarget(Action.TOGGLE_METHOD, "gradient")))
     assert "gradient" not in focus(rig).methods
     rig.press("w")
     rig.press("w")
     for kind in focus(rig).methods[1:]:
-        rig.click(*place(rig, ButtonTarget("toggle_method", kind)))
+        rig.click(*place(rig, ButtonTarget(Action.TOGGLE_METHOD, kind)))
     (last,) = focus(rig).methods
-    rig.click(*place(rig, ButtonTarget("toggle_method", last)))
+    rig.click(*place(rig, ButtonTarget(Action.TOGGLE_METHOD, last)))
     assert focus(rig).methods == (last,)  # one always stays
 
 
 def test_a_slot_is_given_to_the_next_method(rig: Controlled) -> None:
-    rig.controls.explorer.choose_method("activation")
+    rig.controls.act(Action.CHOOSE_METHOD, "activation")
     assert focus(rig).methods[1:] == ("guided_backprop", "occlusion")
     assert focus(rig).methods[0] not in ("activation", "guided_backprop", "occlusion")
 
@@ -231,12 +231,12 @@ def test_strongest_images_of_this_session_or_a_collection(tmp_path: Path, monkey
     livecnn.top(tmp_path, layers="conv2", k=3)
     with controlled(Plan.of("explorer", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as rig:
         first = rig.screen.pixels()
-        rig.click(*place(rig, ButtonTarget("choose_shots", "session")))
+        rig.click(*place(rig, ButtonTarget(Action.CHOOSE_SHOTS, "session")))
         assert focus(rig).collection is False
         assert (rig.screen.pixels() != first).any()
         rig.press("v", "v", "v", "v")  # round all views
         assert focus(rig).collection is False
-        rig.click(*place(rig, ButtonTarget("choose_shots", "collection")))
+        rig.click(*place(rig, ButtonTarget(Action.CHOOSE_SHOTS, "collection")))
         rig.controls.drag(0, 0)
         rig.live.refresh()
         assert focus(rig).collection is True

@@ -14,7 +14,7 @@ import livecnn
 from livecnn.analysis.annotations.store import Annotations, annotations_path
 from livecnn.app.plan import Plan
 from livecnn.panels.base.targets import ButtonTarget, LayerTarget, Target
-from livecnn.selection import Unit
+from livecnn.selection import Action, Unit
 from livecnn.types import Frame, Image
 from tests.helpers.controlled_screen import Controlled, controlled, seven
 from tests.helpers.mnist_files import typeset, write_mnist
@@ -145,10 +145,10 @@ def test_tabs_lead_from_the_collection_to_this_session_and_back(program: Program
     click(program, oracle, LayerTarget("conv1"))
     click(program, oracle, Unit("conv1", 7))
     collection = until_equal(0), until_equal(1)
-    click(program, oracle, ButtonTarget("choose_shots", "session"))
+    click(program, oracle, ButtonTarget(Action.CHOOSE_SHOTS, "session"))
     assert not np.array_equal(until_equal(0), collection[0])
     until(lambda: not np.array_equal(strongest(program.shot(), oracle)[1], collection[1]), "the window shows its own shots")
-    click(program, oracle, ButtonTarget("choose_shots", "collection"))
+    click(program, oracle, ButtonTarget(Action.CHOOSE_SHOTS, "collection"))
     program.hover(5, 5)
     oracle.controls.drag(5, 5)
     oracle.live.refresh()

@@ -2,9 +2,10 @@ import itertools
 
 from livecnn.panels.base.buttons import TextButton, TextButtons, row_width
 from livecnn.panels.base.targets import ButtonTarget
+from livecnn.selection import Action
 from tests.helpers.scenes import ink, labels, overlap
 
-WORDS = [TextButton(text, (255, 255, 255), ButtonTarget("do", text)) for text in ("one", "two", "three")]
+WORDS = [TextButton(text, (255, 255, 255), ButtonTarget(Action.TOGGLE_METHOD, text)) for text in ("one", "two", "three")]
 
 
 def texts(buttons: TextButtons) -> list[str]:
@@ -21,7 +22,7 @@ def test_each_word_is_found_where_it_stands() -> None:
         assert buttons.at(place.x + place.w / 2, place.y + place.h / 2) == word.button
     assert not any(overlap(a, b) for a, b in itertools.pairwise(places) if a and b)
     assert buttons.at(10, 90) is None
-    assert buttons.place_of(ButtonTarget("do", "four")) is None
+    assert buttons.place_of(ButtonTarget(Action.TOGGLE_METHOD, "four")) is None
 
 
 def test_words_stand_closer_before_one_is_left_out() -> None:
