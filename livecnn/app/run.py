@@ -265,7 +265,7 @@ def explain_tick(screen: FigureView, tick: Tick, explaining: ExplainWorker | Non
     """All that the panels ask of explanations, of this tick."""
     if explaining is None:
         return None
-    explaining.want(screen.focus, screen.asks, screen.units_asked)
+    screen.ask(explaining)
     return explaining.now(tick)
 
 
@@ -274,10 +274,10 @@ def _run_live(plan: Plan, options: RunOptions, live: LiveLoop, screen: FigureVie
     toolkit = sinks.stats.backend
 
     def shown(work: float) -> None:
-        if live.explaining is not None:
-            live.explaining.want(screen.focus, screen.asks, screen.units_asked)
+        screen.ask(live.explaining)  # a grid may be in the order of what was shown, so its page may hold other units
         sinks.take(screen, work, live=True)
 
+    screen.ask(live.explaining)
     with live, contextlib.suppress(StopRun):
         try:
             if toolkit == "agg":

@@ -16,6 +16,7 @@ from livecnn.app.plan import Plan
 from livecnn.app.screen.figure import DPI, FigureView
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
+from livecnn.explain.live.worker import ExplainWorker
 from livecnn.sources import Source
 from livecnn.types import Frame, Image, Scene, SourceStatus
 from tests.helpers import scenes
@@ -29,6 +30,7 @@ class Live:
         self.capture = SimpleNamespace(source=source)
         self.frozen = self.mirrored = False
         self.refreshed = 0
+        self.explaining: ExplainWorker | None = None
         self._present: Frame | None = None
         self.source_name = "camera 0"
 

@@ -53,6 +53,7 @@ class SelectionController:
         if not _same(reducers, self._watched):
             self._watched = reducers
             self._live.observer.watch(reducers)
+        self._screen.ask(self._live.explaining)
         self._live.refresh()
 
     def hover(self, target: Target | None) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -29,6 +29,9 @@ from livecnn.panels.base.targets import Target
 from livecnn.panels.neurons import NeuronsDrawer
 from livecnn.selection import Ask, Selection
 from livecnn.types import Image, Scene
+
+if TYPE_CHECKING:
+    from livecnn.explain.live.worker import ExplainWorker
 
 DPI = 128  # a power of two: pixels / DPI * DPI is exact, and no figure is a pixel short
 
@@ -133,6 +136,11 @@ class FigureView:
     def units_asked(self) -> tuple[int, ...]:
         """Units of the focus's layer that a panel's grid wants to be explained; of the first panel that wants some."""
         return next((tuple(drawer.units_asked) for drawer in self.drawers.values() if drawer.units_asked), ())
+
+    def ask(self, worker: ExplainWorker | None) -> None:
+        """Ask for the explanations that the panels want now; None: there is nobody to ask."""
+        if worker is not None:
+            worker.want(self.focus, self.asks, self.units_asked)
 
     def attend(self, focus: Selection) -> None:
         """The user looks at something else; reducers may be others afterwards. It takes no full draw."""

@@ -127,6 +127,8 @@ def test_sorting_where_there_is_nothing_to_sort() -> None:
 class Toy:
     """A made-up network."""
 
+    explaining = None
+
     def __init__(self, screen: FigureView) -> None:
         self.screen = screen
         self.observer = SimpleNamespace(watch=lambda _: None)

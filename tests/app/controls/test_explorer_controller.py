@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +83,14 @@ def test_where_there_are_no_units_arrows_say_so(rig: Controlled) -> None:
     assert focus(rig).layer == OUTPUT
     rig.press("right")
     assert rig.said == "there are no units here to choose from"
+
+
+def test_a_click_asks_for_explanations_before_anything_is_drawn(rig: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
+    wished: list[Selection] = []
+    rig.live.explaining = SimpleNamespace(want=lambda focus, asks, units: wished.append(focus))  # type: ignore[assignment]
+    monkeypatch.setattr(rig.live, "refresh", lambda: None)
+    rig.click(*place(rig, Unit("conv2", 31)))
+    assert [focus.unit for focus in wished] == [31]
 
 
 def test_a_click_on_a_map_selects_it_and_hovering_enlarges_another(rig: Controlled) -> None:
