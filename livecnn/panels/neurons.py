@@ -14,6 +14,7 @@ from livecnn.engine.reducers import NeuronsReducer
 from livecnn.engine.reducers import NeuronValues as NeuronsView
 from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
+from livecnn.networks.inspection.windows import size_text
 from livecnn.networks.unit_ranges import Units, resolve
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.options import Colormap, Scale
@@ -47,7 +48,7 @@ class NeuronsPanel(PanelSpec):
         shape = shapes[self.layer]
         if any(extent != 1 for extent in shape[2:]):
             raise FieldError(
-                "layer", f"{self.layer!r} gives maps of {shape[-1]}×{shape[-2]}, not single values; kind feature_maps shows those"
+                "layer", f"{self.layer!r} gives maps of {size_text(shape[-2:])}, not single values; kind feature_maps shows those"
             )
         try:
             units = resolve(self.units, shape[1], "unit", self.layer)
