@@ -103,7 +103,7 @@ def test_mistakes(tmp_path: Path, capsys: Output, words: list[str], message: str
     assert err.count("\n") == 1
 
 
-def test_tooltip_panel_and_command_say_the_same_of_a_window(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tooltip_panel_and_command_agree_on_a_window(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("tallnets.py").write_text(
         "from torch import nn\n\n\ndef net():\n"

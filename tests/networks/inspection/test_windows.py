@@ -2,7 +2,12 @@ from livecnn.networks.inspection.windows import WindowSpec, pair_text, size_text
 
 
 def test_sizes_are_height_by_width() -> None:
-    assert (size_text((3, 5)), size_text((20, 24, 12), "x"), pair_text((2, 2)), pair_text((1, 2))) == ("3×5", "20x24x12", "2", "1×2")
+    assert (size_text((3, 5)), size_text((20, 24, 12), "x"), pair_text((2, 2)), pair_text((1, 2))) == (
+        "3×5",
+        "20x24x12",
+        "2",
+        "1×2",
+    )
 
 
 def test_a_window_in_words() -> None:
