@@ -69,28 +69,16 @@ def _table(architecture: Architecture) -> Iterator[str]:
             for cell, width, column in zip(row, widths, columns, strict=True)
         )
         yield "  ".join(aligned).rstrip()
-    size = _by(architecture.input)
+    size = "x".join(map(str, architecture.input))
     yield f"{architecture.name}: {architecture.layers:,} layers, {architecture.parameters:,} parameters, input {size}"
 
 
 def _cells(node: Node, above: str) -> tuple[str, ...]:
-    window, field = node.window, node.field
-    moves = ("",) * 5
-    if window is not None:
-        dilation = _short(window.dilation) if max(window.dilation) > 1 else ""
-        groups = f"{window.groups}" if window.groups > 1 else ""
-        moves = (_by(window.kernel), _short(window.stride), _short(window.padding), dilation, groups)
-    sees = "?" if field is None else _by(field.size)
-    every = _short(field.stride) if field and field.stride else ""
+    from livecnn.networks.inspection.windows import pair_text, size_text, window_texts
+
+    field, moves = node.field, window_texts(node.window, "x").values()
+    sees = "?" if field is None else size_text(field.size, "x")
+    every = pair_text(field.stride, "x") if field and field.stride else ""
     inputs = "" if node.inputs == (above,) else ", ".join(name or "(input)" for name in node.inputs)
     parameters = f"{node.parameters:,}" if node.parameters else ""
-    return node.name, node.type, _by(node.output), parameters, *moves, sees, every, inputs
-
-
-def _by(sizes: tuple[int, ...]) -> str:
-    return "x".join(map(str, sizes))
-
-
-def _short(pair: tuple[int, int]) -> str:
-    """One number for both if they are the same."""
-    return str(pair[0]) if pair[0] == pair[1] else _by(pair)
+    return node.name, node.type, size_text(node.output, "x"), parameters, *moves, sees, every, inputs

@@ -11,7 +11,7 @@ from livecnn import registry
 from livecnn.errors import UsageError, nearest
 from livecnn.io.validation import ValidationProblem
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.panels.base.spec import FieldError
+from livecnn.panels.base.spec import FieldError, class_field
 from livecnn.selection import OUTPUT, Order, Selection
 
 AUTO = "auto"
@@ -62,7 +62,8 @@ class FocusOptions(BaseModel):
         units = next((node.output[0] for node in architecture.nodes if node.name == layer), len(classes))
         if self.unit >= units:
             raise FieldError("unit", f"unit {self.unit}: {layer} has {units} (0-{units - 1})")
-        return Selection(layer, self.unit, None, self._class(classes), self.methods, self.grid, self.order)
+        target = None if self.target is None else class_field("target", self.target, classes)
+        return Selection(layer, self.unit, None, target, self.methods, self.grid, self.order)
 
     def _layer(self, architecture: Architecture) -> str:
         if self.layer == AUTO:
@@ -71,14 +72,6 @@ class FocusOptions(BaseModel):
         if self.layer not in names:
             raise FieldError("layer", f"unknown layer {self.layer!r}; {nearest(self.layer, [AUTO, *names])}")
         return names[self.layer]
-
-    def _class(self, classes: Sequence[str]) -> int | None:
-        wanted = self.target
-        if wanted is None or (isinstance(wanted, int) and 0 <= wanted < len(classes)):
-            return wanted
-        if str(wanted) in classes:
-            return list(classes).index(str(wanted))
-        raise FieldError("target", f"no class {wanted!r}; allowed: 0-{len(classes) - 1}, or {nearest(str(wanted), classes)}")
 
 
 def _first(nodes: Sequence[Node]) -> str:

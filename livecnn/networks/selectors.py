@@ -74,11 +74,32 @@ def resolve_units(bundle: Bundle, layer: str | None, units: Wanted | None) -> tu
     return tuple(range(shape[1]))
 
 
+def class_index(wanted: int | str, classes: Sequence[str], *others: str) -> int:
+    """Find a class by its number, or else by its name.
+
+    Args:
+        wanted: Number, counted from 0, or name; a number that is out of range may be a name, too.
+        classes: Names in the order of the scores.
+        *others: Further words that are allowed in place of a class; for the message only.
+
+    Returns:
+        The number of the class.
+
+    Raises:
+        ValueError: There is no such class; the message says what is allowed.
+    """
+    if isinstance(wanted, int) and 0 <= wanted < len(classes):
+        return wanted
+    if str(wanted) in classes:
+        return list(classes).index(str(wanted))
+    raise ValueError(f"no class {wanted!r}; allowed: 0-{len(classes) - 1}, or {nearest(str(wanted), [*others, *classes])}")
+
+
 def resolve_classes(bundle: Bundle, classes: Wanted) -> tuple[int, ...]:
-    """Names, else numbers."""
+    """Return the numbers of classes that are given by name, else by number. Raises UsageError."""
     items = classes.split(",") if isinstance(classes, str) else list(classes) if isinstance(classes, Iterable) else [classes]
     if all(isinstance(item, str) and item.strip() in bundle.classes for item in items):
-        items = [bundle.classes.index(str(item).strip()) for item in items]
+        items = [class_index(item.strip(), bundle.classes) for item in items]
     try:
         parsed = ranges.parse("all" if items == ["all"] else items)
     except ValueError:

@@ -12,6 +12,7 @@ from livecnn.drawing.colormaps import cells, enlarge, high_color_name, subsample
 from livecnn.engine.reducers import Mosaic, MosaicReducer
 from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
+from livecnn.networks.inspection.windows import size_text
 from livecnn.networks.unit_ranges import Units, resolve
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.options import Colormap, Scale
@@ -71,7 +72,7 @@ class FeatureMapsDrawer(Drawer):
 
     def captions(self) -> Sequence[str]:
         maps = f"{len(self.channels)}{self._of} feature maps"
-        size, strong = f"{self._width}×{self._height}", f"{high_color_name(self.colormap)} is strong"
+        size, strong = size_text((self._height, self._width)), f"{high_color_name(self.colormap)} is strong"
         return (
             f"{maps}, {size} · {strong}",
             f"{len(self.channels)}{self._of} maps, {size} · {strong}",

@@ -14,10 +14,11 @@ from livecnn.engine.reducers import NeuronsReducer
 from livecnn.engine.reducers import NeuronValues as NeuronsView
 from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
+from livecnn.networks.inspection.windows import size_text
 from livecnn.networks.unit_ranges import Units, resolve
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.options import Colormap, Scale
-from livecnn.panels.base.spec import FieldError, PanelSpec
+from livecnn.panels.base.spec import FieldError, PanelSpec, class_field
 from livecnn.types import Scene
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class NeuronsPanel(PanelSpec):
         shape = shapes[self.layer]
         if any(extent != 1 for extent in shape[2:]):
             raise FieldError(
-                "layer", f"{self.layer!r} gives maps of {shape[-1]}×{shape[-2]}, not single values; kind feature_maps shows those"
+                "layer", f"{self.layer!r} gives maps of {size_text(shape[-2:])}, not single values; kind feature_maps shows those"
             )
         try:
             units = resolve(self.units, shape[1], "unit", self.layer)
@@ -56,21 +57,10 @@ class NeuronsPanel(PanelSpec):
         if self.rows is not None and self.rows > len(units):
             raise FieldError("rows", f"{self.rows} rows for {len(units)} units; allowed: 1-{len(units)}")
         if self.sort_by_class is not None:
-            class_index(self.sort_by_class, classes)
+            class_field("sort_by_class", self.sort_by_class, classes)
 
     def drawer(self, name: str, context: Context) -> Drawer:
         return NeuronsDrawer(self, name, context)
-
-
-def class_index(wanted: int | str, classes: Sequence[str]) -> int:
-    """Number of a class given by number or name; FieldError if there is none."""
-    if isinstance(wanted, int) and 0 <= wanted < len(classes):
-        return wanted
-    if str(wanted) in classes:
-        return list(classes).index(str(wanted))
-    raise FieldError(
-        "sort_by_class", f"no class {wanted!r}; allowed: 0-{len(classes) - 1}, or a name: {nearest(str(wanted), classes)}"
-    )
 
 
 class NeuronsDrawer(Drawer):
@@ -97,10 +87,11 @@ class NeuronsDrawer(Drawer):
         self.live = [self._picture, self._bars, self._warning]
         self.still += [self._mean_label, *self._names]
         self._order: Sequence[int] = self.units
-        if not self.sort_by(None if spec.sort_by_class is None else class_index(spec.sort_by_class, context.classes)):
+        wanted = spec.sort_by_class
+        if not self.sort_by(None if wanted is None else class_field("sort_by_class", wanted, context.classes)):
             raise FieldError(
                 "sort_by_class",
-                f"found {spec.sort_by_class!r}, but no weights lead from {spec.layer!r} to the classes; "
+                f"found {wanted!r}, but no weights lead from {spec.layer!r} to the classes; "
                 "allowed: leave it out, or show the last hidden layer",
             )
 

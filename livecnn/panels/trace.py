@@ -12,11 +12,10 @@ from pydantic import Field
 from livecnn.drawing.artists import Label, Pixels, text_width
 from livecnn.drawing.ticks import format_tick, round_limits, three_digits, ticks
 from livecnn.engine.reducers import ValueReducer
-from livecnn.errors import nearest
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.options import Range
-from livecnn.panels.base.spec import FieldError, PanelSpec, check_value
+from livecnn.panels.base.spec import FieldError, PanelSpec, check_value, class_field
 from livecnn.panels.time.expected_value import expected, numbers
 from livecnn.panels.time.history import History
 from livecnn.panels.time.time_axis import Numbers, TimeAxis, draw_line
@@ -51,7 +50,7 @@ class TracePanel(PanelSpec):
         if self.layer is not None:
             check_value(self.layer, self.index, shapes)
         elif self.of != EXPECTED:
-            class_index(self.of, classes)
+            class_field("of", self.of, classes, EXPECTED)
         else:
             try:
                 numbers(classes)
@@ -60,15 +59,6 @@ class TracePanel(PanelSpec):
 
     def drawer(self, name: str, context: Context) -> Drawer:
         return TraceDrawer(self, name, context)
-
-
-def class_index(wanted: int | str, classes: Sequence[str]) -> int:
-    """Number of a class given by number or name; FieldError if there is none."""
-    if isinstance(wanted, int) and 0 <= wanted < len(classes):
-        return wanted
-    if str(wanted) in classes:
-        return list(classes).index(str(wanted))
-    raise FieldError("of", f"no class {wanted!r}; allowed: 0-{len(classes) - 1}, or {nearest(str(wanted), [EXPECTED, *classes])}")
 
 
 class TraceDrawer(Drawer):
@@ -96,7 +86,7 @@ class TraceDrawer(Drawer):
         if spec.of == EXPECTED:
             self._values = numbers(classes)
             return "Expected value", spec.range or round_limits(float(self._values.min()), float(self._values.max()))
-        self._class = class_index(spec.of, classes)
+        self._class = class_field("of", spec.of, classes, EXPECTED)
         self._unit = "%"
         return f"Score of “{classes[self._class]}”", spec.range or (0.0, 100.0)
 

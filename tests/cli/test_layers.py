@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from livecnn import load
 from livecnn.cli import main
+from livecnn.panels.details.text import field_lines, size_line, window_lines
+from livecnn.panels.strip.layer_labels import facts
 from tests.helpers.paths import ROOT
 
 Output = pytest.CaptureFixture[str]
@@ -98,3 +101,20 @@ def test_mistakes(tmp_path: Path, capsys: Output, words: list[str], message: str
     assert out == ""
     assert err.startswith(f"livecnn: {message.replace('FOLDER', str(tmp_path))}")
     assert err.count("\n") == 1
+
+
+def test_tooltip_panel_and_command_agree_on_a_window(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("tallnets.py").write_text(
+        "from torch import nn\n\n\ndef net():\n"
+        "    body = nn.Conv2d(1, 2, (3, 5), (1, 2), (0, 1)), nn.Flatten(), nn.Linear(2 * 8 * 6, 2)\n"
+        "    network = nn.Sequential(*body)\n"
+        "    network.input = {'kind': 'plain', 'size': [10, 13], 'channels': 1}\n    return network\n"
+    )
+    assert main(["layers", "tallnets:net", "--allow-code"]) == 0
+    row = capsys.readouterr().out.splitlines()[1].split()
+    assert row == ["0", "Conv2d", "2x8x6", "32", "3x5", "1x2", "0x1", "3x5", "1x2"]
+    node = load("tallnets:net", allow_code=True).architecture.nodes[0]
+    assert facts(node)[2:] == ["output 8×6×2", "32 parameters", "kernel 3×5, stride 1×2, padding 0×1", "sees 3×5 pixels"]
+    assert window_lines(node) == ("kernel 3×5 · stride 1×2 · padding 0×1",)
+    assert (size_line(node), field_lines(node)) == ("2 maps, 8×6", ("each value sees 3×5 pixels",))

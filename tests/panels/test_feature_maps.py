@@ -91,10 +91,10 @@ def test_the_warning_can_be_read_over_broken_maps() -> None:
 
 def test_captions_say_what_is_seen() -> None:
     wide, narrow = shown({"conv": torch.zeros(1, 12, 9, 7)}, (1280, 720)), shown({"conv": torch.zeros(1, 12, 9, 7)}, (320, 240))
-    assert wide.drawers["it"].caption.text == "12 feature maps, 7×9 · white is strong"
-    assert narrow.drawers["it"].caption.text in "12 feature maps, 7×9 · white is strong"
+    assert wide.drawers["it"].caption.text == "12 feature maps, 9×7 · white is strong"
+    assert narrow.drawers["it"].caption.text in "12 feature maps, 9×7 · white is strong"
     part = shown({"conv": torch.zeros(1, 12, 9, 7)}, (1280, 720), channels="0-2", colormap="viridis")
-    assert part.drawers["it"].caption.text == "3 of 12 feature maps, 7×9 · yellow is strong"
+    assert part.drawers["it"].caption.text == "3 of 12 feature maps, 9×7 · yellow is strong"
 
 
 def test_maps_larger_than_their_cells_are_averaged_on_the_way() -> None:

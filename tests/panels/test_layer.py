@@ -166,7 +166,7 @@ def test_a_convolution_tells_its_parameters() -> None:
     assert "kernel 3×3 · stride 1 · padding 1 · dilation 2 · 4 groups" in told
     assert "1,200 parameters" in told
     assert "each value sees 5×5 pixels" in told
-    assert "12 maps, 7×9" in told
+    assert "12 maps, 9×7" in told
 
 
 def test_a_pooling_draws_its_window() -> None:
@@ -175,7 +175,7 @@ def test_a_pooling_draws_its_window() -> None:
     strip = show(screen)[y + h - 84 : y + h, x : x + w // 3]
     assert (strip == DARK.accent).all(2).sum() > 6 * 100  # six squares
     assert (strip == DARK.text).all(2).any()  # the next place
-    assert "kernel 3×2 · stride 2 · padding 0" in texts(screen)
+    assert "kernel 2×3 · stride 2 · padding 0" in texts(screen)
 
 
 def test_a_function_is_not_named_twice() -> None:
@@ -655,7 +655,7 @@ def test_the_colours_that_the_user_chose() -> None:
 def test_words_for_what_is_shown_give_way_before_those_that_do_something() -> None:
     screen = screen_of("conv", (480, 360), order="mean")
     show(screen)
-    assert "12 maps, 7×9" not in [label.text for label in scenes.labels(it(screen).live) if label.align == "right"]
+    assert "12 maps, 9×7" not in [label.text for label in scenes.labels(it(screen).live) if label.align == "right"]
     assert spot(screen, ButtonTarget(Action.NEXT_ORDER))
 
 

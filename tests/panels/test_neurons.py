@@ -20,11 +20,11 @@ DARK = THEMES["dark"]
     ("fields", "key", "message"),
     [
         ({"layer": "fcc"}, "layer", "unknown layer 'fcc'; did you mean 'fc'"),
-        ({"layer": "conv"}, "layer", "'conv' gives maps of 7×9, not single values; kind feature_maps shows those"),
+        ({"layer": "conv"}, "layer", "'conv' gives maps of 9×7, not single values; kind feature_maps shows those"),
         ({"layer": "fc", "units": [30]}, "units", r"unit 30: fc has 30 \(0-29\)"),
         ({"layer": "fc", "rows": 31}, "rows", "31 rows for 30 units; allowed: 1-30"),
         ({"layer": "fc", "units": "0-4", "rows": 6}, "rows", "6 rows for 5 units; allowed: 1-5"),
-        ({"layer": "fc", "sort_by_class": 10}, "sort_by_class", "no class 10; allowed: 0-9, or a name"),
+        ({"layer": "fc", "sort_by_class": 10}, "sort_by_class", "no class 10; allowed: 0-9, or did"),
         ({"layer": "fc", "sort_by_class": -1}, "sort_by_class", "no class -1"),
         ({"layer": "fc", "sort_by_class": "three"}, "sort_by_class", "no class 'three'"),
     ],

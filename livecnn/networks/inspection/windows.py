@@ -1,9 +1,12 @@
-"""What a call is by name, and the window that a convolution or pooling moves over its input."""
+"""What a layer is called, and the window that a convolution or pooling moves over its input, as numbers and in words.
+
+Sizes are height × width everywhere: in the strip, in panels, in `livecnn layers` and in its data.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +36,34 @@ class WindowSpec:
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+
+
+def size_text(size: Sequence[int], by: str = "×") -> str:
+    """Join the numbers of a size, the height first: (3, 5) is "3×5"."""
+    return by.join(map(str, size))
+
+
+def pair_text(pair: Pair, by: str = "×") -> str:
+    """Return one number where height and width are the same, else both: "2", "1×2"."""
+    return str(pair[0]) if pair[0] == pair[1] else size_text(pair, by)
+
+
+def window_texts(window: WindowSpec | None, by: str = "×") -> dict[str, str]:
+    """Return the text of each field of WindowSpec; "" for no window, and for a dilation or groups of 1."""
+    if window is None:
+        return dict.fromkeys(WindowSpec.__dataclass_fields__, "")
+    return {
+        "kernel": size_text(window.kernel, by),
+        "stride": pair_text(window.stride, by),
+        "padding": pair_text(window.padding, by),
+        "dilation": pair_text(window.dilation, by) if window.dilation != (1, 1) else "",
+        "groups": str(window.groups) if window.groups > 1 else "",
+    }
+
+
+def window_facts(window: WindowSpec | None) -> list[str]:
+    """Describe a window in words: "kernel 3×5", "stride 1×2", "padding 0"; nothing for no window."""
+    return [f"{text} groups" if key == "groups" else f"{key} {text}" for key, text in window_texts(window).items() if text]
 
 
 def layer_kind(module: nn.Module) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 
 from livecnn.errors import nearest
+from livecnn.networks.selectors import class_index
 
 if TYPE_CHECKING:
     from livecnn.panels.base.drawer import Context, Drawer
@@ -31,6 +32,14 @@ def check_value(layer: str, index: int, shapes: Mapping[str, tuple[int, ...]]) -
         raise FieldError("layer", f"{layer!r} gives {told} values; a layer that gives single values, 1 x K, is needed")
     if index >= shape[1]:
         raise FieldError("index", f"value {index}: {layer} has {shape[1]} (0-{shape[1] - 1})")
+
+
+def class_field(key: str, wanted: int | str, classes: Sequence[str], *others: str) -> int:
+    """Return the number of the class that the field `key` names, see `class_index`. Raises FieldError."""
+    try:
+        return class_index(wanted, classes, *others)
+    except ValueError as error:
+        raise FieldError(key, str(error)) from error
 
 
 class PanelSpec(BaseModel):

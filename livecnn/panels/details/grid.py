@@ -17,6 +17,7 @@ from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.engine.reducers import average_down
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
+from livecnn.networks.inspection.windows import size_text
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip
 from livecnn.panels.details.base import Detail, HeadingPart, quoted
@@ -264,7 +265,7 @@ class MapGrid(Grid):
 
     @property
     def told(self) -> str:
-        return f"{super().told}, {self._width}×{self._height}"
+        return f"{super().told}, {size_text((self._height, self._width))}"
 
     def figures(self, maps: Maps, unit: int) -> str:
         return f"min {maps.low[unit]:.2f}   max {maps.high[unit]:.2f}   mean {maps.mean[unit]:.2f}"

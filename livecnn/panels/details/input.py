@@ -11,6 +11,7 @@ from livecnn.drawing.artists import Pixels, resize_exactly
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
+from livecnn.networks.inspection.windows import size_text
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.details.base import Detail, LabelPool
 from livecnn.panels.details.text import write_lines
@@ -45,8 +46,8 @@ class InputDetail(Detail):
     def _size(self) -> str:
         if len(self.node.output) != 3:
             return "what the network sees"
-        channels, height, width = self.node.output
-        return f"what the network sees: {width}×{height} pixels, {channels} channel{'s' if channels > 1 else ''}"
+        channels, *size = self.node.output
+        return f"what the network sees: {size_text(size)} pixels, {channels} channel{'s' if channels > 1 else ''}"
 
 
 def _rgb(prepared: Prepared) -> Image:

@@ -7,40 +7,22 @@ from livecnn.drawing.theme import Metrics
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
-from livecnn.networks.inspection.windows import Pair
+from livecnn.networks.inspection.windows import size_text, window_facts
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.details.base import Detail, LabelPool
 from livecnn.types import Scene
 
 
-def size_text(pair: Pair) -> str:
-    """(rows, columns) as width×height, the way sizes of pictures are told."""
-    return f"{pair[1]}×{pair[0]}"
-
-
-def pair_text(pair: Pair) -> str:
-    """One number where both are the same."""
-    return str(pair[0]) if pair[0] == pair[1] else size_text(pair)
-
-
 def window_lines(node: Node) -> tuple[str, ...]:
     """Of a convolution or pooling; () of others."""
-    window = node.window
-    if window is None:
-        return ()
-    told = [f"kernel {size_text(window.kernel)}", f"stride {pair_text(window.stride)}", f"padding {pair_text(window.padding)}"]
-    if window.dilation != (1, 1):
-        told.append(f"dilation {pair_text(window.dilation)}")
-    if window.groups > 1:
-        told.append(f"{window.groups} groups")
-    return (" · ".join(told),)
+    told = window_facts(node.window)
+    return (" · ".join(told),) if told else ()
 
 
 def size_line(node: Node) -> str:
     """Of the output."""
     if len(node.output) == 3:
-        units, height, width = node.output
-        return f"{units:,} maps, {width}×{height}"
+        return f"{node.output[0]:,} maps, {size_text(node.output[1:])}"
     return f"{' × '.join(f'{side:,}' for side in node.output) or 'no'} values"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from livecnn.networks.inspection.architecture import Node
 from livecnn.networks.inspection.receptive_field import DROPOUTS
-from livecnn.networks.inspection.windows import Pair
+from livecnn.networks.inspection.windows import size_text, window_facts
 
 # By type, in small letters; what is not here keeps its own name.
 WORDS = {
@@ -39,36 +39,23 @@ def short_type(node: Node) -> str:
     word = WORDS.get(kind, node.type) or kind
     if word == "conv" and (kind.startswith("depthwise") or _depthwise(node)):
         word = "depthwise"
-    return f"{word} {by(node.window.kernel)}" if node.window and word != "local norm" else word
+    return f"{word} {size_text(node.window.kernel)}" if node.window and word != "local norm" else word
 
 
 def facts(node: Node) -> list[str]:
     """What there is to tell of a layer: a line each."""
-    window, field = node.window, node.field
     lines = [node.name, f"{short_type(node)} ({node.type})" if short_type(node) != node.type else node.type]
     lines.append(f"output {size(node.output)}")
     if node.parameters:
         lines.append(f"{node.parameters:,} parameters")
-    if window is not None:
-        lines.append(f"kernel {by(window.kernel)}, stride {pair(window.stride)}, padding {pair(window.padding)}")
-    if window is not None and (max(window.dilation) > 1 or window.groups > 1):
-        lines.append(f"dilation {pair(window.dilation)}, groups {window.groups}")
-    lines.append(f"sees {by(field.size)} pixels" if field else "how much it sees cannot be told")
-    return lines
+    told = window_facts(node.window)
+    lines += [", ".join(line) for line in (told[:3], told[3:]) if line]
+    return [*lines, f"sees {size_text(node.field.size)} pixels" if node.field else "how much it sees cannot be told"]
 
 
 def size(shape: Sequence[int]) -> str:
     """(C, H, W) as "H×W×C", as networks are drawn; (units,) as it is."""
-    return by((*shape[1:], shape[0])) if shape else ""
-
-
-def by(numbers: Sequence[int]) -> str:
-    return "×".join(map(str, numbers))
-
-
-def pair(numbers: Pair) -> str:
-    """One number for both if they are the same."""
-    return str(numbers[0]) if numbers[0] == numbers[1] else by(numbers)
+    return size_text((*shape[1:], shape[0])) if shape else ""
 
 
 def _depthwise(node: Node) -> bool:

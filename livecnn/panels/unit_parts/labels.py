@@ -9,6 +9,7 @@ from typing import Any
 from livecnn.engine.unit_reducers import UnitActivation
 from livecnn.explain.rendering import MEANINGS, names
 from livecnn.networks.inspection.receptive_field import ReceptiveField
+from livecnn.networks.inspection.windows import size_text
 from livecnn.types import ExplanationUpdate
 
 VERDICTS = {"good": "✓ good", "bad": "✗ bad"}
@@ -37,7 +38,7 @@ def captions(view: UnitActivation, field: ReceptiveField | None) -> Sequence[str
         numbers = (f"min {low}  max {high}  mean {mean}", f"{low} … {high}")
     if field is None:
         return numbers
-    reach = f"{field.size[1]}×{field.size[0]}"
+    reach = size_text(field.size)
     return (f"{numbers[0]} · receptive field {reach}", f"{numbers[0]} · field {reach}", *numbers)
 
 

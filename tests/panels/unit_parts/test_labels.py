@@ -34,7 +34,7 @@ def test_numbers_in_about_three_digits(value: float, told: str) -> None:
 
 def test_captions_from_the_longest_to_the_shortest() -> None:
     told = captions(MAP, ReceptiveField((14, 12), (2, 2), (6.5, 6.5)))
-    assert told[0] == "min −1.84  max 6.02  mean 2.09 · receptive field 12×14"
+    assert told[0] == "min −1.84  max 6.02  mean 2.09 · receptive field 14×12"
     assert told[-1] == "−1.84 … 6.02"
     assert sorted(told, key=len, reverse=True) == list(told)
     assert captions(MAP, None)[0] == "min −1.84  max 6.02  mean 2.09"
