@@ -53,6 +53,11 @@ class OutputError(LivecnnError):
     """A recording, table or folder that cannot be written."""
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an exception says, or the name of its class if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+
+
 def nearest(name: str, allowed: Iterable[str], most: int = 8) -> str:
     """The part of a message that says what is allowed: the nearest name first, the list when it is short."""
     names = [str(a) for a in allowed]

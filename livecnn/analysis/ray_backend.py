@@ -16,7 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from livecnn.analysis.shards import Engine, Job, Worker, run_locally
-from livecnn.errors import SystemLibraryError, UsageError, nearest
+from livecnn.errors import SystemLibraryError, UsageError, first_line, nearest
 from livecnn.signals import raise_on_signals
 
 ENGINES = ("local", "ray")
@@ -135,8 +135,7 @@ def _begin(address: str | None) -> None:
             # None would join a cluster that this machine belongs to.
             ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"--engine ray: no cluster at {address or 'this machine'}: {reason}") from error
+        raise UsageError(f"--engine ray: no cluster at {address or 'this machine'}: {first_line(error)}") from error
 
 
 @contextmanager

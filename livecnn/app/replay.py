@@ -27,7 +27,7 @@ from livecnn.dreams.live import live_dreams
 from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
 from livecnn.explain.live.worker import ExplainWorker
-from livecnn.io.files import check_writable, partial_path
+from livecnn.io.files import check_writable, is_folder, partial_path
 from livecnn.io.recorders import NUMBERED, ThreadedRecorder, open_recorder
 from livecnn.networks.device import pick_device
 from livecnn.types import LoopStatus, Scene, SourceStatus
@@ -171,7 +171,7 @@ def _check(options: ReplayOptions) -> tuple[Path | None, Path | None, Path | Non
     if summary is not None:
         check_suffix(summary)
         check_writable(summary)
-    if out is not None and _wants_folder(options.out):
+    if out is not None and is_folder(str(options.out)):
         check_writable(out.with_name(f"{out.name}.part"))
     elif out is not None:
         open_recorder(out)
@@ -191,10 +191,6 @@ def _check_numbers(options: ReplayOptions) -> None:
 def _place(folder: str | Path) -> Path:
     """Where the pictures lie, without the kind that may stand before it."""
     return Path(as_spec(folder).partition(":")[2].partition("?")[0]).expanduser().resolve()
-
-
-def _wants_folder(out: str | Path | None) -> bool:
-    return str(out).endswith(("/", os.sep)) or Path(str(out)).is_dir()
 
 
 def _is_taken(path: Path) -> bool:
@@ -258,7 +254,7 @@ def _film(
     skipped: list[str],
 ) -> int:
     """Draw every picture chosen; returns how many. What cannot be read any more is added to `skipped`."""
-    if _wants_folder(options.out):
+    if is_folder(str(options.out)):
         _clear(out)
     screen = FigureView(plan.layout, plan.context, focus=plan.focus if plan.layout.explores else None)
     observer.watch(screen.reducers)

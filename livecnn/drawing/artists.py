@@ -27,6 +27,7 @@ from livecnn.types import Image
 if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
 
+LINES = 8  # of a paragraph at most
 Weight = Literal["normal", "bold"]
 Align = Literal["left", "center", "right"]
 
@@ -143,6 +144,11 @@ def text_width(text: str, size: int, weight: Weight = "normal") -> int:
     return round(_font(size, weight).getlength(_printable(text)))
 
 
+def baseline_offset(size: int) -> int:
+    """Return how far below the middle of a line of text its baseline is: half the height of a figure, in pixels."""
+    return round(0.36 * size)
+
+
 def shorten(text: str, width: int, size: int, weight: Weight = "normal") -> str:
     """The text, or as much of its beginning as fits with an ellipsis."""
     if text_width(text, size, weight) <= width:
@@ -252,9 +258,17 @@ def as_rgb(image: Image) -> Image:
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
-# --- MERGED from paragraph
-# """Words that have to fit: the longest wording for a place, and texts of several lines."""
-LINES = 8  # of a paragraph at most
+def frame(inside: Rect, color: Color, thick: int) -> list[tuple[Rect, Color]]:
+    """Return the four sides of a frame around a rectangle, for `Rectangles`."""
+    x, y, w, h = inside
+    wide = w + 2 * thick
+    sides = (
+        Rect(x - thick, y - thick, wide, thick),
+        Rect(x - thick, y + h, wide, thick),
+        Rect(x - thick, y, thick, h),
+        Rect(x + w, y, thick, h),
+    )
+    return [(side, color) for side in sides]
 
 
 def longest_fitting(wordings: Sequence[str], width: int, size: int, weight: Weight = "normal") -> str:

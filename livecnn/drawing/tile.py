@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from livecnn._cv2 import cv2
-from livecnn.drawing.artists import Group, Label, Paragraph, Pixels, Rectangles, longest_fitting
+from livecnn.drawing.artists import Group, Label, Paragraph, Pixels, Rectangles, baseline_offset, longest_fitting
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.types import Image
@@ -44,7 +44,7 @@ class Tile(Group):
             self._name.set_visible(named)
             self.label = Rect(box.x, box.y + box.h, box.w, metrics.px(20) if named else 0)
             self._name.place(middle, box.y + box.h + metrics.px(15), metrics.small, box.w + metrics.px(8))
-            self._word.place(middle, box.y + box.h // 2 + round(0.36 * metrics.body), metrics.body, box.w)
+            self._word.place(middle, box.y + box.h // 2 + baseline_offset(metrics.body), metrics.body, box.w)
 
     def clear(self) -> None:
         """Nothing at all in its place."""

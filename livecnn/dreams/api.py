@@ -48,14 +48,14 @@ class DreamResult:
 
     def picture(self) -> Image:
         """All side by side, uint8 (H, W, 3)."""
-        from livecnn.drawing import contact_sheet as dream_picture
+        from livecnn.drawing.contact_sheet import draw_sheet
 
         layer, over = self.settings["layer"], self.settings["over"]
         title = f"What units of {layer} like best" if layer is not None else "What classes look like to the network"
         value = {"centre": "in its middle", "max": "the largest", "mean": "the mean"}[over]
         number = "score before the softmax" if layer is None else f"activation; of a map, {value}"
         told = f"{self.settings['model']} · step {self.step} · {number}"
-        return dream_picture.draw_dreams(title, told, self.names, self.images, self.values)
+        return draw_sheet(title, told, self.names, self.images, self.values)
 
     def _repr_png_(self) -> bytes:
         return notebook_png(self.picture())

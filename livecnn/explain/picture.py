@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from livecnn.drawing.artists import Weight, as_rgb, resize_exactly, shorten, text_width, write
+from livecnn.drawing.artists import as_rgb, resize_exactly
 from livecnn.drawing.colormaps import table
-from livecnn.drawing.theme import THEMES
+from livecnn.drawing.contact_sheet import EDGE, GAP, LARGEST, SMALLEST, THEME, WIDTH, ContactSheet, SheetTile
 from livecnn.errors import UsageError
 from livecnn.explain import rendering as explained
 from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Request
 from livecnn.types import Floats, Image
 
-WIDTH = 1280  # pixels at most, unless there are very many
-EDGE, HEADER, SECTION, GAP, CAPTION = 20, 74, 34, 14, 26
-LARGEST, SMALLEST = 196, 56  # of a tile
-ROOMY = 80  # width of a tile that tells a value, too
 WORDY, MANY = 112, 400  # width of a tile that has room for a method's name, unless there are many
 MOST_PIXELS = 100_000_000
 LEAST = 620  # for the title
-LETTERS = 13
-THEME = THEMES["dark"]
-
-
-class SheetTile(NamedTuple):
-    """A picture, what it is of, and what else is told of it."""
-
-    image: Image
-    name: str
-    told: str
-
 
 Group = list[Request]  # of the same units or classes, which lie side by side
 
@@ -59,8 +43,12 @@ def draw_explanations(
     least = WORDY if max(map(len, groups)) > 1 and sum(counts) <= MANY else SMALLEST
     wide = min(LARGEST, max(least, (WIDTH - 2 * EDGE) // (1 + columns) - GAP))
     size = wide, max(1, round(wide * seen.shape[0] / seen.shape[1]))
-    headings = [_heading(group[0], classes) for group in groups]
-    sheet = _Sheet((_title(questions, classes), _subtitle(questions, settings)), headings, counts, columns, size)
+    sheet = ContactSheet(size, counts, columns, leading=1, least=LEAST)
+    height, width = sheet.shape
+    if height * width > MOST_PIXELS:
+        found = f"a picture of all that is asked for would have {width} x {height} pixels"
+        raise UsageError(f"{found}; ask for fewer units or methods, or for a folder (--out DIR/)")
+    sheet.begin(_title(questions, classes), _subtitle(questions, settings), [_heading(group[0], classes) for group in groups])
     ground, top = as_rgb(seen), int(scores.argmax())
     sheet.lead(SheetTile(resize_exactly(ground, *size, sharp=True), "input", f"{classes[top]}: {scores[top]:.2f}"))
     for part in parts:
@@ -134,53 +122,3 @@ def _at(options: Mapping[str, Mapping[str, Any]]) -> str:
     if at == "max":
         return ""
     return "the sum of each map" if at == "sum" else f"row {at[0]}, column {at[1]} of each map"
-
-
-class _Sheet:
-    """Title, subtitle, and sections of tiles, right of one that leads them all, on one paper, uint8 (H, W, 3)."""
-
-    def __init__(
-        self, lines: tuple[str, str], headings: Sequence[str], counts: Sequence[int], columns: int, size: tuple[int, int]
-    ) -> None:
-        self._columns = columns
-        self._headed = SECTION * (len(counts) > 1)
-        self._across, self._down = size[0] + GAP, size[1] + CAPTION + GAP
-        ends = list(accumulate((self._headed + -(-count // columns) * self._down for count in counts), initial=HEADER))
-        self._tops = ends[:-1]
-        width, height = max(LEAST, 2 * EDGE + (1 + columns) * self._across - GAP), ends[-1] - GAP + EDGE
-        if width * height > MOST_PIXELS:
-            found = f"a picture of all that is asked for would have {width} x {height} pixels"
-            raise UsageError(f"{found}; ask for fewer units or methods, or for a folder (--out DIR/)")
-        self.pixels = np.empty((height, width, 3), np.uint8)
-        self.pixels[:] = THEME.background
-        room = width - 2 * EDGE
-        _say(self.pixels, lines[0], EDGE, 34, room, 20, "bold")
-        _say(self.pixels, lines[1], EDGE, 58, room)
-        for top, heading in zip(self._tops, headings if self._headed else (), strict=False):
-            _say(self.pixels, heading, EDGE + self._across, top + 20, room - self._across, 15, "bold")
-
-    def lead(self, tile: SheetTile) -> None:
-        _place(self.pixels, EDGE, self._tops[0] + self._headed, tile)
-
-    def put(self, section: int, index: int, tile: SheetTile) -> None:
-        row, column = divmod(index, self._columns)
-        top = self._tops[section] + self._headed
-        _place(self.pixels, EDGE + (1 + column) * self._across, top + row * self._down, tile)
-
-
-def _place(sheet: Image, x: int, y: int, tile: SheetTile) -> None:
-    high, wide = tile.image.shape[:2]
-    sheet[y - 1 : y + high + 1, x - 1 : x + wide + 1] = THEME.edge
-    sheet[y : y + high, x : x + wide] = tile.image
-    taken = _say(sheet, tile.name, x, y + high + 18, wide, weight="bold")
-    told = text_width(tile.told, LETTERS)
-    if wide >= ROOMY and told <= wide - taken - 6:
-        _say(sheet, tile.told, x + wide - told, y + high + 18, wide)
-
-
-def _say(sheet: Image, text: str, x: int, y: int, room: int, size: int = LETTERS, weight: Weight = "normal") -> int:
-    """Letters from x on; returns how wide they are."""
-    text = shorten(text, room, size, weight)
-    width = text_width(text, size, weight)
-    write(sheet, text, x + round(width / 2), y, size, THEME.text if weight == "bold" else THEME.muted, weight)
-    return width

@@ -74,4 +74,5 @@ def write_png(path: Path, picture: Image) -> None:
 
 
 def is_folder(out: str) -> bool:
+    """Return whether files are to be written into a folder: `out` ends with a slash, or is a folder already."""
     return out.endswith(("/", os.sep)) or Path(out).is_dir()

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from torch import nn
 
 from livecnn import paths, registry
-from livecnn.errors import ModelError, OutputError, UsageError, nearest
+from livecnn.errors import ModelError, OutputError, UsageError, first_line, nearest
 from livecnn.io import yaml_document as yamlfile
 from livecnn.io.validation import Problem, ValidationProblem, explain, report
 from livecnn.io.yaml_document import Document
@@ -235,7 +235,7 @@ def _read(folder: Path, allow_code: bool) -> Bundle:
     except (ModelError, TypeError, ValueError, RuntimeError) as error:  # the last from PyTorch: a size below 0, or too large
         of_code = usercode.SPEC.fullmatch(card.architecture) is not None
         at = "architecture" if of_code or card.architecture not in registry.kinds("networks.architectures") else "options"
-        raise report(document, [Problem((at,), weights.first_line(error))]) from error
+        raise report(document, [Problem((at,), first_line(error))]) from error
     path = _weights_path(folder, card.weights)
     weights.load_into(network, weights.read(path), path)
     return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from livecnn.errors import ModelError
+from livecnn.errors import ModelError, first_line
 
 FORMATS = (".safetensors", ".pt", ".pth")
 
@@ -141,7 +141,3 @@ def _form(tensor: torch.Tensor) -> str:
 
 def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:MOST_NAMED]) + (f", … ({len(names)} in all)" if len(names) > MOST_NAMED else "")
-
-
-def first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -15,7 +15,7 @@ from livecnn.analysis.embedding.live_placement import LivePosition, PlacementRed
 from livecnn.analysis.embedding.pca import count
 from livecnn.analysis.embedding.picture import draw_points, legend, legend_height
 from livecnn.analysis.embedding.thumbnail_layout import FitToSquare
-from livecnn.drawing.artists import Paragraph, Pixels, Rectangles, resize_exactly
+from livecnn.drawing.artists import Paragraph, Pixels, Rectangles, frame, resize_exactly
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.drawing.tile import Tile, tile_grid
 from livecnn.errors import SourceError, nearest
@@ -113,7 +113,7 @@ class EmbeddingDrawer(Drawer):
         corner = np.array([self._room.x, self._room.y], np.float32)
         points = np.vstack((placed.point, self._map.points[placed.nearest]))
         here, *near = (self._fit(points) + corner).tolist()
-        frames = [frame for spot in near for frame in _frame(spot, rim // 2 + pen, 1, self.theme.text)]
+        frames = [side for spot in near for side in _frame(spot, rim // 2 + pen, 1, self.theme.text)]
         return [*frames, *_frame(here, rim + pen, pen, self.theme.accent), *_frame(here, pen, pen, self.theme.accent)]
 
     def _hang(self, found: list[int]) -> None:
@@ -168,10 +168,5 @@ def _split(body: Rect, metrics: Metrics) -> tuple[Rect, Rect | None]:
 
 def _frame(middle: Sequence[float], reach: int, pen: int, color: Color) -> list[tuple[Rect, Color]]:
     """A hollow square."""
-    left, top, side = round(middle[0]) - reach, round(middle[1]) - reach, 2 * reach + 1
-    return [
-        (Rect(left, top, side, pen), color),
-        (Rect(left, top + side - pen, side, pen), color),
-        (Rect(left, top, pen, side), color),
-        (Rect(left + side - pen, top, pen, side), color),
-    ]
+    side = 2 * reach + 1
+    return frame(Rect(round(middle[0]) - reach, round(middle[1]) - reach, side, side).inset(pen, pen, pen, pen), color, pen)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Pixels, resize_exactly, text_width
+from livecnn.drawing.artists import Label, Pixels, as_rgb, resize_exactly, text_width
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
-from livecnn.types import Image, Scene
+from livecnn.types import Scene
 
 if TYPE_CHECKING:
     from livecnn.drawing.theme import Metrics
@@ -60,8 +59,3 @@ class PatchDrawer(Drawer):
         for picture, half, image in zip(self._pictures, self._halves, (patch.shot, seen), strict=True):
             place = half.fit(image.shape[1] / image.shape[0])
             picture.put(place.x, place.y, resize_exactly(image, place.w, place.h, sharp=image is seen))
-
-
-def as_rgb(image: Image) -> Image:
-    """uint8 (H, W) or (H, W, 3) -> (H, W, 3)."""
-    return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Rectangles, text_width
+from livecnn.drawing.artists import Label, Rectangles, baseline_offset, text_width
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
@@ -130,7 +130,7 @@ class ScoresDrawer(Drawer):
         tallest = min(metrics.px(24), place.h)
         size = max(metrics.small, min(tallest, tallest * place.w // text_width(words, tallest, "bold")))
         self._winner.text, self._winner.color = words, self.theme.muted
-        self._winner.place(place.x + place.w // 2, place.y + place.h // 2 + _rise(size), size, place.w)
+        self._winner.place(place.x + place.w // 2, place.y + place.h // 2 + baseline_offset(size), size, place.w)
 
     def _show_winner(self, words: str, share: float) -> None:
         """The top class as large as its block allows, its share below it or, in a flat block, beside it if there is room."""
@@ -144,12 +144,14 @@ class ScoresDrawer(Drawer):
         tallest = max(1, min(metrics.px(120), round(block.h * (0.55 if below else 0.95))))
         size = max(small, min(tallest, tallest * room // max(1, text_width(words, tallest, "bold"))))
         line = percent + max(gap, size // 4) if below else 0  # room for the tail of a “y”
-        baseline = block.y + (block.h - line) // 2 + _rise(size)
+        baseline = block.y + (block.h - line) // 2 + baseline_offset(size)
         self._winner.text, self._winner.color = words, self.theme.accent
         self._winner.place(block.x + room // 2, baseline, size, room)
         self._percent.text = f"{100 * share:.1f} %" if flat or below else ""
         if flat:
-            self._percent.place(block.x + block.w - (block.w - room) // 2, block.y + block.h // 2 + _rise(percent), percent)
+            self._percent.place(
+                block.x + block.w - (block.w - room) // 2, block.y + block.h // 2 + baseline_offset(percent), percent
+            )
         else:
             self._percent.place(block.x + block.w // 2, baseline + line, percent, block.w)
 
@@ -191,8 +193,3 @@ class ScoresDrawer(Drawer):
             self._names[i].text = self.classes[index]
             self._names[i].color = color if index == top else self.theme.text
             self._values[i].text = f"{100 * scores[index]:.1f}"
-
-
-def _rise(size: int) -> int:
-    """Half the height of a figure in pixels: puts its middle where the baseline would be."""
-    return round(size * 0.36)

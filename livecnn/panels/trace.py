@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Pixels, text_width
+from livecnn.drawing.artists import Label, Pixels, baseline_offset, text_width
 from livecnn.drawing.ticks import format_tick, round_limits, three_digits, ticks
 from livecnn.engine.reducers import ValueReducer
 from livecnn.geometry import Rect
@@ -116,7 +116,7 @@ class TraceDrawer(Drawer):
         for label, level, row in zip(self._levels, levels, rows, strict=False):
             label.text = format_tick(level)
             room = plot.x - self.body.x - self._small // 2
-            label.place(plot.x - self._small // 2, plot.y + row + round(0.36 * self._small), self._small, room)
+            label.place(plot.x - self._small // 2, plot.y + row + baseline_offset(self._small), self._small, room)
         self._picture.put(plot.x, plot.y, self._drawn(low, high, rows))
 
     def _take(self, tick: Tick, *, frozen: bool) -> None:

@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
-from livecnn.drawing import contact_sheet as dream_picture
+from livecnn.drawing.contact_sheet import draw_sheet
 from livecnn.dreams.api import OPTIONS, DreamBatch
 from livecnn.errors import ModelError, UsageError
 from livecnn.networks.function_pipeline import FunctionPipeline
@@ -101,11 +101,11 @@ def test_as_a_picture(tiny: Tiny) -> None:
 def test_every_image_is_shown_whole(shape: tuple[int, ...], count: int) -> None:
     dark = np.zeros((count, *shape), np.uint8)
     names, values = [f"unit {i}" for i in range(count)], np.ones(count, np.float32)
-    before = dream_picture.draw_dreams("t", "s", names, dark, values)
+    before = draw_sheet("t", "s", names, dark, values)
     for i in {0, count - 1}:
         images = dark.copy()
         images[i] = 255
-        changed = (dream_picture.draw_dreams("t", "s", names, images, values) != before).any(2)
+        changed = (draw_sheet("t", "s", names, images, values) != before).any(2)
         rows, columns = np.flatnonzero(changed.any(1)), np.flatnonzero(changed.any(0))
         high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
         assert changed.sum() == high * wide

@@ -15,6 +15,8 @@ from torch import nn
 from torch.testing import assert_close
 
 import livecnn
+from livecnn.drawing import contact_sheet
+from livecnn.drawing.contact_sheet import SheetTile
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ImageError, ModelError, UsageError
 from livecnn.explain import picture as explain_picture
@@ -240,17 +242,17 @@ def test_networks_without_what_is_asked_for(image: Image) -> None:
 
 
 def test_the_picture_holds_every_tile(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    placed: list[tuple[int, int, explain_picture.SheetTile]] = []
-    place = explain_picture._place
+    placed: list[tuple[int, int, SheetTile]] = []
+    place = contact_sheet._place
     monkeypatch.setattr(
-        explain_picture, "_place", lambda sheet, x, y, tile: placed.append((x, y, tile)) or place(sheet, x, y, tile)
+        contact_sheet, "_place", lambda sheet, x, y, tile: placed.append((x, y, tile)) or place(sheet, x, y, tile)
     )
     found = livecnn.explanations(tiny, image, ["0", "2"], method=["gradient", "activation"])
     sheet = found.picture()
     placed.sort(key=lambda at: (at[1], at[0]))
     names = [tile.name for *_, tile in placed]
     assert names == ["input", *"00112233", *"0011223344"]
-    assert [tile.told for *_, tile in placed[1:3]] == ["gradient", "activation"]
+    assert [tile.note for *_, tile in placed[1:3]] == ["gradient", "activation"]
     corners = [(x, y) for x, y, _ in placed]
     assert len(set(corners)) == len(corners)
     assert sum(x == placed[0][0] for x, _ in corners) == 1  # the input has a column of its own
@@ -268,10 +270,10 @@ def test_the_picture_holds_every_tile(tiny: Tiny, image: Image, monkeypatch: pyt
 
 def captions(monkeypatch: pytest.MonkeyPatch, found: livecnn.Explanations) -> list[tuple[str, str]]:
     """In the order in which they are read."""
-    placed: list[tuple[int, int, explain_picture.SheetTile]] = []
-    monkeypatch.setattr(explain_picture, "_place", lambda _sheet, *at: placed.append(at))
+    placed: list[tuple[int, int, SheetTile]] = []
+    monkeypatch.setattr(contact_sheet, "_place", lambda _sheet, *at: placed.append(at))
     found.picture()
-    return [(tile.name, tile.told) for _, _, tile in sorted(placed, key=lambda at: (at[1], at[0]))]
+    return [(tile.name, tile.note) for _, _, tile in sorted(placed, key=lambda at: (at[1], at[0]))]
 
 
 def test_the_layers_of_grad_cam_are_told(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,18 +288,18 @@ def test_the_layers_of_grad_cam_are_told(tiny: Tiny, image: Image, monkeypatch: 
 def test_no_column_is_empty(tiny: Tiny, image: Image) -> None:
     sheet = livecnn.explanations(tiny, image, ["0", "2"], "0-1", method=["gradient", "occlusion", "activation"]).picture()
     ink = (sheet != THEMES["dark"].background).any((0, 2)).nonzero()[0]
-    assert ink[-1] >= sheet.shape[1] - explain_picture.EDGE - 2
+    assert ink[-1] >= sheet.shape[1] - contact_sheet.EDGE - 2
     assert explain_picture._columns(120, 10, 2) == 10  # many short sections
     alone = livecnn.explanations(tiny, image, "2", 0, method=["gradient", "occlusion", "activation"]).picture()
-    assert (alone[explain_picture.HEADER + 5] != THEMES["dark"].background).any(1).mean() > 0.8
+    assert (alone[contact_sheet.HEADER + 5] != THEMES["dark"].background).any(1).mean() > 0.8
 
 
 def test_captions_are_whole_or_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(explain_picture, "write", lambda _sheet, text, *_: said.append(text))
+    monkeypatch.setattr(contact_sheet, "write", lambda _sheet, text, *_: said.append(text))
     for wide in (60, 160):
-        explain_picture._place(
-            np.zeros((90, 200, 3), np.uint8), 1, 1, explain_picture.SheetTile(np.zeros((9, wide, 3), np.uint8), "12", "gradient")
+        contact_sheet._place(
+            np.zeros((90, 200, 3), np.uint8), 1, 1, SheetTile(np.zeros((9, wide, 3), np.uint8), "12", "gradient")
         )
     assert [text for text in said if text] == ["12", "12", "gradient"]
 
@@ -333,12 +335,12 @@ def test_pictures_of_values_that_are_no_numbers(tiny: Tiny, image: Image) -> Non
 
 
 def test_the_picture_of_classes(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
-    placed: list[explain_picture.SheetTile] = []
-    monkeypatch.setattr(explain_picture, "_place", lambda *given: placed.append(given[-1]))
+    placed: list[SheetTile] = []
+    monkeypatch.setattr(contact_sheet, "_place", lambda *given: placed.append(given[-1]))
     found = livecnn.explanations(tiny, image, classes="all", method="gradient")
     found.picture()
     assert [tile.name for tile in placed] == ["input", "cat", "dog"]
-    assert [tile.told for tile in placed[1:]] == [f"{value:.3g}" for value in found.parts[0].values]
+    assert [tile.note for tile in placed[1:]] == [f"{value:.3g}" for value in found.parts[0].values]
 
 
 def test_networks_that_take_bgr(image: Image) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from livecnn.app.screen.figure import FigureView
-from livecnn.panels.patch import as_rgb
+from livecnn.drawing.artists import as_rgb
 from tests.helpers.scenes import context, ink, inside, labels, layout, overlap, picture, scene
 
 

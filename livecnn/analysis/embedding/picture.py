@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from livecnn.analysis.embedding.thumbnail_layout import FitToSquare, fit_unit_square, grid_cells, without_overlap
-from livecnn.drawing.artists import resize_exactly, shorten, text_width, write
+from livecnn.drawing.artists import resize_exactly, text_width
+from livecnn.drawing.contact_sheet import write_line
 from livecnn.drawing.markers import color_of, draw_marker
 from livecnn.drawing.theme import INK, THEMES, Color, Metrics
 from livecnn.types import Floats, Image
@@ -46,8 +46,8 @@ def draw_embedding(
     head = top + legend_height(names, size - 2 * edge, metrics)
     sheet = np.empty((head + size - edge, size, 3), np.uint8)
     sheet[:] = THEME.background
-    _line(sheet, title, edge, metrics.px(34), metrics.px(20), THEME.text, size - 2 * edge, "bold")
-    _line(sheet, subtitle, edge, metrics.px(58), metrics.px(13), THEME.muted, size - 2 * edge)
+    write_line(sheet, title, edge, metrics.px(34), size - 2 * edge, metrics.px(20), THEME.text, "bold")
+    write_line(sheet, subtitle, edge, metrics.px(58), size - 2 * edge, metrics.px(13), THEME.muted)
     legend(sheet[top:head, edge : size - edge], names, metrics)
     ground = sheet[head : head + size - 2 * edge, edge : size - edge]
     ground[:] = THEME.card
@@ -146,15 +146,9 @@ def _legend_row(sheet: Image, row: Sequence[tuple[int, str]], top: int, metrics:
     for number, name in row:
         if number >= 0:
             draw_marker(sheet, number, left + metrics.px(7), top + metrics.px(12), metrics.px(12))
-        _line(sheet, name, left + metrics.px(18), top + metrics.px(17), metrics.px(13), color, metrics.px(200))
+        write_line(sheet, name, left + metrics.px(18), top + metrics.px(17), metrics.px(200), metrics.px(13), color)
         left += _width(name, metrics)
 
 
 def _width(name: str, metrics: Metrics) -> int:
     return min(metrics.px(200), text_width(name, metrics.px(13))) + metrics.px(36)
-
-
-def _line(sheet: Image, text: str, x: int, y: int, size: int, color: Color, width: int, weight: Any = "normal") -> None:
-    """One line from x on, shortened to a width."""
-    text = shorten(text, width, size, weight)
-    write(sheet, text, x + round(text_width(text, size, weight) / 2), y, size, color, weight)

@@ -17,8 +17,8 @@ from livecnn.analysis.top.job import TopJob
 from livecnn.analysis.top.results import SHOTS
 from livecnn.analysis.top.scan import NONE
 from livecnn.analysis.top.tables import Table
-from livecnn.drawing import contact_sheet as dream_picture
 from livecnn.drawing.artists import as_rgb, resize_exactly
+from livecnn.drawing.contact_sheet import draw_sheet
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ImageError
@@ -175,4 +175,4 @@ class _Sheet:
         seen = "whole images" if whole else f"patches of {height}x{width} pixels, seen by the strongest position"
         more = f" · the first {len(names)} of {count} units" if count > len(names) else ""
         told = f"{self._job.bundle.name} · {self._images} images · {seen} · number: the largest activation{more}"
-        return dream_picture.draw_dreams(f"What units of {self._name} answer to most", told, names, self._tiles, values, SMALLEST)
+        return draw_sheet(f"What units of {self._name} answer to most", told, names, self._tiles, values, SMALLEST)

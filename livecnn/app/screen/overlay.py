@@ -5,7 +5,16 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from livecnn.drawing.artists import BufferArtist, Label, Rectangles, Spot, buffer_slice, renderer_buffer, text_width
+from livecnn.drawing.artists import (
+    BufferArtist,
+    Label,
+    Rectangles,
+    Spot,
+    baseline_offset,
+    buffer_slice,
+    renderer_buffer,
+    text_width,
+)
 from livecnn.drawing.theme import THEMES, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.types import Image
@@ -65,7 +74,7 @@ class Toast(Overlay):
         box = Rect(area.x + (area.w - width) // 2, area.y + area.h - metrics.px(64), width, metrics.px(40))
         self._ground.rectangles = bordered_box(box, self._theme, metrics.px(1.5))
         self._label.color = self._theme.text
-        self._label.place(box.x + box.w // 2, box.y + box.h // 2 + round(size * 0.36), size, box.w - pad)
+        self._label.place(box.x + box.w // 2, box.y + box.h // 2 + baseline_offset(size), size, box.w - pad)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
         if self.text:
@@ -174,4 +183,4 @@ def strip_of(area: Rect, metrics: Metrics) -> Rect:
 
 def middle(box: Rect, size: int) -> int:
     """Baseline of a line of text in the middle of a box."""
-    return box.y + box.h // 2 + round(size * 0.36)
+    return box.y + box.h // 2 + baseline_offset(size)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Literal
 
 from livecnn import __version__
 from livecnn.cli._doctor import subprocess_trial as trial
-from livecnn.errors import LivecnnError
+from livecnn.errors import LivecnnError, first_line
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -252,5 +252,4 @@ def _split(error: LivecnnError, otherwise: str) -> tuple[str, str]:
 
 
 def _line(error: Exception) -> str:
-    first, *_ = str(error).strip().splitlines() or [""]
-    return f"{type(error).__name__}: {first}"
+    return f"{type(error).__name__}: {first_line(error)}"

@@ -6,11 +6,10 @@ moment (MP4: once ffmpeg has seen that nobody feeds it any more): what was recor
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from livecnn.errors import OutputError
-from livecnn.io.files import check_writable
+from livecnn.io.files import check_writable, is_folder
 from livecnn.io.recorders.background import ThreadedRecorder
 from livecnn.io.recorders.base import Recorder, letterbox
 from livecnn.io.recorders.gif import GifRecorder
@@ -40,7 +39,7 @@ def open_recorder(path: Path | str, *, fps: float = 10.0, hold: float = 0.0, loo
     """
     name, path = str(path), Path(path)
     suffix = path.suffix.lower()
-    if name.endswith(("/", os.sep)) or (path.is_dir() and suffix not in SUFFIXES):
+    if is_folder(name) and not name.lower().endswith(SUFFIXES):
         check_writable(path / "0000.png")
         check_unnumbered(path)
         return FolderRecorder(path)

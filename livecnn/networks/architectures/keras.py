@@ -14,7 +14,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 from torch import nn
 
-from livecnn.errors import ModelError, nearest
+from livecnn.errors import ModelError, first_line, nearest
 from livecnn.io.validation import explain
 from livecnn.networks.inspection.tracing import TensorPath, key_of
 
@@ -263,8 +263,3 @@ def _symbol(module: nn.Module, symbols: Sequence[Symbol]) -> Symbol:
 def _affordable(shape: Sequence[int | None]) -> None:
     if math.prod(size or 1 for size in shape) > MOST_VALUES:
         raise ModelError(f"found a tensor of shape {tuple(shape)}; allowed: {MOST_VALUES} values")
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without the pages that Keras adds."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__

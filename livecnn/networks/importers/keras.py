@@ -12,10 +12,10 @@ from typing import Any, ClassVar
 
 from pydantic import JsonValue
 
-from livecnn.errors import ModelError
+from livecnn.errors import ModelError, first_line
 from livecnn.networks import weights
 from livecnn.networks.architectures import keras as nets
-from livecnn.networks.architectures.keras import first_line, library
+from livecnn.networks.architectures.keras import library
 from livecnn.networks.importers import Imported, Importer, single
 from livecnn.networks.importers.keras_format.config import ConfigSanitizer
 from livecnn.networks.importers.keras_format.files import description

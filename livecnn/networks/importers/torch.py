@@ -12,7 +12,7 @@ import torch
 from pydantic import JsonValue
 
 from livecnn import registry
-from livecnn.errors import ModelError
+from livecnn.errors import ModelError, first_line
 from livecnn.networks import bundle as bundles
 from livecnn.networks import weights
 from livecnn.networks.importers import Imported, Importer, single
@@ -51,7 +51,7 @@ class TorchImporter(Importer):
         try:
             module = bundles.architecture(architecture, options, allow_code=allow_code)
         except (TypeError, ValueError, RuntimeError) as error:
-            raise ModelError(f"{architecture}: its options do not fit: {weights.first_line(error)}") from error
+            raise ModelError(f"{architecture}: its options do not fit: {first_line(error)}") from error
         weights.load_into(module, tensors, path)
         return Imported(module.eval(), architecture, dict(options))
 

@@ -133,11 +133,6 @@ class LabelPool(Group):
         label.place(*place, size, width)
 
 
-def baseline_offset(size: int) -> int:
-    """Half the height of a figure in pixels: puts its middle where the baseline would be."""
-    return round(size * 0.36)
-
-
 def quoted(context: Context, index: int) -> str:
     """The name of a class in a sentence."""
     return f"“{context.classes[index]}”" if index < len(context.classes) else f"class {index}"

@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from livecnn.drawing.artists import Rectangles, text_width
+from livecnn.drawing.artists import Rectangles, baseline_offset, text_width
 from livecnn.drawing.theme import Metrics
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.targets import Target
-from livecnn.panels.details.base import Detail, LabelPool, baseline_offset, quoted
+from livecnn.panels.details.base import Detail, LabelPool, quoted
 from livecnn.selection import Ask, Selection, Unit
 from livecnn.types import ExplanationUpdate, Floats, Scene
 

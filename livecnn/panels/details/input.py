@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 
-from livecnn.drawing.artists import Pixels, resize_exactly
+from livecnn.drawing.artists import Pixels, as_rgb, resize_exactly
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
@@ -15,7 +14,7 @@ from livecnn.networks.inspection.windows import size_text
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.details.base import Detail, LabelPool
 from livecnn.panels.details.text import write_lines
-from livecnn.types import Image, Prepared, Scene
+from livecnn.types import Prepared, Scene
 
 CALM = 1.0  # seconds between two looks at the values
 
@@ -39,7 +38,7 @@ class InputDetail(Detail):
         room = self.body._replace(h=self.body.h - text - self.metrics.gap) if lettered else self.body
         height, width = prepared.seen.shape[:2]
         place = room.fit(width / height)
-        self._picture.put(place.x, place.y, resize_exactly(_rgb(prepared), place.w, place.h, sharp=True))
+        self._picture.put(place.x, place.y, resize_exactly(as_rgb(prepared.seen), place.w, place.h, sharp=True))
         below = Rect(room.x, room.y + room.h + self.metrics.gap, room.w, text if lettered else 0)
         write_lines(self._words, lines, below, self.metrics, self)
 
@@ -48,11 +47,6 @@ class InputDetail(Detail):
             return "what the network sees"
         channels, *size = self.node.output
         return f"what the network sees: {size_text(size)} pixels, {channels} channel{'s' if channels > 1 else ''}"
-
-
-def _rgb(prepared: Prepared) -> Image:
-    seen = prepared.seen
-    return np.repeat(seen[:, :, None], 3, axis=2) if seen.ndim == 2 else seen
 
 
 def range_text(prepared: Prepared) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from livecnn.drawing.artists import Rectangles, text_width
+from livecnn.drawing.artists import Rectangles, frame, text_width
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
 from livecnn.panels.details.base import LabelPool
@@ -71,15 +71,3 @@ class Marks:
             x, y, w, h = cells.rect(place)
             color = self.theme.accent if unit == focus.unit else self.theme.muted
             self.words.write(str(unit), (x + w // 2, y + h + cells.line - 1), small, color, align="center")
-
-
-def frame(cell: Rect, color: Color, thick: int) -> list[Fill]:
-    """Around a cell."""
-    x, y, w, h = cell
-    wide = w + 2 * thick
-    return [
-        (Rect(x - thick, y - thick, wide, thick), color),
-        (Rect(x - thick, y + h, wide, thick), color),
-        (Rect(x - thick, y, thick, h), color),
-        (Rect(x + w, y, thick, h), color),
-    ]

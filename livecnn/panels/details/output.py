@@ -6,15 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livecnn.drawing.artists import Pixels, Rectangles, resize_exactly, text_width
+from livecnn.drawing.artists import Pixels, Rectangles, baseline_offset, frame, resize_exactly, text_width
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import NOTHING, Context
 from livecnn.panels.base.session import ScoredShot
 from livecnn.panels.base.targets import ClassTarget, Target
-from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, baseline_offset
-from livecnn.panels.details.marks import frame
+from livecnn.panels.details.base import Detail, HeadingPart, LabelPool
 from livecnn.types import Image, Scene
 
 NONE_YET = "a shot of each class will stand here"

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from livecnn.drawing.artists import Rectangles, text_width
+from livecnn.drawing.artists import Rectangles, baseline_offset, text_width
 from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import NOTHING, Context
 from livecnn.panels.base.targets import ClassTarget, Target
-from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, baseline_offset
+from livecnn.panels.details.base import Detail, HeadingPart, LabelPool
 from livecnn.types import Floats, Scene
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from livecnn.drawing.artists import Pixels
 from livecnn.drawing.theme import Metrics, Theme, mix_colors
+from livecnn.drawing.tile import outline
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
@@ -81,16 +82,5 @@ def draw_window(window: WindowSpec, output: tuple[int, ...], room: Pair, largest
     picture[side - 1 :: side] = picture[:, side - 1 :: side] = theme.card  # lines between the squares
     if beyond[1] or beyond[0]:
         down, along = (0, beyond[1] * side) if beyond[1] else (beyond[0] * side, 0)
-        _outline(picture, Rect(along, down, reach[1] * side - 1, reach[0] * side - 1), theme)
+        outline(picture, (down, along, down + reach[0] * side - 1, along + reach[1] * side - 1), theme.text, 2)
     return picture
-
-
-def _outline(picture: Image, place: Rect, theme: Theme) -> None:
-    x, y, w, h = place
-    for rows, columns in (
-        (slice(y, y + 2), slice(x, x + w)),
-        (slice(y + h - 2, y + h), slice(x, x + w)),
-        (slice(y, y + h), slice(x, x + 2)),
-        (slice(y, y + h), slice(x + w - 2, x + w)),
-    ):
-        picture[rows, columns] = theme.text

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from livecnn.drawing.artists import text_width, write
+from livecnn.drawing.artists import baseline_offset, text_width, write
 from livecnn.drawing.shapes import Point, draw_arrow_head, draw_polyline, fade, paste, rounded_rectangle, s_curve
 from livecnn.drawing.theme import Color, Metrics, Theme, mix_colors
 from livecnn.geometry import Rect
@@ -142,7 +142,7 @@ class _Painter:
             write(self._canvas, fitting_name(box, room, letters.name), x, middle - gap, letters.name, theme.text, "bold")
             write(self._canvas, words, x, middle + gap + round(0.95 * letters.words), letters.words, theme.muted)
             return
-        base, beside = middle + round(0.36 * letters.name), text_width(f" {words}", letters.words) if words else 0
+        base, beside = middle + baseline_offset(letters.name), text_width(f" {words}", letters.words) if words else 0
         if room < beside + text_width(names(box)[-1], letters.name, "bold"):
             words, beside = "", 0
         name = fitting_name(box, room - beside, letters.name)

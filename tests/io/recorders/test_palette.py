@@ -63,7 +63,7 @@ def test_it_grows_from_few_colours_to_many() -> None:
 
 def test_the_frequent_come_first() -> None:
     frequent = np.tile(np.array([[[20, 30, 40]]], np.uint8), (1000, 1, 1))
-    rare = RNG.integers(0, 256, (200, 1, 3), np.uint8)
+    rare = np.random.default_rng(0).integers(0, 256, (200, 1, 3), np.uint8)
     palette = Palette(8)
     loss(palette, np.concatenate((frequent, rare)))
     assert [20, 30, 40] in palette.colors.astype(int).tolist()
