@@ -143,7 +143,7 @@ class Program:
 
 def start_display(stack: ExitStack) -> Display:
     read, write = os.pipe()
-    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1920x1080x24", "-dpi", "96", "-nolisten", "tcp"]
+    command = ["Xvfb", "-displayfd", str(write), "-screen", "0", "1920x1080x24", "-dpi", "96", "-noreset", "-nolisten", "tcp"]
     _start(stack, command, pass_fds=[write])
     os.close(write)
     with os.fdopen(read) as pipe:

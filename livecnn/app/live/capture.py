@@ -1,4 +1,4 @@
-"""The capture: reads a source in a thread, publishes the newest frame, and connects a device again that was lost."""
+"""The capture: read a source in a thread, publish the newest frame, and connect a device again that was lost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from threading import Condition, Event, Thread
 from types import TracebackType
 
 import numpy as np
-from imutils.video import WebcamVideoStream
 
 from livecnn import _cv2  # noqa: F401  imutils imports OpenCV, too: the settings come first
 from livecnn.app.live.slot import LatestSlot
@@ -19,17 +18,101 @@ from livecnn.sources import Source
 from livecnn.types import Frame, Image, SourceStatus
 
 # isort: split
-
+from imutils.video import WebcamVideoStream
 
 PATIENCE = 4.0  # seconds that `stop` waits, all in all, for drivers that do not return
 SAMPLE = 16  # of how many rows and columns one is compared before all are
 
 
+class ReaderThread(Thread):
+    """One connection: a thread that reads a source until it ends, fails or is left, and then closes it.
+
+    Nobody else touches the source meanwhile: a driver may hang, and then only this thread hangs with it.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        take: Callable[[ReaderThread, Frame], None],
+        over: Callable[[ReaderThread, Exception | None], None],
+        *,
+        once: bool = False,
+        is_open: bool = True,
+    ) -> None:
+        """Prepare the thread.
+
+        Args:
+            source: What to read.
+            take: Called for every frame, with an interval when it is due.
+            over: Called once at the end, with what went wrong.
+            once: End with the source instead of starting it over.
+            is_open: False lets the thread open the source as well.
+        """
+        super().__init__(name=f"capture {source.name}", daemon=True)
+        self.source = source
+        self._take, self._over = take, over
+        self._once, self._open = once, is_open
+        self._left = Event()
+
+    @property
+    def left(self) -> bool:
+        """True if nothing more is wanted of it."""
+        return self._left.is_set()
+
+    def leave(self) -> None:
+        """Ask it to end with its present read; if that never returns, the thread is left to itself."""
+        self._left.set()
+        self.source.interrupt()
+
+    def run(self) -> None:
+        error = None
+        try:
+            if not self._open:
+                self.source.open()
+            self._read()
+        except Exception as caught:
+            error = caught
+        finally:
+            self.source.close()
+            self._over(self, error)
+
+    def _read(self) -> None:
+        interval = self.source.interval
+        due = time.monotonic()
+        for frame in self._frames():
+            if interval is None:
+                self._take(self, frame)
+                continue
+            now = time.monotonic()
+            if now > due + interval:
+                due = now  # decoding fell behind: go on from here instead of racing after the clock
+            if self._left.wait(due - now):
+                return
+            self._take(self, replace(frame, time=time.monotonic()))
+            due += interval
+        if interval is not None:
+            self._left.wait(due - time.monotonic())  # the last picture, too, has its time
+
+    def _frames(self) -> Iterator[Frame]:
+        """Yield the source in order; one with a pace of its own starts over, unless `once` or there is nothing in it."""
+        empty = True
+        while not self.left:
+            frame = self.source.read()
+            if frame is not None:
+                empty = False
+                yield frame
+            elif self._once or empty or self.source.interval is None:
+                return
+            else:
+                self.source.rewind()
+                empty = True
+
+
 class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
-    """imutils' webcam thread for every source: newest frame only, never None, paced, supervised, with an end that can be told.
+    """imutils' webcam thread for every source: the newest frame only, paced and supervised, and it ends when the source does.
 
     The caller opens the source (macOS wants cameras opened on the main thread); from `start` on it belongs to a reader
-    thread, which closes it in the end. `slot` holds the newest frame; it is closed when no more will come.
+    thread, which closes it in the end.
 
     A source with an interval is shown at its own pace and, unless `once`, again and again. Times of frames are
     `time.monotonic()`, of when they were taken or, with an interval, shown.
@@ -37,6 +120,12 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
     A supervised source that is lost is connected again for ever, each time through a fresh source and reader; `seq` goes on
     counting, gaps are still frames that the source dropped. Its driver may hang in any call: the thread of `update`, which
     supervises, never makes one.
+
+    Attributes:
+        source: The source that is read now.
+        slot: Holds the newest frame; closed when no more will come.
+        error: What ended the capture; None while it runs, or if the source came to its end.
+        held: True keeps the frame in the slot, while the source is read on.
     """
 
     def __init__(self, source: Source, *, once: bool = False, patience: Timeouts | None = None) -> None:
@@ -45,7 +134,7 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
         self.once = once
         self.slot: LatestSlot[Frame] = LatestSlot()
         self.error: Exception | None = None
-        self.held = False  # True: the source is read on, but the slot keeps its frame
+        self.held = False
         self._patience = patience or Timeouts()
         self._changed = Condition()  # guards all that follows
         self._supervision: ConnectionMonitor | None = None
@@ -58,21 +147,24 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
         self._thread = Thread(target=self.update, name="capture", daemon=True)
 
     def start(self) -> Capture:
-        """Begin to read. Once only: a second call does nothing."""
+        """Begin to read."""
         with self._changed:
-            if self._thread.ident is None and self._stop_by is None:
-                self._take_up(self.source)
-                self._thread.start()
+            self._take_up(self.source)
+            self._thread.start()
         return self
 
     def update(self) -> None:
-        """The supervising thread: sleeps until there is something to do, at most once in some seconds while all is well."""
+        """Supervise, on a thread of its own that sleeps until there is something to do."""
         with self._changed:
             while self._stop_by is None:
                 self._changed.wait(self._supervise())
 
     def read(self) -> Frame:
-        """The newest frame; waits for the first one. Raises SourceError if the source failed, or ended without a frame."""
+        """Return the newest frame; wait for the first one.
+
+        Raises:
+            SourceError: The source failed, or ended without a frame.
+        """
         frame = self.slot.wait(0)[1]
         if self.error is not None:
             raise self.error
@@ -83,19 +175,13 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
     def switch(self, source: Source) -> None:
         """Go over to another source, which the caller has opened, also when the one before has ended, failed or is lost.
 
-        From any thread. No frame of the one before is published any more; its own thread closes it. A held picture is let go.
+        No frame of the one before is published any more; its own thread closes it. A held picture is let go.
         """
         with self._changed:
-            before, self.source = self.source, source
-            if self._stop_by is not None:
-                source.close()
-            elif self._thread.ident is None:
-                before.close()
-            else:
-                self._readers[-1].leave()
-                self.slot.reopen()
-                self._take_up(source)
-                self._changed.notify_all()
+            self._readers[-1].leave()
+            self.slot.reopen()
+            self._take_up(source)
+            self._changed.notify_all()
 
     def stop(self) -> None:
         """End the threads and give the source back; a thread that hangs in a driver is left to itself. Idempotent."""
@@ -110,12 +196,11 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
                 reader.leave()
             self.slot.close()
             self._changed.notify_all()
-        threads: list[Thread | ReaderThread] = [self._thread, *self._readers]
-        for thread in threads:
+        for thread in (self._thread, *self._readers):
             thread.join(max(0.0, self._stop_by - time.monotonic()))
 
     def status(self) -> SourceStatus:
-        """State "live", "ended", "failed" (never gave a frame) or "lost" (gave some, then failed), with the reason as note.
+        """Return the state "live", "ended", "failed" (never gave a frame) or "lost" (gave some, then failed), and the reason.
 
         A supervised source may also be "stale" or "frozen", and one that is lost is being connected again.
         """
@@ -130,7 +215,7 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
             return SourceStatus(supervision.state(now), name, supervision.note(now) or self.source.note, reconnects)
 
     def _take_up(self, source: Source) -> None:
-        """Everything starts afresh with this open source."""
+        """Start afresh with this open source."""
         self.error, self.held, self._given, self._newest = None, False, False, None
         self._supervision = None
         if source.supervised:
@@ -140,11 +225,11 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
     def _connect(self, source: Source, *, is_open: bool) -> None:
         self.source, self._offset = source, None
         reader = ReaderThread(source, self._take, self._over, once=self.once, is_open=is_open)
-        self._readers = [*(each for each in self._readers if each.alive), reader]
+        self._readers = [*(each for each in self._readers if each.is_alive()), reader]
         reader.start()
 
     def _supervise(self) -> float | None:
-        """Do what is due; returns the seconds until there is something to do again, None: only when something happens."""
+        """Do what is due; return the seconds until something is due again, None if that takes an event."""
         supervision = self._supervision
         if supervision is None or self.slot.closed:
             return None
@@ -202,97 +287,8 @@ class Capture(WebcamVideoStream):  # type: ignore[misc]  # imutils has no types
 
 
 def _same(before: Image | None, image: Image) -> bool:
-    """Are two pictures equal, bit for bit? A few pixels tell it of nearly all that are not."""
+    """Return whether two pictures are equal, bit for bit; a few pixels tell it of nearly all that are not."""
     if before is None:
         return False
     part = slice(None, None, SAMPLE)
     return np.array_equal(before[part, part], image[part, part]) and np.array_equal(before, image)
-
-
-# --- MERGED from reader
-# """One connection: a source, and the thread of its own that reads it at its pace."""
-class ReaderThread:
-    """Reads a source until it ends, fails or is left, and closes it in the end, whatever happens.
-
-    Nobody else touches the source meanwhile: a driver may hang, and then only this thread hangs with it.
-
-    take: called for every frame, with an interval when it is due. over: called once at the end, with what went wrong.
-    is_open: False: the thread opens the source as well.
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        take: Callable[[ReaderThread, Frame], None],
-        over: Callable[[ReaderThread, Exception | None], None],
-        *,
-        once: bool = False,
-        is_open: bool = True,
-    ) -> None:
-        self.source = source
-        self._take, self._over = take, over
-        self._once, self._is_open = once, is_open
-        self._left = Event()
-        self._thread = Thread(target=self._run, name=f"capture {source.name}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    @property
-    def left(self) -> bool:
-        return self._left.is_set()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def leave(self) -> None:
-        """Nothing more is wanted of it. It ends with its read; if that never returns, the thread is left to itself."""
-        self._left.set()
-        self.source.interrupt()
-
-    def join(self, timeout: float) -> None:
-        self._thread.join(timeout)
-
-    def _run(self) -> None:
-        error = None
-        try:
-            if not self._is_open:
-                self.source.open()
-            self._read()
-        except Exception as caught:
-            error = caught
-        finally:
-            self.source.close()
-            self._over(self, error)
-
-    def _read(self) -> None:
-        interval = self.source.interval
-        due = time.monotonic()
-        for frame in self._frames():
-            if interval is None:
-                self._take(self, frame)
-                continue
-            now = time.monotonic()
-            if now > due + interval:
-                due = now  # decoding fell behind: go on from here instead of racing after the clock
-            if self._left.wait(due - now):
-                return
-            self._take(self, replace(frame, time=time.monotonic()))
-            due += interval
-        if interval is not None:
-            self._left.wait(due - time.monotonic())  # the last picture, too, has its time
-
-    def _frames(self) -> Iterator[Frame]:
-        """The source in order; one with a pace of its own starts over at its end, unless `once` or there is nothing in it."""
-        empty = True
-        while not self.left:
-            frame = self.source.read()
-            if frame is not None:
-                empty = False
-                yield frame
-            elif self._once or empty or self.source.interval is None:
-                return
-            else:
-                self.source.rewind()
-                empty = True

@@ -1,4 +1,4 @@
-"""A layout compiled onto one matplotlib figure. No pyplot, no window: it runs headless as well."""
+"""A layout on one matplotlib figure: header, panels, and what is drawn over them. It needs neither pyplot nor a window."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ from matplotlib.layout_engine import LayoutEngine
 
 from livecnn._cv2 import cv2
 from livecnn.app.screen.header import Header
-from livecnn.app.screen.help import Help
-from livecnn.app.screen.overlay import Banner, Prompt, RecMark, Toast
-from livecnn.app.screen.tooltip import TooltipArtist
+from livecnn.app.screen.overlays import Banner, Help, Prompt, RecMark, Toast, TooltipOverlay
 from livecnn.drawing.artists import Group, renderer_buffer
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.engine.reducers import Reducer
@@ -37,7 +35,7 @@ DPI = 128  # a power of two: pixels / DPI * DPI is exact, and no figure is a pix
 
 
 class _DrawHook(LayoutEngine):
-    """Lays the screen out at the start of every full draw, so that it always fits the canvas it is drawn on."""
+    """Lay the screen out at the start of every full draw, so that it always fits the canvas it is drawn on."""
 
     _adjust_compatible = True
     _colorbar_gridspec = True
@@ -52,7 +50,7 @@ class _DrawHook(LayoutEngine):
 
 
 class _Background(Artist):
-    """Puts the still picture back where `above` was drawn at the last tick."""
+    """Put the still picture back where `above` was drawn at the last tick."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,19 +68,27 @@ class _Background(Artist):
 class FigureView:
     """The figure and the drawers of its panels.
 
-    What stands still is drawn by `figure.canvas.draw()`, whoever asks for it, and kept. `stage` is one animated artist over the
+    What stands still is drawn by `figure.canvas.draw()`, whoever calls it, and kept. `stage` is one animated artist over the
     whole figure that puts the still picture back and draws everything that moves: one copy and one blit a tick, however many
     panels there are. A full draw ends with the stage, so no picture without panels ever reaches the screen.
+
+    Attributes:
+        scene: What was shown last; None before the first one.
+        layout: The layout on show.
+        drawers: The drawers of its panels, by name.
+        focus: What the user looks at.
+        views: Names of the layouts that the header lists; none where no key leads to another, as in a film.
+        failed: Called with what goes wrong in a full draw that the toolkit asked for; None: it is raised.
     """
 
     def __init__(self, layout: Layout, context: Context, views: Sequence[str] = (), focus: Selection | None = None) -> None:
         self.context = context
         self.views = tuple(views)
         self.scene: Scene | None = None
-        self.toast, self.help, self.tooltip = Toast(), Help(), TooltipArtist()
+        self.toast, self.help, self.tooltip = Toast(), Help(), TooltipOverlay()
         self._banner, self._prompt, self._mark = Banner(), Prompt(), RecMark()
         self._colormap: str | None = None
-        self.failed: Callable[[BaseException], None] | None = None  # where there is a window
+        self.failed: Callable[[BaseException], None] | None = None
         width, height = layout.figure.size
         self.figure = Figure(figsize=(width / DPI, height / DPI), dpi=DPI)
         FigureCanvasAgg(self.figure)
@@ -98,7 +104,7 @@ class FigureView:
         self.figure.canvas.mpl_connect("draw_event", self._complete)
 
     def open(self, layout: Layout) -> None:
-        """Show another layout on the same figure; the figure then needs a full draw. Its size and what lies over it stay."""
+        """Show another layout on the same figure, which then needs a full draw; its size and the overlays stay."""
         self.layout = layout
         theme = THEMES[layout.figure.theme]
         self.context = replace(self.context, theme=theme)
@@ -114,27 +120,27 @@ class FigureView:
 
     @property
     def canvas(self) -> FigureCanvasAgg:
-        """Agg draws on every canvas that we use, in a window or not."""
+        """The figure's canvas; Agg draws on every canvas that we use, in a window or not."""
         return cast(FigureCanvasAgg, self.figure.canvas)
 
     @property
     def reducers(self) -> Mapping[str, Reducer]:
-        """What the panels want of the network, by the names under which it comes back."""
+        """The reducers of all panels, by the names under which a tick holds what they return."""
         return {key: reducer for drawer in self.drawers.values() for key, reducer in drawer.reducers.items()}
 
     @property
     def explores(self) -> bool:
-        """Does any panel follow what the user looks at?"""
+        """True if any panel follows what the user looks at."""
         return self.layout.explores
 
     @property
     def asks(self) -> frozenset[Ask]:
-        """What the panels want of explanations."""
+        """The explanations that the panels want."""
         return frozenset(ask for drawer in self.drawers.values() for ask in drawer.asks)
 
     @property
     def units_asked(self) -> tuple[int, ...]:
-        """Units of the focus's layer that a panel's grid wants to be explained; of the first panel that wants some."""
+        """Units of the focus's layer that a panel's grid wants to be explained, of the first panel that wants some."""
         return next((tuple(drawer.units_asked) for drawer in self.drawers.values() if drawer.units_asked), ())
 
     def ask(self, worker: ExplainWorker | None) -> None:
@@ -143,7 +149,7 @@ class FigureView:
             worker.want(self.focus, self.asks, self.units_asked)
 
     def attend(self, focus: Selection) -> None:
-        """The user looks at something else; reducers may be others afterwards. It takes no full draw."""
+        """Follow the user to something else; the reducers may differ afterwards. It takes no full draw."""
         self.focus = focus
         self._attended += 1
         for name, drawer in self.drawers.items():
@@ -152,32 +158,32 @@ class FigureView:
                 reducer.model = self.layout.panels[name].model
 
     def point(self, x: float, y: float) -> Target | None:
-        """What is at a device pixel, from the top left; it is told of in words until something else is pointed at."""
+        """Return what is at a device pixel, from the top left; a tooltip describes it until the mouse points elsewhere."""
         drawer = self._at(x, y)
         target = None if drawer is None else drawer.target_at(x, y)
         before, self._pointed = self._pointed, None if drawer is None or target is None else (drawer, target)
         if self._pointed != before:
-            for left, _ in filter(None, (before,)):
-                left.hover(None)
+            if before is not None:
+                before[0].hover(None)
             if drawer is not None:
                 drawer.hover(target)
-        self._tell()
+        self._update_tooltip()
         return target
 
     def _at(self, x: float, y: float) -> Drawer | None:
         return next((drawer for drawer in self.drawers.values() if drawer.card.contains(x, y)), None)
 
     def scroll(self, x: float, y: float, steps: float) -> bool:
-        """The wheel turns over a panel; False if that means nothing to it."""
+        """Turn the wheel over a panel; False if that means nothing to it."""
         drawer = self._at(x, y)
         return drawer is not None and drawer.scroll(x, y, steps)
 
     def pages_at(self, x: float, y: float) -> bool:
-        """Does the panel at a device pixel have pages to turn?"""
+        """Return whether the panel at a device pixel has pages to turn."""
         drawer = self._at(x, y)
         return drawer is not None and drawer.turn_page(0) is not None
 
-    def _tell(self) -> None:
+    def _update_tooltip(self) -> None:
         self.tooltip.tip = None if self._pointed is None else self._pointed[0].tip(self._pointed[1])
 
     def lay_out(self) -> None:
@@ -195,14 +201,8 @@ class FigureView:
             self._still.members += [card_patch(card, height, self.context.theme, metrics, self.figure.dpi), *drawer.still]
             self.stage.members += drawer.live
         whole = Rect(0, 0, width, height)
-        for overlay, place in (
-            (self.tooltip, whole),
-            (self._banner, area),
-            (self.toast, whole),
-            (self.help, whole),
-            (self._mark, area),
-        ):
-            overlay.lay_out(place, metrics, self.context.theme)
+        for overlay in (self.tooltip, self._banner, self._prompt, self.toast, self.help, self._mark):
+            overlay.lay_out(area if overlay in (self._banner, self._mark) else whole, metrics, self.context.theme)
             self.stage.members.append(overlay)
         self._ground.above.members = self.stage.members[1:]
         if self.scene is not None:
@@ -216,10 +216,10 @@ class FigureView:
         self.header.show(scene)
         for name, drawer in self.drawers.items():
             drawer.show(scene.of(self.layout.panels[name].model))
-        self._tell()
+        self._update_tooltip()
 
     def draw(self) -> None:
-        """Draw the scene on a canvas without a window; in a window the animation does this."""
+        """Draw the scene where there is no window, whose animation would do this."""
         renderer = self.canvas.get_renderer()
         if self._ground.fits(renderer):
             self.stage.draw(renderer)
@@ -227,7 +227,7 @@ class FigureView:
             self.canvas.draw()
 
     def sort_by(self, index: int | None) -> bool:
-        """Sort every neurons panel by the weight to a class; True if any could be. The figure then needs a full draw."""
+        """Sort every neurons panel by the weight to a class; True if any could be, and the figure needs a full draw."""
         done = [drawer.sort_by(index) for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
         if any(done):
             self._ground.picture = None
@@ -235,13 +235,13 @@ class FigureView:
 
     @property
     def sorted_by(self) -> int | None:
-        """The class that neurons panels are sorted by; None if none is sorted, or there is none."""
+        """The class that neurons panels are sorted by; None if none is."""
         panels = [drawer for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
         return next((panel.sorted_by for panel in panels if panel.sorted_by is not None), None)
 
     @property
     def colormap(self) -> str | None:
-        """The colours that the user chose for all maps, whatever the layout; None if nobody chose. Then a full draw is needed."""
+        """The colour map that the user chose for all layouts; None if nobody chose. Setting it takes a full draw."""
         return self._colormap
 
     @colormap.setter
@@ -253,31 +253,30 @@ class FigureView:
                 drawer.colormap = name
 
     def frame_at(self, x: float, y: float) -> tuple[float, float] | None:
-        """The pixel of the frame that is on show at a device pixel (from the top left); None where there is no such picture."""
+        """Return the pixel of the frame that is on show at a device pixel (from the top left); None if there is no picture."""
         asked = (drawer.frame_at(x, y) for drawer in self.drawers.values() if hasattr(drawer, "frame_at"))
         return next((found for found in asked if found is not None), None)
 
     def say(self, words: str, seconds: float = 4.0) -> None:
-        """A message over the picture, for a moment."""
+        """Show a message over the picture for some seconds."""
         self.toast.say(words, time.monotonic() + seconds)
 
     def banner(self, words: str) -> None:
-        """A line along the top of the panels that stays; "" takes it away."""
-        self._banner.text = words
+        """Show a line along the top of the panels that stays; "" takes it away."""
+        self._banner.write(words)
 
     @property
     def prompt(self) -> str:
-        """What is being written, on a line near the bottom; "" if nothing is."""
+        """What the user is writing, on a line near the bottom; "" if nothing."""
         return self._prompt.text
 
     @prompt.setter
     def prompt(self, words: str) -> None:
-        self._prompt.text = words
-        self._prompt.arrange()
+        self._prompt.write(words)
 
     @property
     def recording(self) -> float | None:
-        """When the recording that is told by a mark began, on the clock of `time.monotonic()`; None: no mark."""
+        """When the recording that a mark shows began, on the clock of `time.monotonic()`; None: no mark."""
         return self._mark.since
 
     @recording.setter
@@ -286,23 +285,23 @@ class FigureView:
 
     @property
     def overlay_text(self) -> str:
-        """What is written over the panels."""
+        """All texts over the panels."""
         return "\n".join(overlay.text for overlay in (self.toast, self._banner, self._prompt, self._mark, self.tooltip))
 
     @property
     def state(self) -> Hashable:
-        """When it changes, the picture has to be drawn again, even if there is nothing new to show."""
+        """A value whose change means that the picture has to be drawn again, even if there is nothing new to show."""
         return self._attended, self.overlay_text
 
     def pixels(self) -> Image:
-        """Copy of the picture as it is on the canvas, uint8 (H, W, 3) RGB, but for the mark of a recording."""
+        """Return a copy of the canvas, uint8 (H, W, 3) RGB, without the mark of a recording."""
         # OpenCV drops the fourth channel thirty times as fast as a copy of three of them.
         opaque = cv2.cvtColor(renderer_buffer(self.canvas.get_renderer()), cv2.COLOR_RGBA2RGB)
         return self._mark.taken_off(np.asarray(opaque, np.uint8))
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
-        """A full draw may come from the toolkit, which would print what goes wrong in it and go on: `failed` is told instead."""
+        """Call `failed` with what goes wrong inside: the toolkit, which may ask for a full draw, would print it and go on."""
         try:
             yield
         except Exception as error:
@@ -312,16 +311,13 @@ class FigureView:
 
     def _complete(self, _event: object) -> None:
         with self.guarded():
-            self._finish_draw()
-
-    def _finish_draw(self) -> None:
-        renderer = self.canvas.get_renderer()
-        self._ground.picture = renderer_buffer(renderer).copy()
-        self.stage.draw(renderer)
+            renderer = self.canvas.get_renderer()
+            self._ground.picture = renderer_buffer(renderer).copy()
+            self.stage.draw(renderer)
 
 
 def grid(layout: Layout, area: Rect, gap: int) -> dict[str, Rect]:
-    """The card of every panel: the layout's cells on the area, `gap` pixels apart."""
+    """Return the card of every panel: the layout's cells on the area, `gap` pixels apart."""
     rows = layout.layout
     xs = _edges(layout.figure.widths or [1.0] * len(rows[0]), area.x, area.w, gap)
     ys = _edges(layout.figure.heights or [1.0] * len(rows), area.y, area.h, gap)
@@ -335,7 +331,7 @@ def grid(layout: Layout, area: Rect, gap: int) -> dict[str, Rect]:
 
 
 def _edges(ratios: Sequence[float], start: int, length: int, gap: int) -> list[tuple[int, int]]:
-    """First and last + 1 pixel of each band; whole pixels, so that all panels of a column share an edge."""
+    """Return the first and last + 1 pixel of each band; whole pixels, so that all panels of a column share an edge."""
     room = length - gap * (len(ratios) - 1)
     total, passed, edges = sum(ratios), 0.0, []
     for i, ratio in enumerate(ratios):
