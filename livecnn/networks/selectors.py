@@ -99,7 +99,7 @@ def resolve_classes(bundle: Bundle, classes: Wanted) -> tuple[int, ...]:
     """Return the numbers of classes that are given by name, else by number. Raises UsageError."""
     items = classes.split(",") if isinstance(classes, str) else list(classes) if isinstance(classes, Iterable) else [classes]
     if all(isinstance(item, str) and item.strip() in bundle.classes for item in items):
-        items = [class_index(item.strip(), bundle.classes) for item in items]
+        items = [class_index(str(item).strip(), bundle.classes) for item in items]
     try:
         parsed = ranges.parse("all" if items == ["all"] else items)
     except ValueError:
