@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Literal, get_args
@@ -78,7 +79,7 @@ class Selection:
     layer: a node's name, INPUT or OUTPUT.  unit: the selected one of that layer.  hover: the unit under the mouse, of that layer.
     target: the chosen class; None: the one that the network predicts.  methods: kinds in livecnn/explain, of the unit, side by
     side.  grid: the kind that the layer's grid shows, "activation" or one that explains units.  order: of the grid, the
-    important units first.  page: of the grid.  muted: units that are switched off.  marking: clicks annotate.
+    important units first.  page: of the grid.  marking: clicks annotate.
     collection: the unit's strongest images are those of a collection, not of this session; None: where there is one.
     """
 
@@ -90,7 +91,6 @@ class Selection:
     grid: str = "activation"
     order: Order = "number"
     page: int = 0
-    muted: frozenset[tuple[str, int]] = frozenset()
     marking: bool = False
     collection: bool | None = None
 
@@ -102,6 +102,35 @@ class Selection:
     def at_layer(self, layer: str) -> Selection:
         """The same for another layer, its first unit and page."""
         return self if layer == self.layer else replace(self, layer=layer, unit=0, page=0, hover=None)
+
+
+class MutedUnits:
+    """The muted units of a network, kept here alone: the controls change them, the loops, explainers and panels read them.
+
+    Any thread may call everything. A reader that remembers `version` need only compare numbers to notice a change.
+    """
+
+    def __init__(self) -> None:
+        self._state: tuple[int, frozenset[tuple[str, int]]] = 0, frozenset()
+
+    @property
+    def version(self) -> int:
+        """Grow with every change."""
+        return self._state[0]
+
+    @property
+    def units(self) -> frozenset[tuple[str, int]]:
+        """Layers and indices."""
+        return self._state[1]
+
+    def read(self) -> tuple[int, frozenset[tuple[str, int]]]:
+        """Return the version and the units that belong to it."""
+        return self._state
+
+    def set(self, units: Collection[tuple[str, int]]) -> None:
+        """Mute these units, and no others."""
+        if self.units != (wanted := frozenset(units)):
+            self._state = self.version + 1, wanted
 
 
 Ask = Literal["unit", "grid", "contributions", "preferred"]  # see Findings

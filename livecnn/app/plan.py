@@ -21,7 +21,7 @@ from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import class_weights, weight_norms
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.spec import FieldError, PanelSpec
-from livecnn.selection import Selection
+from livecnn.selection import MutedUnits, Selection
 from livecnn.sources import Source, SourceOptions, open_source
 
 if TYPE_CHECKING:
@@ -122,11 +122,14 @@ class Plan:
     ) -> Observer:
         """What looks at frames, through all networks. calm: they follow one another in time, see Cropper."""
 
-        def looking(bundle: Bundle, beside: Mapping[str, Observer] = MappingProxyType({})) -> Observer:
+        def looking(
+            bundle: Bundle, beside: Mapping[str, Observer] = MappingProxyType({}), muted: MutedUnits | None = None
+        ) -> Observer:
             cropper = make_cropper(bundle, self.layout, self.source, calm=sequential)
-            return Observer(bundle.module, cropper, device, bundle.precision, on_device_error, beside)
+            return Observer(bundle.module, cropper, device, bundle.precision, on_device_error, beside, muted)
 
-        return looking(self.bundle, {name: looking(other) for name, other in self.others.items()})
+        beside = {name: looking(other) for name, other in self.others.items()}
+        return looking(self.bundle, beside, self.context.session.muted)
 
     @property
     def files(self) -> list[Path]:

@@ -257,7 +257,7 @@ def _explaining(plan: Plan, screen: FigureView, device: torch.device) -> Explain
     views = [view for view in plan.views if view.name in screen.views]
     panels = [(name, panel) for view in views for name, panel in view.panels.items()]
     if screen.asks or any(panel.drawer(name, plan.context.of(panel.model)).asks for name, panel in panels):
-        return ExplainWorker(plan.bundle, live_dreams(plan.bundle), device)
+        return ExplainWorker(plan.bundle, live_dreams(plan.bundle), device, plan.context.session.muted)
     return None
 
 

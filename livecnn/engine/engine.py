@@ -16,8 +16,9 @@ import torch
 from torch import nn
 
 from livecnn.engine.reducers import Reducer
-from livecnn.networks.inspection.ablation import Ablation, Units
+from livecnn.networks.inspection.ablation import Ablation
 from livecnn.networks.inspection.probe import LayerHooks
+from livecnn.selection import MutedUnits
 from livecnn.types import Precision
 
 # Multiplications in a pass, some 5 ms on one thread. Threads that share a shorter one mostly wait for each other: LeNet, which
@@ -38,10 +39,11 @@ class GraphedForward(Protocol):
 
 
 class Engine:
-    """Use it in a `with`, from one thread. `watch` and `mute` may be called from any; the new is taken up between two passes.
+    """Use it in a `with`, from one thread. Any may call `watch` and change `muted`; the new is taken up between two passes.
 
     precision: on CUDA; "tf32" and "bfloat16" calculate faster, scores then differ by less than 0.01 for usual networks. On other
     devices everything is float32. record: what records passes, on CUDA a CUDA graph; None: they are gone through step by step.
+    muted: units that give 0; the pass raises what Ablation raises of them.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Engine:
         shape: Sequence[int],
         precision: Precision = "float32",
         record: Callable[[Work, torch.Tensor, torch.device], GraphedForward] | None = None,
+        muted: MutedUnits | None = None,
     ) -> None:
         self.device = device
         self.precision: Precision = precision if device.type == "cuda" else "float32"
@@ -65,17 +68,13 @@ class Engine:
         self._before: list[tuple[torch.Tensor, torch.Tensor]] = []  # weights as they were before they were turned
         self._found: dict[str, tuple[torch.Tensor, ...]] = {}
         self._tap = LayerHooks(self.module, (), self._reduce)
-        self._muting = Ablation(self.module)
-        self._wanted_muted: frozenset[tuple[str, int]] = frozenset()
-        self._muted = self._wanted_muted
+        self.muted = MutedUnits() if muted is None else muted
+        self._ablation = Ablation(self.module)
+        self._ablated = 0  # version of the muted units that the ablation has
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
         """By a name: what is wanted of a layer."""
         self._wanted = dict(reducers)
-
-    def mute(self, units: Units) -> None:
-        """These units give 0, and no others; see Muting, whose errors the next pass raises."""
-        self._wanted_muted = frozenset(units)
 
     def __enter__(self) -> Engine:
         with ExitStack() as undo:
@@ -84,7 +83,7 @@ class Engine:
             self._fast = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
             if self.device.type == "cuda":
                 _set_backend_flags(tf32=self.precision != "float32", choose_kernels=True)
-            self._muting.__enter__()
+            self._ablation.__enter__()
             self._tap.__enter__()
             self._turn()
             undo.pop_all()
@@ -92,7 +91,7 @@ class Engine:
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self._tap.__exit__(kind, value, trace)
-        self._muting.__exit__(kind, value, trace)
+        self._ablation.__exit__(kind, value, trace)
         self._played = None
         self._turn_back()
         torch.set_num_threads(self._threads)
@@ -105,8 +104,8 @@ class Engine:
         """
         if self._wanted is not self._reducers:
             self._rehook()
-        if self._wanted_muted != self._muted:
-            self._remute()
+        if self.muted.version != self._ablated:
+            self._ablate()
         if torch.get_num_threads() != self._worth:  # another network has had its turn
             torch.set_num_threads(self._worth)
         self._settings = {name: reducer.settings for name, reducer in self._reducers.items()}
@@ -148,11 +147,11 @@ class Engine:
         layers = (reducer.layer for reducer in self._reducers.values())
         self._tap = LayerHooks(self.module, layers, self._reduce).__enter__()
 
-    def _remute(self) -> None:
-        wanted = self._wanted_muted
+    def _ablate(self) -> None:
+        version, units = self.muted.read()
         self._played = self._key = None  # not recorded at once: more may follow
-        self._muting.set(wanted)
-        self._muted = wanted
+        self._ablation.set(units)
+        self._ablated = version
 
     def _reduce(self, layer: str, output: torch.Tensor) -> None:
         """Reduced at once, an output need not be copied although the next layer may write over it."""

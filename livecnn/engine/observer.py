@@ -17,6 +17,7 @@ from livecnn.engine.engine import Engine
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import ModelError
 from livecnn.networks.inspection.ablation import Ablation, Units
+from livecnn.selection import MutedUnits
 from livecnn.types import Floats, Frame, Patch, Precision, Tick
 
 CPU = torch.device("cpu")
@@ -38,14 +39,15 @@ class Observer:
         precision: Precision = "float32",
         on_device_error: Callable[[str], None] | None = None,
         other_observers: Mapping[str, Observer] = MappingProxyType({}),
+        muted: MutedUnits | None = None,
     ) -> None:
         self.cropper = cropper
+        self.muted = MutedUnits() if muted is None else muted
         self._note = ""
         self._other_observers = other_observers
         self._module, self._precision, self._on_device_error = module, precision, on_device_error
         self._pipeline = cropper.pipeline
         self._reducers: Mapping[str, Reducer] = {}
-        self._muted: Units = ()
         self._engine: Engine | None = None
         self.device = device
 
@@ -63,15 +65,13 @@ class Observer:
             other.watch({name: reducer for name, reducer in reducers.items() if reducer.model == model})
 
     def mute(self, units: Units) -> None:
-        """units: (layer, index) of this network, not of those beside, that give 0. See Engine. From any thread, as `watch`.
+        """Mute these units of this network, not of the others, and no more; from any thread, as `watch`.
 
-        Raises ModelError, and changes nothing, where the network has no such layer, or it is a function.
+        Raises:
+            ModelError: The network has no such layer, or it is a function; nothing changes.
         """
         Ablation(self._module).set(units)
-        self._muted = frozenset(units)
-        engine = self._engine
-        if engine is not None:
-            engine.mute(self._muted)
+        self.muted.set(units)
 
     def __enter__(self) -> Observer:
         with ExitStack() as undo:
@@ -108,10 +108,9 @@ class Observer:
 
     def _start(self) -> None:
         self.cropper.pipeline = self._pipeline.on(self.device)
-        engine = Engine(self._module, self.device, self._pipeline.shape, self._precision)
+        engine = Engine(self._module, self.device, self._pipeline.shape, self._precision, muted=self.muted)
         self._engine = engine.__enter__()
         engine.watch(self._reducers)  # only now: so nothing is missed that another thread asks for meanwhile
-        engine.mute(self._muted)
 
     def _stop(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         engine, self._engine = self._engine, None

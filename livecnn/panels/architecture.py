@@ -51,7 +51,7 @@ class ArchitectureDrawer(Drawer):
         self._shown = None
 
     def set_selection(self, focus: Selection) -> None:
-        self._view.attend(focus.layer, frozenset(layer for layer, _ in focus.muted))
+        self._view.attend(focus.layer, frozenset(layer for layer, _ in self.context.session.muted.units))
 
     def hover(self, target: Target | None) -> None:
         self._view.hover(target.name if isinstance(target, (LayerTarget, GroupTarget)) else None)

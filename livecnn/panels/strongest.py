@@ -206,7 +206,7 @@ class StrongestDrawer(Drawer):
     def _take(self, scene: Scene) -> None:
         views = ((layer, scene.tick.views.get(f"{self.name}/{layer}")) for layer in self._peaks)
         peaks = {layer: view for layer, view in views if isinstance(view, np.ndarray)}
-        self._memory.take(scene.tick.frame, scene.tick.patch.shot, peaks, self._focus.muted)
+        self._memory.take(scene.tick.frame, scene.tick.patch.shot, peaks, self.context.session.muted.units)
 
     def _strong(self) -> Sequence[RankedImage]:
         if self._collected:

@@ -114,7 +114,7 @@ class UnitDrawer(Drawer):
 
     @property
     def _muted(self) -> bool:
-        return self._unit is not None and (self._unit.layer, self._unit.index) in self._focus.muted
+        return self._unit is not None and (self._unit.layer, self._unit.index) in self.context.session.muted.units
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         self._metrics, line = metrics, metrics.px(20)
@@ -157,7 +157,7 @@ class UnitDrawer(Drawer):
         return TextButton(text, self.theme.accent if on else self.theme.muted, ButtonTarget(Action.TOGGLE_METHOD, kind))
 
     def _key_words(self) -> list[TextButton]:
-        theme, muted, count = self.theme, self._muted, len(self._focus.muted)
+        theme, muted, count = self.theme, self._muted, len(self.context.session.muted.units)
         words = [
             TextButton("x restore" if muted else "x mute", theme.bad if muted else theme.muted, ButtonTarget(Action.MUTE)),
             TextButton("a annotate", theme.accent if self._focus.marking else theme.muted, ButtonTarget(Action.MARK_MODE)),

@@ -174,11 +174,11 @@ def test_muted_units_give_0_from_the_next_pass_on(record: Callable[..., Replayed
     with Engine(net, CPU, (1, 8, 8), record=record) as engine:
         engine.watch(reducers())
         for units in [(), (2, 5), (1,), ()]:
-            engine.mute([("0", unit) for unit in units])
+            engine.muted.set([("0", unit) for unit in units])
             with Engine(without(network(), *units), CPU, (1, 8, 8)) as plain:
                 plain.watch(reducers())
                 assert all(same(engine(x), plain(x)) for x in xs)
-        engine.mute({("0", 3)})
+        engine.muted.set({("0", 3)})
         engine(xs[0])
     assert hooks(net) == 0
 
@@ -187,15 +187,15 @@ def test_muting_drops_what_was_recorded() -> None:
     x = inputs()[0]
     with Engine(network(), CPU, (1, 8, 8), record=Replayed) as engine:
         for unit in (0, 1, 2, 3):  # one after the other: nothing to record yet
-            engine.mute({("0", unit)})
+            engine.muted.set({("0", unit)})
             engine(x)
         assert recordings == []
         engine(x)
         assert len(recordings) == 1
-        engine.mute([("0", 3), ("0", 3)])  # the same
+        engine.muted.set([("0", 3), ("0", 3)])  # the same
         engine(x)
         assert len(recordings) == 1
-        engine.mute(())
+        engine.muted.set(())
         engine(x)
         engine(x)
         assert len(recordings) == 2
@@ -204,7 +204,7 @@ def test_muting_drops_what_was_recorded() -> None:
 def test_units_are_muted_from_another_thread() -> None:
     x = inputs()[0]
     with Engine(network(), CPU, (1, 8, 8)) as engine, Engine(without(network(), 4), CPU, (1, 8, 8)) as plain:
-        thread = Thread(target=engine.mute, args=([("0", 4)],))
+        thread = Thread(target=engine.muted.set, args=([("0", 4)],))
         thread.start()
         thread.join()
         assert torch.equal(engine(x)[0], plain(x)[0])
@@ -218,11 +218,11 @@ def test_what_cannot_be_muted_is_told_at_every_pass(unit: tuple[str, int], messa
     net, x = network(), inputs()[0]
     with Engine(net, CPU, (1, 8, 8)) as engine:
         before = engine(x)[0]
-        engine.mute({unit})
+        engine.muted.set({unit})
         for _ in range(2):
             with pytest.raises(ModelError, match=message):
                 engine(x)
-        engine.mute(())
+        engine.muted.set(())
         assert torch.equal(engine(x)[0], before)
     assert hooks(net) == 0
 
@@ -230,7 +230,7 @@ def test_what_cannot_be_muted_is_told_at_every_pass(unit: tuple[str, int], messa
 def test_an_engine_that_is_used_again_mutes_again() -> None:
     net, x = network(), inputs()[0]
     engine = Engine(net, CPU, (1, 8, 8))
-    engine.mute({("0", 4)})
+    engine.muted.set({("0", 4)})
     scores = []
     for _ in range(2):
         with engine:
@@ -292,6 +292,6 @@ def test_a_cuda_device_makes_no_difference(precision: Any, most: float) -> None:
             assert np.allclose(scores.softmax(1), wanted.softmax(1), atol=most)
             assert np.abs(views["maps"].codes.astype(int) - wanted_views["maps"].codes).max() <= (1 if most < 1e-3 else 16)
         for engine in (host, device):
-            engine.mute({("0", 4), ("1", 2)})
+            engine.muted.set({("0", 4), ("1", 2)})
         for x in inputs():
             assert np.allclose(device(x)[0].softmax(1), host(x)[0].softmax(1), atol=most)

@@ -117,7 +117,9 @@ def controlled(plan: Plan, frame: Frame, folder: Path, *, box: float) -> Iterato
     """folder: where snapshots and films go."""
     focus = plan.focus if plan.layout.explores else None
     screen = FigureView(plan.layout, plan.context, [view.name for view in plan.views], focus)
-    observer = Observer(plan.bundle.module, Cropper(plan.bundle.pipeline, box), torch.device("cpu"))
+    observer = Observer(
+        plan.bundle.module, Cropper(plan.bundle.pipeline, box), torch.device("cpu"), muted=plan.context.session.muted
+    )
     observer.watch(screen.reducers)
     with observer:
         rig = Controlled(observer, screen, frame, plan, folder)

@@ -1,6 +1,6 @@
 """What the tests of panels share that follow the focus: a network as data, and screens that look at a unit of it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -39,10 +39,12 @@ def looking(
     layers: Mapping[str, torch.Tensor] | None = None,
     findings: ExplanationUpdate | None = None,
     grid: str = "it",
+    muted: Collection[tuple[str, int]] = (),
     **fields: Any,
 ) -> FigureView:
     """A panel `it` that has drawn one scene."""
     screen = FigureView(layout({"it": {"kind": kind, **fields}}, grid, size), about or explored())
+    screen.context.session.muted.set(muted)
     screen.attend(focus)
     again(screen, layers, findings)
     return screen

@@ -54,7 +54,8 @@ def test_clicks_find_layers_groups_and_the_brackets_of_unfolded_groups() -> None
 def test_the_focus_moves_the_accent_and_muted_layers_are_marked() -> None:
     screen = shown()
     drawer = screen.drawers["it"]
-    for focus, color in ((Selection("conv2"), "accent"), (Selection("", muted=frozenset((("ip1", 3),))), "bad")):
+    for focus, muted, color in ((Selection("conv2"), (), "accent"), (Selection(""), {("ip1", 3)}, "bad")):
+        screen.context.session.muted.set(muted)
         drawer.set_selection(focus)
         screen.show(scene(screen))
         screen.draw()

@@ -56,8 +56,9 @@ def about(
 
 
 def screen_of(layer: str, size: tuple[int, int] = (1280, 720), known: Context | None = None, **focus: Any) -> FigureView:
-    fields = focus.pop("fields", {})
+    fields, muted = focus.pop("fields", {}), focus.pop("muted", ())
     screen = FigureView(layout({"it": {"kind": "layer", **fields}}, "it .\n. .", size), known or about())
+    screen.context.session.muted.set(muted)
     screen.attend(Selection(layer, **focus))
     return screen
 
@@ -321,7 +322,7 @@ def test_what_is_told_of_a_map() -> None:
     known = about()
     mark = SimpleNamespace(verdict="good", note="a corner")
     known.session.annotations = SimpleNamespace(of=lambda *_: mark, counts=lambda layer, units: (units, 0, 0))
-    screen = screen_of("conv", known=known, muted=frozenset({("conv", 2)}))
+    screen = screen_of("conv", known=known, muted={("conv", 2)})
     maps = torch.zeros(1, 12, 9, 7)
     maps[0, 2, 0, 0] = 6.3
     maps[0, 2, 0, 1] = -63
@@ -390,14 +391,15 @@ def test_muted_maps_say_so() -> None:
     show(screen)
     assert "muted" not in texts(screen)
     assert not shown(screen, DARK.bad)
-    screen.attend(Selection("conv", muted=frozenset({("conv", 4), ("conv", 5), ("fc", 6)})))
+    screen.context.session.muted.set({("conv", 4), ("conv", 5), ("fc", 6)})
+    screen.attend(Selection("conv"))
     show(screen)
     assert texts(screen).count("muted") == 2
     assert shown(screen, DARK.bad)
 
 
 def test_many_small_neurons_are_muted_without_words() -> None:
-    screen = screen_of("fc", (320, 240), muted=frozenset({("fc", 4)}))
+    screen = screen_of("fc", (320, 240), muted={("fc", 4)})
     show(screen)
     assert "muted" not in texts(screen)
     assert shown(screen, DARK.bad)

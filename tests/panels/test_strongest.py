@@ -104,7 +104,7 @@ def test_what_does_not_count(options: dict[str, Any]) -> None:
 
 
 def test_muted_units_do_not_count() -> None:
-    screen = looking("strongest", replace(CONV, muted=frozenset([("conv", 3)])), layers=answers(conv=1.0))
+    screen = looking("strongest", CONV, layers=answers(conv=1.0), muted={("conv", 3)})
     assert seen(screen) == []
     assert "nothing seen yet" in " ".join(texts(screen))
 

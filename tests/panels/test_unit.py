@@ -195,13 +195,14 @@ def test_a_view_of_another_layer_is_not_shown() -> None:
 
 
 def test_a_muted_unit_says_so() -> None:
-    screen = looking("unit", replace(CONV, muted=frozenset([("conv", 3)])), LARGE)
+    screen = looking("unit", CONV, LARGE, muted={("conv", 3)})
     assert {"muted", "x restore"} <= set(texts(screen))
+    screen.context.session.muted.set(())
     screen.attend(CONV)
     again(screen)
     assert "muted" not in texts(screen)
     assert "x mute" in texts(screen)
-    neuron = looking("unit", Selection(layer="fc", unit=1, muted=frozenset([("fc", 1)])), LARGE)
+    neuron = looking("unit", Selection(layer="fc", unit=1), LARGE, muted={("fc", 1)})
     assert "muted" in texts(neuron)
 
 
@@ -238,7 +239,8 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
         assert screen.point(*middle(word)) == ButtonTarget(action)
         assert screen.tooltip.text == ""
     assert "z restore all 2" not in texts(screen)
-    screen.attend(replace(THREE, muted=frozenset({("conv", 1), ("fc", 2)})))
+    screen.context.session.muted.set({("conv", 1), ("fc", 2)})
+    screen.attend(THREE)
     again(screen)
     assert screen.point(*middle("z restore all 2")) == ButtonTarget(Action.RESTORE)
     assert drawer.tip(ClassTarget(0)) is None
@@ -277,7 +279,7 @@ def test_a_map_that_is_not_finite(value: float) -> None:
     [
         Selection(),
         replace(THREE, marking=True),
-        Selection(layer="fc", unit=1, methods=methods(), muted=frozenset([("fc", 1)])),
+        Selection(layer="fc", unit=1, methods=methods()),
         Selection(layer="conv", unit=2, methods=("nose", "deconvnet", "deconvnet")),
     ],
     ids=["no unit", "three", "all", "unknown"],
@@ -293,7 +295,7 @@ def test_texts_stay_apart_at_every_size(size: tuple[int, int], focus: Selection,
         refused={"deconvnet": "deconvnet: 'act_1' is called as a function " * 3},
         progress={"occlusion": 0.5},
     )
-    screen = looking("unit", focus, size, about=explored(session), findings=findings, grid=grid)
+    screen = looking("unit", focus, size, about=explored(session), findings=findings, grid=grid, muted={("fc", 1)})
     assert_texts_apart(screen, "it")
     exhibits = [exhibit.box for exhibit in screen.drawers["it"].live if getattr(exhibit, "box", None) is not None]
     assert exhibits

@@ -312,6 +312,7 @@ class Controls:
             box, share = plan.layout.box, input_box_share(plan.layout, self._live.capture.source)
             self._live.observer.cropper.settle(share, box.finder, box.margin)
         if plan.layout.focus != before.focus:
+            self.explorer.mute_only(())
             self.explorer.attend(plan.focus)
         if plan.layout.figure.size != before.figure.size:
             self._host.resize(*plan.layout.figure.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -39,13 +39,9 @@ class SelectionController:
 
     def attend(self, focus: Selection) -> None:
         """Look at something else."""
-        before = self.focus
-        if focus == before:
-            return
-        self._screen.attend(focus)
-        if focus.muted != before.muted:
-            self._live.observer.mute(focus.muted)
-        self.follow()
+        if focus != self.focus:
+            self._screen.attend(focus)
+            self.follow()
 
     def follow(self) -> None:
         """The loops do what the panels want now."""
@@ -170,16 +166,22 @@ class SelectionController:
             self._toggle_mute(self.focus.layer, self.focus.unit)
 
     def _toggle_mute(self, layer: str, index: int) -> None:
-        """The network itself may have to refuse."""
         try:
-            self.attend(replace(self.focus, muted=self.focus.muted ^ {(layer, index)}))
-        except LivecnnError as error:
-            self._screen.attend(replace(self.focus, muted=self.focus.muted - {(layer, index)}))
+            self.mute_only(self._session.muted.units ^ {(layer, index)})
+        except LivecnnError as error:  # the network itself may have to refuse
             self._screen.say(str(error))
 
+    def mute_only(self, units: Collection[tuple[str, int]]) -> None:
+        """Mute these units and no others. Raises ModelError."""
+        version = self._session.muted.version
+        self._live.observer.mute(units)
+        if self._session.muted.version != version:
+            self._screen.attend(self.focus)
+            self.follow()
+
     def restore(self) -> None:
-        count = len(self.focus.muted)
-        self.attend(replace(self.focus, muted=frozenset()))
+        count = len(self._session.muted.units)
+        self.mute_only(())
         self._screen.say(f"{count} units work again" if count else "no unit is muted", BRIEF)
 
     def fold(self) -> None:

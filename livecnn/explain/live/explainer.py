@@ -46,23 +46,23 @@ class LiveExplainer:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self._muting = Ablation(module)
-        self._muted: frozenset[tuple[str, int]] = frozenset()
+        self._ablation = Ablation(module)
+        self._ablated: frozenset[tuple[str, int]] = frozenset()
         self._methods: dict[tuple[str, str], Any] = {}
         self._refused: dict[tuple[str, str], str] = {}
 
     def __enter__(self) -> LiveExplainer:
-        self._muting.__enter__()
+        self._ablation.__enter__()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._muting.__exit__(kind, value, trace)
+        self._ablation.__exit__(kind, value, trace)
 
     def mute(self, units: Collection[tuple[str, int]]) -> None:
-        """(layer, index) that are switched off from now on. Raises ModelError."""
-        if self._muted != units:
-            self._muting.set(units)
-            self._muted = frozenset(units)
+        """Explain the network without these units from now on. Raises ModelError."""
+        if self._ablated != units:
+            self._ablation.set(units)
+            self._ablated = frozenset(units)
             self._refused.clear()
 
     def picture(self, kind: str, x: torch.Tensor, unit: Unit, target: int) -> Floats | str:

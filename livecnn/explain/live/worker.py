@@ -16,7 +16,7 @@ from livecnn.engine.engine import on_device
 from livecnn.explain.live.explainer import LiveExplainer, copy_sharing_weights
 from livecnn.explain.live.worker_state import ExplainRequest, RequestSuperseded, Throttle, WorkerState, WorkerStopped
 from livecnn.networks.bundle import Bundle
-from livecnn.selection import Ask, Selection
+from livecnn.selection import Ask, MutedUnits, Selection
 from livecnn.types import ExplanationUpdate, PreferredInput, Tick
 
 DUTIES = {"explain": 0.5, "occlusion": 0.1, "preferred": 0.15}  # of a core, by thread, so that the loops do not feel it
@@ -40,10 +40,13 @@ class ExplainWorker:
     tick, then on the newest. The preferred input of the selected unit is found step by step, by `dream`, and remembered. All
     are of the network without its muted units. While nothing is in the box, the last findings stay.
 
-    device: where the network is explained. Raises ModelError for a network that cannot be copied.
+    device: where the network is explained. muted: the units that are muted.
+    Raises ModelError for a network that cannot be copied.
     """
 
-    def __init__(self, bundle: Bundle, dream: Dreaming | None = None, device: torch.device = CPU) -> None:
+    def __init__(
+        self, bundle: Bundle, dream: Dreaming | None = None, device: torch.device = CPU, muted: MutedUnits | None = None
+    ) -> None:
         module = on_device(bundle.module, device)
         self._explainers = {
             name: LiveExplainer(copy_sharing_weights(module)) for name in DUTIES
@@ -51,6 +54,7 @@ class ExplainWorker:
         works = {"explain": self._explain, "occlusion": self._occlude, "preferred": self._prefer}
         self._threads = [Thread(target=self._run, args=job, name=job[0], daemon=True) for job in works.items()]
         self._dream, self._device = dream, device
+        self._muted = MutedUnits() if muted is None else muted
         self._board = WorkerState()
         self._done: dict[str, Any] = {}  # by thread, what it did last
         self._dreamt: dict[Hashable, PreferredInput | str] = {}  # by what it is about, the oldest first
@@ -64,7 +68,7 @@ class ExplainWorker:
 
     def want(self, focus: Selection, asks: Collection[Ask], units: Sequence[int] = ()) -> None:
         """What is asked for from now on; from any thread. units: those of which the grid shows a picture each."""
-        wish = ExplainRequest(focus, frozenset(asks), tuple(units))
+        wish = ExplainRequest(focus, frozenset(asks), tuple(units), self._muted.units)
         if wish != self._board.wish:
             self._board.want(wish)
 
@@ -82,7 +86,7 @@ class ExplainWorker:
         if tick.patch.prepared.empty:
             return self._last or wish.findings(tick.frame.seq, target, {})
         with explainer:
-            explainer.mute(wish.focus.muted)
+            explainer.mute(wish.muted)
             x = self._input(tick)
             answers = _quick(explainer, wish, x, target)
             if "occlusion" in wish.methods:
@@ -137,7 +141,7 @@ class ExplainWorker:
         assert tick is not None
         start = time.thread_time()
         pace.wanted = lambda: board.wish is wish or time.thread_time() - start < LONG
-        explainer.mute(wish.focus.muted)
+        explainer.mute(wish.muted)
         x, target = self._input(tick), _target(wish, tick)
         board.put(wish, _quick(explainer, wish, x, target), (tick.frame.seq, target))
         if wish.grid:
@@ -177,7 +181,7 @@ class ExplainWorker:
         assert tick is not None
         wanted = about(wish)
         pace.wanted = lambda: about(board.wish) == wanted
-        explainer.mute(wish.focus.muted)
+        explainer.mute(wish.muted)
         for answer in explainer.refine(self._input(tick), wish.focus.unit_shown):
             board.put(wish, {"occlusion": answer})
             pace()
@@ -207,7 +211,7 @@ class ExplainWorker:
         if about in self._dreamt:
             yield self._dreamt[about]
         elif dream is not None:
-            explainer.mute(wish.focus.muted)
+            explainer.mute(wish.muted)
             for found in explainer.steps("preferred", layer, lambda: dream(explainer.module, layer, unit)):
                 if isinstance(found, str) or found.step == found.steps:
                     self._remember(about, found)

@@ -28,11 +28,12 @@ class WorkerStopped(BaseException):
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """What is asked for. units: of which the grid shows a picture each."""
+    """What is asked for. units: of which the grid shows a picture each. muted: units that are muted meanwhile."""
 
     focus: Selection = field(default_factory=Selection)
     asks: frozenset[Ask] = frozenset()
     units: tuple[int, ...] = ()
+    muted: frozenset[tuple[str, int]] = frozenset()
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -59,7 +60,7 @@ class ExplainRequest:
             "contributions": target,
             "preferred": focus.unit,
         }
-        return focus.layer, focus.muted, of.get(what, (focus.unit_shown.index, target))
+        return focus.layer, self.muted, of.get(what, (focus.unit_shown.index, target))
 
     def findings(self, seq: int, target: int, answers: Answers) -> ExplanationUpdate:
         """The answers put together."""

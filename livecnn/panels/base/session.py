@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from livecnn.analysis.annotations.store import Annotations
 from livecnn.panels.base.frame_buffer import FrameBuffer
 from livecnn.panels.base.strongest_shots import StrongestImages
+from livecnn.selection import MutedUnits
 from livecnn.types import Image, Scene
 
 EXAMPLE_SCORE = 0.5  # a class's example is a shot that the network was at least so sure of
@@ -25,12 +26,14 @@ class Session:
     """examples: by class, the shot that the network was surest of.  annotations: None where nothing can be annotated.
 
     strongest: the shots that each unit answered to most.  past: the last seconds; None where nobody can look back.
+    muted: the units that are muted.
     """
 
     examples: dict[int, ScoredShot] = field(default_factory=dict)
     annotations: Annotations | None = None
     strongest: StrongestImages = field(default_factory=StrongestImages)
     past: FrameBuffer | None = None
+    muted: MutedUnits = field(default_factory=MutedUnits)
 
     def on_scene(self, scene: Scene) -> None:
         """The newest scene; the same tick again changes nothing."""

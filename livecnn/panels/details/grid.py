@@ -115,7 +115,7 @@ class Grid(Detail, ABC):
         elif self._maps is not None:
             faint = scene.tick.patch.prepared.empty or self._explains
             self._put(self._maps.units, self._maps.codes, table(self.colormap, self.theme, faint=faint))
-        self._marks.show(self.units, self._cells, self._focus, self.context.session.annotations, self.metrics)
+        self._marks.show(self.units, self._cells, self._focus, self.context.session, self.metrics)
         self._warn()
 
     def _rank(self, order: Order, time: float) -> None:
@@ -222,7 +222,7 @@ class Grid(Detail, ABC):
             yield self.figures(self._maps, unit)
         if self.contributions is not None and self._findings is not None:
             yield f"adds {self.contributions[unit]:+.2f} to {quoted(self.context, self._findings.target)}"
-        if (self.node.name, unit) in self._focus.muted:
+        if (self.node.name, unit) in self.context.session.muted.units:
             yield "muted"
         annotations = self.context.session.annotations
         mark = None if annotations is None else annotations.of(self.node.name, unit)

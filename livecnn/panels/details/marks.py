@@ -8,6 +8,7 @@ from typing import Any
 from livecnn.drawing.artists import Rectangles, frame, text_width
 from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.geometry import Rect
+from livecnn.panels.base.session import Session
 from livecnn.panels.details.base import LabelPool
 from livecnn.panels.details.cells import Cells
 from livecnn.selection import Selection
@@ -27,18 +28,18 @@ class Marks:
         self._places: dict[int, int] = {}
         self._verdicts: tuple[Any, list[Fill]] = None, []
 
-    def show(self, units: Sequence[int], cells: Cells, focus: Selection, annotations: Any, metrics: Metrics) -> None:
+    def show(self, units: Sequence[int], cells: Cells, focus: Selection, session: Session, metrics: Metrics) -> None:
         """units: those in the cells, in order."""
         if units is not self._units:  # thousands, seldom others
             self._units, self._places = units, {unit: place for place, unit in enumerate(units)}
         places = self._places
         self.words.clear()
         self.fills.rectangles = []
-        for layer, unit in focus.muted:
+        for layer, unit in session.muted.units:
             if layer == self.layer and unit in places:
                 self._mute(cells.rect(places[unit]), cells.gap, metrics)
-        if annotations is not None:
-            self.fills.rectangles += self._corners(units, cells, annotations, metrics.px(12))
+        if session.annotations is not None:
+            self.fills.rectangles += self._corners(units, cells, session.annotations, metrics.px(12))
         thick = max(1, min(metrics.px(2.5), cells.gap))
         hover = focus.hover
         if hover is not None and hover.layer == self.layer and hover.index in places:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +25,7 @@ from livecnn.explain.methods.occlusion import Occlusion
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.ablation import Ablation
-from livecnn.selection import Selection, Unit
+from livecnn.selection import MutedUnits, Selection, Unit
 from livecnn.types import Box, ExplanationUpdate, Frame, Patch, PreferredInput, Prepared, Tick
 from tests.helpers.relu_networks import untouched
 
@@ -129,8 +129,17 @@ def same(ours: ExplanationUpdate, theirs: ExplanationUpdate) -> bool:
 # In order
 
 
-def now(bundle: Bundle, focus: Selection, asks: Sequence[Any], units: Sequence[int] = (), seq: int = 0) -> ExplanationUpdate:
-    explaining = ExplainWorker(bundle)
+def now(
+    bundle: Bundle,
+    focus: Selection,
+    asks: Sequence[Any],
+    units: Sequence[int] = (),
+    seq: int = 0,
+    muted: Collection[tuple[str, int]] = (),
+) -> ExplanationUpdate:
+    owner = MutedUnits()
+    owner.set(muted)
+    explaining = ExplainWorker(bundle, muted=owner)
     explaining.want(focus, asks, units)
     return explaining.now(tick(seq))
 
@@ -182,7 +191,7 @@ def test_the_same_ticks_give_the_same_bytes(bundle: Bundle) -> None:
 
 def test_the_network_is_explained_without_its_muted_units(bundle: Bundle) -> None:
     muted = frozenset({("conv1", 3), ("conv1", 5)})
-    found = now(bundle, replace(UNIT, muted=muted), ["unit"])
+    found = now(bundle, UNIT, ["unit"], muted=muted)
     with Ablation(bundle.module) as muting:
         muting.set(muted)
         wanted = Gradient(bundle.module, "conv2").explain(x_of(0), [3])[0]
@@ -253,7 +262,8 @@ class Rig:
     """Explanations on their threads, with what was published."""
 
     def __init__(self, bundle: Bundle, dreams: Dreams | None = None) -> None:
-        self.explaining = ExplainWorker(bundle, dreams)
+        self.muted = MutedUnits()
+        self.explaining = ExplainWorker(bundle, dreams, muted=self.muted)
 
     def want(self, focus: Selection, *asks: Any, units: Sequence[int] = ()) -> None:
         self.explaining.want(focus, asks, units)
@@ -611,9 +621,9 @@ def test_muting_reaches_every_thread(bundle: Bundle) -> None:
         rig.passed(0)
         until(lambda: rig.found.progress)
         assert all(map.any() for map in rig.found.maps.values())
-        rig.want(replace(focus, muted=muted), "unit")
-        until(lambda: rig.found.focus.muted and len(rig.found.maps) == 2)
-        assert not any(map.any() for map in rig.found.maps.values())
+        rig.muted.set(muted)
+        rig.want(focus, "unit")
+        until(lambda: len(rig.found.maps) == 2 and not any(map.any() for map in rig.found.maps.values()))
 
 
 def test_what_a_network_raises_is_told_and_the_threads_go_on(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -653,7 +663,8 @@ def test_a_defect_in_any_thread_ends_all(where: str, bundle: Bundle, monkeypatch
 def test_unknown_units_to_mute_are_a_defect_of_the_caller(bundle: Bundle) -> None:
     rig = Rig(bundle)
     with rig.explaining:
-        rig.want(replace(UNIT, muted=frozenset({("conv9", 0)})), "unit")
+        rig.muted.set({("conv9", 0)})
+        rig.want(UNIT, "unit")
         rig.passed(0)
         until(lambda: rig.explaining.error is not None)
     assert isinstance(rig.explaining.error, ModelError)

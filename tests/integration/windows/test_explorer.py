@@ -94,12 +94,12 @@ def test_layers_units_and_muting_by_mouse_and_keys(program: Program, oracle: Con
     click(program, oracle, Unit("conv1", 7))
     until_it_shows(program, oracle)
     click(program, oracle, Unit("conv1", 12), ctrl=True)
-    assert oracle.screen.focus.muted == {("conv1", 12)}
+    assert oracle.screen.context.session.muted.units == {("conv1", 12)}
     until_it_shows(program, oracle)  # scores as well
     for key in ("Right", "Down", "Left", "Up", "x", "o", "o", "bracketright", "bracketright", "t", "3", "3", "z"):
         program.key(key)
         oracle.press({"bracketright": "]"}.get(key, key.lower()))
-    assert (oracle.screen.focus.layer, oracle.screen.focus.muted) == ("conv2", frozenset())
+    assert (oracle.screen.focus.layer, oracle.screen.context.session.muted.units) == ("conv2", frozenset())
     program.key("o", "o", "o")
     oracle.press("o", "o", "o")
     until_it_shows(program, oracle)
