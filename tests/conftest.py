@@ -1,10 +1,14 @@
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from tests.helpers.paths import ROOT
+
+if TYPE_CHECKING:
+    from livecnn.networks.bundle import Bundle
 
 # Before torch is imported, here and in processes of ours: its threads sleep while they wait instead of holding on to a core.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -21,3 +25,11 @@ def shared() -> Path:
     if not data.is_dir():
         pytest.skip(f"real test data is absent: {data} (set LIVECNN_SHARED)")
     return data
+
+
+@pytest.fixture(scope="session")
+def lenet() -> "Bundle":
+    """The shipped network that reads digits."""
+    from livecnn.networks.bundle import load  # not at the top: some tests here need no torch
+
+    return load("lenet-mnist")

@@ -1,6 +1,5 @@
 """Whole replays, in this process."""
 
-import csv
 import json
 import re
 from collections.abc import Iterator
@@ -26,6 +25,7 @@ from livecnn.selection import Selection
 from livecnn.sources.folder import FolderSource
 from livecnn.types import Frame, Scene
 from tests.helpers.failures import Trouble, after
+from tests.helpers.files import rows_of
 from tests.helpers.mnist_files import typeset, write_mnist
 
 SIZE = (320, 240)
@@ -53,11 +53,6 @@ def played(path: Path) -> tuple[list[int], list[Any]]:
     with PillowImage.open(path) as gif:
         frames = [(frame.info["duration"], np.array(frame.convert("RGB"))) for frame in ImageSequence.Iterator(gif)]
     return [duration for duration, _ in frames], [pixels for _, pixels in frames]
-
-
-def rows_of(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
 
 
 def replay(folder: object, **options: Any) -> Replay:

@@ -1,6 +1,5 @@
 """Whole runs without a window, in this process."""
 
-import csv
 import json
 import re
 import threading
@@ -34,6 +33,7 @@ from livecnn.sources import Source, SourceOptions, open_source
 from livecnn.sources.demo import DemoSource
 from livecnn.types import Box, Frame, Image, Patch, Prepared, Scene, Tick
 from tests.helpers.failures import Trouble, after
+from tests.helpers.files import rows_of
 
 SLOW = SourceOptions(fps=5)  # of the demo: two seconds of it are ten pictures
 SMALL = ("figure.size=[320, 240]",)
@@ -42,11 +42,6 @@ STATS = {
     "ticks", "seconds", "display_fps", "model_fps", "tick_ms", "frame_age_ms", "dropped", "duplicates", "reconnects",
     "source_state", "source_reason", "backend", "device", "rss_mb",
 }  # fmt: skip
-
-
-def rows_of(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
 
 
 def frames_of(path: Path) -> list[Image]:

@@ -1,4 +1,3 @@
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from livecnn.app.scores_table import ScoresTable
 from livecnn.errors import OutputError
 from livecnn.types import Box, Frame, Patch, Prepared, Tick
+from tests.helpers.files import rows_of
 from tests.io.test_files import places_that_cannot_be
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
@@ -20,11 +20,6 @@ needs_dev_full = pytest.mark.skipif(not FULL.exists(), reason="this system has n
 def tick_of(scores: Sequence[float], name: str = "a.png", label: str = "", empty: bool = False) -> Tick:
     patch = Patch(PICTURE, Box(0, 0, 2, 2), Prepared(torch.zeros(1, 1, 2, 2), PICTURE, empty))
     return Tick(Frame(PICTURE, 0, 0.0, name, label), patch, np.array(scores, np.float32))
-
-
-def rows_of(path: Path) -> list[list[str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
 
 
 def test_a_table(tmp_path: Path) -> None:

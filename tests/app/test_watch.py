@@ -1,6 +1,5 @@
 """`livecnn.watch` without a window, in this process; tests/integration/windows/test_watch.py opens windows."""
 
-import csv
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from livecnn.app.run import RunOptions
 from livecnn.app.watch import module_in_eval, watch
 from livecnn.errors import LivecnnError, ModelError, SourceError, UsageError
 from livecnn.types import Image
+from tests.helpers.files import rows_of
 
 CPU = torch.device("cpu")
 SMALL = {"kind": "plain", "size": [8, 8], "channels": 1}
@@ -158,11 +158,6 @@ def test_a_visit_to_another_device(home: str, device: str) -> None:
     before = state_of(net)
     watch(net, source="demo", headless=True, frames=2, device=device)
     assert changed(net, before) == []
-
-
-def rows_of(name: str) -> list[list[str]]:
-    with Path(name).open(newline="", encoding="utf-8") as file:
-        return list(csv.reader(file))
 
 
 def test_what_it_leaves_behind(net: Net) -> None:

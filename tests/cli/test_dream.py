@@ -18,6 +18,7 @@ from livecnn.cli import main
 from livecnn.dreams import export as dream_files
 from livecnn.dreams.ascent import Dream
 from livecnn.io import files as outputs
+from tests.helpers.files import contents
 
 Output = pytest.CaptureFixture[str]
 UNITS = ["dream", "--layer", "conv2", "--units", "3,7"]
@@ -28,10 +29,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
     return tmp_path
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_a_picture(elsewhere: Path, capsys: Output) -> None:

@@ -20,6 +20,7 @@ from livecnn.explain import export as explain_files
 from livecnn.explain import picture as explain_picture
 from livecnn.explain import rendering as explained
 from livecnn.explain.api import ExplainedImage, Options
+from tests.helpers.files import contents
 from tests.helpers.paths import ROOT
 
 Output = pytest.CaptureFixture[str]
@@ -55,10 +56,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
     sys.modules.pop("explained_nets", None)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def manifest(folder: str = "d") -> Any:

@@ -12,6 +12,7 @@ import pytest
 from livecnn.analysis import shards
 from livecnn.analysis.top import api as scanning
 from livecnn.cli import main
+from tests.helpers.files import contents
 from tests.helpers.mnist_files import typeset, write_mnist
 
 Output = pytest.CaptureFixture[str]
@@ -25,10 +26,6 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "digits").mkdir()
     write_mnist(tmp_path / "digits", *typeset(30), "test")
     return tmp_path
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_a_folder_comes_out(elsewhere: Path, capsys: Output) -> None:

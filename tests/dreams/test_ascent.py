@@ -26,11 +26,6 @@ def net() -> nn.Module:
     return seeded(Reused)
 
 
-@pytest.fixture(scope="module")
-def lenet() -> Bundle:
-    return livecnn.load("lenet-mnist")
-
-
 def dreamt(dream: Dream, units: Any, steps: int = 12, seed: int = 0, **more: Any) -> Ascent:
     *_, last = dream.ascend(units, steps, seed, **more)
     return last

@@ -12,6 +12,7 @@ from livecnn.engine.reducers import MosaicReducer, NeuronsReducer
 from livecnn.errors import ModelError
 from livecnn.networks.gpu_resize import Resize
 from livecnn.networks.pipelines.plain import PlainPipeline
+from tests.helpers.relu_networks import hooks
 from tests.helpers.scenes import picture
 
 CPU = torch.device("cpu")
@@ -153,10 +154,6 @@ def test_nothing_of_the_network_is_changed() -> None:
     assert torch.get_num_threads() == threads
     assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
     assert not any(inner._forward_hooks for inner in net.modules())
-
-
-def hooks(net: nn.Module) -> int:
-    return sum(len(inner._forward_hooks) + len(inner._forward_pre_hooks) for inner in net.modules())
 
 
 def without(net: nn.Sequential, *units: int) -> nn.Sequential:

@@ -14,14 +14,11 @@ from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.pipelines.plain import PlainPipeline
 from livecnn.types import Frame, Image
+from tests.helpers.relu_networks import hooks
 from tests.helpers.scenes import picture
 
 CPU = torch.device("cpu")
 PLAIN = PlainPipeline(size=(8, 8), channels=1)
-
-
-def hooks(module: nn.Module) -> int:
-    return sum(len(m._forward_hooks) for m in module.modules())
 
 
 def frame(image: Image | None = None) -> Frame:

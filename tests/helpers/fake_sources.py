@@ -104,13 +104,6 @@ class Plugged(Source):
         self.closed += 1
 
 
-def until(condition: Callable[[], object], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.001)
-
-
 class Recording(LatestSlot[Frame]):
     """Keeps all that was ever put."""
 

@@ -65,8 +65,12 @@ def picture(*shape: int) -> torch.Tensor:
     return torch.randn(1, *shape, generator=torch.Generator().manual_seed(1))
 
 
+def hooks(module: nn.Module) -> int:
+    """How many hooks there are in it."""
+    return sum(len(inner._forward_hooks) + len(inner._forward_pre_hooks) for inner in module.modules())
+
+
 def untouched(module: nn.Module) -> bool:
     """Neither hooks nor patches, nor gradients of parameters."""
-    hooks = sum(len(inner._forward_hooks) + len(inner._forward_pre_hooks) for inner in module.modules())
     patches = sum("forward" in vars(inner) for inner in module.modules())
-    return hooks == patches == 0 and all(parameter.grad is None for parameter in module.parameters())
+    return hooks(module) == patches == 0 and all(parameter.grad is None for parameter in module.parameters())

@@ -18,6 +18,7 @@ import numpy as np
 from PIL import ImageGrab
 
 from livecnn.types import Image
+from tests.helpers import waiting
 
 PATIENCE = 40.0  # seconds until something that must happen counts as not happening, on a machine busy with other things
 # No borders, so that a window's place is its picture's; every window at the top left corner; Alt-F4 asks a window to close.
@@ -35,11 +36,9 @@ NO_QT = "import sys; sys.modules['matplotlib.backends.backend_qtagg'] = None\n"
 TK = NO_QT + "from livecnn.cli import main; sys.exit(main())"
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.05)
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait for a window, on a machine that may be busy."""
+    waiting.until(condition, PATIENCE, what, pause=0.05)
 
 
 @dataclass(frozen=True)

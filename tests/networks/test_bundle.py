@@ -1,5 +1,4 @@
 import hashlib
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from livecnn import paths
 from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.lenet import Lenet
+from tests.helpers.files import Payload
 
 DIGITS = tuple("0123456789")
 PLAIN = {"kind": "plain", "size": [28, 28], "channels": 1}
@@ -218,14 +218,6 @@ def test_a_pickle_is_not_even_opened_before_its_digest_is_right(folder: Path, mo
     monkeypatch.setattr(torch, "load", lambda *_args, **_options: pytest.fail("loaded"))
     with pytest.raises(ModelError, match=r"w\.pt: damaged or changed"):
         bundles.load(folder)
-
-
-class Payload:
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> Any:
-        return os.mkdir, (str(self.mark),)
 
 
 def test_a_bundle_that_would_run_code_is_refused_with_nothing_run(folder: Path, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 import hashlib
 import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,7 @@ from torch import nn
 
 from livecnn.errors import ModelError
 from livecnn.networks import weights
-
-
-class Payload:
-    """A pickle that makes a file when it is loaded the careless way."""
-
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return os.mkdir, (str(self.mark),)
+from tests.helpers.files import Payload
 
 
 def test_the_digest_is_that_of_the_bytes(tmp_path: Path) -> None:

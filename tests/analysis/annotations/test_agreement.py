@@ -14,15 +14,9 @@ from livecnn.analysis.patterns.patterns import Patterns
 from livecnn.app.plan import make_cropper
 from livecnn.errors import OutputError, UsageError
 from livecnn.layout.layout import load_layout
-from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Probe
 from tests.helpers.mnist_files import typeset
-
-
-@pytest.fixture(scope="module")
-def lenet() -> Bundle:
-    return bundles.load("lenet-mnist")
 
 
 @pytest.fixture

@@ -27,6 +27,7 @@ from livecnn.analysis.top import tables as top_tables
 from livecnn.analysis.top.results import QUANTILES, TopResults
 from livecnn.errors import LivecnnError, ModelError, OutputError, SourceError, UsageError
 from livecnn.io import file_lock as locking
+from tests.helpers.files import contents
 from tests.helpers.mnist_files import typeset, write_mnist
 
 LAYERS = "conv1,ip2"
@@ -54,10 +55,6 @@ def expected(digits: Path) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     with livecnn.Probe(lenet.module, LAYERS.split(",")) as probe:
         activations = probe(torch.cat([lenet.prepare(shot) for shot in shots]))[1]
     return {name: values.double().numpy() for name, values in activations.items()}, [lenet.pipeline(shot).seen for shot in shots]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_shots_are_the_strongest(found: TopResults, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]) -> None:

@@ -13,7 +13,8 @@ from livecnn.app.live.supervision import Timeouts
 from livecnn.errors import SourceError
 from livecnn.sources import Source, open_source
 from livecnn.types import Frame, Image, SourceStatus
-from tests.helpers.fake_sources import Device, Scripted, ended, recorded, until
+from tests.helpers.fake_sources import Device, Scripted, ended, recorded
+from tests.helpers.waiting import until
 
 
 def test_it_is_the_stream_of_imutils() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
 
 import numpy as np
@@ -21,17 +21,11 @@ from livecnn.selection import Selection
 from livecnn.sources import Source, SourceOptions
 from livecnn.types import Box, ExplanationUpdate, Frame, Image, Patch, Prepared, Scene, Tick
 from tests.helpers.failures import after
+from tests.helpers.waiting import until
 
 PICTURE = np.zeros((2, 2, 3), np.uint8)
 PATCH = Patch(PICTURE, Box(0, 0, 2, 2), Prepared(torch.zeros(1, 1, 2, 2), PICTURE))
 OLD, FRESH = -60.0, 3600.0  # seconds from now that a frame is dated: a fresh one is not shown before its tick
-
-
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.001)
 
 
 class Fed(Source):

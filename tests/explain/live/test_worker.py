@@ -1,7 +1,6 @@
 """Explanations beside the loops: in order, and on threads whose work the test lets through step by step."""
 
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +27,7 @@ from livecnn.networks.inspection.ablation import Ablation
 from livecnn.selection import MutedUnits, Selection, Unit
 from livecnn.types import Box, ExplanationUpdate, Frame, Patch, PreferredInput, Prepared, Tick
 from tests.helpers.relu_networks import untouched
+from tests.helpers.waiting import until
 
 SHOT = np.zeros((2, 2, 3), np.uint8)
 SCORES = np.eye(10, dtype=np.float32)[7]
@@ -43,13 +43,6 @@ def x_of(seq: int) -> torch.Tensor:
 def tick(seq: int, *, empty: bool = False, rest: Callable[[torch.Tensor], torch.Tensor] | None = None) -> Tick:
     prepared = Prepared(x_of(seq), SHOT, empty, rest)
     return Tick(Frame(SHOT, seq, 0.0), Patch(SHOT, Box(0, 0, 2, 2), prepared), SCORES)
-
-
-def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.001)
 
 
 class Gate:

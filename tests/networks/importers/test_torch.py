@@ -1,4 +1,3 @@
-import os
 import sys
 import warnings
 import zipfile
@@ -16,6 +15,7 @@ from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.importers.torch import TorchImporter
+from tests.helpers.files import Payload
 
 CARD: dict[str, Any] = {
     "name": "mine",
@@ -127,14 +127,6 @@ def test_one_file(tmp_path: Path) -> None:
         TorchImporter()([Path("a.pt"), Path("b.pt")], architecture="lenet")
     with pytest.raises(ModelError, match=r"w\.pt: cannot be read: No such file"):
         TorchImporter()([tmp_path / "w.pt"], architecture="lenet")
-
-
-class Payload:
-    def __init__(self, mark: Path) -> None:
-        self.mark = mark
-
-    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return os.mkdir, (str(self.mark),)
 
 
 @pytest.mark.parametrize("suffix", [".pt", ".pth"])

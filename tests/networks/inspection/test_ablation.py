@@ -15,12 +15,9 @@ from livecnn.networks.architectures.resnet import Block
 from livecnn.networks.inspection.ablation import Ablation
 from livecnn.networks.inspection.probe import Probe, layers_of
 from tests.helpers.failures import Trouble, after
+from tests.helpers.relu_networks import hooks
 
 DIGIT = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))
-
-
-def hooks(module: nn.Module) -> int:
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
 
 
 @pytest.fixture

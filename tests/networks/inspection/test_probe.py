@@ -10,10 +10,7 @@ from torch.testing import assert_close
 from livecnn.errors import ModelError
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.probe import Probe, class_weights, layers_of
-
-
-def hooks(module: nn.Module) -> int:
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in module.modules())
+from tests.helpers.relu_networks import hooks
 
 
 @pytest.fixture

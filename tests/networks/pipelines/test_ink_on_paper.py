@@ -11,17 +11,11 @@ import torch
 from benchmarks import stress
 from livecnn._cv2 import cv2
 from livecnn.io.images import read_image
-from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.pipelines.ink import InkPipeline
 from livecnn.networks.training import mnist
 
 Picture = npt.NDArray[np.uint8]
-
-
-@pytest.fixture(scope="module")
-def lenet() -> Bundle:
-    return bundles.load("lenet-mnist")
 
 
 def answer(lenet: Bundle, shot: Picture) -> str:
