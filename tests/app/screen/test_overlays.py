@@ -114,7 +114,7 @@ def test_a_line_lies_inside_near_the_bottom(size: tuple[int, int], made: type[Ov
     assert place.x == pytest.approx(size[0] - place.x - place.w, abs=1)
 
 
-@pytest.mark.parametrize(("size", "theme"), zip(SIZES, 2 * list(THEMES.values()), strict=True), ids=str)
+@pytest.mark.parametrize(("size", "theme"), [*zip(SIZES, 2 * list(THEMES.values()), strict=True)], ids=str)
 @pytest.mark.parametrize("words", ["lenet.yaml:12: unknown key", "a message of many words " * 30])
 def test_a_banner_lies_along_the_top_of_the_panels(size: tuple[int, int], theme: Theme, words: str) -> None:
     banner = laid_out(filled(Banner, words), size, theme)
@@ -134,7 +134,7 @@ def test_a_banner_of_several_lines_is_one_line() -> None:
     assert (one == two).all()
 
 
-@pytest.mark.parametrize(("size", "theme"), zip(SIZES, 2 * list(THEMES.values()), strict=True), ids=str)
+@pytest.mark.parametrize(("size", "theme"), [*zip(SIZES, 2 * list(THEMES.values()), strict=True)], ids=str)
 @pytest.mark.parametrize("seconds", [0, 12, 6000])
 def test_a_recording_is_marked_at_the_top_right_of_the_panels(
     size: tuple[int, int], theme: Theme, seconds: int, clock: list[float]
