@@ -1,4 +1,4 @@
-"""An input pipeline that is a function of the user's own, given from Python."""
+"""An input pipeline that is a function of the user, given from Python."""
 
 from __future__ import annotations
 
@@ -11,18 +11,31 @@ from livecnn.errors import ModelError
 from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Image, Prepared
 
-TRIAL = (240, 320, 3)  # size of the gray picture that tells what the function makes of pictures
+TRIAL = (240, 320, 3)  # size of the gray picture on which the function is tried
 
 
 class FunctionPipeline(Pipeline):
-    """What `function` makes of a shot, uint8 (H, W, 3) RGB: a tensor (1, …) of floats, the same shape for shots of any size."""
+    """Prepares shots by a function of the user; made by `of`.
+
+    Attributes:
+        function: From uint8 (H, W, 3) RGB to a tensor of floats (1, …), of one shape for shots of any size.
+        gives: That shape without the batch axis.
+
+    Example:
+        >>> FunctionPipeline.of(lambda shot: torch.zeros(1, 3, 32, 32)).shape
+        (3, 32, 32)
+    """
 
     function: Callable[[Image], torch.Tensor]
     gives: tuple[int, ...]
 
     @classmethod
     def of(cls, function: Callable[[Image], torch.Tensor]) -> FunctionPipeline:
-        """Raises ModelError if it fails, or gives something else."""
+        """Try the function on a gray picture, and make the pipeline.
+
+        Raises:
+            ModelError: If the function fails, or gives something else than a float tensor with a batch axis of 1.
+        """
         trial = np.full(TRIAL, 128, np.uint8)
         try:
             tensor = function(trial)
@@ -39,7 +52,7 @@ class FunctionPipeline(Pipeline):
 
     @property
     def limits(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """As a black and a white picture show it."""
+        """Values of the darkest and of the brightest pixels, as a black and a white picture show them."""
         ends = torch.stack([self(np.full(TRIAL, level, np.uint8)).tensor[0].detach().float().cpu() for level in (0, 255)])
         low, high = (values.flatten(1).amin(1) for values in (ends.amin(0), -ends.amax(0)))
         return low[:, None, None], torch.maximum(-high, low + 1e-6)[:, None, None]
@@ -53,7 +66,7 @@ class FunctionPipeline(Pipeline):
 
 
 def _visible(tensor: torch.Tensor, shot: Image) -> Image:
-    """A tensor (1, C, H, W) for the eye, from its least to its largest value; the shot itself for one that is no picture."""
+    """Draw a tensor (1, C, H, W) from its least to its largest value; return the shot itself for one that is no picture."""
     if tensor.ndim != 4:
         return shot
     image = tensor.detach()[0].float().cpu()

@@ -15,9 +15,8 @@ from torch import nn
 from livecnn._cv2 import cv2
 from livecnn.networks.architectures.caffe import Caffe
 from livecnn.networks.importers import Imported
-from livecnn.networks.importers.caffe import CaffeImporter
-from livecnn.networks.importers.caffe_format import graph as _caffe_graph
-from livecnn.networks.importers.caffe_format import prototxt as _caffe_text
+from livecnn.networks.importers.caffe import CaffeImporter, read_graph
+from livecnn.networks.importers.caffe_format.prototxt import parse
 
 Array = npt.NDArray[np.float32]
 
@@ -55,7 +54,7 @@ def write(path: Path, layers: Mapping[str, Sequence[Array]], *, v1: bool = False
 
 def random_weights(prototxt: str, seed: int = 0) -> dict[str, list[Array]]:
     """By layer, blobs that keep the values of a network of rectified layers about as large as those of its input."""
-    graph = _caffe_graph.read(_caffe_text.parse(prototxt, "net.prototxt"))
+    graph = read_graph(parse(prototxt, "net.prototxt"))
     with torch.device("meta"):
         network = Caffe(graph.layers, graph.inputs)
     rng = np.random.default_rng(seed)

@@ -1,1 +1,1 @@
-"""Architectures that livecnn trains or ships weights for, as plain nn.Modules."""
+"""Architectures, one file for each: a class named like the file, whose arguments are the `options` of model.yaml."""

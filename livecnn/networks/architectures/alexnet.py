@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Alexnet(nn.Module):
-    """(N, 3, H, W), sides of 63 or more, usually 224 -> logits (N, classes).
+    """AlexNet: maps (N, 3, H, W), sides of 63 or more, usually 224, to logits (N, classes).
 
     Convolutions: `features.0` (64 maps), `.3` (192), `.6` (384), `.8` (256), `.10` (256); `classifier.1`, `.4` have 4,096 units.
     """

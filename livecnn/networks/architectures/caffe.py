@@ -10,25 +10,16 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from torch import nn
 
-from livecnn.errors import ModelError, nearest
+from livecnn.errors import ModelError, first_line, nearest
 from livecnn.io.validation import explain
-from livecnn.networks.architectures.caffe_layers import elementwise as _caffe_units
-from livecnn.networks.architectures.caffe_layers import pooling as _caffe_pooling
-from livecnn.networks.architectures.caffe_layers import reshaping as _caffe_shapes
-from livecnn.networks.architectures.caffe_layers import weighted as _caffe_filters
-from livecnn.networks.architectures.caffe_layers.base import LARGEST, CaffeLayer, Count, Number, Shape, shape_text
+from livecnn.networks.architectures.caffe_layers import LARGEST, CaffeLayer, Count, Number, Shape, shape_text
+from livecnn.networks.architectures.caffe_layers.layers import LAYERS
 
 M = TypeVar("M", bound=BaseModel)
 
-LAYERS: dict[str, type[CaffeLayer]] = {
-    kind.__name__: kind
-    for room in (_caffe_filters, _caffe_pooling, _caffe_units, _caffe_shapes)
-    for kind in room.LAYERS
-}  # fmt: skip
-
 
 class NetworkSpec(BaseModel):
-    """The arguments of Caffe."""
+    """The arguments of Caffe, checked."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,17 +31,28 @@ class NetworkSpec(BaseModel):
 
 
 class Caffe(nn.Module):
-    """(N, …) -> what the last layer gives, (N, C) if that is maps of one pixel.
+    """A network that maps (N, …) to the output of its last layer; maps of one pixel are flattened to (N, C).
 
-    Every layer is a module by its name; its `kind` is its type in Caffe.
+    Every layer is a module by its name, with its type in Caffe as `kind`. Nothing works in place, so that every layer's own
+    output can be watched. Weights are not initialized.
 
-    layers: in the order in which they run: name, type, bottom, top, and the parameters that are not Caffe's defaults, by their
-    names in caffe.proto.  inputs: the input blob and its shape (1, …), such as {"data": [1, 3, 227, 227]}.
-    mean_scale: if given, a mean picture is part of the weights, and the first layer gets (x - mean) * mean_scale.
+    Args:
+        layers: In the order in which they run: name, type, bottom, top, and the parameters that are not Caffe's defaults, by
+            their names in caffe.proto.
+        inputs: The input blob and its shape (1, …), such as {"data": [1, 3, 227, 227]}.
+        mean_scale: If given, a mean picture is part of the weights, and the first layer gets (x - mean) * mean_scale.
 
-    options: the same arguments again, with nothing that is a default.
-    `blobs` says whose output a layer's blob finally holds, where others work on it in place. Nothing here works in place, so
-    every layer's own output can be had as well. Weights are not initialised. Raises ModelError, naming the layer.
+    Attributes:
+        options: The arguments again, without anything that is a default.
+        blobs: By layer, the layer whose output its blob finally holds, where others work in place on it in Caffe.
+
+    Raises:
+        ModelError: If the layers make no network; names the layer.
+
+    Example:
+        >>> flat = {"name": "flat", "type": "Flatten", "bottom": "data", "top": "flat"}
+        >>> Caffe([flat], {"data": [1, 3, 8, 8]})(torch.zeros(2, 3, 8, 8)).shape
+        torch.Size([2, 192])
     """
 
     blobs: Mapping[str, str] = {}
@@ -82,7 +84,7 @@ class Caffe(nn.Module):
         self.to_empty(device=torch.get_default_device())
 
     def _build(self, shape: Shape) -> None:
-        """One layer after the other, as soon as the shapes of its inputs are known."""
+        """Build one layer after the other, as soon as the shapes of its inputs are known."""
         blobs = {self._input: torch.empty(shape)}
         for layer in self._steps:
             if module_name(layer.name) != layer.name:
@@ -94,7 +96,7 @@ class Caffe(nn.Module):
                 module = layer.build(*(tuple(bottom.shape) for bottom in bottoms)).eval()
                 tops = _tops(layer, module(*bottoms))
             except Exception as error:  # whatever a module raises when its input does not suit it
-                raise ModelError(f"{where(layer.name, layer.type)}: {str(error).partition(chr(10))[0]}") from error
+                raise ModelError(f"{where(layer.name, layer.type)}: {first_line(error)}") from error
             module.kind = layer.type  # type: ignore[assignment]  # a word, where torch expects a tensor
             self.add_module(layer.name, module)
             blobs.update(tops)
@@ -113,16 +115,13 @@ class Caffe(nn.Module):
 
 
 def module_name(name: str) -> str:
-    """The name that a layer can have as a module: without dots, and none that every module's attribute has."""
+    """Return the name that a layer can have as a module: without dots, and not that of an attribute of every module."""
     name = name.replace(".", "_")
-    return f"{name}_" if hasattr(_BLANK, name) or name in ("blobs", "mean", "options") else name
-
-
-_BLANK = nn.Module()
+    return f"{name}_" if hasattr(nn.Module(), name) or name in ("blobs", "mean", "options") else name
 
 
 def where(name: str, kind: str) -> str:
-    """How messages name a layer."""
+    """Return the words by which messages name a layer."""
     return f"layer {name!r} ({kind})"
 
 
@@ -134,7 +133,7 @@ def _layer(fields: Mapping[str, JsonValue], number: int) -> CaffeLayer:
 
 
 def _validated(place: str, model: type[M], data: Any) -> M:
-    """Through JSON, whose lists are the only sequences: what a bundle's card can hold."""
+    """Validate through JSON, whose lists are the only sequences: what a bundle's card can hold."""
     try:
         return model.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
@@ -169,7 +168,7 @@ def _check_size(shape: Shape, what: str) -> None:
 
 
 def _overwriters(layers: Sequence[CaffeLayer]) -> dict[str, str]:
-    """By layer, the last of those that work in place on what it wrote."""
+    """Return, by layer, the last of those that work in place on what it wrote."""
     writer: dict[str, str] = {}
     last: dict[str, str] = {}
     for layer in layers:

@@ -1,4 +1,4 @@
-"""A Keras model as layers under their own names: Keras computes, torch's modules are the activations, maps are (N, C, H, W)."""
+"""A Keras model as named layers: Keras computes them, torch's modules are the activations, maps are (N, C, H, W)."""
 
 from __future__ import annotations
 
@@ -58,9 +58,13 @@ Symbol: TypeAlias = Any  # keras.KerasTensor, a shape without values
 
 
 class PlanStep(BaseModel):
-    """One call of a layer. kind, config: of the layer, at its first call.  inputs: keys of outputs; by default the one before.
+    """One call of a layer. The key of its output is the layer's name; that of the second call is "name:2".
 
-    The key of an output is the layer's name; that of its second call is "name:2".
+    Attributes:
+        name: The layer's.
+        kind: Class of the layer, at its first call.
+        config: Arguments of the layer, at its first call.
+        inputs: Keys of outputs; by default the one before.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +76,7 @@ class PlanStep(BaseModel):
 
 
 class KerasPlan(BaseModel):
-    """Steps in the order in which they run. input: the key of what comes in.  outputs: keys."""
+    """Steps in the order in which they run, the key of the model's input, and those of its outputs."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -90,7 +94,11 @@ def _validated(plan: Mapping[str, Any]) -> KerasPlan:
 
 
 def library() -> Any:
-    """The package keras, computing with torch. Raises ModelError where that cannot be."""
+    """Import the package keras, computing with torch.
+
+    Raises:
+        ModelError: If it is not installed, or imported with another backend already.
+    """
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "torch"  # read once, by the first import
     try:
@@ -105,7 +113,7 @@ def library() -> Any:
 
 
 class KerasGraph(nn.Module):
-    """Layers by name, and the order in which they call each other. Maps go from one to the next as (N, C, H, W)."""
+    """Layers by name, run in the order of a plan; maps go from one to the next as (N, C, H, W)."""
 
     def __init__(self, plan: Mapping[str, Any], channels_first: bool) -> None:
         super().__init__()
@@ -113,7 +121,7 @@ class KerasGraph(nn.Module):
         self._channels_first = channels_first
 
     def symbol(self, symbol: Symbol) -> Symbol:
-        """The output's shape for that of an input, as Keras has it, (N, H, W, C). The first time, the layers are made."""
+        """Return the output's shape for that of an input, as Keras has it, (N, H, W, C); the first time, make the layers."""
         return self._walk(symbol, self._symbol_of)
 
     def forward(self, x: torch.Tensor) -> Any:
@@ -143,13 +151,24 @@ class KerasGraph(nn.Module):
 
 
 class Keras(KerasGraph):
-    """(N, C, H, W) float32 -> what the Keras model gives for it: a tensor, or of several outputs a tuple.
+    """A Keras model: maps float32 (N, C, H, W) to its output, or of several outputs to a tuple.
 
-    shape: of its input without the batch axis, (H, W, C) or (H, W); None where any size will do.  plan: the fields of Plan.
-    channels_first: all the model's maps are (C, H, W), and so is `shape`.
+    The layer "conv" gives its value with the activation; if it has one, "conv.linear" is the value before it and "conv.relu" (by
+    the activation's name) the module that computes it.
 
-    "conv" is what the layer of that name gives, with its activation; if it has one, "conv.linear" is the value before it and
-    "conv.relu" (by the activation's name) the module that computes it. Raises ModelError.
+    Args:
+        shape: Of the input without the batch axis, (H, W, C) or (H, W); None where any size will do.
+        plan: The fields of a KerasPlan.
+        channels_first: Whether all the model's maps are (C, H, W), and so is `shape`.
+
+    Raises:
+        ModelError: If Keras cannot make the layers; names the layer.
+
+    Example:
+        >>> pool = {"name": "pool", "kind": "MaxPooling2D", "config": {"pool_size": 2}}
+        >>> network = Keras((8, 8, 3), {"input": "x", "steps": [pool], "outputs": ["pool"]})
+        >>> network(torch.zeros(1, 3, 8, 8)).shape
+        torch.Size([1, 3, 4, 4])
     """
 
     def __init__(self, shape: Sequence[int | None], plan: Mapping[str, Any], channels_first: bool = False) -> None:
@@ -166,7 +185,7 @@ class Keras(KerasGraph):
             raise ModelError(f"nothing has the key {error}; allowed: that of an output before it") from error
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Keras:
-        """Made anew, as Keras' own layers cannot be copied: the weights are copies, hooks are not."""
+        """Make the network again, as Keras' own layers cannot be copied: the weights are copies, hooks are left out."""
         copied = memo[id(self)] = Keras(self._shape, self._plan.model_dump(), self._channels_first)
         copied.load_state_dict(self.state_dict())
         kept = dict(self.named_parameters())
@@ -182,7 +201,8 @@ class Keras(KerasGraph):
 class KerasLayer(nn.Module):
     """A layer of Keras without its activation; maps go in and come out as (N, C, H, W).
 
-    kind: its class, as Keras calls it; "" inside an Activated, which has it.
+    Attributes:
+        kind: Its class, as Keras calls it; "" inside a LinearWithActivation, which has it.
     """
 
     def __init__(self, kind: str, layer: Any, merges: bool, channels_first: bool) -> None:
@@ -194,6 +214,7 @@ class KerasLayer(nn.Module):
         self._modes = {"training": False} if "training" in inspect.signature(layer.call).parameters else {}
 
     def symbol(self, *symbols: Symbol) -> Symbol:
+        """Return the output's shape for those of inputs; the first time, make the weights."""
         symbol = self._layer[0](list(symbols) if self._merges else symbols[0])
         for variable in self._layer[0].weights:
             self.register_parameter(variable.name, variable.value)
@@ -201,12 +222,12 @@ class KerasLayer(nn.Module):
 
     @property
     def config(self) -> dict[str, Any]:
-        """Its arguments, as Keras tells them, and its class as `kind`."""
+        """Arguments of the layer, as Keras lists them, and its class as `kind`."""
         return {**self._layer[0].get_config(), "kind": type(self._layer[0]).__name__}
 
     @property
     def weight(self) -> torch.Tensor | None:
-        """Of a Dense layer (outputs, inputs), as nn.Linear has it."""
+        """Weights of a Dense layer (outputs, inputs), as nn.Linear has them; None for others."""
         return self.get_parameter("kernel").T if type(self._layer[0]).__name__ == "Dense" else None
 
     def forward(self, *maps: torch.Tensor) -> torch.Tensor:
@@ -243,7 +264,7 @@ def _made(kind: str, config: Mapping[str, Any], symbol: Symbol, channels_first: 
 
 
 def _layer(kind: str, config: Mapping[str, Any]) -> Any:
-    """A layer of Keras, its weights memory that is still to be filled, its activation left out."""
+    """Make a layer of Keras without its activation; its weights are memory that is still to be filled."""
     layer = getattr(library().layers, kind)
     blank = {name: _unfilled for name in inspect.signature(layer).parameters if name.endswith("_initializer")}
     return layer(**{**config, **blank, **({"activation": None} if "activation" in config else {})}, dtype="float32")

@@ -9,9 +9,12 @@ from torch import nn
 
 
 class Lenet(nn.Module):
-    """(N, 1, 28, 28) -> probabilities (N, 10). Maps: conv1 20 x 24x24, pool1 12x12, conv2 50 x 8x8, pool2 4x4; ip1 500, ip2 10.
+    """LeNet: maps (N, 1, 28, 28) to probabilities (N, 10).
 
-    `blobs` says, Caffe's way, whose output a layer's name finally holds: the ReLU of the example works in place on ip1.
+    Layers: conv1 20 x 24x24, pool1 12x12, conv2 50 x 8x8, pool2 4x4; ip1 500, ip2 10.
+
+    Attributes:
+        blobs: By layer, the layer whose output its blob finally holds: Caffe's ReLU works in place on ip1.
     """
 
     blobs: ClassVar[dict[str, str]] = {"ip1": "relu1"}
@@ -28,7 +31,7 @@ class Lenet(nn.Module):
         self.prob = nn.Softmax(dim=1)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        """Scores before the softmax, (N, 10): what training wants."""
+        """Return the scores before the softmax, (N, 10), for training."""
         x = self.pool2(self.conv2(self.pool1(self.conv1(x))))
         scores: torch.Tensor = self.ip2(self.relu1(self.ip1(x.flatten(1))))
         return scores

@@ -9,7 +9,7 @@ STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # blocks in each of the four stag
 
 
 class Block(nn.Module):
-    """Two 3x3 convolutions and a way around them: (N, inputs, H, W) -> (N, maps, H / stride, W / stride)."""
+    """Two 3x3 convolutions and a way around them: maps (N, inputs, H, W) to (N, maps, H / stride, W / stride)."""
 
     def __init__(self, inputs: int, maps: int, stride: int) -> None:
         super().__init__()
@@ -31,10 +31,12 @@ class Block(nn.Module):
 
 
 class Resnet(nn.Module):
-    """(N, 3, H, W), usually 224x224 -> logits (N, classes).
+    """ResNet: maps (N, 3, H, W), usually 224x224, to logits (N, classes).
 
     `conv1`, then the blocks `layer1.0` to `layer4.1` (of 18 layers), each with `conv1`, `relu1`, `conv2` and `relu2`; `fc`.
-    Raises ValueError for another depth.
+
+    Raises:
+        ValueError: If `depth` is not 18 or 34.
     """
 
     def __init__(self, depth: int = 18, classes: int = 1000) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 
 class Fire(nn.Module):
-    """(N, inputs, H, W) -> (N, 2 * expand, H, W): few maps by 1x1, then half of the many by 1x1, half by 3x3."""
+    """Few maps by 1x1, then half of the many by 1x1, half by 3x3: maps (N, inputs, H, W) to (N, 2 * expand, H, W)."""
 
     def __init__(self, inputs: int, squeeze: int, expand: int) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Fire(nn.Module):
 
 
 class Squeezenet(nn.Module):
-    """(N, 3, H, W), sides of 17 or more, usually 224 -> logits (N, classes).
+    """SqueezeNet: maps (N, 3, H, W), sides of 17 or more, usually 224, to logits (N, classes).
 
     `features.0` is the first convolution, `features.3` to `features.12` hold the eight fire modules (`features.3.squeeze`,
     `.expand1x1`, `.expand3x3`), `classifier.1` has a map a class.

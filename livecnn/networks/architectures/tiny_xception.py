@@ -1,6 +1,6 @@
 """TinyXception: age and gender of a face, as in face-api.js (https://github.com/justadudewhohacks/face-api.js, AgeGenderNet).
 
-An eighth of Xception's size (Chollet, https://arxiv.org/abs/1610.02357), without batch normalisation.
+An eighth of Xception's size (Chollet, https://arxiv.org/abs/1610.02357), without batch normalization.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch import nn
 
 
 class SeparableConv(nn.Sequential):
-    """3x3 for each map on its own, then 1x1 over the maps."""
+    """A 3x3 convolution of each map on its own, then 1x1 over the maps."""
 
     def __init__(self, inputs: int, maps: int) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class SeparableConv(nn.Sequential):
 
 
 class Reduction(nn.Module):
-    """(N, inputs, H, W) -> (N, maps, H / 2, W / 2). first: what comes in went through a ReLU already."""
+    """Halves the sides: maps (N, inputs, H, W) to (N, maps, H / 2, W / 2). The input of the `first` one is past a ReLU."""
 
     def __init__(self, inputs: int, maps: int, first: bool = False) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class Reduction(nn.Module):
 
 
 class Main(nn.Module):
-    """(N, maps, H, W) -> the same shape."""
+    """Three separable convolutions and a way around them; keeps the shape (N, maps, H, W)."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -55,6 +55,8 @@ class Main(nn.Module):
 
 
 class Entry(nn.Sequential):
+    """The first layers, which reduce 112 pixels to 14."""
+
     def __init__(self) -> None:
         super().__init__()
         self.pad = nn.ZeroPad2d((0, 1, 0, 1))  # of even sides, TensorFlow's SAME padding for a stride of 2
@@ -65,6 +67,8 @@ class Entry(nn.Sequential):
 
 
 class Middle(nn.Sequential):
+    """The layers that keep the shape."""
+
     def __init__(self) -> None:
         super().__init__()
         self.main_block_0 = Main(128)
@@ -72,6 +76,8 @@ class Middle(nn.Sequential):
 
 
 class Exit(nn.Sequential):
+    """The last layers, up to 512 maps."""
+
     def __init__(self) -> None:
         super().__init__()
         self.reduction_block = Reduction(128, 256)
@@ -80,9 +86,9 @@ class Exit(nn.Sequential):
 
 
 class TinyXception(nn.Module):
-    """(N, 3, H, W), sides multiples of 16, usually 112 -> probabilities of male and female (N, 2).
+    """TinyXception: maps (N, 3, H, W), sides multiples of 16, usually 112, to probabilities of male and female (N, 2).
 
-    The layer `age` gives the age in years, (N, 1).
+    The output of the layer `age` is the age in years, (N, 1).
     """
 
     def __init__(self) -> None:

@@ -15,10 +15,13 @@ BLOCKS = {
 
 
 class Vgg(nn.Module):
-    """(N, 3, H, W), sides of 32 or more, usually 224 -> logits (N, classes).
+    """VGG: maps (N, 3, H, W), sides of 32 or more, usually 224, to logits (N, classes).
 
     `features.0` is the first convolution, `features.28` (of 16 layers) the last; `classifier.0` and `classifier.3` have 4,096
-    units. Raises ValueError for another depth.
+    units.
+
+    Raises:
+        ValueError: If `depth` is not 11, 13, 16 or 19.
     """
 
     def __init__(self, depth: int = 16, classes: int = 1000) -> None:

@@ -1,4 +1,7 @@
-"""Networks that other programs saved. A new format is one new file here: its class says which files it reads, and reads them."""
+"""Importers of networks that other programs saved, one file for each format. A new format is one new file here.
+
+The class says which files it reads: `livecnn/networks/importers/caffe.py` holds CaffeImporter.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,15 @@ from livecnn.errors import ModelError
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """What an importer found; with a name, it is a bundle's content.
+    """The network that an importer found in files: with a name it makes a bundle.
 
-    module: the network with its weights, in evaluation mode.  architecture, options: a file name in architectures/ and the
-    arguments that make the same network again, without its weights.  input: as in model.yaml, or None if the files do not tell.
-    classes: names in the order of the scores, () if the files do not tell.  notes: what its owner should be told, a line each.
+    Attributes:
+        module: The network with its weights, in evaluation mode.
+        architecture: A file name in `architectures/`.
+        options: Arguments of the architecture that make the same network again, without its weights.
+        input: The input pipeline as in model.yaml, or None if the files do not say.
+        classes: Names in the order of the scores, () if the files do not say.
+        notes: What the user should know, one line each.
     """
 
     module: nn.Module
@@ -33,7 +40,22 @@ class Imported:
 
 
 class Importer(ABC):
-    """suffixes: of the files that it reads; those that no other importer claims."""
+    """The contract of a file format: which files it has, and how a network is read from them without running their code.
+
+    Attributes:
+        suffixes: Endings of the files that it reads, in small letters; no other importer may have them.
+
+    Example:
+        >>> import torch
+        >>> class RawImporter(Importer):
+        ...     suffixes = (".raw",)
+        ...
+        ...     def __call__(self, files, **_):
+        ...         numbers = torch.frombuffer(bytearray(read_start(only_file(files), 32)), dtype=torch.float32)
+        ...         module = nn.Linear(4, 2, bias=False)
+        ...         module.load_state_dict({"weight": numbers.view(2, 4)})
+        ...         return Imported(module.eval(), "linear", {"inputs": 4, "outputs": 2})
+    """
 
     suffixes: ClassVar[tuple[str, ...]]
 
@@ -46,15 +68,41 @@ class Importer(ABC):
         options: Mapping[str, JsonValue] = MappingProxyType({}),
         allow_code: bool = False,
     ) -> Imported:
-        """Raises ModelError, naming the file, and what in it is wrong or not supported.
+        """Read the network from its files.
 
-        architecture, options: for files that hold weights alone; a file name in architectures/ and its arguments or, with
-        `allow_code`, `package.module:factory` and its arguments.
+        A format whose files say all leaves the keyword arguments out and takes `**_` instead.
+
+        Args:
+            files: One or more that exist, all with one of the suffixes.
+            architecture: For files that hold weights alone, a file name in `architectures/` or, with `allow_code`,
+                `package.module:factory`.
+            options: Arguments of the architecture.
+            allow_code: Whether Python code of the user may run.
+
+        Raises:
+            ModelError: If the files make no network; names the file, what in it is wrong, and what is supported.
         """
 
 
-def single(files: Sequence[Path]) -> Path:
-    """The one file. Raises ModelError."""
+def only_file(files: Sequence[Path]) -> Path:
+    """Return the one file.
+
+    Raises:
+        ModelError: If there are several.
+    """
     if len(files) != 1:
         raise ModelError(f"found {len(files)} files ({', '.join(map(str, files))}); allowed: 1")
     return files[0]
+
+
+def read_start(path: Path, size: int) -> bytes:
+    """Return the first `size` bytes of a file, or all if it is shorter.
+
+    Raises:
+        ModelError: If the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error

@@ -1,25 +1,33 @@
-"""Networks of Caffe: a prototxt says how the layers are wired, a caffemodel has their weights."""
+"""Networks of Caffe: a prototxt describes the layers and their wiring, a caffemodel holds the weights.
+
+Of the layers in a prototxt those of the test phase are taken, without data, losses and measures.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 
-from livecnn.errors import ModelError
-from livecnn.networks.architectures import caffe as nets
-from livecnn.networks.architectures.caffe_layers.base import Shape, shape_text
-from livecnn.networks.architectures.caffe_layers.weighted import FullyConnected
-from livecnn.networks.importers import Imported, Importer
-from livecnn.networks.importers.caffe_format import graph as _caffe_graph
-from livecnn.networks.importers.caffe_format import mean_and_labels as _caffe_extras
-from livecnn.networks.importers.caffe_format import prototxt as _caffe_text
-from livecnn.networks.importers.caffe_format.graph import CaffeGraph, optional_field
+from livecnn.errors import ModelError, first_line, nearest
+from livecnn.networks.architectures.caffe import Caffe, module_name, where
+from livecnn.networks.architectures.caffe_layers import Shape, shape_text
+from livecnn.networks.architectures.caffe_layers.layers import LAYERS, FullyConnected
+from livecnn.networks.importers import Imported, Importer, read_start
 from livecnn.networks.importers.caffe_format.protobuf_wire import Binary, Blob
-from livecnn.networks.importers.caffe_format.prototxt import Fields
+from livecnn.networks.importers.caffe_format.prototxt import Fields, parse
+
+T = TypeVar("T")
+
+LARGEST_TEXT = 1 << 22  # bytes; GoogLeNet's prototxt has 36,000
+LARGEST_MEAN = 1 << 26  # numbers
+_SYNSET = re.compile(r"n\d{8} ")  # ImageNet's number before a label
 
 ROLES = {
     "prototxt": (".prototxt",),
@@ -28,9 +36,25 @@ ROLES = {
     "labels": (".txt",),
 }
 
+DATA = ("Data", "ImageData", "HDF5Data", "MemoryData", "WindowData", "DummyData")
+LEFT_OUT = ("Accuracy", "Silence", "EuclideanLoss", "HingeLoss", "MultinomialLogisticLoss", "HDF5Output")
+LOSSES = {"SoftmaxWithLoss": "Softmax", "SigmoidCrossEntropyLoss": "Sigmoid"}
+# Types by their names in the older generation: INNER_PRODUCT, and one that is irregular.
+V1_TYPES = {kind.upper(): kind for kind in (*LAYERS, *DATA, *LEFT_OUT, *LOSSES)} | {"SOFTMAXLOSS": "SoftmaxWithLoss"}
+
+PARAMS = {kind.param for kind in LAYERS.values()}  # Caffe passes over those of other types
+WIRING = ("name", "type", "bottom", "top")
+CALLED: dict[type, str] = {str: "text", int: "integer", float: "number", dict: "message in braces"}
+# What concerns training only, or how fast a layer runs.
+HARMLESS = {
+    "weight_filler", "bias_filler", "filler", "engine", "force_nd_im2col", "stable_prod_grad",
+    "param", "blobs_lr", "weight_decay", "blob_share_mode", "loss_weight", "propagate_down", "include", "exclude", "phase",
+    "transform_param", "loss_param",
+}  # fmt: skip
+
 
 class CaffeImporter(Importer):
-    """A `.prototxt`, its `.caffemodel`, and if there are such: the mean (`.binaryproto`, `.npy`), a label a line (`.txt`).
+    """Reads a `.prototxt` and its `.caffemodel`, if given also the mean (`.binaryproto`, `.npy`) and labels (`.txt`, one a line).
 
     A mean picture becomes part of the network, numbers by channel become the input's `mean`. Of a network for training the test
     phase is taken, without losses and measures; a softmax loss becomes a softmax.
@@ -41,12 +65,12 @@ class CaffeImporter(Importer):
     def __call__(self, files: Sequence[Path], **_: object) -> Imported:
         found = _by_role(files)
         prototxt, caffemodel = found["prototxt"], found["caffemodel"]
-        fields = _caffe_text.parse(_caffe_extras.text(prototxt), str(prototxt))
-        mean = _caffe_extras.mean(found["mean"]) if "mean" in found else None
+        fields = parse(read_text(prototxt), str(prototxt))
+        mean = read_mean(found["mean"]) if "mean" in found else None
         with Binary(caffemodel) as binary:
             blobs = binary.layers()
             try:
-                graph = _caffe_graph.read(fields)
+                graph = read_graph(fields)
                 name, shape = _input(graph, blobs)
                 spec = _input_spec(graph.transform, shape, mean)
                 network = _network(graph, {name: list(shape)}, mean)
@@ -57,9 +81,9 @@ class CaffeImporter(Importer):
             except ValueError as error:
                 raise ModelError(f"{caffemodel}: {error}") from error
         if mean is not None and mean.ndim > 1:
-            tensors["mean"] = _caffe_extras.center_crop(mean, shape, found["mean"])
+            tensors["mean"] = _center_crop(mean, shape, found["mean"])
         network.load_state_dict(tensors, assign=True)
-        classes = _caffe_extras.labels(found["labels"]) if "labels" in found else ()
+        classes = _labels(found["labels"]) if "labels" in found else ()
         return Imported(network.eval().requires_grad_(False), "caffe", network.options, spec, classes)
 
 
@@ -76,7 +100,7 @@ def _by_role(files: Sequence[Path]) -> dict[str, Path]:
 
 
 def _input(graph: CaffeGraph, blobs: Mapping[str, Sequence[Blob]]) -> tuple[str, Shape]:
-    """The one blob that comes from outside, and its shape."""
+    """Return the one blob that comes from outside, and its shape."""
     if len(graph.inputs) != 1:
         raise ModelError(f"its inputs: found {', '.join(graph.inputs) or 'none'}; one is needed: Input, input_shape or input_dim")
     ((name, shape),) = graph.inputs.items()
@@ -86,7 +110,7 @@ def _input(graph: CaffeGraph, blobs: Mapping[str, Sequence[Blob]]) -> tuple[str,
 
 
 def _channels(graph: CaffeGraph, name: str, blobs: Mapping[str, Sequence[Blob]]) -> int:
-    """Where only a crop size is told, the first filters tell the channels; else it is a colour picture."""
+    """Count channels by the first filters, where only a crop size is known; without filters it is a color picture."""
     for layer in graph.layers:
         own = blobs.get(graph.names[layer["name"]], ())
         if layer["bottom"] == [name] and layer["type"] == "Convolution" and own and len(own[0].shape) == 4:
@@ -94,15 +118,15 @@ def _channels(graph: CaffeGraph, name: str, blobs: Mapping[str, Sequence[Blob]])
     return 3
 
 
-def _network(graph: CaffeGraph, inputs: Mapping[str, Sequence[int]], mean: torch.Tensor | None) -> nets.Caffe:
-    """On the device that has shapes only: its weights come from the file, without a copy."""
+def _network(graph: CaffeGraph, inputs: Mapping[str, Sequence[int]], mean: torch.Tensor | None) -> Caffe:
+    """Make the network on the device that has shapes only: its weights come from the file, without a copy."""
     scale = _scale(graph.transform) if mean is not None and mean.ndim > 1 else None
     with torch.device("meta"):
-        return nets.Caffe(graph.layers, inputs, scale)
+        return Caffe(graph.layers, inputs, scale)
 
 
 def _input_spec(transform: Fields, shape: Shape, mean: torch.Tensor | None) -> dict[str, Any] | None:
-    """As in model.yaml; None where the input is no picture. Caffe takes the mean first, then it scales."""
+    """Return the input as in model.yaml; None where it is no picture. Caffe subtracts the mean first, then it scales."""
     if len(shape) != 4 or shape[1] not in (1, 3):
         return None
     spec: dict[str, Any] = {"kind": "plain", "size": list(shape[2:]), "channels": shape[1], "scale": 255}
@@ -135,9 +159,9 @@ def _scale(transform: Fields) -> float:
 
 
 def _tensors(
-    network: nets.Caffe, blobs: Mapping[str, Sequence[Blob]], names: Mapping[str, str], binary: Binary
+    network: Caffe, blobs: Mapping[str, Sequence[Blob]], names: Mapping[str, str], binary: Binary
 ) -> dict[str, torch.Tensor]:
-    """The network's state from the layers' blobs. Raises ValueError, naming the layer that lacks some or has others."""
+    """Return the network's state from the layers' blobs; a ValueError names the layer that lacks some or has others."""
     state: dict[str, torch.Tensor] = {}
     for key, module in network.named_children():
         needed, found = module.state_dict(), blobs.get(names[key], ())
@@ -155,5 +179,233 @@ def _tensors(
 
 
 def _core(shape: Shape) -> Shape:
-    """Without leading ones, which older files have more of."""
+    """Return a shape without leading ones, which older files have more of."""
     return shape[next((i for i, length in enumerate(shape) if length != 1), len(shape)) :]
+
+
+def read_text(path: Path) -> str:
+    """Return a file's text.
+
+    Raises:
+        ModelError: If it cannot be read, is larger than any network's, or is not UTF-8.
+    """
+    content = read_start(path, LARGEST_TEXT + 1)
+    if len(content) > LARGEST_TEXT:
+        raise ModelError(f"{path}: more than {LARGEST_TEXT} bytes; a text is needed")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: not a text in UTF-8") from error
+
+
+def _labels(path: Path) -> tuple[str, ...]:
+    """Read one label from each line, without ImageNet's numbers."""
+    return tuple(_SYNSET.sub("", line.strip(), count=1) for line in read_text(path).splitlines() if line.strip())
+
+
+def read_mean(path: Path) -> torch.Tensor:
+    """Read the mean that a network's pictures are less, from a `.npy` or `.binaryproto` file.
+
+    Returns:
+        float32 (C,), a number for each channel, or (C, H, W), a picture.
+
+    Raises:
+        ModelError: If the file holds anything else.
+    """
+    if path.suffix == ".npy":
+        found = _npy(path)
+    else:
+        with Binary(path) as binary:
+            found = binary.read(binary.blob())
+    while found.ndim > 3 and found.shape[0] == 1:
+        found = found[0]
+    if found.ndim == 3 and found.shape[1:] == (1, 1):
+        found = found.flatten()
+    if found.ndim not in (1, 3) or not found.isfinite().all():
+        raise ModelError(f"{path}: found {shape_text(tuple(found.shape))}; needed: finite numbers, one a channel, or C x H x W")
+    return found
+
+
+def _center_crop(picture: torch.Tensor, shape: Shape, path: Path) -> torch.Tensor:
+    """Cut the middle out of a mean picture, (1, C, H, W), as Caffe cuts pictures when it tests."""
+    size = tuple(picture.shape)
+    if len(shape) != 4 or size[0] != shape[1] or size[1] < shape[2] or size[2] < shape[3]:
+        raise ModelError(
+            f"{path}: a mean of {shape_text(size)}; the network's input is {shape_text(shape[1:])}, which it has to cover"
+        )
+    top, left = (size[1] - shape[2]) // 2, (size[2] - shape[3]) // 2
+    return picture[None, :, top : top + shape[2], left : left + shape[3]].contiguous()
+
+
+def _npy(path: Path) -> torch.Tensor:
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)  # which compares the shape with the file's size
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu" or not 0 < array.size <= LARGEST_MEAN:
+            raise ValueError("numbers are needed")
+        return torch.from_numpy(np.array(array, np.float32))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # on nonsense, NumPy fails in any way there is
+        raise ModelError(f"{path}: not a sound NumPy array: {first_line(error)}") from error
+
+
+@dataclass(frozen=True)
+class CaffeGraph:
+    """A network as its prototxt describes it.
+
+    Attributes:
+        inputs: Shapes of the blobs that come from outside, () if the prototxt does not say.
+        layers: The arguments of the architecture `caffe`.
+        names: Caffe's own names of layers, by names of modules.
+        transform: What is done to pictures beforehand, as the fields of Caffe's transform_param.
+    """
+
+    inputs: dict[str, tuple[int, ...]]
+    layers: list[dict[str, Any]]
+    names: dict[str, str]
+    transform: Fields = field(default_factory=dict)
+
+
+def read_graph(net: Fields) -> CaffeGraph:
+    """Read the fields of a prototxt, of either generation of the format.
+
+    Raises:
+        ModelError: If a layer is not supported or unsound; names the layer.
+    """
+    generations = [key for key in ("layer", "layers") if key in net]
+    if len(generations) != 1:
+        raise ModelError(f"found {' and '.join(generations) or 'no layers'}; a prototxt has either layer or layers")
+    layers = [_upgraded(_message(layer, "a layer")) for layer in net[generations[0]]]
+    layers = [layer for layer in layers if _runs(layer)]
+    inputs, transform = _inputs(net, layers)
+    kept = [dict(_wired(layer)) for layer in layers if layer["type"][0] not in (*DATA, *LEFT_OUT, "Input")]
+    names = {module_name(layer["name"]): layer["name"] for layer in kept}
+    used = {bottom for layer in kept for bottom in layer["bottom"]}
+    return CaffeGraph(
+        {name: shape for name, shape in inputs.items() if name in used},
+        [{**layer, "name": module_name(layer["name"])} for layer in kept],
+        names,
+        transform,
+    )
+
+
+def optional_field(fields: Fields, key: str, kind: type[T], default: T, place: str) -> T:
+    """Return the value of a field that can be there once."""
+    values = fields.get(key, [])
+    if len(values) > 1 or not all(isinstance(value, kind) and not isinstance(value, bool) for value in values):
+        raise ModelError(f"{place}: {key}: found {str(values)[1:-1]:.60}; allowed: one {CALLED[kind]}")
+    return values[0] if values else default
+
+
+def _message(value: Any, place: str) -> Fields:
+    if not isinstance(value, dict):
+        raise ModelError(f"{place}: found {value!r:.60}; allowed: {{ … }}")
+    return value
+
+
+def _upgraded(layer: Fields) -> Fields:
+    """Return the layer with its type in the newer generation's words."""
+    if "layer" in layer:
+        raise ModelError("its layers have the oldest format; Caffe's upgrade_net_proto_text brings it up to date")
+    name = optional_field(layer, "name", str, "", "a layer")
+    kind = optional_field(layer, "type", str, "", f"layer {name!r}")
+    return {**layer, "name": [name], "type": [V1_TYPES.get(kind.replace("_", ""), kind)]}
+
+
+def _runs(layer: Fields) -> bool:
+    """Return whether a layer is there when a trained network is used (phase TEST, no stages)."""
+    place = f"layer {layer['name'][0]!r}"
+    rules = {key: [_holds(_message(rule, place), place) for rule in layer.get(key, [])] for key in ("include", "exclude")}
+    return (any(rules["include"]) or not rules["include"]) and not any(rules["exclude"])
+
+
+def _holds(rule: Fields, place: str) -> bool:
+    return (
+        optional_field(rule, "phase", str, "TEST", place) == "TEST"
+        and optional_field(rule, "min_level", int, 0, place) <= 0
+        and optional_field(rule, "max_level", int, 0, place) >= 0
+        and not rule.get("stage")
+    )
+
+
+def _inputs(net: Fields, layers: Sequence[Fields]) -> tuple[dict[str, tuple[int, ...]], Fields]:
+    """Return shapes of the blobs that come from outside, and what is done to pictures."""
+    names = net.get("input", [])
+    shapes = [_dims(shape, "input_shape") for shape in net.get("input_shape", [])]
+    if not shapes:
+        dims = net.get("input_dim", [])
+        shapes = [dims[start : start + 4] for start in range(0, len(dims), 4)]
+    found = {str(name): _one_picture(shape) for name, shape in zip(names, shapes, strict=False)}
+    transform: Fields = {}
+    for layer in layers:
+        place = where(layer["name"][0], layer["type"][0])
+        if layer["type"][0] in (*DATA, "Input"):
+            own = _transform(layer, place)
+            found.update(zip(map(str, layer.get("top", [])), _shapes(layer, own, place), strict=False))
+            transform = own or transform
+    return found, transform
+
+
+def _shapes(layer: Fields, transform: Fields, place: str) -> Iterator[tuple[int, ...]]:
+    """Yield shapes of the tops of a layer that brings data; () where it does not say."""
+    given = _part(layer, "input_param", place) or _part(layer, "dummy_data_param", place)
+    shapes = [_one_picture(_dims(shape, place)) for shape in given.get("shape", [])]
+    memory = _part(layer, "memory_data_param", place)
+    side = optional_field(transform, "crop_size", int, 0, place)
+    if memory:
+        shapes = [(1, *(optional_field(memory, key, int, 0, place) for key in ("channels", "height", "width")))]
+    elif side:
+        shapes = [(1, 0, side, side)]  # the channels are those of the first filters
+    for number in range(len(layer.get("top", []))):
+        yield shapes[number] if number < len(shapes) else shapes[0] if given.get("shape") else ()
+
+
+def _transform(layer: Fields, place: str) -> Fields:
+    """Return what is done to pictures; the older generation has it among the data's parameters."""
+    older = {**_part(layer, "data_param", place), **_part(layer, "image_data_param", place)}
+    known: Fields = {key: older[key] for key in ("scale", "mean_file", "crop_size") if key in older}
+    return {**known, **_part(layer, "transform_param", place)}
+
+
+def _part(layer: Fields, key: str, place: str) -> Fields:
+    return _message(optional_field(layer, key, dict, {}, place), place)
+
+
+def _dims(shape: Any, place: str) -> list[Any]:
+    return _message(shape, place).get("dim", [])
+
+
+def _one_picture(dims: Sequence[Any]) -> tuple[int, ...]:
+    """Return the shape of one picture, however many a batch has."""
+    return (1, *dims[1:])
+
+
+def _wired(layer: Fields) -> Iterator[tuple[str, Any]]:
+    """Yield a supported layer's fields as the architecture `caffe` takes them."""
+    name, kind = layer["name"][0], layer["type"][0]
+    bottoms, tops = layer.get("bottom", []), layer.get("top", [])
+    if kind in LOSSES:
+        kind, bottoms, tops = LOSSES[kind], bottoms[:1], tops[:1] or [name]
+    place = where(name, kind)
+    for blob in (*bottoms, *tops):
+        if not isinstance(blob, str):
+            raise ModelError(f"{place}: found {blob!r:.60} as a blob's name; a text is needed")
+    if kind not in LAYERS:
+        raise ModelError(f"{place}: this type is not supported; {nearest(kind, LAYERS, len(LAYERS))}")
+    own = LAYERS[kind].param
+    yield from zip(WIRING, (name, kind, bottoms, tops), strict=True)
+    unknown = [key for key in layer if key not in (*WIRING, *PARAMS) and key not in HARMLESS]
+    if unknown:
+        raise ModelError(f"{place}: unknown field {unknown[0]!r}; {nearest(unknown[0], (*WIRING, own))}")
+    for key, values in (_part(layer, own, place) if own else {}).items():
+        if key in WIRING or (key not in HARMLESS and key not in LAYERS[kind].model_fields):
+            known = [field for field in LAYERS[kind].model_fields if field not in WIRING]
+            raise ModelError(f"{place}: {own}: unknown field {key!r}; {nearest(key, known)}")
+        if key not in HARMLESS:
+            yield key, _collapsed(values)
+
+
+def _collapsed(values: Sequence[Any]) -> Any:
+    """Return one value as itself, several as a list, messages as mappings."""
+    plain = [{key: _collapsed(inner) for key, inner in v.items()} if isinstance(v, Mapping) else v for v in values]
+    return plain[0] if len(plain) == 1 else plain

@@ -1,7 +1,7 @@
 """The age and gender network of face-api.js (https://github.com/justadudewhohacks/face-api.js-models).
 
 Its `.weights` file holds float32 numbers, least significant byte first, tensor after tensor, in TensorFlow's layouts: filters as
-(height, width, inputs, outputs), matrices as (inputs, outputs). NAME-weights_manifest.json tells their names and shapes.
+(height, width, inputs, outputs), matrices as (inputs, outputs). NAME-weights_manifest.json lists their names and shapes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from livecnn.errors import ModelError
 from livecnn.networks.architectures.tiny_xception import TinyXception
-from livecnn.networks.importers import Imported, Importer
+from livecnn.networks.importers import Imported, Importer, read_start
 
 INPUT = {
     "kind": "plain",
@@ -35,7 +35,7 @@ MOST_BYTES = 1 << 18  # of a manifest
 
 
 class FaceApiImporter(Importer):
-    """One `.weights` file. A manifest, given or beside it, has to say that this network is in it."""
+    """Reads one `.weights` file. A manifest, given or beside it, has to say that this network is in it."""
 
     suffixes = (".weights", ".json")
 
@@ -75,27 +75,20 @@ def _part(name: str, tensor: torch.Tensor) -> _Part:
 
 def _check(manifest: Path, parts: Sequence[_Part]) -> None:
     try:
-        with manifest.open("rb") as file:
-            groups = json.loads(file.read(MOST_BYTES))
+        groups = json.loads(read_start(manifest, MOST_BYTES))
         found = [(entry["name"], tuple(entry["shape"]), entry["dtype"]) for group in groups for entry in group["weights"]]
-    except OSError as error:
-        raise ModelError(f"{manifest}: cannot be read: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelError(f"{manifest}: not a manifest of face-api.js: {type(error).__name__}: {error}") from error
     needed = [(part.foreign, part.shape, "float32") for part in parts]
     wrong = next((f"found {one}; {other} is needed" for one, other in zip(found, needed, strict=False) if one != other), None)
     if wrong or len(found) != len(needed):
-        told = wrong or f"found {len(found)} tensors; {len(needed)} are needed"
-        raise ModelError(f"{manifest}: not that of the age and gender network: {told}")
+        reason = wrong or f"found {len(found)} tensors; {len(needed)} are needed"
+        raise ModelError(f"{manifest}: not that of the age and gender network: {reason}")
 
 
 def _read(path: Path, parts: Sequence[_Part]) -> dict[str, torch.Tensor]:
     count = sum(math.prod(part.shape) for part in parts)
-    try:
-        with path.open("rb") as file:
-            content = file.read(4 * count + 1)
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
+    content = read_start(path, 4 * count + 1)
     if len(content) != 4 * count:
         found = f"{len(content):,} bytes" if len(content) < 4 * count else f"more than {4 * count:,} bytes"
         raise ModelError(f"{path}: found {found}; the age and gender network has {4 * count:,}, uncompressed")

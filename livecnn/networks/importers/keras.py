@@ -1,31 +1,55 @@
-"""Whole Keras models, from HDF5 (`.h5`, `.hdf5`, as Keras 2 writes them) or Keras 3's own archives (`.keras`)."""
+"""Whole Keras models, from HDF5 (`.h5`, `.hdf5`, as Keras 2 writes them) or Keras 3's own archives (`.keras`).
+
+Files are read in three steps: the model's configuration, once every size that the file declares has been checked, with nothing
+built; the configuration cleaned; and the plan by which livecnn/networks/architectures/keras.py runs the model that Keras built.
+
+Keras has built what a file asks for too willingly more than once, so it is given nothing but the cleaned configuration: layers by
+an allow-list, their arguments numbers, words and lists, and no initializer, regularizer, constraint or function.
+"""
 
 from __future__ import annotations
 
 import copy
+import inspect
+import io
+import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import torch
 from pydantic import JsonValue
 
-from livecnn.errors import ModelError, first_line
-from livecnn.networks import weights
-from livecnn.networks.architectures import keras as nets
-from livecnn.networks.architectures.keras import library
-from livecnn.networks.importers import Imported, Importer, single
-from livecnn.networks.importers.keras_format.config import ConfigSanitizer
-from livecnn.networks.importers.keras_format.files import description
-from livecnn.networks.importers.keras_format.plan import ImportPlan
+from livecnn.errors import ModelError, first_line, nearest
+from livecnn.networks.architectures.keras import ACTIVATIONS, GRAPH, LAYERS, Keras, KerasGraph, library
+from livecnn.networks.importers import Imported, Importer, only_file, read_start
+from livecnn.networks.inspection.tracing import TensorPath, key_of
+from livecnn.networks.weights import load_into
+
+MOST_EXPANSION = 100  # of what is stored; weights can hardly be compressed
+SMALL = 1 << 20  # bytes that may be anything
+
+MODELS = ("Sequential", "Functional", "Model")
+DROPPING = ("Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization")
+VARYING = ("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness")
+IN_TRAINING_ONLY = (*DROPPING, *VARYING)
+OPERATORS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
+KNOWN = (*LAYERS, *IN_TRAINING_ONLY, "InputLayer")
+_OLD_NAMES = {("LeakyReLU", "alpha"): "negative_slope"}
+_OTHERS = ("name", "trainable", "dtype", "seed", "batch_input_shape", "batch_shape", "input_dtype", "ragged", "sparse")
+
+Reference = list[Any]  # of an output: layer, call, place in what it returned
 
 
 class KerasImporter(Importer):
-    """Sequential and functional models of the layers in architectures/keras.py; none of the file's code is run.
+    """Reads sequential and functional models of the layers in architectures/keras.py; none of the file's code is run.
 
-    Values of pictures are taken to be 0..1, or 0..255 where the model begins with Rescaling or Normalization: files do not tell.
+    Files do not say which values pictures have: 0..255 if the model begins with Rescaling or Normalization, else 0..1.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".keras")
@@ -36,9 +60,9 @@ class KerasImporter(Importer):
         *,
         architecture: str | None = None,
         options: Mapping[str, JsonValue] = MappingProxyType({}),
-        allow_code: bool = False,  # noqa: ARG002
+        **_: object,
     ) -> Imported:
-        path = single(files)
+        path = only_file(files)
         if architecture is not None or options:
             raise ModelError(f"{path}: found an architecture beside it; allowed: none, for the file holds its own")
         library()
@@ -52,7 +76,7 @@ class KerasImporter(Importer):
 
 def _imported(path: Path) -> Imported:
     keras = library()
-    found = description(path)
+    found = read_description(path)
     cleaner = ConfigSanitizer()
     cleaned = cleaner.model(found.configuration)
     _check_numbers(cleaned, found.numbers)
@@ -63,8 +87,8 @@ def _imported(path: Path) -> Imported:
         model.load_weights(path)
         planned = ImportPlan(model)
     options: dict[str, Any] = {"shape": _shape(model), "plan": planned.plan, "channels_first": _channels_first(planned.plan)}
-    module = nets.Keras(**options)
-    weights.load_into(module, planned.tensors, path)
+    module = Keras(**options)
+    load_into(module, planned.tensors, path)
     return Imported(module.eval(), "keras", options, _input(options), notes=tuple(_notes(cleaner, found.version)))
 
 
@@ -73,7 +97,7 @@ def _built(cleaned: Mapping[str, Any]) -> Any:
 
 
 def _check_numbers(cleaned: Mapping[str, Any], numbers: int) -> None:
-    """Before memory is taken for it: a model holds no more weights than its file."""
+    """Check, before memory is taken for it, that a model needs no more weights than its file holds."""
     with library().device("meta"):
         needed = sum(math.prod(weight.shape) for weight in _built(cleaned).weights)
     if needed > numbers:
@@ -121,3 +145,388 @@ def _notes(cleaner: ConfigSanitizer, version: str) -> list[str]:
     if "hard_sigmoid" in cleaner.activations and version[:1] in ("1", "2"):
         notes.append(f"hard_sigmoid is that of Keras 3, relu6(x + 3) / 6, not max(0, min(1, 0.2 x + 0.5)) as in Keras {version}")
     return notes
+
+
+class Description(NamedTuple):
+    """The model's configuration as plain data, the version of the Keras that wrote it or "", and how many numbers are weights."""
+
+    configuration: Any
+    version: str
+    numbers: int
+
+
+def read_description(path: Path) -> Description:
+    """Read a file's description, once sizes and links of all that it holds have been checked.
+
+    Raises:
+        ModelError: If the file cannot be read, is not sound, or would grow beyond its size.
+    """
+    read_start(path, 0)  # whether it can be read, which HDF5 says in words of its own
+    try:
+        return _of_archive(path) if zipfile.is_zipfile(path) else _of_hdf5(path)
+    except ModelError:
+        raise
+    except Exception as error:  # zip, HDF5 and JSON fail in any way there is on nonsense
+        raise ModelError(f"{path}: not a sound Keras file: {type(error).__name__}: {error}") from error
+
+
+def _of_archive(path: Path) -> Description:
+    import h5py
+
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            _check_expansion(path, member.filename, member.file_size, member.compress_size)
+        missing = {"config.json", "metadata.json", "model.weights.h5"} - set(archive.namelist())
+        if missing:
+            raise ModelError(f"{path}: holds no {', '.join(sorted(missing))}; allowed: what model.save(…) writes")
+        weights = archive.read("model.weights.h5")
+        with h5py.File(io.BytesIO(weights), "r") as file:
+            numbers = _checked_numbers(path, file, len(weights))
+        version = json.loads(archive.read("metadata.json")).get("keras_version", "")
+        return Description(json.loads(archive.read("config.json")), str(version), numbers)
+
+
+def _of_hdf5(path: Path) -> Description:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        numbers = _checked_numbers(path, file, path.stat().st_size)
+        text = file.attrs.get("model_config")
+        if text is None:
+            raise ModelError(f"{path}: holds weights alone, no model_config; allowed: a whole model, as model.save(…) writes it")
+        return Description(json.loads(_text(text)), _text(file.attrs.get("keras_version", "")), numbers)
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _checked_numbers(path: Path, file: Any, stored: int) -> int:
+    """Return how many numbers all datasets hold together."""
+    import h5py
+
+    total = numbers = 0
+    for item in _objects(path, file):
+        for name in item.attrs:
+            attribute = item.attrs.get_id(name)
+            size = math.prod(attribute.shape) * attribute.dtype.itemsize
+            _check_expansion(path, f"{item.name}: {name}", size, stored, most_expansion=1)
+        if isinstance(item, h5py.Dataset):
+            _check_dataset(path, item)
+            total += item.nbytes
+            numbers += item.size
+    _check_expansion(path, "the weights", total, stored)
+    return numbers
+
+
+def _objects(path: Path, file: Any) -> Iterator[Any]:
+    """Yield all that a file holds, each once, for groups may hold each other."""
+    import h5py
+
+    seen: set[int] = set()
+    groups = [file]
+    while groups:
+        group = groups.pop()
+        yield group
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ModelError(f"{path}: {group.name}/{name} is a link; allowed: data that lies in the file itself")
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if address not in seen:
+                seen.add(address)
+                if isinstance(item, h5py.Group):
+                    groups.append(item)
+                else:
+                    yield item
+
+
+def _check_dataset(path: Path, dataset: Any) -> None:
+    if dataset.external or dataset.is_virtual:
+        raise ModelError(f"{path}: {dataset.name} lies in another file; allowed: data that lies in the file itself")
+    if dataset.dtype.kind not in "fiubS":
+        raise ModelError(f"{path}: {dataset.name} holds {dataset.dtype}; allowed: numbers")
+
+
+def _check_expansion(path: Path, name: str, declared: int, stored: int, most_expansion: int = MOST_EXPANSION) -> None:
+    if declared > max(SMALL, most_expansion * stored):
+        raise ModelError(f"{path}: {name} would grow from {stored} bytes to {declared}; allowed: {most_expansion} times as many")
+
+
+class ConfigSanitizer:
+    """Cleans one file's configuration.
+
+    Attributes:
+        policies: Types of numbers that the layers have, such as "mixed_float16".
+        activations: Names of the activations that occur.
+    """
+
+    def __init__(self) -> None:
+        self.policies: set[str] = set()
+        self.activations: set[str] = set()
+
+    def model(self, item: Any) -> dict[str, Any]:
+        """Return a model's configuration as keras.saving.deserialize_keras_object takes it.
+
+        Raises:
+            ModelError: If anything in it is not allowed; names layer and class.
+        """
+        kind, config = _parts(item)
+        if kind not in MODELS:
+            raise ModelError(f"the model is a {kind}; allowed: Sequential, Functional, whose structure is data, not code")
+        if isinstance(config, list):  # as Keras wrote a Sequential before 2.2.3
+            config = {"layers": config}
+        layers = [_entry(_as_layer(layer)) for layer in _list(config.get("layers"), "layers")]
+        if not layers:
+            raise ModelError("the model has no layers")
+        names = _names([name for name, _ in layers])
+        common = {"name": names.get("", "model")}
+        if kind == "Sequential":
+            return _serialized("keras", kind, {**common, "layers": self._chain(config, layers, names)})
+        cleaned = [
+            {**self._layer(layer, names[name]), "name": names[name], "inbound_nodes": _nodes(name, layer, names)}
+            for name, layer in layers
+        ]
+        ends = {key: _references(config.get(key), names) for key in ("input_layers", "output_layers")}
+        return _serialized("keras.src.models.functional", "Functional", {**common, "layers": cleaned, **ends})
+
+    def _chain(self, config: Mapping[str, Any], layers: Sequence[tuple[str, Any]], names: Mapping[str, str]) -> list[Any]:
+        cleaned = [self._layer(layer, names[name]) for name, layer in layers]
+        first = layers[0][1]
+        if first["class_name"] in ("InputLayer", *MODELS):
+            return cleaned
+        shape = first["config"].get("batch_input_shape") or config.get("build_input_shape")
+        if not shape:
+            raise ModelError("the shape of the model's input is not known; call model.build(…) before model.save(…)")
+        return [_input_layer(shape, "input_of_the_model"), *cleaned]
+
+    def _layer(self, item: Mapping[str, Any], name: str) -> dict[str, Any]:
+        kind, config = _parts(item)
+        if kind in MODELS:
+            cleaned = self.model(item)
+            return {**cleaned, "config": {**cleaned["config"], "name": name}}
+        where = f"layer {name!r}: {kind}"
+        module, registered = item.get("module", "keras.layers"), item.get("registered_name")
+        if module != "keras.layers" or registered not in (None, kind) or kind not in KNOWN:
+            whose = kind if module == "keras.layers" else f"{module}.{kind}"
+            raise ModelError(f"layer {name!r}: {whose} is refused, and nothing of it was run; {nearest(kind, KNOWN)}")
+        self.policies.add(_policy(config.get("dtype")))
+        if kind == "InputLayer":
+            return _input_layer(config.get("batch_shape") or config.get("batch_input_shape"), name)
+        if kind in IN_TRAINING_ONLY:
+            return _serialized("keras.layers", "Identity", {"name": name, "dtype": "float32"})
+        arguments = _arguments(kind, config, where)
+        if "activation" in arguments:
+            self.activations.add(_activation(arguments["activation"], where))
+        return _serialized("keras.layers", kind, {**arguments, "name": name, "dtype": "float32"})
+
+
+def _serialized(module: str, kind: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {"module": module, "class_name": kind, "config": dict(config), "registered_name": None}
+
+
+def _input_layer(shape: Any, name: str) -> dict[str, Any]:
+    sizes = _list(shape, f"the shape of {name}")
+    if not all(size is None or (type(size) is int and size > 0) for size in sizes):
+        raise ModelError(f"layer {name!r}: found the shape {sizes}; allowed: positive numbers and null")
+    return _serialized("keras.layers", "InputLayer", {"batch_shape": [None, *sizes[1:]], "name": name, "dtype": "float32"})
+
+
+def _arguments(kind: str, config: Mapping[str, Any], where: str) -> dict[str, Any]:
+    allowed = inspect.signature(getattr(library().layers, kind)).parameters
+    found: dict[str, Any] = {key: "zeros" for key in allowed if key.endswith("_initializer")}
+    for old, value in config.items():
+        key = _OLD_NAMES.get((kind, old), old)
+        if not matters(key):
+            continue
+        if kind == "BatchNormalization" and key == "axis" and isinstance(value, list) and len(value) == 1:
+            value = value[0]  # as Keras 2 wrote it  # noqa: PLW2901
+        if not _is_plain(value):
+            raise ModelError(f"{where}: {key} is {str(value)[:60]}; allowed: numbers, words and lists of them")
+        if key in allowed:
+            found[key] = value
+        elif value not in (None, False, 0, 1):  # an option of another version, made use of
+            raise ModelError(f"{where}: {key} = {str(value)[:60]} is unknown to this Keras; allowed: {', '.join(allowed)}")
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _activation(value: Any, where: str) -> str:
+    if value is None:
+        return "linear"
+    if value not in ACTIVATIONS:
+        raise ModelError(f"{where}: unknown activation {value!r}; {nearest(str(value), ACTIVATIONS, most=len(ACTIVATIONS))}")
+    return str(value)
+
+
+def _policy(value: Any) -> str:
+    """Return float32, mixed_float16 …: a name, or in Keras 3 an object that has one."""
+    config = value.get("config") if isinstance(value, Mapping) else None
+    return str((config or {}).get("name", "float32") if isinstance(config, Mapping) else value or "float32")
+
+
+def _nodes(name: str, layer: Mapping[str, Any], names: Mapping[str, str]) -> list[list[Reference]]:
+    """Return which outputs each call of a layer gets: Keras 3 wrote its arguments, Keras 2 a list of outputs."""
+    nodes = []
+    for node in _list(layer.get("inbound_nodes"), f"inbound_nodes of {name}"):
+        if isinstance(node, Mapping):
+            tensors, options = _tensors(node.get("args")), [node.get("kwargs")]
+        else:
+            tensors = [entry[:3] for entry in _list(node, f"inbound_nodes of {name}")]
+            options = [*(entry[3] for entry in node if len(entry) > 3)]
+        for chosen in options:
+            extra = {key: value for key, value in (chosen or {}).items() if key != "training" and value is not None}
+            if extra:
+                raise ModelError(f"layer {name!r} is called with {str(extra)[:60]}; allowed: its inputs alone")
+        nodes.append([[*reference, {}] for reference in _references(tensors, names)])
+    return nodes
+
+
+def _tensors(value: Any) -> list[Any]:
+    """Return the references to outputs in the arguments of a call, in Keras 3."""
+    if isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__":
+        return [value["config"]["keras_history"]]
+    if not isinstance(value, list):
+        raise ModelError(f"found {str(value)[:60]} as an argument of a layer's call; allowed: outputs of layers")
+    return [tensor for item in value for tensor in _tensors(item)]
+
+
+def _references(value: Any, names: Mapping[str, str]) -> list[Reference]:
+    """Return [["conv", 0, 0], …], of which Keras writes a single one, or a mapping of them, too."""
+    listed = list(value.values()) if isinstance(value, Mapping) else _list(value, "references to outputs")
+    if listed and not isinstance(listed[0], list):
+        listed = [listed]
+    for reference in listed:
+        if len(reference) != 3 or reference[0] not in names or not all(type(index) is int for index in reference[1:]):
+            raise ModelError(f"found {str(reference)[:60]} as a reference to an output; allowed: [layer, call, place]")
+    return [[names[layer], call, place] for layer, call, place in listed]
+
+
+def _names(found: Sequence[str]) -> dict[str, str]:
+    """Return names that a module of torch can have, by those in the file."""
+    names = {name: name.replace(".", "_").replace("/", "_") for name in found}
+    names = {name: f"{new}_" if hasattr(KerasGraph, new) or not new else new for name, new in names.items()}
+    twice = next((name for name in found if list(found).count(name) > 1 or list(names.values()).count(names[name]) > 1), None)
+    if twice is not None:
+        raise ModelError(f"layer {twice!r}: found the name twice; allowed: names that differ in more than `.` and `/`")
+    return names
+
+
+def _entry(layer: Any) -> tuple[str, Mapping[str, Any]]:
+    kind, config = _parts(layer)
+    name = layer.get("name") or (config.get("name") if isinstance(config, Mapping) else None)
+    return str(name or kind), layer
+
+
+def _as_layer(item: Any) -> Any:
+    """Return an operator between two outputs, or an output and a number, as the layer that does the same; others as they are."""
+    if not isinstance(item, Mapping) or item.get("module") != "keras.src.ops.numpy" or item.get("class_name") not in OPERATORS:
+        return item
+    kind, config = _parts(item)
+    layer = {**item, "module": "keras.layers", "registered_name": None}
+    (node,) = _list(item.get("inbound_nodes"), "inbound_nodes")
+    numbers = [value for value in node["args"] if type(value) in (int, float)]
+    if kind not in ("Add", "Multiply") or len(numbers) != 1:
+        return layer
+    scaling = {"scale": 1.0, "offset": numbers[0]} if kind == "Add" else {"scale": numbers[0], "offset": 0.0}
+    rest = [value for value in node["args"] if value is not numbers[0]]
+    return {**layer, "class_name": "Rescaling", "config": {**config, **scaling}, "inbound_nodes": [{**node, "args": rest}]}
+
+
+def _parts(item: Any) -> tuple[str, Any]:
+    if (
+        not isinstance(item, Mapping)
+        or not isinstance(item.get("class_name"), str)
+        or not isinstance(item.get("config"), dict | list)
+    ):
+        raise ModelError(f"found {str(item)[:60]}; allowed: class_name and config")
+    return item["class_name"], item["config"]
+
+
+def _list(value: Any, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ModelError(f"{what}: found {str(value)[:60]}; allowed: a list")
+    return value
+
+
+def matters(key: str) -> bool:
+    """Return whether a pass depends on an argument of a layer; some are for training, some have a place of their own."""
+    return key not in _OTHERS and not key.endswith(("_initializer", "_regularizer", "_constraint"))
+
+
+class ImportPlan:
+    """How the architecture `keras` runs a model that Keras built.
+
+    Attributes:
+        plan: The fields of a KerasPlan.
+        tensors: The weights, named as in the plan.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.plan = self._plan(model, "")
+
+    def _plan(self, model: Any, path: str) -> dict[str, Any]:
+        if len(model.inputs) != 1:
+            raise ModelError(f"{model.name} has {len(model.inputs)} inputs; allowed: 1, the picture")
+        steps: list[dict[str, Any]] = []
+        start = model.inputs[0]
+        keys = {id(start): start._keras_history[0].name}
+        calls: Counter[str] = Counter()
+        waiting = list(reversed(model.outputs))
+        while waiting:  # depth first, from the outputs; not recursive, for networks are deep
+            tensor = waiting[-1]
+            operation, call, _ = tensor._keras_history
+            inputs = operation._inbound_nodes[call].input_tensors
+            missing = [before for before in inputs if id(before) not in keys]
+            if id(tensor) in keys:
+                waiting.pop()
+            elif missing:
+                waiting += reversed(missing)
+            else:
+                given = [keys[id(before)] for before in inputs]
+                previous = key_of(TensorPath(steps[-1]["name"], calls[steps[-1]["name"]])) if steps else keys[id(start)]
+                first = {} if calls[operation.name] else self._described(operation, path)
+                steps.append({"name": operation.name, **first, **({} if given == [previous] else {"inputs": given})})
+                calls[operation.name] += 1
+                keys[id(tensor)] = key_of(TensorPath(operation.name, calls[operation.name]))
+        return {"input": keys[id(start)], "steps": steps, "outputs": [keys[id(output)] for output in model.outputs]}
+
+    def _described(self, layer: Any, path: str) -> dict[str, Any]:
+        name = f"{path}{layer.name}"
+        if hasattr(layer, "layers"):
+            return {"kind": GRAPH, "config": self._plan(layer, f"{name}.")}
+        kind, config = _kind(type(layer).__name__, layer)
+        fused = f"{name}.linear" if "activation" in config else name
+        if kind != "Normalization":  # whose weights are in its configuration
+            self.tensors |= {f"{fused}.{variable.name}": variable.value for variable in layer.weights}
+        return {"kind": kind, **({"config": config} if config else {})}
+
+
+def _kind(kind: str, layer: Any) -> tuple[str, dict[str, Any]]:
+    config = _config(kind, layer)
+    if kind == "ReLU" and not config.get("negative_slope") and not config.get("threshold"):
+        activation = {None: "relu", 6.0: "relu6"}.get(config.get("max_value"))
+        return ("Activation", {"activation": activation}) if activation else (kind, config)
+    if kind == "Softmax" and config["axis"] == -1:
+        return "Activation", {"activation": "softmax"}
+    if kind == "Normalization" and layer.input_mean is None:
+        values = {"mean": layer.adapt_mean, "variance": layer.adapt_variance}
+        config |= {key: value.value.detach().tolist() for key, value in values.items()}
+    return kind, config
+
+
+def _config(kind: str, layer: Any) -> dict[str, Any]:
+    """Return the arguments of a layer that its passes depend on, as JSON knows them."""
+    allowed = inspect.signature(getattr(library().layers, kind)).parameters
+    found: Mapping[str, Any] = json.loads(json.dumps(layer.get_config()))
+    return {
+        key: value
+        for key, value in found.items()
+        if key in allowed and matters(key) and value is not None and (key, value) != ("activation", "linear")
+    }

@@ -13,9 +13,8 @@ from pydantic import JsonValue
 
 from livecnn import registry
 from livecnn.errors import ModelError, first_line
-from livecnn.networks import bundle as bundles
-from livecnn.networks import weights
-from livecnn.networks.importers import Imported, Importer, single
+from livecnn.networks import bundle, weights
+from livecnn.networks.importers import Imported, Importer, only_file
 
 _WRAPPED_UNDER = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
 _PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
@@ -30,7 +29,7 @@ _PROGRAMS = {
 
 
 class TorchImporter(Importer):
-    """State dicts, also inside a checkpoint ({"state_dict": …}), of a network that ran on a GPU, in parallel or compiled."""
+    """Reads state dicts, also inside a checkpoint ({"state_dict": …}), of networks that ran on a GPU, in parallel or compiled."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".pt2", ".safetensors")
 
@@ -42,14 +41,14 @@ class TorchImporter(Importer):
         options: Mapping[str, JsonValue] = MappingProxyType({}),
         allow_code: bool = False,
     ) -> Imported:
-        path = single(files)
+        path = only_file(files)
         _refuse_programs(path)
         tensors = _unwrapped(weights.content(path), path)
         if architecture is None:
             kinds = (*registry.kinds("networks.architectures"), "package.module:factory")
             raise ModelError(f"{path}: holds weights alone; give the --architecture that they are for: {', '.join(kinds)}")
         try:
-            module = bundles.architecture(architecture, options, allow_code=allow_code)
+            module = bundle.architecture(architecture, options, allow_code=allow_code)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{architecture}: its options do not fit: {first_line(error)}") from error
         weights.load_into(module, tensors, path)
@@ -57,15 +56,15 @@ class TorchImporter(Importer):
 
 
 def _refuse_programs(path: Path) -> None:
-    """Files that hold more than tensors, told by what their archives hold; nothing of them is read."""
+    """Refuse files that hold more than tensors, by the names in their archives; nothing of them is read."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = {Path(name).name for name in archive.namelist()}
     except (OSError, zipfile.BadZipFile):
-        return  # a damaged file, or one that is no archive: whoever reads it will tell
-    for name, told in _PROGRAMS.items():
+        return  # a damaged file, or one that is no archive: reading it will say
+    for name, reason in _PROGRAMS.items():
         if name in names:
-            raise ModelError(f"{path}: {told}")
+            raise ModelError(f"{path}: {reason}")
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, torch.Tensor]:

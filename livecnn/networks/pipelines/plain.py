@@ -1,4 +1,4 @@
-"""What most networks trained on photographs expect: resized, and each channel normalised."""
+"""The preprocessing of most networks for photographs: resize, and normalize each channel."""
 
 from __future__ import annotations
 
@@ -23,12 +23,17 @@ Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class PlainPipeline(Pipeline):
-    """Resized to `size`, whatever the shot's proportions -> float32 (1, channels, H, W), (value - mean) / std by channel.
+    """Resizes a shot to `size`, whatever its proportions: float32 (1, channels, H, W), (value - mean) / std by channel.
 
-    size: [H, W]. channels: 3 is colour, in this order, 1 luminance. mean, std: one number a channel, or one for all.
-    scale: of the values that mean and std are meant for: 1 means 0..1, 255 means 0..255.
-    resize: "area" averages where it shrinks; "bilinear" weighs neighbours by a triangle that grows with the step, as Pillow and
-    torchvision do: for networks that were trained so. Where it grows both interpolate linearly.
+    Attributes:
+        size: [H, W] in pixels.
+        channels: 3 for color, 1 for luminance.
+        order: Of the three channels.
+        mean: A number for each channel, or one for all.
+        std: The same.
+        scale: The largest value of a pixel that mean and std are meant for: 1 or 255.
+        resize: "area" averages where it shrinks; "bilinear" weighs neighbors by a triangle that grows with the step, as Pillow
+            and torchvision do: for networks that were trained so. Both interpolate linearly where they enlarge.
     """
 
     size: tuple[Side, Side]
@@ -81,7 +86,7 @@ class PlainPipeline(Pipeline):
 
 
 class _PlainOnGpu(PlainPipeline):
-    """The shot is uploaded as it is, and resized and normalised there; the picture for the eye does not wait for the device."""
+    """Uploads the shot as it is, to resize and normalize it there; the picture for people does not wait for the device."""
 
     @cached_property
     def _rest(self) -> Resize:
@@ -97,7 +102,7 @@ class _PlainOnGpu(PlainPipeline):
 
 
 def _resized(shot: Image, size: tuple[int, int]) -> Image:
-    """Averages where it shrinks, so that fine texture does not turn into moiré; interpolates where it grows."""
+    """Average where it shrinks, so that fine texture does not turn into moiré; interpolate where it grows."""
     height, width = size
     shrinks = shot.shape[0] > height or shot.shape[1] > width
     mode = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

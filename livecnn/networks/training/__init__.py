@@ -1,1 +1,1 @@
-"""How the shipped weights are made: what is done to a picture before each pass, and the loop."""
+"""Training of the shipped digit network: the data, what is done to a picture before each pass, and the loop."""

@@ -1,4 +1,4 @@
-"""What a webcam and a hand do to a digit, on a whole batch at once."""
+"""Changes that a webcam and a hand make to a digit, on a whole batch at once."""
 
 from __future__ import annotations
 
@@ -16,12 +16,21 @@ INKED = 0.25  # a pixel counts for a digit's extent from here on, as in the ink 
 class Augment:
     """Changes (N, 1, S, S) pictures, white ink 1 on black 0, each in its own way and by its own strength between none and full.
 
-    rotation: degrees; shear: tangent of the slant; stretch: log of the ratio of height to width.
-    thicken, thin: how far strokes grow or shrink, in shares of a pixel on either side.
-    bend: pixels by which a coarse random field shifts the strokes (Simard, Steinkraus, Platt, "Best Practices for
-    Convolutional Neural Networks Applied to Visual Document Analysis", 2003), on a grid of `knots` x `knots` points.
-    zoom: log of the size; shift: pixels, both after the digit was put in its box as the ink pipeline does.
-    blur, light, fade, noise: what a camera does: share of a 3x3 binomial blur, slope of the light, loss of contrast, deviation.
+    Attributes:
+        rotation: Degrees.
+        shear: Tangent of the slant.
+        stretch: Log of the ratio of height to width.
+        thicken: How far strokes grow, in shares of a pixel on either side.
+        thin: How far they shrink.
+        bend: Pixels by which a coarse random field shifts the strokes (Simard, Steinkraus, Platt, "Best Practices for
+            Convolutional Neural Networks Applied to Visual Document Analysis", 2003).
+        knots: Points of that field, in either direction.
+        zoom: Log of the size, after the digit was put in its box as the ink pipeline does.
+        shift: Pixels, likewise.
+        blur: Share of a 3x3 binomial blur.
+        light: Slope of the light.
+        fade: Loss of contrast.
+        noise: Standard deviation of the camera's noise.
     """
 
     rotation: float = 18.0
@@ -39,7 +48,15 @@ class Augment:
     noise: float = 0.08
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """float32 (N, 1, S, S) in 0..1 -> the same; `generator` makes it reproducible."""
+        """Change a batch.
+
+        Args:
+            images: float32 (N, 1, S, S) in 0..1.
+            generator: Makes the changes reproducible.
+
+        Returns:
+            The same shape and range.
+        """
         draw = _RandomWarp(len(images), generator)
         images = self._stroke(images, draw)
         linear = self._linear(draw)
@@ -56,7 +73,7 @@ class Augment:
         return images + grown + shrunk
 
     def _linear(self, draw: _RandomWarp) -> torch.Tensor:
-        """(N, 2, 2), from the new picture's coordinates to the old one's: rotation, slant, stretch."""
+        """Return (N, 2, 2), from the new picture's coordinates to the old one's: rotation, slant, stretch."""
         angle = math.radians(self.rotation) * draw.either()
         slant, ratio = self.shear * draw.either(), torch.exp(0.5 * self.stretch * draw.either())
         cos, sin, zero, one = angle.cos(), angle.sin(), torch.zeros_like(angle), torch.ones_like(angle)
@@ -66,17 +83,17 @@ class Augment:
         return turn @ skew @ scale
 
     def _boxed(self, images: torch.Tensor, linear: torch.Tensor, draw: _RandomWarp) -> torch.Tensor:
-        """The sampling grid (N, S, S, 2) that applies `linear`, then puts the digit in its box, around its centre of mass.
+        """Return the grid (N, S, S, 2) that applies `linear`, then puts the digit in its box, around its center of mass.
 
         The result is sampled once, so that the strokes stay sharp: a first pass only measures.
         """
         side = images.shape[-1]
         still = torch.zeros(len(images), 2, 1)
         grid = F.affine_grid(torch.cat([linear, still], 2), list(images.shape), align_corners=False)
-        extent, centre = _measure(F.grid_sample(images, grid, align_corners=False)[:, 0])
+        extent, center = _measure(F.grid_sample(images, grid, align_corners=False)[:, 0])
         zoom = (extent / BOX) * torch.exp(self.zoom * draw.either())
         aside = self.shift * torch.stack([draw.either(), draw.either()], 1) - 0.5  # MNIST's middle is pixel 14, half a pixel off
-        place = centre + 2 / side * aside * zoom[:, None]
+        place = center + 2 / side * aside * zoom[:, None]
         theta = torch.cat([linear * zoom.view(-1, 1, 1), linear @ place.unsqueeze(2)], 2)
         return F.affine_grid(theta, list(images.shape), align_corners=False)
 
@@ -107,22 +124,22 @@ class _RandomWarp:
         self._strength = torch.rand(count, generator=generator)
 
     def positive(self, *shape: int) -> torch.Tensor:
-        """(N, *shape), uniform in 0..strength."""
+        """Draw (N, *shape), uniform in 0..strength."""
         strength = self._strength.view(-1, *(1 for _ in shape))
         return strength * torch.rand(self._count, *shape, generator=self._generator)
 
     def either(self, *shape: int) -> torch.Tensor:
-        """(N, *shape), uniform in -strength..strength."""
+        """Draw (N, *shape), uniform in -strength..strength."""
         strength = self._strength.view(-1, *(1 for _ in shape))
         return strength * (2 * torch.rand(self._count, *shape, generator=self._generator) - 1)
 
     def normal(self, *shape: int) -> torch.Tensor:
-        """(N, *shape), standard normal whatever the strength."""
+        """Draw (N, *shape), standard normal whatever the strength."""
         return torch.randn(self._count, *shape, generator=self._generator)
 
 
 def _measure(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, S, S) -> longest side of each digit in pixels (N,), its centre of mass (N, 2) as x, y in -1..1."""
+    """Measure (N, S, S): the longest side of each digit in pixels (N,), its center of mass (N, 2) as x, y in -1..1."""
     side = images.shape[-1]
     across, down = (images.amax(axis) > INKED for axis in (1, 2))
     extent = torch.maximum(_span(across), _span(down)).clamp(min=1)
@@ -133,7 +150,7 @@ def _measure(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _span(inked: torch.Tensor) -> torch.Tensor:
-    """bool (N, S) -> from the first to the last True of each row, in pixels."""
+    """Count the pixels from the first to the last True of each row of bool (N, S)."""
     first = inked.float().argmax(1)
     last = inked.shape[1] - 1 - inked.flip(1).float().argmax(1)
     return (last - first + 1).float()

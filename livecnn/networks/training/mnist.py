@@ -30,9 +30,14 @@ MOST_BYTES = 20_000_000  # of a file
 
 
 def load(folder: Path, split: Split, mirrors: Sequence[str] = MIRRORS) -> tuple[Image, Labels]:
-    """Images uint8 (N, H, W), white on black, and labels uint8 (N,) 0..9, downloaded into `folder` where absent.
+    """Load a split of MNIST, downloaded into `folder` where absent.
 
-    Raises SourceError for a file that cannot be had or does not hold what its name says, OutputError if `folder` is not writable.
+    Returns:
+        Images uint8 (N, H, W), white on black, and labels uint8 (N,) 0..9.
+
+    Raises:
+        SourceError: If a file cannot be downloaded, or does not hold what its name says.
+        OutputError: If `folder` is not writable.
     """
     image_file, label_file = (find(folder, name) or fetch(folder, f"{name}.gz", mirrors) for name in FILES[split])
     images, labels = read_idx(image_file), read_idx(label_file)
@@ -46,7 +51,7 @@ def load(folder: Path, split: Split, mirrors: Sequence[str] = MIRRORS) -> tuple[
 
 
 def fetch(folder: Path, name: str, mirrors: Sequence[str] = MIRRORS) -> Path:
-    """Download one of MNIST's files from the first mirror that has it; complete and checked, or not there at all."""
+    """Download one of MNIST's files from the first mirror that has it, and check it; a broken download leaves no file."""
     failures = []
     for mirror in mirrors:
         try:

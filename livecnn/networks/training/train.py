@@ -26,9 +26,17 @@ Found = npt.NDArray[np.bool_]
 class Hyperparameters:
     """What the weights depend on besides pictures and seed; found on 10,000 pictures held out of MNIST's training set.
 
-    rate: the highest learning rate of AdamW (Loshchilov, Hutter, "Decoupled weight decay regularization", 2019), reached after
-    the share `warmup` of all steps, then annealed along a cosine (one cycle: Smith, Topin, "Super-convergence", 2019).
-    averaging: by how much the moving average of the weights, which is what is kept, stays the same in a step.
+    The learning rate follows one cycle (Smith, Topin, "Super-convergence", 2019) of AdamW (Loshchilov, Hutter, "Decoupled weight
+    decay regularization", 2019), annealed along a cosine.
+
+    Attributes:
+        epochs: How often every picture is shown.
+        batch: Pictures in a step.
+        rate: The highest learning rate.
+        warmup: Share of all steps until the highest rate is reached.
+        decay: Weight decay.
+        averaging: Share of the moving average of the weights, the trained ones, that a step keeps.
+        augment: Changes of the pictures.
     """
 
     epochs: int = 40
@@ -41,7 +49,18 @@ class Hyperparameters:
 
 
 def train(images: Image, labels: Labels, pipeline: InkPipeline, recipe: Hyperparameters, seed: int) -> Lenet:
-    """A LeNet, in evaluation mode, trained on uint8 (N, S, S), white on black as `pipeline` shows it, and labels 0..9 (N,)."""
+    """Train a LeNet.
+
+    Args:
+        images: uint8 (N, S, S), white on black as `pipeline` shows them.
+        labels: uint8 (N,) 0..9.
+        pipeline: Its `mean` and `std` are applied to the pictures.
+        recipe: Length, learning rate and augmentation.
+        seed: Of the first weights, the order of pictures and their changes.
+
+    Returns:
+        The network in evaluation mode, with the averaged weights.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = Lenet()
@@ -62,7 +81,7 @@ def train(images: Image, labels: Labels, pipeline: InkPipeline, recipe: Hyperpar
 
 
 def _batches(images: Image, labels: Labels, recipe: Hyperparameters, seed: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Every picture once an epoch, in random order, changed anew each time: float32 (n, 1, S, S) in 0..1, and int64 (n,)."""
+    """Yield every picture once an epoch, in random order, each time changed: float32 (n, 1, S, S) in 0..1, and int64 (n,)."""
     generator = torch.Generator().manual_seed(seed)
     pictures, digits = torch.tensor(images)[:, None], torch.tensor(labels).long()
     for _ in range(recipe.epochs):
@@ -71,15 +90,19 @@ def _batches(images: Image, labels: Labels, recipe: Hyperparameters, seed: int) 
 
 
 def preprocess(images: Image, pipeline: InkPipeline) -> tuple[Image, Found]:
-    """uint8 (N, H, W) through the input pipeline, as live: what the network sees (N, S, S), and where a digit was found (N,)."""
-    colour = (np.repeat(image[..., None], 3, axis=2) for image in images)
-    shots = tqdm(colour, total=len(images), desc="reading the ink", unit="picture", disable=None)
-    seen, empty = zip(*((picture.seen, picture.empty) for picture in map(pipeline, shots)), strict=True)
+    """Put pictures uint8 (N, H, W) through the input pipeline, as live.
+
+    Returns:
+        What the network sees, uint8 (N, S, S), and where a digit was found (N,).
+    """
+    shots = (np.repeat(image[..., None], 3, axis=2) for image in images)
+    progress = tqdm(shots, total=len(images), desc="reading the ink", unit="picture", disable=None)
+    seen, empty = zip(*((picture.seen, picture.empty) for picture in map(pipeline, progress)), strict=True)
     return np.stack(seen), ~np.array(empty)
 
 
 def accuracy(network: nn.Module, seen: Image, found: Found, labels: Labels, pipeline: InkPipeline) -> float:
-    """The share whose highest score is the label, 0..1. A picture in which the pipeline found nothing counts as wrong."""
+    """Return the share whose highest score is the label, 0..1; a picture in which the pipeline found nothing counts as wrong."""
     with torch.inference_mode():
         pictures = torch.tensor(seen)[:, None].float() / 255
         scores = torch.cat([network((batch - pipeline.mean) / pipeline.std) for batch in pictures.split(1000)])

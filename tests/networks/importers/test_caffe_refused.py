@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from livecnn.errors import ModelError
 from livecnn.networks.importers.caffe import CaffeImporter
-from livecnn.networks.importers.caffe_format import prototxt as _caffe_text
+from livecnn.networks.importers.caffe_format.prototxt import parse
 from tests.helpers import caffe_files
 from tests.helpers.caffe_files import Array, blob, field, varint
 
@@ -44,7 +44,7 @@ HEAD = 'input: "data" input_dim: [1, 3, 8, 8] '
     ],
 )
 def test_the_text_format(text: str, expected: dict[str, Any]) -> None:
-    assert _caffe_text.parse(text, "net.prototxt") == expected
+    assert parse(text, "net.prototxt") == expected
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_text_format(text: str, expected: dict[str, Any]) -> None:
 )
 def test_mistakes_in_the_text_are_told_by_line(text: str, message: str) -> None:
     with pytest.raises(ModelError, match=message):
-        _caffe_text.parse(text, "net.prototxt")
+        parse(text, "net.prototxt")
 
 
 def layer(kind: str, params: str = "", *, bottoms: str = 'bottom: "data"', tops: str = 'top: "y"') -> str:

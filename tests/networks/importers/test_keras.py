@@ -13,8 +13,7 @@ import yaml
 from livecnn.errors import ModelError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.keras import library
-from livecnn.networks.importers.keras import KerasImporter
-from livecnn.networks.importers.keras_format.config import KNOWN
+from livecnn.networks.importers.keras import KNOWN, KerasImporter
 from livecnn.networks.inspection.probe import Probe, layers_of
 from tests.helpers.keras_models import assert_same, digits, edited, h5, picture, saved, set_argument, turned
 

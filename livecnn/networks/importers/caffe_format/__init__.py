@@ -1,1 +1,1 @@
-"""TODO caffe_format."""
+"""Protocol buffers, the format of Caffe's files, as text and binary."""

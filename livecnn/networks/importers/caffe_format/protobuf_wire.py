@@ -1,4 +1,4 @@
-"""Protocol buffers' wire format, in which caffemodel and binaryproto files are written (https://protobuf.dev/programming-guides/encoding/).
+"""Protocol buffers' wire format, of caffemodel and binaryproto files (https://protobuf.dev/programming-guides/encoding/).
 
 Weights are found first and read later, each straight into its own memory: a file of 540 MB is never in memory twice.
 """
@@ -27,7 +27,7 @@ DATA, DOUBLE_DATA, SHAPE, LEGACY = 5, 8, 7, (1, 2, 3, 4)
 
 
 class WireField(NamedTuple):
-    """number, wire: its key.  value: of a varint, else the length in bytes.  start: where its bytes begin."""
+    """A field of a message: its key (number and wire type), the value of a varint or else its length, where its bytes start."""
 
     number: int
     wire: int
@@ -37,7 +37,7 @@ class WireField(NamedTuple):
 
 @dataclass(frozen=True)
 class Blob:
-    """Where an array of numbers is in a file. double: of float64, not float32."""
+    """Where an array of numbers is in a file, in bytes, of float64 if `double`, else float32."""
 
     shape: tuple[int, ...]
     start: int
@@ -46,7 +46,11 @@ class Blob:
 
 
 class Binary:
-    """A file of the wire format, open as long as the `with`. Raises ModelError, naming the file and what is wrong with it."""
+    """A file of the wire format, open for the time of a `with`.
+
+    Raises:
+        ModelError: By every method, naming the file and what is wrong with it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -67,7 +71,7 @@ class Binary:
         self._file.close()
 
     def layers(self) -> dict[str, list[Blob]]:
-        """The blobs of every layer by its name, of both generations of the format."""
+        """Find the blobs of every layer by its name, in both generations of the format."""
         found: dict[str, list[Blob]] = {}
         for field in self._walk(0, self._size):
             if field.number in (LAYERS, LAYERS_V1) and field.wire == BYTES:
@@ -79,11 +83,11 @@ class Binary:
         return found
 
     def blob(self) -> Blob:
-        """The blob that is the whole file: a mean picture."""
+        """Return the blob that is the whole file: a mean picture."""
         return self._blob("blob", 0, self._size)
 
     def read(self, blob: Blob) -> torch.Tensor:
-        """float32, of the blob's shape."""
+        """Read numbers as float32, in the blob's shape."""
         array = np.empty(blob.shape, np.float64 if blob.double else np.float32)
         self._file.seek(blob.start)
         self._file.readinto(array.reshape(-1).view(np.uint8).data)
@@ -134,7 +138,7 @@ class Binary:
                     yield value
 
     def _walk(self, place: int, end: int) -> Iterator[WireField]:
-        """The fields of a message, each of which lies inside it."""
+        """Yield the fields of a message, each of which is inside it."""
         while place < end:
             self._fields += 1
             if self._fields > MOST_FIELDS:
@@ -154,7 +158,7 @@ class Binary:
             place += length
 
     def _varint(self, place: int) -> tuple[int, int]:
-        """The number there, and the place after it."""
+        """Return the number at a place, and the place after it."""
         self._file.seek(place)
         value = 0
         for shift in range(0, 70, 7):

@@ -1,4 +1,4 @@
-"""Protocol buffers' text format, in which prototxt files are written (https://protobuf.dev/reference/protobuf/textformat-spec/)."""
+"""Protocol buffers' text format, of prototxt files (https://protobuf.dev/reference/protobuf/textformat-spec/)."""
 
 from __future__ import annotations
 
@@ -23,15 +23,25 @@ _FLOAT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)f?")
 
 
 class Token(NamedTuple):
+    """A text, word or mark, and its line; the last one is the end."""
+
     kind: str
     text: str
     line: int
 
 
 def parse(text: str, file: str) -> Fields:
-    """All values of each field: texts, numbers, bools, messages; names of enumerations are texts.
+    """Parse a prototxt.
 
-    Raises ModelError with the file's name and the line.
+    Returns:
+        All values of each field: texts, numbers, bools, messages; names of enumerations are texts.
+
+    Raises:
+        ModelError: With the file's name and the line.
+
+    Example:
+        >>> parse('layer { name: "conv" kernel_size: [3, 5] engine: CAFFE }', "net.prototxt")
+        {'layer': [{'name': ['conv'], 'kernel_size': [3, 5], 'engine': ['CAFFE']}]}
     """
     return _Reader(text, file).fields("")
 
@@ -43,7 +53,7 @@ class _Reader:
         self._next = next(self._tokens)
 
     def fields(self, end: str, depth: int = 0) -> Fields:
-        """Up to the mark that ends a message."""
+        """Read fields up to the mark that ends a message."""
         found: Fields = {}
         while self._next.text != end or self._next.kind not in ("mark", "end"):
             name = self._take("word", "the name of a field")
@@ -54,7 +64,7 @@ class _Reader:
         return found
 
     def _values(self, depth: int) -> Iterator[Any]:
-        """Of one field: a message, a list or a value."""
+        """Yield the values of one field: a message, a list or a value."""
         colon = self._is(":")
         if colon:
             self._step()
