@@ -10,6 +10,7 @@ import click
 from livecnn.cli import _complete as complete
 from livecnn.cli import pass_workbench
 from livecnn.cli._workbench import ShellState
+from livecnn.explain.methods import kinds
 
 COUNT = click.IntRange(min=1)
 
@@ -70,7 +71,7 @@ def command(
     IMAGE is a file; its largest centred square goes through the network's input pipeline. MODEL is the name of a network at hand,
     a bundle's folder, or package.module:factory.
 
-    Methods: activation, gradient, guided_backprop, deconvnet, deconvnet_unpooled, grad_cam, occlusion, integrated_gradients.
+    Methods: METHODS.
 
     A run into DIR/ that was interrupted goes on with the same command.
     """
@@ -90,3 +91,6 @@ def command(
     told = f"{count} {'explanation' if count == 1 else 'explanations'}"
     says = "nothing is in the image" if sight.empty else f"the network says {sight.classes[top]} ({sight.scores[top]:.3f})"
     click.echo(f"{bench.told(out)}: {told}; {says}")
+
+
+command.help = str(command.help).replace("METHODS", ", ".join(kinds()))

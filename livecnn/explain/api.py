@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from livecnn import registry
 from livecnn.engine.crop import LARGEST, Cropper
 from livecnn.errors import UsageError, nearest
 from livecnn.explain.base import Method
 from livecnn.explain.forward_pass import ForwardPass
+from livecnn.explain.methods import kinds, method_class
 from livecnn.explain.objective import At, class_objective, flat_index
-from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Place, Request
+from livecnn.explain.results import Explanation, Place, Request
 from livecnn.io.images import notebook_png, read_image
 from livecnn.networks import unit_ranges as ranges
 from livecnn.networks.bundle import Bundle
@@ -79,7 +79,7 @@ class ImageExplainer:
         **options: Unpack[Options],
     ) -> None:
         self.methods = resolve_layers("method", method)
-        self._kinds: dict[str, type[Method]] = {kind: registry.find("explain.methods", kind, UsageError) for kind in self.methods}
+        self._kinds: dict[str, type[Method]] = {kind: method_class(kind) for kind in self.methods}
         self.options = options_by_method(self._kinds, options, of_units=classes is None)
         self.bundle = as_bundle(model, device, allow_code)
         self.layers = _layers(self.bundle, layer)
@@ -106,10 +106,11 @@ class ImageExplainer:
     def _check(self, units: Wanted | None) -> None:
         for kind in self.methods:
             self._made(kind, None)
-        if GRAD_CAM in self.methods and (units is not None or not self.layers):
-            raise UsageError("grad_cam shows where a layer's maps speak for a class; allowed: a layer, and classes")
-        if ACTIVATION in self.methods and self._classes is not None:
-            raise UsageError("activation shows units of a layer; allowed: units, and no class")
+        for kind, method in self._kinds.items():
+            if not method.of_units and (units is not None or not self.layers):
+                raise UsageError(f"{kind} shows where a layer's maps speak for a class; allowed: a layer, and classes")
+            if not method.of_classes and self._classes is not None:
+                raise UsageError(f"{kind} shows units of a layer; allowed: units, and no class")
 
     def __call__(self, image: Image) -> ExplainedImage:
         """Look at an image, uint8 (H, W, 3) RGB: its largest centred square goes through the input pipeline. One pass."""
@@ -126,7 +127,7 @@ class ImageExplainer:
     def questions(self, strongest: int) -> Iterator[Request]:
         """All that is asked, for the image's strongest class."""
         for kind in self.methods:
-            if kind == GRAD_CAM:
+            if not self._kinds[kind].of_units:
                 for layer in self.layers:
                     yield Request(kind, layer, self._classes or (strongest,), of_classes=True)
             elif self._classes is not None:
@@ -190,7 +191,7 @@ class ExplainedImage:
         found = activation if question.units == tuple(range(len(activation))) else activation[list(question.units)]
         values, places = _valued(found, self._at(question))
         names = tuple(map(str, question.units))
-        if question.method == ACTIVATION and found.ndim == 3 and found[0].numel() > 1:
+        if question.method == "activation" and found.ndim == 3 and found[0].numel() > 1:
             return Explanation(question, names, _array(values), places, _array(found[:, None]))
         return self._answer(question, names, values, places)
 
@@ -316,8 +317,7 @@ def options_by_method(
 def _untaken(name: str, methods: Mapping[str, type[Method]]) -> str:
     if name not in Options.__annotations__:
         return f"unknown option {name!r}; {nearest(name, Options.__annotations__)}"
-    kinds = registry.kinds("explain.methods")
-    takers = [kind for kind in kinds if name in registry.find("explain.methods", kind, UsageError).options()]
+    takers = [kind for kind in sorted(kinds()) if name in method_class(kind).options()]
     return f"{name} is an option of {', '.join(takers)}; found {', '.join(methods)}"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import nn
@@ -28,6 +28,14 @@ class Method(ABC):
     they are. While it explains, no other thread may run the same network. Raises ModelError where a network cannot be explained
     by the method, and why.
     """
+
+    names: ClassVar[tuple[str, ...]] = ()
+    meaning: ClassVar[str] = ""
+    shown_as: ClassVar[Literal["signed", "color", "overlay", "gray"]] = "signed"
+    signed: ClassVar[bool] = True
+    of_units: ClassVar[bool] = True
+    of_classes: ClassVar[bool] = True
+    quick: ClassVar[bool] = True
 
     module: nn.Module
     layer: str | None = None

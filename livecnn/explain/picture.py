@@ -6,14 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from livecnn.drawing.artists import as_rgb, resize_exactly
-from livecnn.drawing.colormaps import table
 from livecnn.drawing.contact_sheet import EDGE, GAP, LARGEST, SMALLEST, THEME, WIDTH, ContactSheet, SheetTile
 from livecnn.errors import UsageError
 from livecnn.explain import rendering as explained
-from livecnn.explain.results import ACTIVATION, GRAD_CAM, Explanation, Request
+from livecnn.explain.methods import method_class
+from livecnn.explain.results import Explanation, Request
 from livecnn.types import Floats, Image
 
 WORDY, MANY = 112, 400  # width of a tile that has room for a method's name, unless there are many
@@ -56,7 +54,7 @@ def draw_explanations(
         group = groups[section]
         first = group.index(part.question)
         for i, values in enumerate(part.maps):
-            image = _drawn(part.question.method, values, ground, size, settings["channels"])
+            image = explained.picture(part.question.method, values, ground, size, THEME, settings["channels"])[..., :3]
             sheet.put(section, first + i * len(group), SheetTile(image, *_words(part, i, group)))
     return sheet.pixels
 
@@ -87,17 +85,9 @@ def _words(part: Explanation, i: int, group: Group) -> tuple[str, str]:
     if len(group) == 1:
         return part.names[i], f"{part.values[i]:.3g}"
     question = part.question
-    cams = sum(other.method == GRAD_CAM for other in group)
-    way = str(question.layer) if question.method == GRAD_CAM and cams > 1 else explained.names(question.method)[-1]
+    by_layers = [other.method for other in group if not method_class(other.method).of_units]
+    way = str(question.layer) if len(by_layers) > 1 and question.method in by_layers else explained.names(question.method)[-1]
     return (way, "") if question.of_classes and len(part.names) == 1 else (part.names[i], way)
-
-
-def _drawn(method: str, values: Floats, ground: Image, size: tuple[int, int], channels: str) -> Image:
-    if method != ACTIVATION:
-        return explained.picture(method, values, ground, size, THEME, channels)[..., :3]
-    finite = values[0][np.isfinite(values[0])]
-    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
-    return explained.squares(values[0], low, high, size, table("gray", THEME))[..., :3]
 
 
 def _title(questions: Sequence[Request], classes: Sequence[str]) -> str:
@@ -111,7 +101,7 @@ def _title(questions: Sequence[Request], classes: Sequence[str]) -> str:
 def _subtitle(questions: Sequence[Request], settings: Mapping[str, Any]) -> str:
     methods = list(dict.fromkeys(question.method for question in questions))
     names = ", ".join(explained.names(method)[0] for method in methods)
-    meaning = f": {explained.MEANINGS[methods[0]]}" if len(methods) == 1 and methods[0] in explained.MEANINGS else ""
+    meaning = f": {method_class(methods[0]).meaning}" if len(methods) == 1 and method_class(methods[0]).meaning else ""
     about = filter(None, (settings["model"], settings["image"], f"{names}{meaning}", _at(settings["options"])))
     return " · ".join(about)
 

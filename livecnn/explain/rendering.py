@@ -7,58 +7,26 @@ Zeiler and Fergus 2013 and Springenberg et al. 2014 (docs/explain.md).
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn import registry
 from livecnn._cv2 import cv2
 from livecnn.drawing.artists import resize_exactly
 from livecnn.drawing.colormaps import cells, enlarge, table
 from livecnn.drawing.theme import Theme
 from livecnn.engine.reducers import to_levels
+from livecnn.explain.methods import method_class
 from livecnn.types import Floats, Image
 
-# By kind, from the longest wording to the shortest.
-NAMES = {
-    "activation": ("activation",),
-    "gradient": ("gradient",),
-    "guided_backprop": ("guided backprop", "guided"),
-    "deconvnet": ("deconvnet",),
-    "deconvnet_unpooled": ("deconvnet, no switches", "no switches"),
-    "grad_cam": ("Grad-CAM",),
-    "occlusion": ("occlusion",),
-    "integrated_gradients": ("integrated gradients", "integrated"),
-}
-MEANINGS = {
-    "activation": "where the unit is active",
-    "gradient": "which pixels would change the value, if changed a little",
-    "guided_backprop": "strokes and edges that the value rests on",
-    "deconvnet": "the pattern that the unit looks for, placed as in this picture",
-    "deconvnet_unpooled": "the pattern that the unit looks for in any picture",
-    "grad_cam": "which region of this layer speaks for the class",
-    "occlusion": "what the value really needs: it drops where this is covered",
-    "integrated_gradients": "what each pixel adds to the value",
-}
-OVERLAID = frozenset(("grad_cam", "occlusion"))
-COLORED = frozenset(("guided_backprop", "deconvnet", "deconvnet_unpooled"))
 DIVERGING = "RdBu_r"
 FOR, AGAINST = (255, 62, 48), (64, 140, 255)  # over a picture
 COVER = 0.8  # of the picture, where an overlay is strongest
 
 
-@lru_cache(maxsize=1)
-def methods() -> tuple[str, ...]:
-    """Kinds of explanations, the well known first."""
-    known = registry.kinds("explain.methods")
-    return (*(kind for kind in NAMES if kind in known), *(kind for kind in known if kind not in NAMES))
-
-
 def names(kind: str) -> tuple[str, ...]:
-    """What a method is called, from the longest wording to the shortest."""
-    return NAMES.get(kind, (kind.replace("_", " "),))
+    """Return what a method is called, from the longest wording to the shortest."""
+    return method_class(kind).names or (kind.replace("_", " "),)
 
 
 def squares(values: Floats, low: float, high: float, size: tuple[int, int], colors: npt.NDArray[np.uint32]) -> Image:
@@ -69,15 +37,29 @@ def squares(values: Floats, low: float, high: float, size: tuple[int, int], colo
 
 
 def picture(kind: str, values: Floats, seen: Image, size: tuple[int, int], theme: Theme, channels: str = "RGB") -> Image:
-    """What a method told of an input, as uint8 (height, width, 3 or 4); size: (width, height).
+    """Draw what a method found in an input, as its `shown_as` says.
 
-    values: float32 (C, H, W).  seen: the input for the eye, uint8 (H, W, 3).  channels: their order in the input, RGB or BGR.
+    Args:
+        kind: The method.
+        values: float32 (C, H, W).
+        seen: What the network sees, uint8 (H, W, 3).
+        size: Width and height in pixels.
+        theme: Its colors.
+        channels: The order of the network's channels, RGB or BGR.
+
+    Returns:
+        uint8 (height, width, 3 or 4).
     """
-    if kind in COLORED and len(values) == 3:
+    way = method_class(kind).shown_as
+    if way == "color" and len(values) == 3:
         return _in_color(values if channels == "RGB" else values[::-1], size)
     total = np.ascontiguousarray(values.sum(axis=0))
-    if kind in OVERLAID:
+    if way == "overlay":
         return overlay(total, seen, size)
+    if way == "gray":
+        finite = total[np.isfinite(total)]
+        low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+        return squares(total, low, high, size, table("gray", theme))
     most = largest_magnitude(total)
     return squares(np.asarray(total / most, np.float32), -1.0, 1.0, size, table(DIVERGING, theme))
 

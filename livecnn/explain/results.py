@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from livecnn.explain.methods import method_class
 from livecnn.types import Floats
 
-ACTIVATION, GRAD_CAM = "activation", "grad_cam"
 MIN_MAX, SIGNED = "min-max", "signed"
 
 Place = tuple[int, int]  # row and column on a map
@@ -45,7 +45,7 @@ class Explanation:
     @property
     def normalisation(self) -> str:
         """What `levels` does: "min-max", or "signed" where zero has a meaning between two sides."""
-        return MIN_MAX if self.question.method in (ACTIVATION, GRAD_CAM) else SIGNED
+        return SIGNED if method_class(self.question.method).signed else MIN_MAX
 
     def levels(self) -> Levels:
         """The maps as uint8, and the value of the lowest and of the highest level of each; see `livecnn/explain/results.py`."""

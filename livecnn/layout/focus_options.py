@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from livecnn import registry
 from livecnn.errors import UsageError, nearest
+from livecnn.explain.methods import method_class
 from livecnn.io.validation import ValidationProblem
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panels.base.spec import FieldError, class_field
@@ -19,7 +19,7 @@ AUTO = "auto"
 
 def _method(kind: str) -> str:
     try:
-        registry.find("explain.methods", kind, UsageError)
+        method_class(kind)
     except UsageError as error:
         raise ValidationProblem(str(error)) from error
     return kind

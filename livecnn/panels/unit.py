@@ -14,7 +14,8 @@ from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.tile import Tile, tile_grid
 from livecnn.engine.unit_reducers import UnitActivation, UnitReducer
-from livecnn.explain.rendering import OVERLAID, methods, names, picture
+from livecnn.explain.methods import kinds, method_class
+from livecnn.explain.rendering import names, picture
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panels.base.buttons import TextButton, TextButtons, row_width
@@ -60,7 +61,7 @@ class UnitDrawer(Drawer):
         self._reducer: UnitReducer | None = None
         self._view: UnitActivation | None = None
         self._seen = Tile(self.theme)
-        self._exhibits = {kind: Tile(self.theme) for kind in methods()}
+        self._exhibits = {kind: Tile(self.theme) for kind in kinds()}
         self._methods, self._keys = TextButtons(len(self._exhibits)), TextButtons(4)
         self._hint, self._note = Paragraph(self.theme.muted), Label(self.theme.muted, align="right")
         self._rows = 0  # of words below the pictures
@@ -243,7 +244,7 @@ class UnitDrawer(Drawer):
             exhibit.explain(findings.refused[kind])
         elif kind not in findings.maps:
             exhibit.wait()
-        elif not exhibit.shows(values := findings.maps[kind], seen if kind in OVERLAID else None):
+        elif not exhibit.shows(values := findings.maps[kind], seen if method_class(kind).shown_as == "overlay" else None):
             place = exhibit.box.fit(values.shape[2] / values.shape[1])
             exhibit.show(picture(kind, values, seen, (place.w, place.h), self.theme, self.context.channels))
 

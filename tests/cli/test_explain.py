@@ -18,8 +18,8 @@ import livecnn
 from livecnn.cli import main
 from livecnn.explain import export as explain_files
 from livecnn.explain import picture as explain_picture
-from livecnn.explain import rendering as explained
 from livecnn.explain.api import ExplainedImage, Options
+from livecnn.explain.methods import kinds
 from tests.helpers.files import contents
 from tests.helpers.paths import ROOT
 
@@ -149,7 +149,7 @@ def test_colours_are_red_first(elsewhere: Path, monkeypatch: pytest.MonkeyPatch)
 def test_other_programs_get_the_values_back(layer: str | None, classes: str | None) -> None:
     """By nothing but what docs/explain.md says of the files."""
     refused = ("grad_cam", "activation") if layer is None or layer == "ip1" else ("grad_cam",)
-    methods = [kind for kind in explained.methods() if kind not in refused]
+    methods = [kind for kind in kinds() if kind not in refused]
     words = ["--layer", layer, "--units", "0-5"] if layer else ["--classes", str(classes)]
     assert main(["explain", "x.png", *words, "--method", methods[0], "--compare", ",".join(methods[1:]), "--out", "d/"]) == 0
     found = livecnn.explanations("lenet-mnist", "x.png", layer, "0-5" if layer else None, classes=classes, method=methods)

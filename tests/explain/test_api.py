@@ -20,8 +20,8 @@ from livecnn.drawing.contact_sheet import SheetTile
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ImageError, ModelError, UsageError
 from livecnn.explain import picture as explain_picture
-from livecnn.explain import rendering as explained
 from livecnn.explain.api import ImageExplainer
+from livecnn.explain.methods import kinds
 from livecnn.explain.methods.grad_cam import GradCam
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
@@ -32,7 +32,7 @@ from livecnn.io import images
 from livecnn.types import Image
 from tests.helpers.relu_networks import seeded
 
-METHODS = explained.methods()
+METHODS = kinds()
 
 
 class Tiny(nn.Sequential):

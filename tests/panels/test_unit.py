@@ -12,7 +12,8 @@ from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.engine.unit_reducers import UnitReducer
-from livecnn.explain.rendering import methods, names
+from livecnn.explain.methods import kinds
+from livecnn.explain.rendering import names
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import Probe
@@ -279,7 +280,7 @@ def test_a_map_that_is_not_finite(value: float) -> None:
     [
         Selection(),
         replace(THREE, marking=True),
-        Selection(layer="fc", unit=1, methods=methods()),
+        Selection(layer="fc", unit=1, methods=kinds()),
         Selection(layer="conv", unit=2, methods=("nose", "deconvnet", "deconvnet")),
     ],
     ids=["no unit", "three", "all", "unknown"],

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from livecnn import registry
 from livecnn.analysis.annotations.store import Annotations, Verdict
 from livecnn.app.live.loops import LiveLoop
 from livecnn.app.screen.figure import FigureView
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import LivecnnError
+from livecnn.explain.methods import kinds, method_class
 from livecnn.panels.base.targets import ClassTarget, GroupTarget, LayerTarget, Target, TimePoint
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Selection, Unit
 from livecnn.types import Frame
@@ -107,12 +107,9 @@ class SelectionController:
 
     def grid_method(self) -> None:
         if self._explores():
-            kinds = [
-                kind
-                for kind in registry.kinds("explain.methods")
-                if kind not in ("grad_cam", "occlusion", "integrated_gradients")
-            ]
-            self.attend(replace(self.focus, grid=_after(kinds, self.focus.grid)))
+            methods = {kind: method_class(kind) for kind in sorted(kinds())}
+            fit = [kind for kind, method in methods.items() if method.of_units and method.quick]
+            self.attend(replace(self.focus, grid=_after(fit, self.focus.grid)))
             self._screen.say(f"the grid: {self.focus.grid.replace('_', ' ')}", BRIEF)
 
     def next_method(self) -> None:
@@ -143,7 +140,7 @@ class SelectionController:
             self.attend(replace(self.focus, methods=tuple(each for each in shown if each != kind)))
 
     def _methods_beside(self, taken: Iterable[str]) -> list[str]:
-        return [kind for kind in registry.kinds("explain.methods") if kind not in set(taken)]
+        return [kind for kind in sorted(kinds()) if kind not in set(taken)]
 
     def choose_shots(self, place: str) -> None:
         """The strongest images: of the "collection", or of the "session"."""

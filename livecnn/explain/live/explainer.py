@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from livecnn import registry
 from livecnn.errors import LivecnnError, ModelError, UsageError
-from livecnn.explain.base import Method, TargetedMethod
+from livecnn.explain.base import Method
 from livecnn.explain.contributions import Contributions
+from livecnn.explain.methods import method_class
 from livecnn.explain.methods.occlusion import COARSEST, Occlusion
 from livecnn.networks.inspection.ablation import Ablation
 from livecnn.selection import INPUT, OUTPUT, Unit
@@ -70,7 +70,7 @@ class LiveExplainer:
 
         def explain() -> Floats:
             method = self._method(kind, unit.layer)
-            wanted: dict[str, Any] = {"units": [unit.index]} if isinstance(method, TargetedMethod) else {"target": target}
+            wanted: dict[str, Any] = {"units": [unit.index]} if method.of_units else {"target": target}
             return _array(method.explain(x, **wanted)[0])
 
         return self.run_or_reason(kind, unit.layer, explain)
@@ -80,7 +80,7 @@ class LiveExplainer:
 
         def explain() -> Floats:
             method = self._method(kind, layer)
-            if not isinstance(method, TargetedMethod):
+            if not method.of_units:
                 raise UsageError(f"{kind} explains classes, not units")
             return _array(method.explain(x, units))
 
@@ -132,8 +132,7 @@ class LiveExplainer:
 
     def _method(self, kind: str, layer: str) -> Any:
         def make() -> Method:
-            made: Method = registry.find("explain.methods", kind, UsageError)(self.module, layer)
-            return made
+            return method_class(kind)(self.module, layer)
 
         return self._made(kind, layer, make)
 

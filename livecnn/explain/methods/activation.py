@@ -16,6 +16,12 @@ from livecnn.explain.objective import activation_of
 class Activation(Method):
     """A unit's map, resized to the input (bilinear). For fields see Method."""
 
+    names = ("activation",)
+    meaning = "where the unit is active"
+    shown_as = "gray"
+    signed = False
+    of_classes = False
+
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
         """Returns (U, 1, H, W). Raises UsageError for a class, ModelError for a layer without maps."""
         if target is not None or not units:

@@ -17,4 +17,8 @@ class Deconvnet(Backprop):
     not with the activation. ReLUs have to be modules. For fields see Method and Objectived.
     """
 
+    names = ("deconvnet",)
+    meaning = "the pattern that the unit looks for, placed as in this picture"
+    shown_as = "color"
+
     rules: ClassVar[tuple[BackwardRule, ...]] = (DECONVOLVED,)

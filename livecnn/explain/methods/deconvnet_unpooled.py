@@ -17,4 +17,8 @@ class DeconvnetUnpooled(Backprop):
     modules. For fields see Method and Objectived.
     """
 
+    names = ("deconvnet, no switches", "no switches")
+    meaning = "the pattern that the unit looks for in any picture"
+    shown_as = "color"
+
     rules: ClassVar[tuple[BackwardRule, ...]] = (DECONVOLVED, SPREAD)

@@ -19,6 +19,12 @@ class GradCam(Method):
     For fields see Method.
     """
 
+    names = ("Grad-CAM",)
+    meaning = "which region of this layer speaks for the class"
+    shown_as = "overlay"
+    signed = False
+    of_units = False
+
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
         """Returns (1, 1, H, W), at least 0, resized to the input (bilinear).
 

@@ -10,3 +10,6 @@ from livecnn.explain.backprop import Backprop
 @dataclass(frozen=True, eq=False)
 class Gradient(Backprop):
     """d a / d x: how much the value a would change with each pixel. For fields see Method and Objectived."""
+
+    names = ("gradient",)
+    meaning = "which pixels would change the value, if changed a little"

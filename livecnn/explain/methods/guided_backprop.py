@@ -17,4 +17,8 @@ class GuidedBackprop(Backprop):
     For fields see Method and Objectived.
     """
 
+    names = ("guided backprop", "guided")
+    meaning = "strokes and edges that the value rests on"
+    shown_as = "color"
+
     rules: ClassVar[tuple[BackwardRule, ...]] = (GUIDED,)

@@ -28,6 +28,10 @@ class IntegratedGradients(TargetedMethod):
     A position "max" is that of x on the whole way. For other fields see Method and Objectived.
     """
 
+    names = ("integrated gradients", "integrated")
+    meaning = "what each pixel adds to the value"
+    quick = False
+
     _: KW_ONLY
     baseline: float = 0.0
     steps: int = 50

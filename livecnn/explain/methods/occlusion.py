@@ -27,6 +27,11 @@ class Occlusion(TargetedMethod):
     For other fields see Method and Objectived.
     """
 
+    names = ("occlusion",)
+    meaning = "what the value really needs: it drops where this is covered"
+    shown_as = "overlay"
+    quick = False
+
     _: KW_ONLY
     patch: int | None = None
     stride: int | None = None

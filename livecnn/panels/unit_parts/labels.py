@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from livecnn.engine.unit_reducers import UnitActivation
-from livecnn.explain.rendering import MEANINGS, names
+from livecnn.explain.methods import method_class
+from livecnn.explain.rendering import names
 from livecnn.networks.inspection.receptive_field import ReceptiveField
 from livecnn.networks.inspection.windows import size_text
 from livecnn.types import ExplanationUpdate
 
 VERDICTS = {"good": "✓ good", "bad": "✗ bad"}
-OF_CLASSES = "grad_cam"  # a method that explains the class, whichever unit is on show
 
 
 def number(value: float) -> str:
@@ -47,9 +47,9 @@ def method_caption(kind: str, findings: ExplanationUpdate | None, classes: Seque
     wordings = names(kind)
     if findings is None:
         return wordings
-    if kind == OF_CLASSES:
-        name = classes[findings.target]
-        return f"{wordings[0]} for {name}", f"CAM for {name}", *wordings
+    if not method_class(kind).of_units:  # the class, whichever unit is on show
+        name, family = classes[findings.target], wordings[0].rpartition("-")[2]  # as CAM of Grad-CAM
+        return f"{wordings[0]} for {name}", f"{family} for {name}", *wordings
     done = findings.progress.get(kind, 1.0)
     return wordings if done >= 1 else (f"{wordings[0]} {100 * done:.0f} %", *wordings)
 
@@ -61,4 +61,4 @@ def annotation_text(mark: Any) -> str:
 
 def method_text(kind: str) -> tuple[str, ...]:
     """A method's name, and what it shows."""
-    return (names(kind)[0], *filter(None, (MEANINGS.get(kind, ""),)))
+    return (names(kind)[0], *filter(None, (method_class(kind).meaning,)))
