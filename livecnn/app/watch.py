@@ -120,7 +120,7 @@ def _views(
     if layout is None:
         view = autolayout.make_layout(bundle, layers)
     elif isinstance(layout, Mapping):
-        view = config.make_drawers(Document(layout, Path("layout"), {}))
+        view = config.layout_from_document(Document(layout, Path("layout"), {}))
     else:
         view = config.load_layout(layout)
     return view, load_views(view)
