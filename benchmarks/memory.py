@@ -49,9 +49,7 @@ def watch(early: int, late: int, words: list[str]) -> dict[int, float]:
             gc.collect()
             resident[ticks] = psutil.Process().memory_info().rss / 2**20
         if ticks == late:
-            from livecnn.app.run import StopRun
-
-            raise StopRun  # instead of --frames, with which every picture is shown in order where there is no window
+            raise KeyboardInterrupt  # instead of --frames, with which every picture is in order where there is no window
 
     run(["--source", "demo", "--fps", "1000", *words], shown)
     return resident

@@ -1,4 +1,4 @@
-"""`livecnn replay`: a folder, a video or a data set as a film. First scores, in batches, then pictures of those chosen."""
+"""Make a film of a folder, a video or a data set: first scores, in batches, then pictures of those chosen."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,6 @@ from livecnn.analysis.dataset import Dataset, ImageDataset, as_spec
 from livecnn.analysis.patterns.export import Summary, check_suffix
 from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.app.plan import Plan, make_cropper
-from livecnn.app.replay_filter import ReplayFilter
 from livecnn.app.run import explain_tick
 from livecnn.app.scores_table import ScoresTable
 from livecnn.app.screen.figure import FigureView
@@ -35,15 +35,98 @@ from livecnn.types import LoopStatus, Scene, SourceStatus
 SLOWEST, FASTEST = 0.01, 30.0  # pictures a second; GIF's clock and MP4's rate tell no more apart
 TOLD = 3  # of the skipped pictures, by name
 
+Order = Literal["name", "score", "class"]
+ORDERS: tuple[str, ...] = get_args(Order)
+
+
+@dataclass(frozen=True)
+class ReplayFilter:
+    """Which pictures a replay shows, and in which order.
+
+    Attributes:
+        only_class: Only those in which the network sees this class.
+        min_score: The least score of the class that it sees, 0-1.
+        max_score: The largest one.
+        wrong: Only those whose label is another class.
+        limit: At most so many.
+        shuffle: Choose at random, the same for the same seed.
+        seed: For `shuffle`.
+        order: "name", "score" (the highest first) or "class"; None for by name or, shuffled, as they were chosen.
+    """
+
+    only_class: str | None = None
+    min_score: float = 0.0
+    max_score: float = 1.0
+    wrong: bool = False
+    limit: int | None = None
+    shuffle: bool = False
+    seed: int = 0
+    order: Order | None = None
+
+    def check(self, classes: Sequence[str]) -> None:
+        """Raise UsageError for an option that is out of range, or a class that is unknown."""
+        if self.only_class is not None and self.only_class not in classes:
+            raise UsageError(f"--only-class: unknown class {self.only_class!r}; {nearest(self.only_class, classes, most=10)}")
+        for option, score in (("--min-score", self.min_score), ("--max-score", self.max_score)):
+            if not 0 <= score <= 1:
+                raise UsageError(f"{option}: found {score:g}; allowed: 0 to 1")
+        if self.min_score > self.max_score:
+            raise UsageError(f"--min-score {self.min_score:g} is above --max-score {self.max_score:g}: no picture can pass")
+        if self.limit is not None and self.limit < 1:
+            raise UsageError(f"--limit: found {self.limit}; allowed: 1 or more")
+        if self.seed < 0:
+            raise UsageError(f"--seed: found {self.seed}; allowed: 0 or more")
+        if self.order not in (None, *ORDERS):
+            raise UsageError(f"--order: found {self.order!r}; {nearest(str(self.order), ORDERS)}")
+
+    def places(self, count: int) -> list[int]:
+        """Return the places of `count` pictures, in the order in which they are scored."""
+        return np.random.default_rng(self.seed).permutation(count).tolist() if self.shuffle else list(range(count))
+
+    def among(self, scored: Iterable[ScoredImage], classes: Sequence[str]) -> list[ScoredImage]:
+        """Return those to be shown, in order; score no more than that takes."""
+        stop = self.limit if self.shuffle or self.order in (None, "name") else None
+        passing = islice((each for each in scored if self._passes(each, classes)), stop)
+        if self.order == "score":
+            chosen = sorted(passing, key=lambda each: (-each.score, each.index))
+        elif self.order == "class":
+            chosen = sorted(passing, key=lambda each: (len(classes) if each.top is None else each.top, each.index))
+        elif self.order == "name":
+            chosen = sorted(passing, key=lambda each: each.index)
+        else:
+            chosen = list(passing)
+        return chosen[: self.limit]
+
+    def _passes(self, each: ScoredImage, classes: Sequence[str]) -> bool:
+        seen = "" if each.top is None else classes[each.top]
+        if self.only_class is not None and (each.top is None or seen != self.only_class):
+            return False
+        if self.wrong and (not each.label or seen == each.label):
+            return False
+        return self.min_score <= round(each.score, 6) <= self.max_score  # as in the table of scores
+
 
 @dataclass(frozen=True)
 class ReplayOptions:
-    """What `livecnn replay` was told.
+    """The options of `livecnn replay`.
 
-    out: a .gif or .mp4 file, or a folder for numbered PNG files (one that exists, or a text that ends with a slash).
-    summary: a .png, .csv or .json file for the patterns in the layers that the layout shows, over the pictures chosen.
-    hold: seconds more that the last picture is shown. loop: how often a GIF is played; 0: for ever. size: width, height.
-    jobs: processes that decode pictures and run the input pipeline for the scores. force: replace what is there.
+    Attributes:
+        folder: A folder of pictures (sub-folders are labels), a video or `idx:DIR?split=test`.
+        config: A layout; None for `replay`, or for another model one that fits it.
+        out: A .gif or .mp4 file, or a folder for numbered PNG files (one that exists, or a text that ends with a slash).
+        scores: A .csv file for the scores of the pictures chosen.
+        summary: A .png, .csv or .json file for the patterns in the layers that the layout shows, over the pictures chosen.
+        choice: Which pictures are shown.
+        fps: Pictures a second, 0.01-30.
+        hold: Seconds more that the last picture is shown.
+        loop: How often a GIF is played; 0 for ever.
+        size: Width and height of the film in pixels, instead of the layout's.
+        jobs: Processes that decode pictures and run the input pipeline for the scores.
+        model: The network, instead of the layout's.
+        device: Where it runs: "auto", "cpu", "cuda", "cuda:1", "mps".
+        overrides: Changes to the layout, as `--set` takes them.
+        force: Replace files that are there.
+        allow_code: Allow the model to be code that is run.
     """
 
     folder: str | Path
@@ -66,11 +149,16 @@ class ReplayOptions:
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What a replay left behind.
+    """What a replay left behind; as text one line.
 
-    paths: files and folders, the film first. frames: pictures in the film. seconds: that it took.
-    scores: columns of equal length in the order shown, by name as in `--scores FILE.csv`; ready for pandas.DataFrame.
-    skipped: pictures that could not be read, each with its reason. right, wrong: of the pictures chosen that have a label.
+    Attributes:
+        paths: Files and folders, the film first.
+        frames: Number of pictures in the film.
+        scores: Columns of equal length in the order shown, by name as in `--scores FILE.csv`; ready for pandas.DataFrame.
+        skipped: Pictures that could not be read, each with its reason.
+        right: Number of the pictures chosen in which the network sees their label.
+        wrong: Number of those in which it sees something else.
+        seconds: Time that it took.
     """
 
     paths: tuple[Path, ...]
@@ -82,7 +170,6 @@ class Replay:
     seconds: float
 
     def __str__(self) -> str:
-        """One line."""
         told = [f"{self.frames} frames" if self.frames else f"{len(self.scores['index'])} pictures scored"]
         if self.skipped:
             rest = f", … ({len(self.skipped)} in all)" if len(self.skipped) > TOLD else ""
@@ -93,20 +180,41 @@ class Replay:
 
 
 def replay(folder: str | Path, config: str | Path | None = None, **options: Any) -> Replay:
-    """A folder of pictures (sub-folders are labels), a video or `idx:DIR?split=test` as a film, a table of scores, or both.
+    """Make a film, a table of scores, or both, of a folder of pictures, a video or a data set.
 
-        livecnn.replay("digits", out="sevens.gif", only_class="7", min_score=0.99, limit=40)
+    Args:
+        folder: A folder (sub-folders are labels), a video, or `idx:DIR?split=test` for MNIST's files.
+        config: A layout, by name or file; by default `replay` or, for another `model`, one that fits it.
+        **options: The fields of ReplayOptions and of ReplayFilter; `out`, `scores` or `summary` is needed. A program that uses
+            `jobs` needs the usual `if __name__ == "__main__":`.
 
-    config: a layout; `replay` by default, and for another `model` one that fits it. The options are the fields of ReplayOptions
-    and of Choice. Raises LivecnnError for a mistake, KeyboardInterrupt for Ctrl-C; a film is then complete up to that picture. A
-    program that uses `jobs` needs the usual `if __name__ == "__main__":`.
+    Returns:
+        The files that were written, the scores, and what was skipped.
+
+    Raises:
+        LivecnnError: There is a mistake, or a file cannot be written.
+        KeyboardInterrupt: The user pressed Ctrl-C; a film is then complete up to that picture.
+
+    Example:
+        >>> import os
+        >>> import numpy as np
+        >>> from PIL import Image
+        >>> os.makedirs("digits/1")
+        >>> digit = np.full((40, 40, 3), 255, np.uint8)
+        >>> digit[8:32, 18:23] = 0
+        >>> Image.fromarray(digit).save("digits/1/one.png")
+        >>> film = replay("digits", out="ones.gif", only_class="1", limit=40)
+        >>> film.frames, film.right
+        (1, 1)
+        >>> film.scores["top_class"]
+        array(['1'], dtype='<U1')
     """
     chosen = {name: options.pop(name) for name in ReplayFilter.__dataclass_fields__ if name in options}
     return run_replay(ReplayOptions(folder, None if config is None else str(config), choice=ReplayFilter(**chosen), **options))
 
 
 def run_replay(options: ReplayOptions) -> Replay:
-    """Everything that can be wrong is found before the first picture is scored. Raises as `replay`."""
+    """Do what `replay` does; mistakes are found before the first picture is scored."""
     start = time.perf_counter()
     out, table, patterns = paths = _check(options)
     spec = as_spec(options.folder)
@@ -149,7 +257,7 @@ def run_replay(options: ReplayOptions) -> Replay:
 
 
 def _check(options: ReplayOptions) -> tuple[Path | None, Path | None, Path | None]:
-    """Film, table and summary, as paths that can be written to. Raises UsageError or OutputError."""
+    """Return film, table and summary, as paths that can be written to; raise UsageError or OutputError."""
     out, table, summary = (Path(path) if path else None for path in (options.out, options.scores, options.summary))
     named = {"--out": out, "--scores": table, "--summary": summary}
     wanted = {option: path for option, path in named.items() if path is not None}
@@ -189,7 +297,7 @@ def _check_numbers(options: ReplayOptions) -> None:
 
 
 def _place(folder: str | Path) -> Path:
-    """Where the pictures lie, without the kind that may stand before it."""
+    """Return the place of the pictures, without the kind that may stand before it."""
     return Path(as_spec(folder).partition(":")[2].partition("?")[0]).expanduser().resolve()
 
 
@@ -214,7 +322,7 @@ def _no_frames_error(options: ReplayOptions, count: int, skipped: Sequence[str])
 
 
 def _write_scores(path: Path, classes: Sequence[str], chosen: Sequence[ScoredImage]) -> None:
-    """The whole table or none. Raises OutputError."""
+    """Write the whole table or none; raise OutputError."""
     part = partial_path(path)
     try:
         with ScoresTable(part, classes) as table:
@@ -233,7 +341,7 @@ def _empty_summary(plan: Plan) -> Summary:
 
 
 def _fill(summary: Summary, scorer: Scorer, chosen: Sequence[ScoredImage], jobs: int) -> None:
-    """Another pass over the pictures chosen: which they are is only known after the first."""
+    """Fill a summary by another pass over the pictures chosen: which they are is only known after the first."""
     places = [each.index for each in chosen]
     seen = dict(zip(places, chosen, strict=True))
     with closing(scorer.activations(summary.layers, places, jobs)) as batches, _bar("patterns", len(places)) as bar:
@@ -253,7 +361,7 @@ def _film(
     chosen: Sequence[ScoredImage],
     skipped: list[str],
 ) -> int:
-    """Draw every picture chosen; returns how many. What cannot be read any more is added to `skipped`."""
+    """Draw every picture chosen and return their number; what cannot be read any more is added to `skipped`."""
     if is_folder(str(options.out)):
         _clear(out)
     screen = FigureView(plan.layout, plan.context, focus=plan.focus if plan.layout.explores else None)
@@ -277,7 +385,7 @@ def _film(
 
 
 def _clear(folder: Path) -> None:
-    """Take away the numbered pictures of an earlier replay: they would go on after the end of a shorter one."""
+    """Delete the numbered pictures of an earlier replay: they would go on after the end of a shorter one."""
     for path in folder.glob("*.png"):
         if NUMBERED.fullmatch(path.name):
             path.unlink()
@@ -296,7 +404,7 @@ def _columns(classes: Sequence[str], chosen: Sequence[ScoredImage]) -> dict[str,
 
 
 def _bar(what: str, count: int, pictures: Iterable[Any] | None = None) -> tqdm[Any]:
-    """Rate and time left, on a terminal."""
+    """Show rate and time left, on a terminal."""
     return tqdm(pictures, what, count, unit="picture", disable=None, leave=False)
 
 

@@ -1,8 +1,7 @@
-"""The main job: a source, a network and a layout put together; in a window, without one, or picture by picture in order."""
+"""Run a source, a network and a layout together: in a window, without one, or picture by picture in order."""
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -50,9 +49,23 @@ IDLE = 0.02  # seconds between two looks at the loops where there is no window t
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What `livecnn run` was told; None where the layout or the source decides.
+    """The options of `livecnn run`; None where the layout or the source decides.
 
-    frames: end after so many ticks. once: end with the source instead of starting it over.
+    Attributes:
+        config: A layout, by name or file; None for the default one, or one that fits `model`.
+        source: Where the pictures come from, instead of the layout's source.
+        model: The network, instead of the layout's model.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        record: File for a film of the run, .gif or .mp4, or a folder.
+        headless: Open no window.
+        frames: End after so many ticks.
+        overrides: Changes to the layout, as `--set` takes them.
+        stats: JSON file for rates and ages of the run.
+        scores: CSV file for a row of scores per pass through the network.
+        fullscreen: Begin in full screen.
+        once: End with the source instead of starting it over.
+        allow_code: Allow the model to be code that is run.
+        source_options: Options of the source.
     """
 
     config: str | None = None
@@ -71,12 +84,13 @@ class RunOptions:
     source_options: SourceOptions = field(default_factory=SourceOptions)
 
 
-class StopRun(Exception):
-    """As many ticks as were asked for have been shown."""
-
-
 class RunOutputs:
-    """What passes and ticks leave behind: statistics, rows of scores, pictures of the recordings. film: of the key r."""
+    """What a run leaves behind: statistics, rows of scores, pictures of the recordings.
+
+    Attributes:
+        stats: Rates and ages.
+        film: The recording that the key r starts and stops.
+    """
 
     def __init__(self, stats: Stats, table: ScoresTable | None, recorder: ThreadedRecorder | None, frames: int | None) -> None:
         self.stats, self.film = stats, LiveRecording(RECORDINGS)
@@ -84,14 +98,23 @@ class RunOutputs:
         self._newest_seq = -1  # of the frames that passed
 
     def passed(self, tick: Tick) -> None:
-        """A pass through the network is done; may be called from the model's thread. Looking back leaves no scores."""
+        """Count a pass through the network and write its scores, unless the user looks back; on the model's thread."""
         self.stats.passed(tick)
         if self._table is not None and tick.frame.seq >= self._newest_seq:
             self._table.add(tick)
         self._newest_seq = max(self._newest_seq, tick.frame.seq)
 
-    def take(self, screen: FigureView, work: float, *, live: bool) -> None:
-        """The screen's scene is on show now; raises Enough after the last tick that was asked for."""
+    def take(self, screen: FigureView, work: float, *, live: bool) -> bool:
+        """Count and record the scene that is on show now.
+
+        Args:
+            screen: What is shown.
+            work: Seconds that went into the tick.
+            live: True if the frame's time is on the clock of `time.monotonic()`.
+
+        Returns:
+            True after the last tick that was asked for.
+        """
         assert screen.scene is not None
         scene = screen.scene
         now = self.stats.shown(scene, work, live=live)
@@ -99,14 +122,15 @@ class RunOutputs:
             self._recorder.add(screen.pixels(), now if live else scene.frame.time)
         if self.film.since is not None:
             self.film.add(screen.pixels(), now)
-        if self.stats.ticks == self._frames:
-            raise StopRun
+        return self.stats.ticks == self._frames
 
 
 def run(options: RunOptions) -> None:
-    """Everything that can be wrong is found before the first picture; everything opened is closed whatever happens.
+    """Run the live program until it ends; mistakes are found before the first picture, and everything opened is closed.
 
-    Raises LivecnnError for a mistake or a device that fails, KeyboardInterrupt for Ctrl-C.
+    Raises:
+        LivecnnError: There is a mistake, or a device fails.
+        KeyboardInterrupt: The user pressed Ctrl-C.
     """
     options, unseen = window_or_recording(options)
     plan = Plan.of(
@@ -121,13 +145,13 @@ def run(options: RunOptions) -> None:
 
 
 def window_or_recording(options: RunOptions) -> tuple[RunOptions, bool]:
-    """The options as they are; where a window is wanted and there is no display those of a recording, and True."""
+    """Return the options and False; where a window is wanted and there is no display those of a recording, and True."""
     unseen = not options.headless and not has_display()
     return (_as_recording(options) if unseen else options), unseen
 
 
 def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
-    """As `run`, with what is planned already; `unseen` as `window_or_recording` says."""
+    """Do what `run` does for a plan that is made already; `unseen` as of `window_or_recording`."""
     check_files(options)
     device, toolkit = pick_device(options.device), "agg" if options.headless else backend()
     stats = Stats(toolkit, str(device))
@@ -147,7 +171,7 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
         stack.callback(_finish_film, sinks.film)
         if source.note:
             print(f"livecnn: {source.note}", file=sys.stderr)
-        fall_back = partial(_fallen_back, stats) if options.device == "auto" else None
+        fall_back = partial(_fall_back, stats) if options.device == "auto" else None
         observer = plan.observer(device, fall_back, sequential=source.camera_like)
         observer.watch(screen.reducers)
         explaining = _explaining(plan, screen, device)
@@ -162,21 +186,21 @@ def run_plan(plan: Plan, options: RunOptions, *, unseen: bool = False) -> None:
 
 
 def _remember(plan: Plan) -> None:
-    """What was annotated before, if units can be chosen in any view. Raises OutputError for a file that is damaged."""
+    """Open the annotations if units can be chosen in any view; raise OutputError for a file that is damaged."""
     view = next((view for view in plan.views if view.explores), None)
     if view is not None:
         path = annotations_path(view.path, view.from_file, plan.bundle.name)
         plan.context.session.annotations = Annotations.open(path, plan.bundle.name)
 
 
-def _fallen_back(stats: Stats, told: str) -> None:
-    """The device has failed; told on the model's thread."""
+def _fall_back(stats: Stats, message: str) -> None:
+    """Note that the device has failed; on the model's thread."""
     stats.device = "cpu"
-    print(f"livecnn: {told}", file=sys.stderr)
+    print(f"livecnn: {message}", file=sys.stderr)
 
 
 def _as_recording(options: RunOptions) -> RunOptions:
-    """No display: the same run, into a file."""
+    """Return the options of the same run into a file."""
     record = options.record or free_path(RECORDINGS, ".gif")
     if (options.source or "auto").partition(":")[0] in ENDLESS:
         frames = options.frames or UNSEEN_FRAMES
@@ -217,11 +241,11 @@ def _run_in_order(
     sinks: RunOutputs,
     explaining: ExplainWorker | None = None,
 ) -> None:
-    """Every picture is one tick, in order, as fast as it goes: the same pictures give the same files."""
+    """Make every picture one tick, in order, as fast as it goes: the same pictures give the same files."""
     stats = sinks.stats
     stats.source = status = SourceStatus("live", source.name, source.note)
     bar = tqdm(total=options.frames, unit="picture", disable=None, leave=False)
-    with bar, observer as observe, contextlib.suppress(StopRun):
+    with bar, observer as observe:
         try:
             for frame in iterate_frames(source, once=options.once):
                 start = time.perf_counter()
@@ -231,7 +255,8 @@ def _run_in_order(
                 screen.show(Scene(frame, tick, LoopStatus(status, mirrored=source.mirrored), findings))
                 screen.draw()
                 bar.update()
-                sinks.take(screen, time.perf_counter() - start, live=False)
+                if sinks.take(screen, time.perf_counter() - start, live=False):
+                    return
         except SourceError as error:
             stats.source = replace(status, state="lost" if stats.ticks else "failed", note=str(error))
             raise
@@ -239,7 +264,7 @@ def _run_in_order(
 
 
 def iterate_frames(source: Source, *, once: bool) -> Iterator[Frame]:
-    """The frames of an open source, again and again unless `once`. Raises SourceError if it has none."""
+    """Yield the frames of an open source, again and again unless `once`; raise SourceError if it has none."""
     while True:
         frame = source.read()
         if frame is None:
@@ -253,7 +278,7 @@ def iterate_frames(source: Source, *, once: bool) -> Iterator[Frame]:
 
 
 def _explaining(plan: Plan, screen: FigureView, device: torch.device) -> ExplainWorker | None:
-    """None where no view asks for explanations: then the network need not be one that can be copied."""
+    """Return what explains; None where no view asks for that, so that the network need not be one that can be copied."""
     views = [view for view in plan.views if view.name in screen.views]
     panels = [(name, panel) for view in views for name, panel in view.panels.items()]
     if screen.asks or any(panel.drawer(name, plan.context.of(panel.model)).asks for name, panel in panels):
@@ -262,7 +287,7 @@ def _explaining(plan: Plan, screen: FigureView, device: torch.device) -> Explain
 
 
 def explain_tick(screen: FigureView, tick: Tick, explaining: ExplainWorker | None) -> ExplanationUpdate | None:
-    """All that the panels ask of explanations, of this tick."""
+    """Return all explanations of this tick that the panels ask for."""
     if explaining is None:
         return None
     screen.ask(explaining)
@@ -270,15 +295,15 @@ def explain_tick(screen: FigureView, tick: Tick, explaining: ExplainWorker | Non
 
 
 def _run_live(plan: Plan, options: RunOptions, live: LiveLoop, screen: FigureView, sinks: RunOutputs) -> None:
-    """Three loops, until the window is closed, the source has ended or there were ticks enough."""
+    """Run the three loops until the window is closed, the source has ended or there were ticks enough."""
     toolkit = sinks.stats.backend
 
-    def shown(work: float) -> None:
+    def shown(work: float) -> bool:
         screen.ask(live.explaining)  # a grid may be in the order of what was shown, so its page may hold other units
-        sinks.take(screen, work, live=True)
+        return sinks.take(screen, work, live=True)
 
     screen.ask(live.explaining)
-    with live, contextlib.suppress(StopRun):
+    with live:
         try:
             if toolkit == "agg":
                 _show_unseen(live, screen, shown)
@@ -296,8 +321,8 @@ def _finish_film(film: LiveRecording) -> None:
         print(line)
 
 
-def _show_unseen(live: LiveLoop, screen: FigureView, shown: Callable[[float], None]) -> None:
-    """The window's loop without a window. shown: told how many seconds went into each tick."""
+def _show_unseen(live: LiveLoop, screen: FigureView, shown: Callable[[float], bool]) -> None:
+    """Do what a window does, without one."""
     while not live.over:
         if not live.ready():
             live.wait(IDLE)
@@ -305,11 +330,12 @@ def _show_unseen(live: LiveLoop, screen: FigureView, shown: Callable[[float], No
         start = time.perf_counter()
         screen.show(live.scene())
         screen.draw()
-        shown(time.perf_counter() - start)
+        if shown(time.perf_counter() - start):
+            return
 
 
 def _print_summary(options: RunOptions, source: Source, stats: Stats, unseen: bool) -> None:
-    """What there is to know when it is over, however it ended."""
+    """Print what was skipped and recorded, however the run ended."""
     if source.skipped and stats.ticks:
         print(f"livecnn: skipped {len(source.skipped)}: {'; '.join(source.skipped[:5])}", file=sys.stderr)
     if options.record is None or not stats.ticks or not options.record.exists():

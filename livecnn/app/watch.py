@@ -1,4 +1,4 @@
-"""`livecnn.watch`: the main job for a network that lives in the user's own program, and gets it back as it was."""
+"""Watch a network that lives in the user's own program, and give it back as it was."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from livecnn.app.plan import Plan, load_views
 from livecnn.app.run import RunOptions, run_plan, window_or_recording
 from livecnn.errors import UsageError
 from livecnn.io.yaml_document import Document
-from livecnn.layout import auto_layout as autolayout
-from livecnn.layout import layout as config
-from livecnn.layout.layout import Layout
+from livecnn.layout.auto_layout import make_layout
+from livecnn.layout.layout import Layout, layout_from_document, load_layout
 from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick_device
@@ -44,19 +43,39 @@ def watch(
     once: bool = False,
     source_options: SourceOptions | None = None,
 ) -> None:
-    """Show a network at work, in a window, until it is closed; without a display, record into recordings/.
+    """Show a network at work in a window, until it is closed; without a display, record into recordings/.
 
-    classes: names in the order of the scores; by default the network's attribute `classes`, else numbers.
-    layers: what to show, by names as `Probe` takes them; by default convolutions from all depths and the last hidden layer.
-    layout: instead of layers, a layout: a file, the name of one that ships, or the same as a dict.
-    source: `auto` (the default: a camera, else the demo), a camera's number, `video:FILE`, `folder:DIR`, `demo`, an address.
-    input: a dict as `input` in model.yaml, e.g. {"kind": "plain", "size": [32, 32], "channels": 3}, or a function from uint8
-    (H, W, 3) RGB of any size to the network's input (1, C, H, W); by default the network's attribute `input`, else what is usual
-    for its first convolution.
+    It blocks. Afterwards, whatever happened, the network is as it was: no hooks, every module in its mode, every parameter on
+    its device and with its `requires_grad`.
 
-    The others are those of the command `livecnn run`. It blocks. Afterwards, whatever happened, the network is as it was: no
-    hooks, every module in its mode, every parameter on its device and with its `requires_grad`. Raises LivecnnError for a
-    mistake or a device that fails, KeyboardInterrupt for Ctrl-C.
+    Args:
+        module: The network, from images (1, C, H, W) to scores (1, classes).
+        classes: Names in the order of the scores; by default the network's attribute `classes`, else numbers.
+        layers: What to show, by names as `Probe` takes them; by default convolutions from all depths and the last hidden layer.
+        layout: Instead of layers, a layout: a file, the name of one that ships, or the same as a dict.
+        source: `auto` (the default: a camera, else the demo), a camera's number, `video:FILE`, `folder:DIR`, `demo`, an address.
+        input: A dict as `input` in model.yaml, e.g. {"kind": "plain", "size": [32, 32], "channels": 3}, or a function from uint8
+            (H, W, 3) RGB of any size to the network's input (1, C, H, W); by default the network's attribute `input`, else what
+            is usual for its first convolution.
+        device: Where the network runs: "auto", "cpu", "cuda", "cuda:1", "mps".
+        record: File for a film, .gif or .mp4.
+        headless: Open no window.
+        frames: End after so many ticks.
+        stats: JSON file for rates and ages.
+        scores: CSV file for a row of scores per pass through the network.
+        fullscreen: Begin in full screen.
+        once: End with the source instead of starting it over.
+        source_options: Options of the source, as frames a second.
+
+    Raises:
+        LivecnnError: There is a mistake, or a device fails.
+        KeyboardInterrupt: The user pressed Ctrl-C.
+
+    Example:
+        >>> net = nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(2304, 10))
+        >>> watch(net, layers=["1"], source="demo", headless=True, frames=2, scores="scores.csv")
+        >>> len(Path("scores.csv").read_text().splitlines())
+        3
     """
     if not isinstance(module, nn.Module):
         raise UsageError(f"watch: found a {type(module).__name__}; a torch.nn.Module is needed")
@@ -87,9 +106,11 @@ def watch(
 
 @contextmanager
 def module_in_eval(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Inside, a network may change its mode and its device; outside nobody notices.
+    """Put modes, tensors and random numbers of a network back at the end, whatever happened to them inside.
 
-    device: where random numbers may be drawn inside.
+    Args:
+        module: The network.
+        device: Where random numbers may be drawn inside.
     """
     modes = [(inner, inner.training) for inner in module.modules()]
     tables = [(table, dict(table)) for inner, _ in modes for table in _tables(inner)]
@@ -109,20 +130,20 @@ def module_in_eval(module: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def _tables(module: nn.Module) -> list[dict[str, Any]]:
-    """Where a module keeps its own tensors; that of a scripted one is not Python's."""
+    """Return the dicts in which a module keeps its own tensors; those of a scripted one are not Python's."""
     return [table for table in (module._parameters, module._buffers) if isinstance(table, dict)]
 
 
 def _views(
     bundle: Bundle, layers: Sequence[str] | None, layout: str | Path | Mapping[str, Any] | None
 ) -> tuple[Layout, list[Layout]]:
-    """What is shown first, and everything that the key v walks through."""
+    """Return what is shown first, and everything that the key v walks through."""
     if layout is None:
-        view = autolayout.make_layout(bundle, layers)
+        view = make_layout(bundle, layers)
     elif isinstance(layout, Mapping):
-        view = config.make_drawers(Document(layout, Path("layout"), {}))
+        view = layout_from_document(Document(layout, Path("layout"), {}))
     else:
-        view = config.load_layout(layout)
+        view = load_layout(layout)
     return view, load_views(view)
 
 

@@ -1,4 +1,4 @@
-"""The window: matplotlib's own, in Qt or else in Tk, with a FuncAnimation that ticks when there is something new."""
+"""Show a screen in a window: matplotlib's own, in Qt or else in Tk, with a FuncAnimation that ticks when there is news."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLL = 3  # milliseconds between two questions whether there is something new; i
 
 
 class CoalescingTimer:
-    """Event source of the animation: asks often, fires only when there is something to show.
+    """Event source of the animation: it asks often and fires only when there is something to show.
 
     FuncAnimation's own timer fires at an interval counted from the end of the last tick, and redraws whether or not anything
     has changed; this one leaves the pace to the source and costs next to nothing while nothing moves.
@@ -35,7 +35,15 @@ class CoalescingTimer:
         failed: Callable[[BaseException], None],
         gone: Callable[[], bool],
     ) -> None:
-        """done: told after a tick how many seconds it took until its pixels were on the window. gone: has it been closed?"""
+        """Prepare the timer.
+
+        Args:
+            timer: The toolkit's timer, which asks.
+            ready: Returns whether there is something to show.
+            done: Called after a tick with the seconds that it took until its pixels were on the window.
+            failed: Called with an exception of any of the others.
+            gone: Returns whether the window has been closed.
+        """
         self.interval = POLL  # FuncAnimation sets it; the poll interval stays
         self._timer, self._ready, self._done, self._failed, self._gone = timer, ready, done, failed, gone
         self._callbacks: list[Callable[[], Any]] = []
@@ -61,7 +69,7 @@ class CoalescingTimer:
         self.stop()
 
     def _fire(self) -> bool:
-        """False if the toolkit closed the window, and took the canvas away, in the middle of the tick."""
+        """Tick; return False if the toolkit closed the window, and took the canvas away, in the middle of it."""
         try:
             for callback in list(self._callbacks):
                 callback()
@@ -84,13 +92,22 @@ class CoalescingTimer:
 
 
 class Window:
-    """Shows a screen until it is closed, `quit` is called, or something fails. `run` blocks, on the main thread.
+    """Show a screen until the window is closed, `quit` is called, or something fails; on the main thread.
 
-    after_tick: told, when a tick's pixels are on the window, how many seconds it took; an exception of its closes the window.
+    Attributes:
+        controls: What carries out keys and the mouse; None if nothing does.
     """
 
-    def __init__(self, screen: FigureView, live: LiveLoop, toolkit: str, after_tick: Callable[[float], None]) -> None:
-        self.screen, self.live = screen, live
+    def __init__(self, screen: FigureView, live: LiveLoop, toolkit: str, after_tick: Callable[[float], bool | None]) -> None:
+        """Open the window.
+
+        Args:
+            screen: What it shows.
+            live: The loops that make scenes.
+            toolkit: "qtagg" or "tkagg".
+            after_tick: Called with the seconds that a tick took when its pixels are on the window; True closes the window.
+        """
+        self.screen, self.live, self._after_tick = screen, live, after_tick
         self.controls: Controls | None = None
         self._state: Hashable = None  # of the screen when it was last drawn
         self._closed = False
@@ -106,14 +123,14 @@ class Window:
         canvas.mpl_connect("button_release_event", self._guarded(self._release))
         canvas.mpl_connect("motion_notify_event", self._guarded(self._move))
         canvas.mpl_connect("scroll_event", self._guarded(self._scroll))
-        # The panels ask for grids that fit them; while the picture is frozen nobody else would pass it through once more.
+        # The panels ask for grids that fit them; while the picture is frozen nothing else would pass it through once more.
         canvas.mpl_connect("resize_event", self._guarded(lambda _: self.live.refresh()))
         screen.failed = self._fail
         canvas.mpl_connect("close_event", self._close)
-        self._timer = CoalescingTimer(canvas.new_timer(interval=POLL), self._something_new, after_tick, self._fail, self._gone)
+        self._timer = CoalescingTimer(canvas.new_timer(interval=POLL), self._something_new, self._done, self._fail, self._gone)
 
     def run(self, *, fullscreen: bool = False) -> None:
-        """Raises whatever ended the window, KeyboardInterrupt included."""
+        """Block until the window is closed; raise whatever ended it, KeyboardInterrupt included."""
         self._animation = FuncAnimation(
             self.screen.figure,
             self._tick,
@@ -124,9 +141,8 @@ class Window:
             event_source=self._timer,
         )
         try:
-            with raise_on_signals(
-                self._fail
-            ):  # toolkits end differently on Ctrl-C, and Tk may print a KeyboardInterrupt and go on
+            # Toolkits end differently on Ctrl-C, and Tk may print a KeyboardInterrupt and go on.
+            with raise_on_signals(self._fail):
                 self.manager.show()
                 if fullscreen:
                     self.toggle_fullscreen()
@@ -142,23 +158,25 @@ class Window:
             raise self._error
 
     def redraw(self) -> None:
+        """Draw everything anew, what stands still as well."""
         self.screen.canvas.draw()
 
     def resize(self, width: int, height: int) -> None:
-        """Width and height of the picture in pixels of the screen."""
+        """Make the picture so many pixels of the screen wide and high."""
         ratio = self.screen.canvas.device_pixel_ratio
         self.manager.resize(round(width / ratio), round(height / ratio))
 
     def toggle_fullscreen(self) -> None:
+        """Fill the screen, or go back."""
         self.manager.full_screen_toggle()
 
     def quit(self) -> None:
-        """Close the window; `run` then returns. Idempotent."""
+        """Close the window; `run` then returns."""
         self._timer.end()
         self._canvas.stop_event_loop()
 
     def _gone(self) -> bool:
-        """Tk takes the canvas from the figure some time before it tells that the window is closed."""
+        """Return whether the window is closed; Tk takes the canvas from the figure some time before it says so."""
         return self._closed or self.screen.figure.canvas is not self._canvas
 
     def _something_new(self) -> bool:
@@ -168,6 +186,10 @@ class Window:
         if self.controls is not None:
             self.controls.poll()
         return self.live.ready() or (self.screen.scene is not None and self._state != self.screen.state)
+
+    def _done(self, seconds: float) -> None:
+        if self._after_tick(seconds):
+            self.quit()
 
     def _tick(self, _frame: int) -> list[Artist]:
         self._state = self.screen.state
@@ -180,9 +202,9 @@ class Window:
 
     def _press(self, event: MouseEvent) -> None:
         if self.controls is not None:
-            right, keys = event.button == MouseButton.RIGHT, event.modifiers
-            double = bool(event.dblclick)
-            self.controls.point(*self._place(event), right=right, ctrl="ctrl" in keys, shift="shift" in keys, double=double)
+            held = {key: key in event.modifiers for key in ("ctrl", "shift")}
+            right, double = event.button == MouseButton.RIGHT, bool(event.dblclick)
+            self.controls.point(*self._place(event), right=right, double=double, **held)
 
     def _move(self, event: MouseEvent) -> None:
         if self.controls is not None:
@@ -197,7 +219,7 @@ class Window:
             self.controls.turn(*self._place(event), event.step)
 
     def _place(self, event: MouseEvent) -> tuple[float, float]:
-        """Device pixels from the top left."""
+        """Return the place of the mouse in device pixels from the top left."""
         return event.x, self.screen.figure.bbox.height - event.y
 
     def _close(self, _event: object) -> None:

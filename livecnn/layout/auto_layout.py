@@ -1,4 +1,4 @@
-"""A layout for a network that nobody has made one for: which layers are worth seeing, and where their panels stand."""
+"""Make a layout for a network that has none: which layers are worth seeing, and where their panels stand."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from torch import nn
 
 from livecnn.errors import ModelError
 from livecnn.io.yaml_document import Document
-from livecnn.layout.grid import EMPTY
-from livecnn.layout.layout import Layout, make_drawers
+from livecnn.layout.layout import EMPTY, Layout, layout_from_document
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import LayerHooks
 
@@ -35,9 +34,15 @@ STILL = ("camera", "patch", "scores")
 
 
 def make_layout(bundle: Bundle, layers: Sequence[str] | None = None, overrides: Sequence[str] = ()) -> Layout:
-    """Camera, patch, prediction and a panel for each of the layers; None: those that `chosen_layers` picks.
+    """Make a layout of camera, patch, prediction and a panel for each of some layers.
 
-    overrides: as of `load_layout`. Raises ModelError for a layer that is unknown, or gives neither maps nor a vector of values.
+    Args:
+        bundle: The network.
+        layers: Names as `Probe` takes them; None for those that `chosen_layers` picks.
+        overrides: Changes as `load_layout` takes them.
+
+    Raises:
+        ModelError: A layer is unknown, or gives neither maps nor a vector of values.
     """
     if layers is None:
         layers = chosen_layers(bundle.module, bundle.shapes())
@@ -51,13 +56,18 @@ def make_layout(bundle: Bundle, layers: Sequence[str] | None = None, overrides: 
     document = Document(_grid(rectangles) | {"panels": panels}, Path(bundle.name), {})
     for assignment in overrides:
         document = document.with_override(assignment)
-    return make_drawers(document)
+    return layout_from_document(document)
 
 
 def chosen_layers(module: nn.Module, shapes: Shapes) -> list[str]:
-    """Convolutions that differ in what they give, at most four, from all depths, and the last hidden layer of single values.
+    """Choose the layers worth seeing.
 
-    Of a network without maps: fully connected layers from all depths. shapes: of its layers, in the order of a pass.
+    These are at most four convolutions from all depths whose outputs differ in shape, and the last hidden layer of single
+    values; of a network without maps, fully connected layers from all depths.
+
+    Args:
+        module: The network.
+        shapes: Shapes of the outputs (1, …) of its layers, in the order of a pass.
     """
     kinds = dict(module.named_modules())
     convolutions = [name for name, shape in shapes.items() if name in kinds and _is_convolution(kinds[name]) and is_maps(shape)]
@@ -73,17 +83,19 @@ def chosen_layers(module: nn.Module, shapes: Shapes) -> list[str]:
 
 
 def evenly(names: Sequence[str], most: int) -> list[str]:
-    """At most so many, evenly from the first to the last."""
+    """Return at most so many, evenly from the first to the last."""
     if len(names) <= most:
         return list(names)
     return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
 
 
 def is_maps(shape: Sequence[int]) -> bool:
+    """Return whether an output (1, C, H, W) holds maps of more than one value."""
     return len(shape) == 4 and shape[2] * shape[3] > 1
 
 
 def is_vector(shape: Sequence[int]) -> bool:
+    """Return whether an output (1, K, 1, …) is a vector of single values."""
     return all(extent == 1 for extent in shape[2:])
 
 
@@ -96,12 +108,12 @@ def _is_linear(module: nn.Module) -> bool:
 
 
 def _imported_kind(module: nn.Module) -> str:
-    """The kind of an imported layer, as its program calls it; "" of PyTorch's own."""
+    """Return the kind of an imported layer, as its program calls it; "" of PyTorch's own."""
     return str(getattr(module, "kind", ""))
 
 
 def _panel_name(layer: str, taken: Mapping[str, Any]) -> str:
-    """Unlike a layer's name, a panel's has no dots or colons."""
+    """Return a name for a panel, which unlike a layer's has no dots or colons."""
     name = re.sub(r"[^\w-]", "-", layer)
     while name in taken:
         name += "_"
@@ -115,22 +127,22 @@ def _panel(layer: str, shapes: Shapes) -> dict[str, Any]:
         return {"kind": "feature_maps", "layer": layer, **most}
     if len(shape) > 1 and is_vector(shape):
         return {"kind": "neurons", "layer": layer}
-    told = " x ".join(map(str, shape)) or "no batch of values"
-    raise ModelError(f"layer {layer!r} gives {told}; maps (1, C, H, W) or single values (1, K) can be shown")
+    found = " x ".join(map(str, shape)) or "no batch of values"
+    raise ModelError(f"layer {layer!r} gives {found}; maps (1, C, H, W) or single values (1, K) can be shown")
 
 
 def _title(layer: str, module: nn.Module) -> dict[str, str]:
-    """A layer that only has a number, as in nn.Sequential, is told by its kind."""
+    """Return a title with the kind of a layer that only has a number, as in nn.Sequential."""
     return {"title": f"{layer} · {type(module.get_submodule(layer)).__name__}"} if layer.isdecimal() else {}
 
 
 def _short(classes: Sequence[str]) -> bool:
-    """Do their bars stand under columns, in a strip? Otherwise they are a list."""
+    """Return whether the bars of the classes are columns in a strip; otherwise they are a list."""
     return len(classes) <= 20 and max(map(len, classes)) <= 4
 
 
 def _arranged(panels: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int], *, short: bool) -> dict[str, Rectangle]:
-    """Where each panel stands. counts: of the maps or units that it shows."""
+    """Return the place of each panel; `counts` holds the number of maps or units that it shows."""
     maps = [name for name, panel in panels.items() if panel["kind"] == "feature_maps"]
     neurons = [name for name, panel in panels.items() if panel["kind"] == "neurons"]
     bottom = STRIP if short else WHOLE
@@ -149,7 +161,7 @@ def _arranged(panels: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int]
 
 
 def _bands(maps: Sequence[str], neurons: Sequence[str]) -> list[list[str]]:
-    """What stands side by side; a single panel of neurons fills the place that the maps leave free, if they do."""
+    """Return the panels that stand side by side; a single panel of neurons fills a place that the maps leave free."""
     columns = 2 if len(maps) <= 4 else 3 if len(maps) <= 9 else 4
     bands = [list(maps[i : i + columns]) for i in range(0, len(maps), columns)]
     if len(bands) > 1 and len(bands[-1]) < columns and len(neurons) == 1:
@@ -158,13 +170,13 @@ def _bands(maps: Sequence[str], neurons: Sequence[str]) -> list[list[str]]:
 
 
 def _cut(span: Span, shares: Sequence[float]) -> list[Span]:
-    """Neighbouring spans of these relative lengths."""
+    """Cut a span into neighbouring ones of these relative lengths."""
     ends = [span[0] + round((span[1] - span[0]) * sum(shares[:i]) / sum(shares)) for i in range(len(shares) + 1)]
     return list(pairwise(ends))
 
 
 def _grid(rectangles: Mapping[str, Rectangle]) -> dict[str, Any]:
-    """The keys `figure` and `layout` of a layout: a column or row of the grid wherever an edge is."""
+    """Return the keys `figure` and `layout` of a layout, with a column or row of the grid wherever an edge is."""
     columns, rows = (list(pairwise(sorted({edge for spans in rectangles.values() for edge in spans[axis]}))) for axis in (0, 1))
 
     def at(column: Span, row: Span) -> str:

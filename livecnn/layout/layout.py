@@ -1,4 +1,4 @@
-"""A layout: what the figure shows, read from YAML and validated."""
+"""Read a layout, what the figure shows, from YAML, and validate it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,17 +23,22 @@ from pydantic import (
 )
 
 from livecnn import paths, registry
-from livecnn.errors import ConfigError, LivecnnError, nearest
-from livecnn.io import yaml_document as yamlfile
+from livecnn.errors import ConfigError, LivecnnError, UsageError, nearest
+from livecnn.explain.methods import method_class
+from livecnn.io import yaml_document
 from livecnn.io.validation import Problem, ValidationProblem, explain, report
 from livecnn.io.yaml_document import Document, Location
-from livecnn.layout import grid as mosaic
-from livecnn.layout.focus_options import FocusOptions
-from livecnn.panels.base.spec import FieldError, PanelSpec
+from livecnn.networks.inspection.architecture import Architecture
+from livecnn.panels.base.spec import FieldError, PanelSpec, class_field
+from livecnn.selection import OUTPUT, Order, Selection
 
 SMALLEST_BOX = 0.1
-
+AUTO = "auto"
+EMPTY = "."  # a cell of the grid without a panel
+MOST_BANDS = 32  # rows or columns; more than any screen can show
 _NAME = re.compile(r"[\w-]+")  # of a panel: a dot would be taken for a step by `--set`
+
+Grid = tuple[tuple[str, ...], ...]  # rows from the top, each from the left, as `Figure.subplot_mosaic` takes them
 
 
 def _share(value: Any) -> float | Literal["auto"]:
@@ -43,11 +49,81 @@ def _share(value: Any) -> float | Literal["auto"]:
     raise ValidationProblem(f"found {value!r}; allowed: auto, or a number from {SMALLEST_BOX} to 1.0")
 
 
+def parse_grid(text: Any) -> Grid:
+    """Read a grid in matplotlib's subplot-mosaic notation, with names of any length separated by blanks.
+
+    Args:
+        text: A row of the grid a line; blank lines do not count.
+
+    Returns:
+        The names, row by row.
+
+    Raises:
+        ValidationProblem: The grid is ragged, or a panel is no rectangle.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise ValidationProblem(
+            f"found {'nothing' if text in (None, '') else repr(text)}; needed: rows of panel names, '.' for an empty cell"
+        )
+    grid = tuple(tuple(line.split()) for line in text.splitlines() if line.strip())
+    columns = len(grid[0])
+    for row, names in enumerate(grid):
+        if len(names) != columns:
+            raise ValidationProblem(
+                f"row {row + 1} has {len(names)} names, row 1 has {columns}; all rows need the same number", row=row
+            )
+    if max(len(grid), columns) > MOST_BANDS:
+        raise ValidationProblem(f"found {len(grid)} rows and {columns} columns; at most {MOST_BANDS} of each are allowed")
+    if not panels_of(grid):
+        raise ValidationProblem("found empty cells only; needed: the name of a panel")
+    for name in panels_of(grid):
+        _check_rectangle(name, grid)
+    return grid
+
+
+def panels_of(grid: Grid) -> dict[str, int]:
+    """Return the names in a grid, from the top left, each with the first row that it stands in."""
+    first: dict[str, int] = {}
+    for row, names in enumerate(grid):
+        for name in names:
+            if name != EMPTY:
+                first.setdefault(name, row)
+    return first
+
+
+def _check_rectangle(name: str, grid: Grid) -> None:
+    cells = [(row, column) for row, names in enumerate(grid) for column, other in enumerate(names) if other == name]
+    (top, bottom), (left, right) = ((min(places), max(places)) for places in zip(*cells, strict=True))
+    if (bottom - top + 1) * (right - left + 1) != len(cells):
+        area = f"rows {top + 1} to {bottom + 1}, columns {left + 1} to {right + 1}"
+        raise ValidationProblem(f"panel {name!r} does not fill a rectangle ({area}); each panel needs one", row=top)
+
+
+def _method(kind: str) -> str:
+    try:
+        method_class(kind)
+    except UsageError as error:
+        raise ValidationProblem(str(error)) from error
+    return kind
+
+
+def _different(methods: tuple[str, ...]) -> tuple[str, ...]:
+    twice = next((kind for kind in methods if methods.count(kind) > 1), None)
+    if twice is not None:
+        raise ValidationProblem(f"found {twice!r} twice; allowed: each once")
+    return methods
+
+
+Method = Annotated[str, AfterValidator(_method)]
+Methods = Annotated[tuple[Method, ...], Field(min_length=1, max_length=3, strict=False), AfterValidator(_different)]
+
+
 Share = Annotated[
     float | Literal["auto"],
     PlainValidator(_share),
     WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "number", "minimum": SMALLEST_BOX, "maximum": 1}]}),
 ]
+Mosaic = Annotated[Grid, PlainValidator(parse_grid), WithJsonSchema({"type": "string"})]
 Margin = Annotated[float, Field(ge=0, le=2)]
 Width = Annotated[int, Field(ge=320, le=7680)]
 Height = Annotated[int, Field(ge=240, le=4320)]
@@ -91,6 +167,52 @@ class Figure(_Section):
     )
 
 
+class FocusOptions(_Section):
+    """What panels that follow the user show first; keys and mouse then lead elsewhere."""
+
+    layer: str = Field(
+        AUTO,
+        min_length=1,
+        description="Name of a layer, `(input)`, `(output)`, or auto: the last convolution, else the last with weights.",
+    )
+    unit: int = Field(0, ge=0, description="The selected one of that layer.")
+    target: int | str | None = Field(
+        None, description="The class (its number or name) that is explained; left out, the one that the network predicts."
+    )
+    methods: Methods = Field(
+        ("activation", "guided_backprop", "occlusion"), description="Explanations of the unit, up to three, side by side."
+    )
+    grid: Method = Field("activation", description="What the grid of the layer shows of each unit.")
+    order: Order = Field("number", description="The order of the units in the grid, the important first.")
+
+    def focus(self, architecture: Architecture, classes: Sequence[str]) -> Selection:
+        """Return the selection to begin with.
+
+        Args:
+            architecture: The network.
+            classes: Names in the order of its scores.
+
+        Raises:
+            FieldError: The network has no such layer, unit or class.
+        """
+        layer = self._layer(architecture)
+        units = next((node.output[0] for node in architecture.nodes if node.name == layer), len(classes))
+        if self.unit >= units:
+            raise FieldError("unit", f"unit {self.unit}: {layer} has {units} (0-{units - 1})")
+        target = None if self.target is None else class_field("target", self.target, classes)
+        return Selection(layer, self.unit, None, target, self.methods, self.grid, self.order)
+
+    def _layer(self, architecture: Architecture) -> str:
+        if self.layer == AUTO:
+            convolutions = [each.name for each in architecture.nodes if each.window and each.parameters and len(each.output) == 3]
+            weighted = [node.name for node in architecture.nodes if node.parameters and node.output]
+            return next(reversed(convolutions or weighted), OUTPUT)
+        names = {"(input)": "", OUTPUT: OUTPUT, **{node.name: node.name for node in architecture.nodes}}
+        if self.layer not in names:
+            raise FieldError("layer", f"unknown layer {self.layer!r}; {nearest(self.layer, [AUTO, *names])}")
+        return names[self.layer]
+
+
 class Layout(_Section):
     """What the figure shows: where the pictures come from, which network sees them, which panels stand where."""
 
@@ -107,7 +229,7 @@ class Layout(_Section):
     box: BoxOptions = Field(BoxOptions(), description="The part of the frame that the network gets.")
     focus: FocusOptions = Field(FocusOptions(), description="What panels that follow the user show first.")
     figure: Figure = Field(Figure(), description="Size and look of the picture.")
-    layout: mosaic.Mosaic = Field(
+    layout: Mosaic = Field(
         description="The grid: a row of panel names a line, separated by blanks; a panel fills the rectangle of cells "
         "that bear its name, `.` stays empty. This is matplotlib's subplot-mosaic notation."
     )
@@ -127,12 +249,10 @@ class Layout(_Section):
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Layout:
-        rows = mosaic.panels(self.layout)
+        rows = panels_of(self.layout)
         for name, row in rows.items():
             if name not in self.panels:
-                raise ValidationProblem(
-                    f"no panel is named {name!r}; {nearest(name, [*self.panels, mosaic.EMPTY])}", ("layout",), row
-                )
+                raise ValidationProblem(f"no panel is named {name!r}; {nearest(name, [*self.panels, EMPTY])}", ("layout",), row)
         for name in self.panels:
             if not _NAME.fullmatch(name):
                 raise ValidationProblem("found an unusable name; allowed: letters, digits, _ and -", ("panels", name))
@@ -148,25 +268,26 @@ class Layout(_Section):
 
     @property
     def networks(self) -> dict[str, str]:
-        """What to load, by the name that panels use, the main one first; under "" where there is one only."""
+        """The networks to load, by the names that panels use, the main one first; under "" where there is one only."""
         return self.models or {"": self.model}
 
     @property
     def explores(self) -> bool:
-        """Does any panel follow what the user looks at?"""
+        """True if any panel follows what the user looks at."""
         return any(panel.explores for panel in self.panels.values())
 
     @property
     def from_file(self) -> bool:
+        """True if it was read from a file, False if it was made in Python."""
         return self._document is not None
 
     @property
     def path(self) -> Path:
-        """The file that it was read from; its name, for one that was made in Python."""
+        """The file that it was read from, or the name of one that was made in Python."""
         return self._document.path if self._document else Path(self.name)
 
     def fault(self, location: Location, message: str) -> LivecnnError:
-        """The error to raise where what stands at a location cannot be had: "FILE:LINE: KEY: message"."""
+        """Return the error to raise for the value at a location: "FILE:LINE: KEY: message"."""
         return self._report([Problem(location, message)])
 
     def _report(self, problems: list[Problem]) -> LivecnnError:
@@ -174,19 +295,27 @@ class Layout(_Section):
 
 
 def load_layout(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Layout:
-    """Read and validate a layout: a file (`.yaml` may be left off), or one that ships, by name.
+    """Read and validate a layout.
 
-    overrides: `dotted.key=YAML value`, put in before validation, e.g. "panels.conv1.channels=0-9".
-    Raises ConfigError: "FILE:LINE: KEY: what was found; what is allowed", for the first problem, and how many more there are.
+    Args:
+        name_or_path: A file (`.yaml` may be left off), or the name of a layout that ships.
+        overrides: Changes before validation, each `dotted.key=YAML value`, e.g. "panels.conv1.channels=0-9".
+
+    Raises:
+        ConfigError: "FILE:LINE: KEY: what was found; what is allowed" for the first problem, and how many more there are.
+
+    Example:
+        >>> load_layout("lenet", ["figure.size=[800, 600]"]).figure.size
+        (800, 600)
     """
-    document = yamlfile.load(find_layout(str(name_or_path)))
+    document = yaml_document.load(find_layout(str(name_or_path)))
     for assignment in overrides:
         document = document.with_override(assignment)
-    return make_drawers(document)
+    return layout_from_document(document)
 
 
 def find_layout(name_or_path: str, folder: Path = Path()) -> Path:
-    """The file that a name or a path (from `folder`) means. Raises ConfigError."""
+    """Return the file that a name or a path (from `folder`) means; raise ConfigError if there is none."""
     shipped = paths.layouts()
     path = os.path.join(folder, os.path.expanduser(name_or_path))  # os.path takes any text, pathlib raises
     for candidate in (path, f"{path}.yaml"):
@@ -197,8 +326,8 @@ def find_layout(name_or_path: str, folder: Path = Path()) -> Path:
     raise ConfigError(f"{name_or_path}: neither a file nor a layout that ships; {nearest(name_or_path, ['FILE.yaml', *shipped])}")
 
 
-def make_drawers(document: Document) -> Layout:
-    """The layout that a document describes. Raises ConfigError as `load_layout` does."""
+def layout_from_document(document: Document) -> Layout:
+    """Return the layout that a document describes; raise ConfigError as `load_layout` does."""
     fields = {"name": document.path.stem, **document.data}
     problems: list[Problem] = []
     if isinstance(fields.get("panels"), dict):
@@ -218,16 +347,21 @@ def make_drawers(document: Document) -> Layout:
 def check_layout(
     layout: Layout, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str], others: Mapping[str, Facts] | None = None
 ) -> None:
-    """Raise ConfigError, as `load_layout` does, if a panel does not fit its network.
+    """Check that every panel fits its network.
 
-    shapes: of the outputs (N, …) of all layers of the main one, by name; classes: names in the order of its scores. others: both,
-    by the name of the network, of those that panels name.
+    Args:
+        layout: What is checked.
+        shapes: Of the outputs (N, …) of all layers of the main network, by name.
+        classes: Names in the order of the main network's scores.
+        others: Shapes and classes by the names of the networks that panels name.
+
+    Raises:
+        ConfigError: As of `load_layout`.
     """
-    facts = others or {}
     problems = [
         problem
         for name, panel in layout.panels.items()
-        for problem in _misfits(name, panel, *facts.get(panel.model, (shapes, classes)))
+        for problem in _misfits(name, panel, *(others or {}).get(panel.model, (shapes, classes)))
     ]
     if problems:
         raise layout._report(problems)
@@ -242,11 +376,12 @@ def _misfits(name: str, panel: PanelSpec, shapes: Mapping[str, tuple[int, ...]],
 
 
 def _panel(name: str, spec: Any, problems: list[Problem]) -> PanelSpec:
-    """The spec as its kind's class; for one that is wrong, a bare one, so that the grid can still be checked."""
+    """Return the spec as its kind's class; for one that is wrong a bare one, so that the grid can still be checked."""
     place = ("panels", name)
     kind = spec.get("kind") if isinstance(spec, dict) else None
     if not isinstance(kind, str):
-        problems.append(Problem(place, f"found {spec!r:.60}; needed: a mapping with a `kind`; {_kinds()}"))
+        allowed = f"allowed: {', '.join(registry.kinds('panels'))}"
+        problems.append(Problem(place, f"found {spec!r:.60}; needed: a mapping with a `kind`; {allowed}"))
         return PanelSpec(kind="")
     try:
         panel_class: type[PanelSpec] = registry.find("panels", kind, ConfigError)
@@ -256,10 +391,6 @@ def _panel(name: str, spec: Any, problems: list[Problem]) -> PanelSpec:
     except ValidationError as error:
         problems += explain(error, panel_class, spec, place)
     return PanelSpec(kind=kind)
-
-
-def _kinds() -> str:
-    return f"allowed: {', '.join(registry.kinds('panels'))}"
 
 
 def _view(index: int, view: Any, folder: Path, problems: list[Problem]) -> Any:

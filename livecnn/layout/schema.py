@@ -1,4 +1,4 @@
-"""The schema of a layout with every kind of panel: as JSON Schema for editors, as Markdown for people."""
+"""Write the schema of a layout with every kind of panel: as JSON Schema for editors, as Markdown for people."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ The file is YAML 1.2: only `true` and `false` are booleans, and a key that stand
 
 
 def json_schema() -> Schema:
-    """JSON Schema (draft 2020-12) of a whole layout file."""
+    """Return the JSON Schema (draft 2020-12) of a whole layout file."""
     panels = _panel_classes()
     models: list[type[BaseModel]] = [Layout, *panels.values()]
     _, schema = models_json_schema([(model, "validation") for model in models])
@@ -50,7 +50,7 @@ def json_schema() -> Schema:
 
 
 def markdown() -> str:
-    """The page docs/layouts.md: an example, then a table of options for the layout, its sections and each kind of panel."""
+    """Return the page docs/layouts.md: an example, then tables of options for the layout, its sections and kinds of panels."""
     parts = json_schema()["$defs"]
     panels = _panel_classes()
     sections = [_PREFACE, _example()]
@@ -106,5 +106,5 @@ def _type(field: Schema) -> str:
 
 
 def _code(value: Any) -> str:
-    """As it is written in YAML."""
+    """Return a value as it is written in YAML."""
     return f"`{value if isinstance(value, str) else json.dumps(value)}`"

@@ -193,6 +193,13 @@ def test_closing_the_window_ends_it(rig: Rig) -> None:
     rig.run(nothing, lambda: CloseEvent("close_event", rig.canvas)._process(), nothing, nothing)
 
 
+def test_it_ends_after_the_last_tick_that_was_asked_for(rig: Rig) -> None:
+    rig.live.waiting = 5
+    rig.window._after_tick = lambda _: rig.live.scenes == 3
+    rig.run(*[nothing] * 4)
+    assert rig.live.scenes == 3
+
+
 def test_it_ends_when_the_source_is_over(rig: Rig) -> None:
     rig.run(nothing, lambda: setattr(rig.live, "over", True), nothing)
     assert not rig.canvas.timer.running
@@ -218,7 +225,7 @@ def test_an_exception_anywhere_closes_the_window(rig: Rig, place: str, monkeypat
     elif place == "draw":
         act["draw"] = lambda: monkeypatch.setattr(rig.screen.stage, "draw", fail)
     elif place == "after_tick":
-        rig.window._timer._done = fail
+        rig.window._after_tick = fail
     else:
         rig.window.controls = types.SimpleNamespace(  # type: ignore[assignment]
             press=fail, point=lambda *_, **__: fail(), poll=lambda: None, close=lambda: None

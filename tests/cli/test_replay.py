@@ -14,8 +14,7 @@ import tqdm
 from PIL import Image as PillowImage
 
 from livecnn.app import replay as replaying
-from livecnn.app.replay import ReplayOptions
-from livecnn.app.replay_filter import ReplayFilter
+from livecnn.app.replay import ReplayFilter, ReplayOptions
 from livecnn.cli import main
 from tests.helpers.mnist_files import typeset, write_mnist
 

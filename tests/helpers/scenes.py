@@ -15,7 +15,7 @@ from livecnn.drawing.artists import Group, Label
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.geometry import Rect
 from livecnn.io import yaml_document as yamlfile
-from livecnn.layout.layout import Layout, make_drawers
+from livecnn.layout.layout import Layout, layout_from_document
 from livecnn.panels.base.drawer import Context
 from livecnn.types import Box, Frame, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick
 
@@ -27,7 +27,7 @@ MEASURED = LoopStatus(SourceStatus("live", "camera 0"), 25.0, 24.0, 3.1, 21.0, 4
 
 def layout(panels: Mapping[str, Any], grid: str, size: tuple[int, int] = (800, 600), theme: str = "dark") -> Layout:
     data = {"panels": dict(panels), "layout": grid, "figure": {"size": list(size), "theme": theme}}
-    return make_drawers(yamlfile.parse(yaml.safe_dump(data), Path("test.yaml")))
+    return layout_from_document(yamlfile.parse(yaml.safe_dump(data), Path("test.yaml")))
 
 
 def context(classes: Sequence[str] = DIGITS, shapes: Mapping[str, tuple[int, ...]] = SHAPES) -> Context:
