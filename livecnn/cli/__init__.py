@@ -14,6 +14,7 @@ from functools import partial
 import click
 
 from livecnn import __version__
+from livecnn.cli import _options
 from livecnn.cli._workbench import ShellState
 from livecnn.errors import LivecnnError
 from livecnn.signals import Terminated, raise_on_signals
@@ -38,7 +39,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="livecnn")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@_options.debug
 @click.pass_context
 def livecnn(ctx: click.Context) -> None:
     """See a convolutional network think, live.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from livecnn.cli import _options, _output
 from livecnn.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ LAYOUT = "explorer"
 COLUMNS = ("model", "layer", "unit", "verdict", "note", "annotator", "time")
 FORMATS = (".csv", ".json")
 
-FILE = click.Path(path_type=Path, dir_okay=False)
 OF_LAYOUT = click.option("--layout", default=LAYOUT, show_default=True, help="In which the units were marked.")
 
 
@@ -39,17 +39,17 @@ def list_() -> None:
 
     folder = paths.user_annotations()
     files = sorted(folder.glob(f"*{SUFFIX}"))
-    for line in _aligned([_row(path) for path in files], texts=4):
+    for line in _output.aligned([_row(path) for path in files]):
         click.echo(line)
-    click.echo(f"{len(files)} file{'' if len(files) == 1 else 's'} in {folder}")
+    click.echo(f"{_output.counted(len(files), 'file')} in {folder}")
 
 
 @command.command()
-@click.argument("out", type=FILE)
+@click.argument("out", type=_options.FILE)
 @OF_LAYOUT
 @click.option("--model", help="On which they were marked.  [the layout's]")
-@click.option("--from", "given", type=FILE, metavar="FILE", help="Export this file of annotations instead.")
-@click.option("--force", is_flag=True, help="Replace a file that is there already.")
+@click.option("--from", "given", type=_options.FILE, metavar="FILE", help="Export this file of annotations instead.")
+@_options.force("Replace a file that is there already.")
 def export(out: Path, layout: str, model: str | None, given: Path | None, force: bool) -> None:
     """Write the marks to OUT: a row a unit as FILE.csv, or as FILE.json what `stats` of another user can read."""
     from livecnn.analysis.annotations.store import Annotations, as_json
@@ -65,17 +65,16 @@ def export(out: Path, layout: str, model: str | None, given: Path | None, force:
     as_table = out.suffix.lower() == ".csv"
     data = _csv(annotations) if as_table else as_json(annotations.model, annotations.annotator, annotations.units)
     write_atomically(out, data)
-    count = sum(map(len, annotations.units.values()))
-    click.echo(f"{out}: {count} unit{'' if count == 1 else 's'} of {annotations.model}")
+    click.echo(f"{out}: {_output.counted(sum(map(len, annotations.units.values())), 'unit')} of {annotations.model}")
 
 
 @command.command()
-@click.argument("files", nargs=-1, type=FILE)
+@click.argument("files", nargs=-1, type=_options.FILE)
 @OF_LAYOUT
 @click.option("--model", help="The network: a bundle's name or folder.  [the files' own]")
 @click.option("--images", metavar="FOLDER", help="Pictures over which the units' mean activations are taken, as for replay.")
 @click.option("--json", "file", metavar="FILE", help="Write it as data; - writes to the standard output instead of the tables.")
-@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
+@_options.allow_code
 def stats(
     files: tuple[Path, ...], layout: str, model: str | None, images: str | None, file: str | None, allow_code: bool
 ) -> None:
@@ -85,14 +84,10 @@ def stats(
     annotators called good or bad and called the same, "kappa" is Cohen's. The means are over all images and positions, averaged
     over the units called good, and over those called bad.
     """
-    import json
-
     from livecnn.analysis.annotations import agreement as verdicts
     from livecnn.analysis.annotations.store import Annotations
-    from livecnn.io.files import check_writable, write_atomically
 
-    if file not in (None, "-"):
-        check_writable(Path(str(file)))
+    _output.check_report(file)
     read = [Annotations.read(path) for path in files or [_path(layout, model)]]
     for each in read:
         _check_other(Path(str(file)), each.path)
@@ -102,14 +97,7 @@ def stats(
     bundle = _bundle(read[0].model, model, allow_code, needed=images is not None)
     sizes, patterns = ({}, None) if bundle is None else _looked_at(bundle, read, layout, images)
     report = verdicts.report(read, sizes, patterns)
-    text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
-    if file == "-":
-        click.echo(text)
-        return
-    if file is not None:
-        write_atomically(Path(file), f"{text}\n".encode())
-    for line in _tables(report):
-        click.echo(line)
+    _output.report(file, report, _tables(report))
 
 
 def _check_other(out: Path, source: Path) -> None:
@@ -133,21 +121,13 @@ def _table(about: dict[str, Any]) -> Iterator[str]:
     rows = {**about["layers"], "in all": about["in all"]}
     keys = list(dict.fromkeys(key for row in rows.values() for key in row))
     cells = [(layer, *(_cell(key, row[key]) if key in row else "" for key in keys)) for layer, row in rows.items()]
-    return _aligned([("layer", *keys), *cells], texts=1)
+    return _output.aligned([("layer", *keys), *cells], range(1, len(keys) + 1))
 
 
 def _cell(key: str, value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.1%}" if key == "agreed" else f"{value:.3g}"
-
-
-def _aligned(rows: Sequence[tuple[str, ...]], texts: int) -> Iterator[str]:
-    """Lines; the columns after the first `texts` are numbers."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = (f"{cell:{'<' if at < texts else '>'}{width}}" for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
-        yield "  ".join(cells).rstrip()
 
 
 def _row(path: Path) -> tuple[str, ...]:
@@ -206,7 +186,7 @@ def _looked_at(
         return sizes, None
     album = ImageDataset(as_spec(images))
     cropper = make_cropper(bundle, load_layout(layout), album.source)
-    return sizes, verdicts.responses(bundle, list(sizes), album, cropper, _warn)
+    return sizes, verdicts.responses(bundle, list(sizes), album, cropper, _output.warn)
 
 
 def _csv(annotations: Annotations) -> bytes:
@@ -217,7 +197,3 @@ def _csv(annotations: Annotations) -> bytes:
         for unit, mark in sorted(marks.items()):
             table.writerow((annotations.model, layer, unit, mark.verdict or "", mark.note, mark.annotator, mark.time))
     return text.getvalue().encode()
-
-
-def _warn(line: str) -> None:
-    click.echo(f"livecnn: {line}", err=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from livecnn.cli import _complete as complete
+from livecnn.cli import _options, _output
 
 
 @click.group()
@@ -25,15 +25,14 @@ def list_() -> None:
 
 
 @command.command()
-@click.argument("file", shell_complete=complete.layouts)
-@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
+@click.argument("file", shell_complete=_options.layouts)
+@_options.allow_code
 def check(file: str, allow_code: bool) -> None:
     """Check the layout FILE (or a shipped one, by name), its views, and whether all their panels fit the model."""
     from livecnn.app.plan import Plan
 
     plan = Plan.of(file, allow_code=allow_code)
-    count = len(plan.layout.panels)
-    click.echo(f"{file}: fine: {count} panel{'' if count == 1 else 's'}, model {plan.context.model}")
+    click.echo(f"{file}: fine: {_output.counted(len(plan.layout.panels), 'panel')}, model {plan.context.model}")
 
 
 @command.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from livecnn.cli._doctor.checks import Finding
+    from livecnn.cli._doctor import Finding
 
 # status -> symbol, the same for an output that has only ASCII, colour on a terminal
 SIGNS = {"ok": ("✓", "ok", "green"), "warning": ("⚠", "!!", "yellow"), "failed": ("✗", "XX", "red")}
@@ -22,7 +22,7 @@ def command(as_json: bool) -> int:
 
     Ends with 0 if the main job works (a camera, a GPU or ffmpeg may be missing), with 1 if not.
     """
-    from livecnn.cli._doctor.checks import examine
+    from livecnn.cli._doctor import examine
 
     findings = []
     for finding in examine():

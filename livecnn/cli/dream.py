@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import click
 
-from livecnn.cli import _complete as complete
-from livecnn.cli import pass_workbench
+from livecnn.cli import _options, _output, pass_workbench
 from livecnn.cli._workbench import ShellState
 
 SHARE = click.FloatRange(0, 1)
@@ -13,19 +12,13 @@ WEIGHT = click.FloatRange(min=0)
 
 
 @click.command(short_help="What units of a layer, or classes, like best.")
-@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
-@click.option("--layer", shell_complete=complete.layers, help="Whose units; a name as `livecnn layers MODEL` lists them.")
+@_options.model
+@_options.layer("Whose units")
 @click.option("--units", help="Which of them: 5, 0-8, 0,3,10-19 or all.")
-@click.option("--classes", shell_complete=complete.classes, help="Instead of units: classes by name or number.")
-@click.option(
-    "--out",
-    required=True,
-    metavar="X.png|X.gif|X.mp4|DIR/",
-    shell_complete=complete.files,
-    help="A picture, a film, or a folder with a PNG a unit.",
-)
+@click.option("--classes", shell_complete=_options.classes, help="Instead of units: classes by name or number.")
+@_options.out("X.png|X.gif|X.mp4|DIR/", "A picture, a film, or a folder with a PNG a unit.")
 @click.option("--steps", type=click.IntRange(1, 1_000_000), default=128, show_default=True, help="Of the ascent.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same pictures.")
+@_options.seed("The same seed, the same pictures.")
 @click.option("--over", type=click.Choice(["centre", "max", "mean"]), help="Which value of a unit's map.  [centre]")
 @click.option("--parameters", type=click.Choice(["fourier", "pixels"]), help="How pictures are written.  [fourier]")
 @click.option("--ground", type=SHARE, help="Level of the even picture at the start: 0 black, 1 white.  [by the input]")
@@ -43,9 +36,7 @@ WEIGHT = click.FloatRange(min=0)
 @click.option("--norm", type=SHARE, help="Share of the pixels, the faintest, cleared at each step (pixels).  [0]")
 @click.option("--contribution", type=SHARE, help="The same of those that matter least (pixels).  [0]")
 @click.option("--resume", is_flag=True, help="Go on with the run in DIR/, and refuse to begin anew.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@_options.asks_network
 @pass_workbench
 def command(
     bench: ShellState, /, model: str, layer: str | None, units: str | None, classes: str | None, out: str, steps: int, seed: int,
@@ -66,6 +57,6 @@ def command(
     network = bench.model(model)
     dreamer = DreamBatch(network, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
     dreams = dream_files.write(dreamer, steps, out)
-    told = f"{len(dreams.names)} dream{'s'[: len(dreams.names) > 1]}, {dreams.step} step{'s'[: dreams.step > 1]}"
-    unmoved = dreamer.unmoved(dreams)
-    click.echo(f"{bench.told(out)}: {told}{'; nothing excites ' + ', '.join(unmoved) if unmoved else ''}")
+    told = f"{_output.counted(len(dreams.names), 'dream')}, {_output.counted(dreams.step, 'step')}"
+    unmoved = ", ".join(dreamer.unmoved(dreams))
+    click.echo(f"{bench.told(out)}: {told}{unmoved and '; nothing excites ' + unmoved}")

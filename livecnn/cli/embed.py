@@ -7,42 +7,26 @@ from typing import Any
 
 import click
 
-from livecnn.cli import _complete as complete
-from livecnn.cli import pass_workbench
+from livecnn.cli import _options, pass_workbench
 from livecnn.cli._workbench import ShellState
-
-FILE = click.Path(path_type=Path, dir_okay=False)
 
 
 @click.command(short_help="A map of pictures: what a layer finds alike lies together.")
-@click.argument("folder", shell_complete=complete.files)
-@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
-@click.option(
-    "--layer",
-    required=True,
-    shell_complete=complete.layers,
-    help="Whose activations; a name as `livecnn layers MODEL` lists them.",
-)
-@click.option(
-    "--out",
-    required=True,
-    type=FILE,
-    metavar="X.png|X.html|X.csv|X.npz",
-    help="A picture, a page, a table, or a map for live use.",
-)
+@click.argument("folder", shell_complete=_options.files)
+@_options.model
+@_options.layer("Whose activations", required=True)
+@_options.out("X.png|X.html|X.csv|X.npz", "A picture, a page, a table, or a map for live use.", type=_options.FILE)
 @click.option(
     "--method", type=click.Choice(["tsne", "pca", "umap"]), default="tsne", show_default=True, help="How they are laid out."
 )
 @click.option("--limit", type=click.IntRange(min=8), help="So many pictures, chosen at random.")
 @click.option("--grid", is_flag=True, help="Each thumbnail in a cell of its own.")
 @click.option("--size", type=int, help="Width of the picture in pixels, e.g. 6000 for print.  [1600]")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same map.")
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that prepare pictures.")
-@click.option("--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True, help="Who does the work.")
-@click.option("--address", help="Of a Ray cluster: auto, HOST:PORT, ray://HOST:PORT.  [this machine]")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@_options.seed("The same seed, the same map.")
+@_options.jobs
+@_options.engine
+@_options.address
+@_options.asks_network
 @pass_workbench
 def command(bench: ShellState, /, folder: str, model: str, out: Path, grid: bool, size: int | None, **options: Any) -> None:
     """A map of pictures on which those lie together to which a layer answers alike.

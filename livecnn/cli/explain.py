@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from livecnn.cli import _complete as complete
-from livecnn.cli import pass_workbench
+from livecnn.cli import _options, _output, pass_workbench
 from livecnn.cli._workbench import ShellState
 from livecnn.explain.methods import kinds
 
@@ -21,28 +20,23 @@ def _at(_context: click.Context, _option: click.Parameter, text: str | None) -> 
 
 
 @click.command()
-@click.argument("image", shell_complete=complete.files)
-@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
-@click.option(
-    "--layer",
-    multiple=True,
-    shell_complete=complete.layers,
-    help="Whose units; a name as `livecnn layers MODEL` lists them, or all convolutions: all.",
-)
+@click.argument("image", shell_complete=_options.files)
+@_options.model
+@_options.layer("", multiple=True, help="Whose units; a name as `livecnn layers MODEL` lists them, or all convolutions: all.")
 @click.option("--units", help="Which of them: 5, 0-8, 0,3,10-19 or all.  [all]")
 @click.option(
     "--classes",
-    shell_complete=complete.classes,
+    shell_complete=_options.classes,
     help="Instead of units: classes by name or number; for grad_cam.  [the strongest]",
 )
 @click.option(
     "--method",
     default="guided_backprop",
     show_default=True,
-    shell_complete=complete.method,
+    shell_complete=_options.method,
     help="How: a kind of docs/explain.md.",
 )
-@click.option("--compare", default="", metavar="M1,M2", shell_complete=complete.methods, help="Other methods beside it.")
+@click.option("--compare", default="", metavar="M1,M2", shell_complete=_options.methods, help="Other methods beside it.")
 @click.option("--at", callback=_at, metavar="max|sum|ROW,COLUMN", help="Which value of a unit's map counts.  [max]")
 @click.option("--patch", type=COUNT, help="occlusion: side of what is covered, in pixels.  [a seventh]")
 @click.option("--stride", type=COUNT, help="occlusion: pixels from patch to patch.  [half a patch]")
@@ -51,16 +45,8 @@ def _at(_context: click.Context, _option: click.Parameter, text: str | None) -> 
     "--baseline", type=float, help="integrated_gradients: the even picture it starts from, as the network sees it.  [0]"
 )
 @click.option("--steps", type=COUNT, help="integrated_gradients: how many from there to the image.  [50]")
-@click.option(
-    "--out",
-    required=True,
-    metavar="X.png|DIR/",
-    shell_complete=complete.files,
-    help="A picture, or a folder with a PNG a unit and manifest.json.",
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
-@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@_options.out("X.png|DIR/", "A picture, or a folder with a PNG a unit and manifest.json.")
+@_options.asks_network
 @pass_workbench
 def command(
     bench: ShellState, /, image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None, method: str,
@@ -88,9 +74,8 @@ def command(
     )
     count, sight = explain_files.write(explainer, rgb, Path(image).name, out)
     top = int(sight.scores.argmax())
-    told = f"{count} {'explanation' if count == 1 else 'explanations'}"
     says = "nothing is in the image" if sight.empty else f"the network says {sight.classes[top]} ({sight.scores[top]:.3f})"
-    click.echo(f"{bench.told(out)}: {told}; {says}")
+    click.echo(f"{bench.told(out)}: {_output.counted(count, 'explanation')}; {says}")
 
 
 command.help = str(command.help).replace("METHODS", ", ".join(kinds()))

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from livecnn.cli import _complete as complete
-from livecnn.cli import pass_workbench
+from livecnn.cli import _options, _output, pass_workbench
 from livecnn.cli._workbench import ShellState
 
 if TYPE_CHECKING:
     from livecnn.networks.inspection.architecture import Architecture, Node
 
 HEAD = ("layer", "type", "output", "parameters", "kernel", "stride", "padding", "dilation", "groups", "sees", "every", "from")
-NUMBERS = ("parameters",)  # to the right
+NUMBER = "parameters"  # the column that is aligned to the right
 
 
 @click.command(short_help="The layers of a network, and what each sees of the picture.")
-@click.argument("model", shell_complete=complete.models)
+@click.argument("model", shell_complete=_options.models)
 @click.option(
     "--json",
     "file",
     metavar="FILE",
-    shell_complete=complete.files,
+    shell_complete=_options.files,
     help="Write it as data; - writes to the standard output instead of the table.",
 )
-@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
+@_options.allow_code
 @pass_workbench
 def command(bench: ShellState, /, model: str, file: str | None, allow_code: bool) -> None:
     """What a network is made of: a row a layer, with what it sees of the picture.
@@ -38,23 +36,12 @@ def command(bench: ShellState, /, model: str, file: str | None, allow_code: bool
     "sees" is the receptive field in pixels of the input (height x width), "every" the distance between the fields of neighbours,
     "from" what feeds a layer if that is not the row above.
     """
-    import json
-
-    from livecnn.io.files import check_writable, write_atomically
     from livecnn.networks import bundle as bundles
 
-    if file not in (None, "-"):
-        check_writable(Path(str(file)))
+    _output.check_report(file)
     network = bench.model(model)
     architecture = (bundles.load(network, allow_code=allow_code) if isinstance(network, str) else network).architecture
-    text = json.dumps(architecture.data(), indent=2, ensure_ascii=False)
-    if file == "-":
-        click.echo(text)
-        return
-    if file is not None:
-        write_atomically(Path(file), f"{text}\n".encode())
-    for line in _table(architecture):
-        click.echo(line)
+    _output.report(file, architecture.data(), _table(architecture))
 
 
 def _table(architecture: Architecture) -> Iterator[str]:
@@ -62,13 +49,8 @@ def _table(architecture: Architecture) -> Iterator[str]:
     above = ["", *(node.name for node in architecture.nodes)]
     rows = [HEAD, *(_cells(node, before) for node, before in zip(architecture.nodes, above, strict=False))]
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
-    widths = [max(map(len, column)) for column in columns]
-    for row in zip(*columns, strict=True):
-        aligned = (
-            f"{cell:>{width}}" if column[0] in NUMBERS else f"{cell:{width}}"
-            for cell, width, column in zip(row, widths, columns, strict=True)
-        )
-        yield "  ".join(aligned).rstrip()
+    numbers = [at for at, column in enumerate(columns) if column[0] == NUMBER]
+    yield from _output.aligned([*zip(*columns, strict=True)], numbers)
     size = "x".join(map(str, architecture.input))
     yield f"{architecture.name}: {architecture.layers:,} layers, {architecture.parameters:,} parameters, input {size}"
 

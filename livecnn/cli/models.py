@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from livecnn.cli import _complete as complete
+from livecnn.cli import _options, _output
 from livecnn.errors import ModelError, UsageError
 from livecnn.types import Precision
 
 if TYPE_CHECKING:
     from livecnn.networks.bundle import Bundle, ModelCard
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-ALLOW_CODE = click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 FORCE = click.option("--force", is_flag=True, help="Replace a model of that name.")
 
 
@@ -38,15 +36,14 @@ def list_() -> None:
         if name not in known:
             size = f"{entry.megabytes:.1f} MB"
             rows.append((name, entry.what, f"livecnn models get {name}", size, _accuracy(entry.accuracy)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    for line in _output.aligned(rows):
+        click.echo(line)
 
 
 @command.command()
-@click.argument("name", shell_complete=complete.models)
+@click.argument("name", shell_complete=_options.models)
 @click.option("--json", "as_json", is_flag=True, help="As data.")
-@ALLOW_CODE
+@_options.allow_code
 def show(name: str, as_json: bool, allow_code: bool) -> None:
     """What a network is: architecture, input, classes, licence, source.
 
@@ -70,7 +67,9 @@ def show(name: str, as_json: bool, allow_code: bool) -> None:
 
 @command.command()
 @click.argument("name")
-@click.option("--from", "given", type=FILE, multiple=True, metavar="FILE", help="Take this file instead of downloading it.")
+@click.option(
+    "--from", "given", type=_options.FILE, multiple=True, metavar="FILE", help="Take this file instead of downloading it."
+)
 @FORCE
 def get(name: str, given: tuple[Path, ...], force: bool) -> None:
     """Fetch the network NAME from where its makers put it, and tell first under which licence it is.
@@ -87,12 +86,12 @@ def get(name: str, given: tuple[Path, ...], force: bool) -> None:
 
 
 @command.command(name="import")
-@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.argument("files", nargs=-1, required=True, type=_options.FILE)
 @click.option("--name", required=True, help="What the network will be called.")
-@click.option("--input", "fields", multiple=True, metavar="KEY=VALUE", help="Of the input pipeline: --input size=[64,64].")
+@_options.fields("--input", "fields", "Of the input pipeline: --input size=[64,64].")
 @click.option("--classes", metavar="FILE|A,B,C", help="Names in the order of the scores, or a file with one a line.")
 @click.option("--architecture", help="For files of weights alone: one of livecnn's own, or package.module:factory.")
-@click.option("--option", "options", multiple=True, metavar="KEY=VALUE", help="Of the architecture: --option depth=16.")
+@_options.fields("--option", "options", "Of the architecture: --option depth=16.")
 @click.option("--licence", default="unknown", show_default=True, help="Under which the network may be used.")
 @click.option("--source", help="Where it comes from.  [the files' names]")
 @click.option(
@@ -102,7 +101,7 @@ def get(name: str, given: tuple[Path, ...], force: bool) -> None:
     show_default=True,
     help="On CUDA; the other two are faster, if the scores stay within 0.01.",
 )
-@ALLOW_CODE
+@_options.allow_code
 @FORCE
 def import_(
     files: tuple[Path, ...],
@@ -122,12 +121,12 @@ def import_(
     from livecnn.networks.import_model import ModelDescription, import_model
 
     about = ModelDescription(_pairs("--input", fields), _names(classes), licence, source or "", precision=precision)
-    _done(name, import_model(files, name, about, options=_pairs("--option", options), tell=_warn, **chosen))
+    _done(name, import_model(files, name, about, options=_pairs("--option", options), tell=_output.warn, **chosen))
 
 
 @command.command()
-@click.argument("name", shell_complete=complete.models)
-@ALLOW_CODE
+@click.argument("name", shell_complete=_options.models)
+@_options.allow_code
 def check(name: str, allow_code: bool) -> int:
     """Run the network NAME on a known picture and compare its scores with those in its model.yaml.
 
@@ -167,10 +166,6 @@ def _of_bundle(name: str, allow_code: bool) -> dict[str, Any]:
     folder = paths.bundles().get(name, Path(name).expanduser())
     numbers = {"parameters": _parameters(bundle), "layers": _layers(bundle), "size": _size(folder, bundle.card)}
     return {**bundle.card.model_dump(mode="json"), **numbers, "folder": str(folder)}
-
-
-def _warn(line: str) -> None:
-    click.echo(f"livecnn: {line}", err=True)
 
 
 def _of_entry(name: str) -> dict[str, Any]:

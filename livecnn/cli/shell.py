@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from livecnn.cli import _complete as complete
+from livecnn.cli import _options
 from livecnn.cli._workbench import ShellState
 from livecnn.errors import SystemLibraryError, UsageError
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("model", default=complete.MODEL, shell_complete=complete.models)
-@click.argument("image", required=False, shell_complete=complete.files)
-@click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
-@click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")
+@_options.model
+@click.argument("image", required=False, shell_complete=_options.files)
+@_options.allow_code
+@_options.debug
 def command(model: str, image: str | None, allow_code: bool) -> int:
     """Ask a network about an image, line by line; both stay loaded.
 

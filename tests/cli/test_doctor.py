@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from livecnn.cli import _doctor as doctor
 from livecnn.cli import main
-from livecnn.cli._doctor import checks as doctor
-from livecnn.cli._doctor.checks import Finding
+from livecnn.cli._doctor import Finding
 
 GOOD = Finding("Python", "ok", "3.12")
 POOR = Finding("camera", "warning", "none found", "plug one in")

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livecnn.cli import _complete as complete
-from livecnn.cli import attempt, pass_workbench
+from livecnn.cli import _options, attempt, pass_workbench
 from livecnn.cli import livecnn as program
 from livecnn.cli._workbench import ShellState
 from livecnn.errors import UsageError, nearest
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 PICTURES = ("explain", "dream", "embed")  # a picture each, wherever it goes
 SHARED = (*PICTURES, "top", "layers")
 SOON = 0.05  # seconds until Ctrl-C is tried again
-ALLOW_CODE = click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 LEFT_OUT = (
     "Here IMAGE and MODEL may be left out: the ones chosen by `image` and `model` are meant. Without --out a picture is shown in"
     " a window, or saved in recordings/ where there is none."
@@ -74,8 +72,8 @@ def _commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 
 @commands.command()
-@click.argument("name", required=False, shell_complete=complete.models)
-@ALLOW_CODE
+@click.argument("name", required=False, shell_complete=_options.models)
+@_options.allow_code
 @pass_workbench
 def model(bench: ShellState, name: str | None, allow_code: bool) -> None:
     """The network that is asked; without NAME: which it is.
@@ -90,7 +88,7 @@ def model(bench: ShellState, name: str | None, allow_code: bool) -> None:
 
 
 @commands.command()
-@click.argument("file", required=False, shell_complete=complete.files)
+@click.argument("file", required=False, shell_complete=_options.files)
 @pass_workbench
 def image(bench: ShellState, file: str | None) -> None:
     """The image that it is asked about; without FILE: which it is.

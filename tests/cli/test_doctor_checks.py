@@ -12,9 +12,8 @@ import torch
 
 from livecnn import __version__, paths
 from livecnn.app.toolkit import backend as toolkits
-from livecnn.cli._doctor import checks as doctor
-from livecnn.cli._doctor import subprocess_trial as trial
-from livecnn.cli._doctor.checks import Finding, examine
+from livecnn.cli import _doctor as doctor
+from livecnn.cli._doctor import Finding, examine
 from livecnn.errors import UsageError
 from livecnn.io import recorders as recorder
 from livecnn.sources import camera
@@ -181,7 +180,7 @@ def test_a_camera_that_fails_is_told_beside_one_that_works(devices: Path, interp
 def test_a_camera_whose_driver_hangs(devices: Path, interpreter: Interpreter, monkeypatch: pytest.MonkeyPatch) -> None:
     (devices / "video0").touch()
     interpreter("exec sleep 60")
-    monkeypatch.setattr(trial, "LIMIT", 0.1)
+    monkeypatch.setattr(doctor, "LIMIT", 0.1)
     found = the(doctor.cameras())
     assert (found.status, found.found) == ("warning", "no answer within 0.1 s")
     assert found.advice
@@ -206,13 +205,13 @@ def test_looking_at_a_camera(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
 
     demo = sources.open_source("demo")
     monkeypatch.setattr(sources, "open_source", lambda _: demo)
-    trial.camera("0")
+    doctor.try_camera("0")
     words = capsys.readouterr().out.split()
     assert words[0] == "640x480,"
     assert int(words[1]) > 0
     monkeypatch.undo()
     with pytest.raises(SystemExit, match=f"allowed: a number from 0 to {camera._HIGHEST}"):
-        trial.camera("nonsense")
+        doctor.try_camera("nonsense")
 
 
 def test_no_display(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,7 +256,7 @@ def test_opening_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
     manager = Manager()
     monkeypatch.setattr(toolkits, "new_manager", lambda *_: manager)
-    trial.window("qtagg")
+    doctor.try_window("qtagg")
     assert manager.destroyed
 
     def refuse(*_: object) -> None:
@@ -265,7 +264,7 @@ def test_opening_a_window(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(toolkits, "new_manager", refuse)
     with pytest.raises(SystemExit, match="no window on display :7"):
-        trial.window("qtagg")
+        doctor.try_window("qtagg")
 
 
 def test_gpu(monkeypatch: pytest.MonkeyPatch) -> None:

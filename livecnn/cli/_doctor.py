@@ -6,11 +6,13 @@ missing or broken costs its own lines and no others.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import platform
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -18,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from livecnn import __version__
-from livecnn.cli._doctor import subprocess_trial as trial
 from livecnn.errors import LivecnnError, first_line
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ SHOWN = {  # package -> what of it must be importable; the others are told only 
     "pyside6-essentials": "",  # the window has a check of its own
 }
 OPTIONAL = "pyside6-essentials"
+LIMIT = 30.0  # seconds that a driver or a display gets to answer
+COUNTED = 15  # pictures behind a camera's rate
 MOST_CAMERAS = 5  # tried where the system does not list them
 REINSTALL = "reinstall livecnn: pip install --force-reinstall --no-deps livecnn, or a fresh checkout"
 
@@ -104,7 +107,7 @@ def window() -> Iterator[Finding]:
         return
     try:
         toolkit = backend()
-        trial.run_in_subprocess(trial.window, toolkit)
+        run_in_subprocess(try_window, toolkit)
     except LivecnnError as error:
         yield Finding("window", "failed", *_split(error, "README.md names the system packages; --headless runs without a window"))
     else:
@@ -172,7 +175,7 @@ def ffmpeg() -> Iterator[Finding]:
 
     try:
         program = find_ffmpeg()
-        told = subprocess.run([program, "-version"], capture_output=True, text=True, check=True, timeout=trial.LIMIT).stdout
+        told = subprocess.run([program, "-version"], capture_output=True, text=True, check=True, timeout=LIMIT).stdout
     except LivecnnError as error:
         yield Finding("ffmpeg", "warning", "none", str(error))
     except (OSError, subprocess.SubprocessError) as error:
@@ -230,7 +233,7 @@ def _package(need: Requirement) -> Finding:
 def _camera(address: str) -> Finding:
     name = f"camera {address}"
     try:
-        return Finding(name, "ok", trial.run_in_subprocess(trial.camera, address))
+        return Finding(name, "ok", run_in_subprocess(try_camera, address))
     except LivecnnError as error:
         return Finding(name, "warning", *_split(error, "unplug it and plug it in again, or try another"))
 
@@ -253,3 +256,55 @@ def _split(error: LivecnnError, otherwise: str) -> tuple[str, str]:
 
 def _line(error: Exception) -> str:
     return f"{type(error).__name__}: {first_line(error)}"
+
+
+def run_in_subprocess(trial: Callable[[str], None], argument: str) -> str:
+    """What `try_camera` or `try_window` prints in a process of its own. Raises LivecnnError: why it printed nothing."""
+    code = f"import sys; from livecnn.cli import _doctor; _doctor.{trial.__name__}(sys.argv[1])"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, argument], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"
+    )
+    try:
+        out, err = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # a driver may keep even a killed process waiting
+            process.communicate(timeout=1)
+        raise LivecnnError(f"no answer within {LIMIT:g} s") from None
+    if process.returncode:
+        said = err.strip().splitlines() or [f"ended with code {process.returncode}"]
+        raise LivecnnError(said[-1] if process.returncode > 0 else said[0])  # killed by a signal: Qt says why, then more
+    return out.strip()
+
+
+def try_camera(address: str) -> None:
+    """Print a camera's size and rate. Ends the process with what is wrong with it."""
+    from livecnn.sources import open_source
+
+    with _told(), open_source(f"camera:{address}") as source:
+        frame = source.read()
+        start = time.monotonic()
+        for _ in range(COUNTED):
+            frame = source.read()
+        seconds = time.monotonic() - start
+        assert frame is not None
+        height, width = frame.image.shape[:2]
+        print(f"{width}x{height}, {COUNTED / seconds:.0f} pictures a second")
+
+
+def try_window(toolkit: str) -> None:
+    """Open a window, unseen, and close it. Ends the process with what is wrong with the display."""
+    from matplotlib.figure import Figure
+
+    from livecnn.app.toolkit.backend import new_manager
+
+    with _told():
+        new_manager(Figure(), toolkit).destroy()
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except LivecnnError as error:
+        raise SystemExit(str(error)) from error
