@@ -11,13 +11,14 @@ import io
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 from livecnn.io.files import write_error
 
 ERRORS = "backslashreplace"
 
 Row = Iterable[Any]
+File = TypeVar("File", bound="CsvFile")
 
 
 def as_csv(rows: Iterable[Row]) -> bytes:
@@ -66,7 +67,7 @@ class CsvFile:
         except OSError as error:
             raise write_error(self.path, error) from error
 
-    def __enter__(self) -> CsvFile:
+    def __enter__(self: File) -> File:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
