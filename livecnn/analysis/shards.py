@@ -240,12 +240,12 @@ def discard(folder: Path) -> None:
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
     """No other program that asks works there meanwhile; afterwards the folder is gone if it is empty. Raises OutputError."""
-    with locked(folder / JOB):
-        try:
+    try:
+        with locked(folder / JOB):
             yield
-        finally:
-            with suppress(OSError):
-                folder.rmdir()
+    finally:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _claim(path: Path, settings: dict[str, Any]) -> None:

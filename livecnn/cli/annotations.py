@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -190,10 +188,8 @@ def _looked_at(
 
 
 def _csv(annotations: Annotations) -> bytes:
-    text = io.StringIO()
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for layer, marks in annotations.units.items():
-        for unit, mark in sorted(marks.items()):
-            table.writerow((annotations.model, layer, unit, mark.verdict or "", mark.note, mark.annotator, mark.time))
-    return text.getvalue().encode()
+    from livecnn.io.csv_files import as_csv
+
+    marks = ((layer, unit, mark) for layer, found in annotations.units.items() for unit, mark in sorted(found.items()))
+    rows = [(annotations.model, layer, unit, m.verdict or "", m.note, m.annotator, m.time) for layer, unit, m in marks]
+    return as_csv([COLUMNS, *rows])

@@ -68,7 +68,7 @@ def test_a_disk_that_gets_full_under_a_table(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "scores.csv"
 
     class Full:
-        def writerow(self, _: object) -> None:
+        def writerows(self, _: object) -> None:
             raise OSError(28, "No space left on device")
 
     table = ScoresTable(path, ["a"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
 from livecnn.analysis.dataset import as_spec
@@ -12,6 +10,7 @@ from livecnn.analysis.embedding.html_page import page
 from livecnn.analysis.embedding.picture import LARGEST, SMALLEST
 from livecnn.analysis.shards import absolute_spec, check_apart
 from livecnn.errors import OutputError, UsageError
+from livecnn.io.csv_files import as_csv
 from livecnn.io.files import check_writable, write_atomically, write_png
 
 SUFFIXES = (".png", ".html", ".csv", ".npz")
@@ -46,11 +45,9 @@ def write(embedding: Embedding, out: Path, size: int | None = None, *, grid: boo
 
 def table(embedding: Embedding) -> bytes:
     """CSV: index, name, label, x, y, top_class (empty for none), then a probability per class, by name."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["index", "name", "label", "x", "y", "top_class", *embedding.classes])
+    rows: list[list[object]] = [["index", "name", "label", "x", "y", "top_class", *embedding.classes]]
     columns = (embedding.indices, embedding.names, embedding.labels, embedding.points, embedding.tops, embedding.scores)
     for index, name, label, (x, y), top, scores in zip(*columns, strict=True):
         seen = "" if top < 0 else embedding.classes[top]
-        rows.writerow([index, name, label, f"{x:.5g}", f"{y:.5g}", seen, *(f"{score:.6f}" for score in scores)])
-    return text.getvalue().encode(errors="backslashreplace")
+        rows.append([index, name, label, f"{x:.5g}", f"{y:.5g}", seen, *(f"{score:.6f}" for score in scores)])
+    return as_csv(rows)

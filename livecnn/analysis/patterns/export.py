@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ import numpy as np
 from livecnn.analysis.moments import strongest
 from livecnn.analysis.patterns.patterns import Patterns
 from livecnn.errors import OutputError, UsageError
+from livecnn.io.csv_files import as_csv
 from livecnn.io.files import write_atomically, write_png
 
 SUFFIXES = (".png", ".csv", ".json")
@@ -94,11 +93,8 @@ class Summary(Patterns):
             write_atomically(path, json.dumps(self.report(), allow_nan=False, ensure_ascii=False).encode())
 
     def _csv(self) -> bytes:
-        text = io.StringIO()
-        table = csv.writer(text, lineterminator="\n")
-        table.writerow(COLUMNS)
-        table.writerows((*row[:4], *("" if value is None else f"{value:.9g}" for value in row[4:])) for row in self.rows())
-        return text.getvalue().encode("utf-8", "backslashreplace")
+        rows = ((*row[:4], *("" if value is None else f"{value:.9g}" for value in row[4:])) for row in self.rows())
+        return as_csv([COLUMNS, *rows])
 
 
 def check_suffix(path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import io
 import os
@@ -18,6 +17,7 @@ import numpy.typing as npt
 from livecnn.analysis.moments import RunningStats
 from livecnn.analysis.top import CollectionStats, LayerStats
 from livecnn.analysis.top.results import QUANTILES, STATISTICS
+from livecnn.io.csv_files import CsvFile
 from livecnn.io.files import partial_path, write_atomically, write_error
 
 Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]  # of equal length
@@ -32,21 +32,16 @@ class Table:
         self._parquet: Any = None
 
     def __enter__(self) -> Table:
-        try:
-            # File names may hold bytes of another encoding; they are no reason to end.
-            self._file = partial_path(self._paths[0]).open("w", newline="", encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            raise write_error(self._paths[0], error) from error
-        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._file = CsvFile(self._paths[0], part=partial_path(self._paths[0]))
         self._begun = False
         return self
 
     def add(self, columns: Columns) -> None:
         """The same columns each time."""
         if not self._begun:
-            self._writer.writerow(columns)
+            self._file.write(columns)
             self._begun = True
-        self._writer.writerows(zip(*(_texts(column) for column in columns.values()), strict=True))
+        self._file.write(*zip(*(_texts(column) for column in columns.values()), strict=True))
         if len(self._paths) > 1:
             self._add_parquet(columns)
 

@@ -279,29 +279,22 @@ def test_a_folder_that_may_only_be_read(path: Path) -> None:
         path.parent.chmod(0o755)
 
 
-def test_whoever_holds_the_folder_is_waited_for_but_not_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_holds_the_file_is_waited_for_but_not_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "PATIENCE", 0.02)
     annotations = Annotations.open(path, "lenet")
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
-        with pytest.raises(OutputError, match=r"another program has been writing there for 0\.02 seconds$"):
-            annotations.mark("conv1", 0, "good")
-    finally:
-        os.close(folder)
+    refused = pytest.raises(OutputError, match=r"another program has been writing there for 0\.02 seconds$")
+    with locking.locked(path), refused:
+        annotations.mark("conv1", 0, "good")
     assert not path.exists()
     annotations.mark("conv1", 1, "bad")
     assert verdicts_of(Annotations.open(path, "lenet"), "conv1") == {0: "good", 1: "bad"}
 
 
-@pytest.mark.parametrize("without", ["file system", "operating system"])
-def test_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch, without: str) -> None:
+def test_a_file_system_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unsupported(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(fcntl, "flock", unsupported)
-    if without == "operating system":
-        monkeypatch.setattr(locking.sys, "platform", "win32")
     Annotations.open(path, "lenet").mark("conv1", 0, "good")
     assert verdicts_of(Annotations.open(path, "lenet"), "conv1") == {0: "good"}
 
