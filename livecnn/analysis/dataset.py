@@ -9,7 +9,7 @@ from typing import Protocol
 
 from livecnn.errors import SourceError, UsageError
 from livecnn.io.idx import FILES, find
-from livecnn.sources import Source, open_source
+from livecnn.sources import Source, open_source, split_spec
 from livecnn.sources.folder import FolderSource
 from livecnn.sources.idx import IdxSource
 from livecnn.sources.video import VideoSource
@@ -94,6 +94,6 @@ def as_spec(place: str | os.PathLike[str]) -> str:
         return f"{'idx' if holds_idx else 'folder'}:{text}"
     if os.path.isfile(path):
         return f"video:{text}"
-    if text.partition(":")[0] in KINDS and ":" in text:
+    if split_spec(text)[0] in KINDS and ":" in text:
         return text
     raise UsageError(f"{text}: no such folder or video; allowed: a folder, a video, idx:DIR?split=test")

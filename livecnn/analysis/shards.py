@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from abc import ABC, abstractmethod
@@ -13,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-import torch
 from torch import nn
 from tqdm import tqdm
 
@@ -28,8 +26,9 @@ from livecnn.io.files import partial_path, write_atomically
 from livecnn.networks import bundle as bundles
 from livecnn.networks import weights
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick_device
+from livecnn.networks.device import copy_sharing_weights, pick_device, torch_threads
 from livecnn.networks.selectors import as_module
+from livecnn.sources import split_spec
 
 JOB, SHARDS = "job.json", "[0-9]*.npz"
 SHARD, MOST_SHARDS = 256, 1000  # images of a shard, unless there would be more shards than this
@@ -150,19 +149,18 @@ def as_job_model(model: str | Path | Bundle | nn.Module) -> str | Bundle:
     if isinstance(model, Bundle):
         return model
     module = as_module(model)
-    shared = {id(tensor): tensor for tensor in (*module.parameters(), *module.buffers())}
-    return bundles.bundle_from_module(copy.deepcopy(module, shared), type(module).__name__)  # which changes the mode
+    return bundles.bundle_from_module(copy_sharing_weights(module), type(module).__name__)  # which changes the mode
 
 
 def absolute_spec(spec: str) -> str:
     """The spec of the same album for a worker with another current folder."""
-    kind, _, place = spec.partition(":")
+    kind, place = split_spec(spec)
     return f"{kind}:{os.path.abspath(os.path.expanduser(place))}"
 
 
 def check_apart(place: str, out: Path) -> None:
     """What is written would be among the pictures when a run goes on. Raises UsageError."""
-    kind, _, pictures = place.partition(":")
+    kind, pictures = split_spec(place)
     if kind == "folder" and out.resolve().is_relative_to(Path(pictures).resolve()):
         raise UsageError(f"--out {out}: lies in the folder of the images; name one outside {pictures}")
 
@@ -176,9 +174,7 @@ class Worker(Generic[P]):
             pictures = stack.enter_context(album)
             job.check(pictures)
             module, device = job.bundle.module, pick_device(job.device)
-            stack.callback(torch.set_num_threads, torch.get_num_threads())
-            if sum(tensor.numel() for tensor in module.parameters()) < WORTH_THREADS:
-                torch.set_num_threads(1)
+            stack.enter_context(torch_threads(short=sum(tensor.numel() for tensor in module.parameters()) < WORTH_THREADS))
             self._scorer = Scorer(album, pictures, job.cropper, module, device, job.thumbnails)
             stack.enter_context(self._scorer.reading(job.jobs))
             self._stack = stack.pop_all()

@@ -30,6 +30,7 @@ from livecnn.explain.live.worker import ExplainWorker
 from livecnn.io.files import check_writable, is_folder, partial_path
 from livecnn.io.recorders import NUMBERED, ThreadedRecorder, open_recorder
 from livecnn.networks.device import pick_device
+from livecnn.sources import split_spec
 from livecnn.types import LoopStatus, Scene, SourceStatus
 
 SLOWEST, FASTEST = 0.01, 30.0  # pictures a second; GIF's clock and MP4's rate tell no more apart
@@ -298,7 +299,7 @@ def _check_numbers(options: ReplayOptions) -> None:
 
 def _place(folder: str | Path) -> Path:
     """Return the place of the pictures, without the kind that may stand before it."""
-    return Path(as_spec(folder).partition(":")[2].partition("?")[0]).expanduser().resolve()
+    return Path(split_spec(as_spec(folder))[1].partition("?")[0]).expanduser().resolve()
 
 
 def _is_taken(path: Path) -> bool:

@@ -33,7 +33,7 @@ from livecnn.io.recorders import ThreadedRecorder, open_recorder
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick_device
 from livecnn.panels.base.frame_buffer import FrameBuffer
-from livecnn.sources import Source, SourceOptions
+from livecnn.sources import Source, SourceOptions, split_spec
 from livecnn.sources.pad import PadSource
 from livecnn.types import ExplanationUpdate, Frame, LoopStatus, Scene, SourceStatus, Tick
 
@@ -202,7 +202,7 @@ def _fall_back(stats: Stats, message: str) -> None:
 def _as_recording(options: RunOptions) -> RunOptions:
     """Return the options of the same run into a file."""
     record = options.record or free_path(RECORDINGS, ".gif")
-    if (options.source or "auto").partition(":")[0] in ENDLESS:
+    if split_spec(options.source or "auto")[0] in ENDLESS:
         frames = options.frames or UNSEEN_FRAMES
         source_options = replace(options.source_options, fps=options.source_options.fps or UNSEEN_FPS)
         return replace(options, headless=True, record=record, frames=frames, source_options=source_options)

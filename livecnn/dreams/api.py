@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import nn
 
 from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
@@ -20,6 +19,7 @@ from livecnn.dreams.transforms import RandomTransforms
 from livecnn.errors import UsageError, nearest
 from livecnn.io.images import notebook_png
 from livecnn.networks.bundle import Bundle
+from livecnn.networks.device import torch_threads
 from livecnn.networks.selectors import Wanted, as_bundle, check_positive_int, resolve_classes, resolve_units
 from livecnn.types import Floats, Image
 
@@ -96,15 +96,9 @@ class DreamBatch:
         together, _ = self._dream.check(self.units)
         self._short = MOST_VALUES * len(self.units) < SHORT * together
 
-    @contextmanager
-    def threads(self) -> Iterator[None]:
-        """Inside, a short pass goes on one thread: those that share it mostly wait for each other."""
-        before = torch.get_num_threads()
-        try:
-            torch.set_num_threads(1 if self._short else before)
-            yield
-        finally:
-            torch.set_num_threads(before)
+    def threads(self) -> AbstractContextManager[None]:
+        """Go short passes on one thread inside."""
+        return torch_threads(short=self._short)
 
     def unmoved(self, dreams: DreamResult) -> tuple[str, ...]:
         """Names of the units that no image leads to: their gradient is zero."""

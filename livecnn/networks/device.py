@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from livecnn.errors import ModelError, nearest
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
 CHOICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 
@@ -44,3 +48,25 @@ def _cuda_devices(present: list[str]) -> str:
     cuda = [name for name in present if name.startswith("cuda")]
     count = f"{len(cuda) or 'no'} CUDA device{'' if len(cuda) == 1 else 's'}"
     return f"{count} ({', '.join(cuda)})" if cuda else count
+
+
+def copy_sharing_weights(module: nn.Module, device: torch.device | None = None) -> nn.Module:
+    """Copy a network over the same weights, apart from those that are not on the device that is given.
+
+    Passes of a network must not overlap; those of two copies may.
+    """
+    tensors = [tensor for tensor in (*module.parameters(), *module.buffers()) if device in (None, tensor.device)]
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+
+
+@contextmanager
+def torch_threads(*, short: bool) -> Iterator[None]:
+    """Run short passes on one thread, others on all: threads that share a short one mostly wait for each other."""
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1 if short else before)
+        yield
+    finally:
+        torch.set_num_threads(before)

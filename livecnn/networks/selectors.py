@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
@@ -16,7 +15,7 @@ from livecnn.errors import UsageError, nearest
 from livecnn.networks import bundle as bundles
 from livecnn.networks import unit_ranges as ranges
 from livecnn.networks.bundle import Bundle
-from livecnn.networks.device import pick_device
+from livecnn.networks.device import copy_sharing_weights, pick_device
 
 Wanted = str | int | Sequence[str | int] | npt.NDArray[np.integer[Any]]  # units as `livecnn.networks.unit_ranges` takes them
 
@@ -28,8 +27,7 @@ def as_bundle(model: str | Path | Bundle | nn.Module, device: str | None, allow_
         bundle = bundles.load(model, allow_code=allow_code)
     else:
         module = model.module if isinstance(model, Bundle) else as_module(model)
-        shared = [tensor for tensor in (*module.parameters(), *module.buffers()) if place in (None, tensor.device)]
-        apart = copy.deepcopy(module, {id(tensor): tensor for tensor in shared}).eval()
+        apart = copy_sharing_weights(module, place).eval()
         if isinstance(model, Bundle):
             bundle = Bundle(model.name, apart, model.classes, model.pipeline, model.card)
         else:

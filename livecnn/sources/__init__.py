@@ -100,9 +100,15 @@ def open_source(spec: str | int, options: SourceOptions | None = None) -> Source
     return source(address, options or SourceOptions())
 
 
+def split_spec(spec: str) -> tuple[str, str]:
+    """Split a spec such as `folder:DIR` into its kind and its address; without a colon the address is ""."""
+    kind, _, address = spec.partition(":")
+    return kind, address
+
+
 def _parse(spec: str) -> tuple[str, str]:
     """The kind and the address in a spec string. A kind's name wins over a file of that name (write `./demo` for that)."""
-    kind, _, address = spec.partition(":")
+    kind, address = split_spec(spec)
     known = registry.kinds("sources")
     if kind in known:
         return kind, address

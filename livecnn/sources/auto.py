@@ -46,7 +46,7 @@ class AutoSource(Source):
     def _choose(self) -> Source:
         # Where the system does not list its cameras, nobody can tell a missing one from one that is held or forbidden.
         trouble = "no camera found" if sys.platform == "linux" else "no camera answers"
-        for i, (_, camera, error) in enumerate(probed(self.options)):
+        for i, (camera, error) in enumerate(probed(self.options)):
             if error is None:
                 return camera
             if i == 0 and sys.platform == "linux":

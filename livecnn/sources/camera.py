@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions
 from livecnn.sources.support.opencv_capture import OpenCVSource
-from livecnn.sources.support.v4l_devices import card_name, is_device, listed_numbers, trouble
+from livecnn.sources.support.v4l_devices import listed_numbers, trouble
 from livecnn.types import Frame
 
 # In the order to try. Media Foundation first: DirectShow opens fast, but is slow later with some cameras.
@@ -55,12 +53,6 @@ class CameraSource(OpenCVSource):
             raise SourceError(f"{self.name}: lost: it gives no more pictures; is it still plugged in?")
         return self._frame(image)
 
-    @property
-    def fps(self) -> float | None:
-        """Frames a second that the driver promises; None if it does not tell, or the camera is not open."""
-        rate = 0.0 if self._capture is None else self._capture.get(cv2.CAP_PROP_FPS)
-        return rate if math.isfinite(rate) and rate > 0 else None
-
     def _device(self) -> int | str:
         address = self.address or "0"
         if address.isdecimal() and int(address) <= _HIGHEST:
@@ -88,48 +80,23 @@ def _trouble(device: int | str) -> str:
     return f"gives no picture; no such camera, held by another program{permission}"
 
 
-@dataclass(frozen=True)
-class Found:
-    """A camera that gives a picture. size: (width, height) of it; fps: what the driver promises, None if it does not tell."""
-
-    index: int
-    name: str
-    size: tuple[int, int]
-    fps: float | None
-
-
-def cameras(options: SourceOptions | None = None, busy: int | str | None = None) -> list[Found]:
-    """Every camera of this computer that gives a picture, found by opening one after another; takes seconds.
-
-    busy: number or path of the one that is in use by ourselves, which is left out.
-    """
-    found = []
-    for number, camera, error in probed(options or SourceOptions(), busy):
-        if error is None:
-            found.append(Found(number, card_name(number) or camera.name, camera.size, camera.fps))
-            camera.close()
-    return found
-
-
 def candidates() -> list[int]:
     """Numbers of the cameras that there may be."""
     return listed_numbers() if sys.platform == "linux" else list(_UNLISTED)
 
 
-def probed(options: SourceOptions, busy: int | str | None = None) -> Iterator[tuple[int, CameraSource, SourceError | None]]:
-    """Each camera that there may be: open, for the caller to close, or with the reason why it could not be opened."""
+def probed(options: SourceOptions) -> Iterator[tuple[CameraSource, SourceError | None]]:
+    """Yield each camera that there may be: open, for the caller to close, or with the reason why it could not be opened."""
     listed = sys.platform == "linux"
     misses = 0
     for number in candidates():
-        if busy is not None and is_device(busy, number):
-            continue
         camera = CameraSource(str(number), options)
         error = None
         try:
             camera.open()
         except SourceError as caught:
             error = caught
-        yield number, camera, error
+        yield camera, error
         misses = 0 if error is None else misses + 1
         if misses == _MISSES and not listed:
             return

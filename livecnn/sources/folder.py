@@ -11,7 +11,7 @@ from pathlib import Path
 from livecnn.errors import ImageError, SourceError
 from livecnn.io.images import FORMATS, SUFFIXES, read_image
 from livecnn.sources import Source, SourceOptions
-from livecnn.sources.support.natural_order import Names, natural_key
+from livecnn.sources.support.natural_order import natural_key
 from livecnn.types import Frame, Image
 
 
@@ -26,7 +26,7 @@ class FolderSource(Source):
         self.interval = 1.0 / (options.fps or 1.0)
         self._root = Path(os.path.expanduser(address))
         self.name = self._root.name or address
-        self._files = Names()
+        self._files: list[str] = []
         self._next = 0
 
     def open(self) -> None:
@@ -39,9 +39,7 @@ class FolderSource(Source):
             os.scandir(self._root).close()
         except OSError as error:
             raise SourceError(f"folder {self._root}: cannot be read: {error.strerror}") from error
-        self._files = Names()
-        for name in self._walk():
-            self._files.append(name)
+        self._files = list(self._walk())
         if not self._files:
             raise SourceError(f"folder {self._root}: holds no pictures; allowed: {', '.join(FORMATS)} files, also in sub-folders")
         self.rewind()

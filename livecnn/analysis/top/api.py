@@ -28,6 +28,7 @@ from livecnn.io.files import check_writable, write_atomically
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick_device
 from livecnn.networks.selectors import check_positive_int, resolve_layers
+from livecnn.sources import split_spec
 
 K = 9
 MOST_K = 100
@@ -90,7 +91,7 @@ def top(
 
 def _usual(job: TopJob) -> Path:
     """Where the same question always leads, and another one never: by the images' folder, the layers, and all that decides."""
-    address, question, wish = job.place.partition(":")[2].partition("?")
+    address, question, wish = split_spec(job.place)[1].partition("?")
     images = Path(address).resolve()
     decisive = hashlib.sha256(json.dumps([f"{images}{question}{wish}", job.settings()]).encode()).hexdigest()
     layers = "+".join(map(paths.file_name, job.layers))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from types import TracebackType
@@ -17,6 +16,7 @@ from livecnn.explain.base import Method
 from livecnn.explain.contributions import Contributions
 from livecnn.explain.methods import method_class
 from livecnn.explain.methods.occlusion import COARSEST, Occlusion
+from livecnn.networks.device import copy_sharing_weights
 from livecnn.networks.inspection.ablation import Ablation
 from livecnn.selection import INPUT, OUTPUT, Unit
 from livecnn.types import Floats
@@ -27,11 +27,10 @@ REFINEMENTS = COARSEST.bit_length()  # of occlusion: patches 8, 4, 2 strides and
 ENDS = {INPUT: "the input has no units; choose a layer", OUTPUT: "the scores are no layer; choose one"}
 
 
-def copy_sharing_weights(module: nn.Module) -> nn.Module:
+def copy_to_explain(module: nn.Module) -> nn.Module:
     """A copy over the same weights: while one explains, no other may run. Raises ModelError."""
-    tensors = [*module.parameters(), *module.buffers()]
     try:
-        return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+        return copy_sharing_weights(module)
     except Exception as error:  # whatever a network holds that cannot be copied
         reason = str(error).partition("\n")[0]
         raise ModelError(f"explanations need a copy of the network: {type(error).__name__}: {reason}") from error

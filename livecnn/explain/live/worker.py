@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from livecnn.engine.engine import on_device
-from livecnn.explain.live.explainer import LiveExplainer, copy_sharing_weights
+from livecnn.explain.live.explainer import LiveExplainer, copy_to_explain
 from livecnn.explain.live.worker_state import ExplainRequest, RequestSuperseded, Throttle, WorkerState, WorkerStopped
 from livecnn.networks.bundle import Bundle
 from livecnn.selection import Ask, MutedUnits, Selection
@@ -49,7 +49,7 @@ class ExplainWorker:
     ) -> None:
         module = on_device(bundle.module, device)
         self._explainers = {
-            name: LiveExplainer(copy_sharing_weights(module)) for name in DUTIES
+            name: LiveExplainer(copy_to_explain(module)) for name in DUTIES
         }  # passes of one and the same must not overlap
         works = {"explain": self._explain, "occlusion": self._occlude, "preferred": self._prefer}
         self._threads = [Thread(target=self._run, args=job, name=job[0], daemon=True) for job in works.items()]

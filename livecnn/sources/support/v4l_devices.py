@@ -11,7 +11,6 @@ from livecnn.sources.support.natural_order import natural_key
 
 DEV = Path("/dev")
 PROC = Path("/proc")
-CARDS = Path("/sys/class/video4linux")
 
 
 def video_devices() -> list[str]:
@@ -29,14 +28,6 @@ def is_device(camera: int | str, number: int) -> bool:
     """Does a camera's number, or any path that leads to its device, mean that number?"""
     path = str(camera) if str(camera).startswith("/") else DEV / f"video{camera or 0}"
     return os.path.realpath(path) == os.path.realpath(DEV / f"video{number}")
-
-
-def card_name(number: int) -> str:
-    """What a camera calls itself, e.g. "Integrated Camera"; "" if that cannot be told."""
-    try:
-        return (CARDS / f"video{number}" / "name").read_text(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def trouble(device: str) -> str:

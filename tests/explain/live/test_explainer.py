@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from livecnn.errors import ModelError
 from livecnn.explain.contributions import Contributions
-from livecnn.explain.live.explainer import LiveExplainer, copy_sharing_weights
+from livecnn.explain.live.explainer import LiveExplainer, copy_to_explain
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.networks.architectures.lenet import Lenet
@@ -32,7 +32,7 @@ def explainer() -> Iterator[LiveExplainer]:
 
 def test_a_copy_shares_weights_and_nothing_else() -> None:
     net = seeded(Lenet)
-    copied = copy_sharing_weights(net)
+    copied = copy_to_explain(net)
     assert all(ours is theirs for ours, theirs in zip(copied.parameters(), net.parameters(), strict=True))
     assert not set(copied.modules()) & set(net.modules())
 
@@ -41,7 +41,7 @@ def test_a_network_that_cannot_be_copied_is_told() -> None:
     net = seeded(Lenet)
     net.steps = (step for step in ())  # type: ignore[assignment]
     with pytest.raises(ModelError, match=r"need a copy of the network: TypeError: .*generator"):
-        copy_sharing_weights(net)
+        copy_to_explain(net)
 
 
 def test_pictures_are_those_of_the_methods(explainer: LiveExplainer, x: torch.Tensor) -> None:

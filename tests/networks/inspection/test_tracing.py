@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from livecnn.explain.live.explainer import copy_sharing_weights
+from livecnn.networks.device import copy_sharing_weights
 from livecnn.networks.inspection.tracing import FunctionTrace
 from tests.helpers.relu_networks import picture
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from livecnn.sources.support import v4l_devices as _devices
-from livecnn.sources.support.v4l_devices import card_name, is_device, listed_numbers, trouble, video_devices
+from livecnn.sources.support.v4l_devices import is_device, listed_numbers, trouble, video_devices
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="devices as Linux lists them")
 
@@ -46,14 +46,6 @@ def test_a_device_by_any_of_its_names(tmp_path: Path) -> None:
     assert all(is_device(camera, 2) for camera in same)
     assert not any(is_device(camera, 0) for camera in same)
     assert is_device("", 0)
-
-
-def test_what_a_camera_calls_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_devices, "CARDS", tmp_path)
-    assert card_name(1) == ""
-    (tmp_path / "video1").mkdir()
-    (tmp_path / "video1" / "name").write_text("Integrated Camera\n")
-    assert card_name(1) == "Integrated Camera"
 
 
 def test_a_missing_device_tells_which_there_are(tmp_path: Path) -> None:
