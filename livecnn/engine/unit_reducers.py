@@ -72,8 +72,6 @@ class PeaksReducer(Reducer):
         return np.asarray(arrays[0], np.float32)
 
 
-# --- MERGED from peak
-# """How strongly one unit answers."""
 class MaxActivation(NamedTuple):
     """Of a unit: the largest value of its map, or its only one."""
 
@@ -83,7 +81,7 @@ class MaxActivation(NamedTuple):
 
 
 class MaxReducer(Reducer):
-    """A layer's activation (1, U, ...) -> Peak of the unit `index`, which the panel may change between two ticks."""
+    """A layer's activation (1, U, ...) -> MaxActivation of the unit `index`, which the panel may change between two ticks."""
 
     def __init__(self, layer: str, index: int) -> None:
         self.layer = layer
