@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import load
 from livecnn.networks.training import mnist
 
 SHARED = Path(os.environ.get("LIVECNN_SHARED", Path(__file__).resolve().parents[2] / "shared")) / "data"
@@ -27,7 +27,7 @@ def main() -> None:
     )
     parser.add_argument("--model", default="lenet-mnist")
     options = parser.parse_args()
-    bundle = bundles.load(options.model)
+    bundle = load(options.model)
     images, labels = mnist.load(options.data, "test")
     shots = [bundle.pipeline(np.repeat(image[..., None], 3, axis=2)) for image in images]
     with torch.inference_mode():

@@ -70,7 +70,7 @@ def import_one(prototxt: Path, weights: Path, bundle: Path) -> None:
     """Prints the most resident memory, in bytes."""
     import resource
 
-    from livecnn.networks import bundle as bundles
+    from livecnn.networks.bundle import save
     from livecnn.networks.importers.caffe import CaffeImporter
 
     found = CaffeImporter()([prototxt, weights])
@@ -78,7 +78,7 @@ def import_one(prototxt: Path, weights: Path, bundle: Path) -> None:
         "name": "imported", "architecture": found.architecture, "options": found.options, "input": found.input,
         "classes": [], "licence": "", "source": "random numbers",
     }  # fmt: skip
-    bundles.save(bundle, found.module, card)
+    save(bundle, found.module, card)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(most * (1 if sys.platform == "darwin" else 1024))
 

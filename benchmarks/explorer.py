@@ -72,10 +72,10 @@ def film(path: Path, fps: int, count: int) -> None:
     """Pictures of digits being written, those without any left out."""
     from livecnn._cv2 import cv2
     from livecnn.engine.crop import Cropper
-    from livecnn.networks import bundle as bundles
+    from livecnn.networks.bundle import load
     from livecnn.sources import open_source
 
-    crop = Cropper(bundles.load("lenet-mnist").pipeline, 0.55)
+    crop = Cropper(load("lenet-mnist").pipeline, 0.55)
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), fps, (640, 480))
     with open_source("demo") as source:
         while count:

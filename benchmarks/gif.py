@@ -29,7 +29,7 @@ from livecnn.engine.observer import Observer
 from livecnn.io.files import write_png
 from livecnn.io.recorders import find_ffmpeg, open_recorder
 from livecnn.layout.layout import load_layout
-from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import load
 from livecnn.networks.training import mnist
 from livecnn.sources import SourceOptions, open_source
 from livecnn.types import Image, LoopStatus, Scene, SourceStatus
@@ -72,7 +72,7 @@ def sevens(data: Path, folder: Path, count: int) -> Path:
 def render(spec: str, count: int, size: str) -> list[Image]:
     """The figure after each of the first pictures of a source."""
     layout = load_layout("lenet", [f"figure.size={[int(side) for side in size.split('x')]}"])
-    bundle = bundles.load(layout.model)
+    bundle = load(layout.model)
     screen = FigureView(layout, make_context(bundle))
     source = open_source(spec, SourceOptions(fps=8))
     observer = Observer(bundle.module, Cropper(bundle.pipeline, input_box_share(layout, source)), torch.device("cpu"))

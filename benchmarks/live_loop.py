@@ -28,10 +28,10 @@ import psutil
 FPS = 30
 SLOW = """
 import time
-from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import load
 
 def make():
-    bundle = bundles.load("lenet-mnist")
+    bundle = load("lenet-mnist")
     network = bundle.module
     network.classes, network.input = bundle.classes, {"kind": "ink"}
     network.register_forward_pre_hook(lambda *_: time.sleep(0.3))

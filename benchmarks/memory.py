@@ -12,7 +12,7 @@ import argparse
 import gc
 import json
 import os
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import psutil
 from display import display
@@ -49,9 +49,10 @@ def watch(early: int, late: int, words: list[str]) -> dict[int, float]:
             gc.collect()
             resident[ticks] = psutil.Process().memory_info().rss / 2**20
         if ticks == late:
-            raise KeyboardInterrupt  # instead of --frames, with which every picture is in order where there is no window
+            raise SystemExit  # instead of --frames, with which every picture is in order where there is no window
 
-    run(["--source", "demo", "--fps", "1000", *words], shown)
+    with suppress(SystemExit):
+        run(["--source", "demo", "--fps", "1000", *words], shown)
     return resident
 
 

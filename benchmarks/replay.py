@@ -119,9 +119,9 @@ def _parts(data: Path, places: range) -> float:
     from livecnn._cv2 import one_thread
     from livecnn.analysis.dataset import ImageDataset
     from livecnn.analysis.scorer import BATCH
-    from livecnn.networks import bundle as bundles
+    from livecnn.networks.bundle import load
 
-    bundle = bundles.load("lenet-mnist")
+    bundle = load("lenet-mnist")
     torch.set_num_threads(1)  # as livecnn does for a network with a short pass
     with one_thread(), torch.no_grad(), ImageDataset(f"idx:{data}") as pictures:
         start = time.perf_counter()

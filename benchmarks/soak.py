@@ -236,8 +236,7 @@ def main() -> int:
 
 
 def soak(options: argparse.Namespace, folder: Path, display: Display, server: MjpegServer) -> Report:
-    from livecnn.app import run as main_job
-    from livecnn.app import window
+    from livecnn.app import run, window
     from livecnn.app.live.stats import Stats
     from livecnn.cli import main as livecnn
 
@@ -257,8 +256,8 @@ def soak(options: argparse.Namespace, folder: Path, display: Display, server: Mj
             super().__init__(screen, *args)
             trouble.screen = screen
 
-    main_job.Stats, main_job.Window = Watched, Seen  # type: ignore[misc]
-    main_job.backend = lambda: options.toolkit
+    run.Stats, run.Window = Watched, Seen  # type: ignore[misc]
+    run.backend = lambda: options.toolkit
     trouble.start()
     code = livecnn(["run", str(layout), "--source", server.address])
     trouble.join(RECOVERY)

@@ -113,9 +113,9 @@ def centre_box(frame: Picture) -> Picture:
 def main() -> None:
     """Classify every sample with the model and its own input pipeline; an empty box counts as wrong."""
     options = _options()
-    from livecnn.networks import bundle as bundles
+    from livecnn.networks.bundle import load
 
-    bundle = bundles.load(options.model)
+    bundle = load(options.model)
     right: dict[str, list[bool]] = {}
     for sample in samples(options.data, options.each, options.seed):
         prepared = bundle.pipeline(sample.shot)

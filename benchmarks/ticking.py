@@ -9,7 +9,7 @@ from typing import Protocol
 
 import torch
 
-from livecnn.networks import bundle as bundles  # before Qt: what OpenCV does to Qt's environment is undone in there
+from livecnn.networks.bundle import load  # before Qt: what OpenCV does to Qt's environment is undone in there
 
 # isort: split
 from matplotlib.backends.qt_compat import QtCore, QtGui, QtWidgets
@@ -45,7 +45,7 @@ def content(count: int) -> tuple[FigureView, list[Scene]]:
     The same for every peer: the maps of a layer come tiled and scaled to uint8, as the model thread hands them to the display.
     """
     layout = load_layout("lenet", [f"figure.size={list(SIZE)}"])
-    bundle = bundles.load(layout.model)
+    bundle = load(layout.model)
     screen = FigureView(layout, make_context(bundle), ["generic", "sorted", "overview"])
     source = open_source("demo", SourceOptions())
     observer = Observer(bundle.module, Cropper(bundle.pipeline, input_box_share(layout, source)), torch.device("cpu"))

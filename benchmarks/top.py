@@ -60,9 +60,9 @@ def _bare(folder: Path) -> float:
     from livecnn._cv2 import one_thread
     from livecnn.analysis.dataset import ImageDataset
     from livecnn.analysis.scorer import BATCH
-    from livecnn.networks import bundle as bundles
+    from livecnn.networks.bundle import load
 
-    bundle = bundles.load("lenet-mnist")
+    bundle = load("lenet-mnist")
     torch.set_num_threads(1)  # as livecnn does for a small network
     with one_thread(), torch.no_grad(), ImageDataset(f"folder:{folder}") as pictures:
         start = time.process_time()

@@ -14,11 +14,19 @@ from torch import nn
 
 from livecnn._cv2 import cv2
 from livecnn.networks.architectures.caffe import Caffe
+from livecnn.networks.architectures.caffe_layers.layers import LAYERS
 from livecnn.networks.importers import Imported
 from livecnn.networks.importers.caffe import CaffeImporter, read_graph
 from livecnn.networks.importers.caffe_format.prototxt import parse
 
 Array = npt.NDArray[np.float32]
+
+
+def layer(kind: str, own: str = "", more: str = "", *, name: str = "y", bottoms: str = "x", tops: str = "y") -> str:
+    """A layer of a prototxt: `own` fields in the part of its type, `more` beside that; blobs separated by spaces."""
+    part = f"{LAYERS[kind].param} {{ {own} }}" if own else ""
+    wires = [f'bottom: "{blob}"' for blob in bottoms.split()] + [f'top: "{blob}"' for blob in tops.split()]
+    return f'layer {{ name: "{name}" type: "{kind}" {" ".join(wires)} {part} {more} }}'
 
 
 def varint(value: int) -> bytes:

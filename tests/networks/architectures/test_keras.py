@@ -1,6 +1,5 @@
 import copy
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -90,11 +89,25 @@ def test_another_backend_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         library()
 
 
-def test_the_backend_is_chosen_where_nobody_has() -> None:
-    code = "from livecnn.networks.architectures.keras import library; print(library().backend.backend())"
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == "torch\n"
+FAKE = """
+import os
+
+class backend:
+    chosen = os.environ["KERAS_BACKEND"]
+    backend = lambda: backend.chosen
+"""
+
+
+def test_the_backend_is_chosen_where_nobody_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "keras.py").write_text(FAKE)
+    monkeypatch.setenv("KERAS_BACKEND", "tensorflow")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "keras")
+    try:
+        assert library().__file__ == str(tmp_path / "keras.py")
+        assert os.environ["KERAS_BACKEND"] == library().backend.backend() == "torch"
+    finally:
+        sys.modules.pop("keras", None)  # monkeypatch puts the real one back
 
 
 def test_a_copy_is_a_network_of_its_own() -> None:

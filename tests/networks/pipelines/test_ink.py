@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from pydantic import ValidationError
 
 from livecnn._cv2 import cv2
-from livecnn.networks import pipelines as inputs
+from livecnn.networks.pipelines import make
 from livecnn.networks.pipelines.ink import InkPipeline, read
 
 Picture = npt.NDArray[np.uint8]
@@ -202,4 +202,4 @@ def test_of_two_digits_side_by_side_one_is_taken() -> None:
 )
 def test_wrong_fields_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        inputs.make({"kind": "ink", **fields})
+        make({"kind": "ink", **fields})

@@ -35,8 +35,8 @@ def test_every_photograph_is_read(lenet: Bundle, shared: Path) -> None:
 
 
 def test_photographs_under_stress(lenet: Bundle, shared: Path) -> None:
-    right = [answer(lenet, sample.shot) == str(sample.label) for sample in stress.samples(shared / "digits", each=8)]
-    assert len(right) == 64
+    right = [answer(lenet, sample.shot) == str(sample.label) for sample in stress.samples(shared / "digits", each=5)]
+    assert len(right) == 40
     assert np.mean(right) >= 0.96
 
 
@@ -51,12 +51,12 @@ def test_the_stress_set_is_reproducible(shared: Path) -> None:
 
 def test_mnist_through_the_pipeline(lenet: Bundle, shared: Path) -> None:
     images, labels = mnist.load(shared / "mnist", "test", mirrors=())
-    shots = np.repeat(images[:2000, ..., None], 3, axis=3)
+    shots = np.repeat(images[:1000, ..., None], 3, axis=3)
     prepared = [lenet.pipeline(shot) for shot in shots]
     with torch.inference_mode():
         answers = lenet.module(torch.cat([p.tensor for p in prepared])).argmax(1).numpy()
     assert sum(p.empty for p in prepared) <= 2
-    assert np.mean(answers == labels[:2000]) >= 0.99  # its first half is the harder one
+    assert np.mean(answers == labels[:1000]) >= 0.99
 
 
 def test_the_card_records_the_accuracy(lenet: Bundle) -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from pydantic import ValidationError
 
-from livecnn.networks import pipelines as inputs
+from livecnn.networks.pipelines import make
 from livecnn.networks.pipelines.plain import PlainPipeline
 
 
@@ -83,4 +83,4 @@ def test_one_colour_stays_itself_at_any_size(height: int, width: int, value: int
 )
 def test_wrong_fields_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        inputs.make({"kind": "plain", **fields})
+        make({"kind": "plain", **fields})
