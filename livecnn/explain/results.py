@@ -17,6 +17,13 @@ MIN_MAX, SIGNED = "min-max", "signed"
 Place = tuple[int, int]  # row and column on a map
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Stands where an explanation would be that cannot be had; `reason` is one short line for the user."""
+
+    reason: str
+
+
 class Request(NamedTuple):
     """What is explained in one go: units of a layer, or classes (for Grad-CAM by the maps of a layer)."""
 
