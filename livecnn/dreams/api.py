@@ -32,11 +32,15 @@ OPTIONS = (*OWN, *(field.name for kind in (RandomTransforms, Regularizers) for f
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DreamResult:
-    """Images that units like best.
+    """Images that units respond to most.
 
-    images: uint8 (U, H, W), of colour (U, H, W, 3) RGB, for the eye.  values: float32 (U,), what each unit gives for its image.
-    names: of the units, or classes.  step: how many were taken.  settings: all that decides on the images, ready for JSON.
-    state: to go on from here.
+    Attributes:
+        images: uint8 (U, H, W), or (U, H, W, 3) RGB.
+        values: float32 (U,), the value of each unit for its image.
+        names: Names of the units or classes.
+        step: How many steps were taken.
+        settings: All that decides on the images, ready for JSON.
+        state: What an ascent goes on from.
     """
 
     images: Image
@@ -123,19 +127,31 @@ def dream(
     seed: int = 0,
     **options: Any,
 ) -> DreamResult:
-    """What units of a network's layer, or classes of it, like best, found by gradient ascent.
+    """Find inputs that units of a network's layer, or its classes, respond to most, by gradient ascent.
 
-        livecnn.dream("lenet-mnist", "conv2", "0-8")
-        livecnn.dream("lenet-mnist", classes=[3])
+    Args:
+        model: A name or folder as `livecnn.load` takes it, what that returns, or a module with an attribute `input`, which is
+            left as it is.
+        layer: A name as a Probe takes it.
+        units: `5`, `"0-19"`, `[0, 3, "10-19"]`, a range or an array of numbers, or `"all"`.
+        classes: The same, or names, instead of a layer and units.
+        steps: Of the ascent, 1 or more.
+        seed: 0 or more; on a CPU the same seed gives the same images.
+        **options: `device`, `allow_code`, the fields of `livecnn.dreams.RandomTransforms` and `Regularizers` and, of `Dream`,
+            `over` ("centre", "max" or "mean"), `parameters` ("fourier" or "pixels"), `ground` (0 black to 1 white) and `rate`
+            (above 0).
 
-    model: a name or folder as `livecnn.load` takes it, what that gives, or a module of your own, which is left as it is; its
-    attribute `input` tells what it takes, as in model.yaml.  layer: a name as a Probe takes it.  units: `5`, `"0-19"`,
-    `[0, 3, "10-19"]`, a range or an array of numbers, or `"all"`.  classes: the same, or names.  steps: 1 or more.  seed: 0 or
-    more.  options: `device`, `allow_code`, and the fields of `livecnn.dreams.RandomTransforms`, `Regularizers` and, of `Dream`:
-    over, "centre", "max" or "mean"; parameters, "fourier" or "pixels"; ground, 0 (black) to 1 (white); rate, above 0.
+    Returns:
+        `.images`, uint8 (U, H, W) or (U, H, W, 3); `.values`, float32 (U,); `.picture()`, which a notebook shows.
 
-    Returns Dreams: `.images`, uint8 (U, H, W) or (U, H, W, 3); `.values`, float32 (U,); `.picture()`, which a notebook shows.
-    Raises UsageError, ModelError.
+    Raises:
+        UsageError: An argument makes no sense; the text says what is allowed.
+        ModelError: The network cannot be loaded, or has no gradient to climb.
+
+    Example:
+        >>> import livecnn
+        >>> livecnn.dream("lenet-mnist", "conv2", "0-2", steps=2).images.shape
+        (3, 28, 28)
     """
     check_positive_int("steps", steps, 1)
     dreamer = DreamBatch(model, layer, units, classes=classes, seed=seed, **options)

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from livecnn.dreams.api import DreamBatch, DreamResult
 from livecnn.dreams.ascent import State
 from livecnn.errors import OutputError, UsageError
-from livecnn.io.files import check_writable, is_folder, write_atomically, write_png
+from livecnn.io.files import check_same_run, check_writable, is_folder, write_atomically, write_png
 from livecnn.io.recorders import open_recorder
 
 FRAMES, FPS, HOLD = 64, 12.0, 2.0  # of a film: pictures, a second, and seconds for the last
@@ -107,10 +107,7 @@ def _left(folder: Path, settings: dict[str, object], steps: int) -> State | None
             state = State(step, *(file.get_tensor(name) for name in ("values", "slope", "square")))
     except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         raise OutputError(f"{path}: not the state of a run: {error}; name another folder") from error
-    other = next((name for name in settings if found.get(name) != settings[name]), None)
-    if other is not None:
-        told = f"{other} {found.get(other)}, now {settings[other]}"
-        raise OutputError(f"{folder}: holds another run ({told}); name another folder")
+    check_same_run(folder, found, settings)
     if state.step > steps:
         raise OutputError(f"{folder}: holds a run of {state.step} steps already; ask for as many or more, or name another folder")
     return state

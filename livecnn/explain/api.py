@@ -31,14 +31,20 @@ if TYPE_CHECKING:
 
 ALL = "all"  # convolutions
 METHOD = "guided_backprop"
+AT = "at"
+NUMBERS = ("patch", "stride", "fill", "baseline", "steps")  # options that are numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanations:
-    """All that was asked of one image.
+    """All explanations of one image.
 
-    seen: what the network sees, uint8 (H, W) or (H, W, 3).  scores: float32 (K,), as the network gives them, of the `classes`.
-    parts: a part for each method and layer.  settings: what was asked, ready for JSON.
+    Attributes:
+        seen: What the network sees, uint8 (H, W) or (H, W, 3).
+        scores: float32 (K,), as the network gives them.
+        classes: Their K names.
+        parts: One for each method and layer.
+        settings: The arguments, ready for JSON.
     """
 
     seen: Image
@@ -216,23 +222,38 @@ def explanations(
     allow_code: bool = False,
     **options: Unpack[Options],
 ) -> Explanations:
-    """What in an image units of a network's layers, or classes, answer to.
+    """Explain which parts of an image units of a network's layers, or its classes, respond to.
 
-        livecnn.explanations("lenet-mnist", "digit.png", "conv2", "0-8")
-        livecnn.explanations("lenet-mnist", "digit.png", classes=[3], method=["gradient", "occlusion"])
+    Args:
+        model: A name or folder as `livecnn.load` takes it, what that returns, or a module with an attribute `input`.
+        image: A file, or uint8 (H, W, 3) RGB; its largest centred square counts.
+        layer: A name as a Probe takes it, several, or "all", every convolution.
+        units: `5`, `"0-19"`, `[0, 3, "10-19"]`, a range or an array of numbers, or `"all"`, the default.
+        classes: The same, or names, instead of units; for "grad_cam" the strongest by default.
+        method: One or several of "activation", "gradient", "guided_backprop", "deconvnet", "deconvnet_unpooled", "grad_cam",
+            "occlusion", "integrated_gradients".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        allow_code: Let a model `package.module:factory` run its code.
+        **options: Each method takes what it knows. `at`: "max", "sum" or (row, column) of a map. `patch`, `stride` of
+            occlusion, in pixels, 1 or more, and `fill`, in the network's units. `baseline` of integrated gradients, in the
+            network's units, and `steps`, 1 to 1000.
 
-    model: as `livecnn.dream` takes it.  image: a file, or uint8 (H, W, 3) RGB; its largest centred square counts.
-    layer: a name as a Probe takes it, several, or "all", every convolution.  units: `5`, `"0-19"`, `[0, 3, "10-19"]`, a range or
-    an array of numbers, or `"all"`, the default.  classes: the same, or names, instead of units; for "grad_cam" the strongest by
-    default.  method: one or several of "activation", "gradient", "guided_backprop", "deconvnet", "deconvnet_unpooled",
-    "grad_cam", "occlusion", "integrated_gradients"; docs/explain.md tells what they show.
+    Returns:
+        `.parts`, one a method and layer, whose `.maps` are float32 (U, C or 1, H, W); `.picture()`, which a notebook shows.
 
-    Options of the methods, each of which takes what it knows: at, "max", "sum" or (row, column) of a map; patch and stride of
-    occlusion, in pixels, 1 or more, and fill, in the network's own units; baseline of integrated gradients, in these units, and
-    steps, 1 to 1000.
+    Raises:
+        UsageError: An argument makes no sense; the text says what is allowed.
+        ModelError: The network cannot be loaded, or a method cannot serve it.
+        ImageError: The file cannot be read.
 
-    Returns Explanations: `.parts`, one a method and layer, whose `.maps` are float32 (U, C or 1, H, W); `.picture()`, which a
-    notebook shows. Raises UsageError, ModelError, ImageError.
+    Example:
+        >>> import numpy as np
+        >>> import livecnn
+        >>> image = np.full((40, 40, 3), 255, np.uint8)
+        >>> image[8:32, 18:22] = 0
+        >>> found = livecnn.explanations("lenet-mnist", image, "conv2", "0-2", method="gradient")
+        >>> found.parts[0].maps.shape
+        (3, 1, 28, 28)
     """
     explainer = ImageExplainer(
         model, layer, units, classes=classes, method=method, device=device, allow_code=allow_code, **options
@@ -275,12 +296,6 @@ def _valued(found: torch.Tensor, at: At) -> tuple[torch.Tensor, tuple[Place | No
 
 def _array(values: torch.Tensor) -> Floats:
     return np.asarray(values.detach().float().cpu().numpy(), np.float32)
-
-
-# --- MERGED from method_options
-# """Options of explanations' methods: each takes those that it knows, and one that none knows is a mistake."""
-AT = "at"
-NUMBERS = ("patch", "stride", "fill", "baseline", "steps")
 
 
 class Options(TypedDict, total=False):

@@ -20,13 +20,32 @@ from livecnn.explain.objective import At, Objective, check_position, class_objec
 
 @dataclass(frozen=True, eq=False)
 class Method(ABC):
-    """An explanation of a network's units, or of its classes.
+    """The contract of all methods: explain units of a layer, or classes, by one input.
 
-    layer: a name as a Probe takes it; not needed to explain a class (but by GradCam).
+    A new method is a file in `explain/methods/` with a frozen dataclass of its name in CamelCase; its keyword-only fields are
+    its options. The class attributes say how it is called and shown, so nothing else has to name it.
 
-    Hooks and patches live during a call only, and are gone after an exception too. Mode, parameters and their gradients stay as
-    they are. While it explains, no other thread may run the same network. Raises ModelError where a network cannot be explained
-    by the method, and why.
+    Hooks and patches exist during a call only, and are gone after an exception too. Mode, parameters and their gradients stay as
+    they are. While it explains, no other thread may run the same network.
+
+    Attributes:
+        names: What it is called, from the longest wording to the shortest; by default the file's name with spaces.
+        meaning: What it shows, in a few words.
+        shown_as: "signed", red for and blue against; "color", a picture around gray where the input has three channels;
+            "overlay", red and blue over the input; "gray", from the lowest to the highest value.
+        signed: Whether zero is a middle between two sides; False: files hold each map from its lowest to its highest value.
+        of_units: Whether it explains units; False: classes, by the maps of a layer.
+        of_classes: Whether it explains classes.
+        quick: Whether the grid of a layer can have it for every unit while the window is live.
+        module: The network.
+        layer: A name as a Probe takes it; None where only classes are explained.
+
+    Example:
+        >>> import torch
+        >>> from livecnn.explain.methods.gradient import Gradient
+        >>> net = torch.nn.Sequential(torch.nn.Conv2d(1, 4, 3), torch.nn.ReLU())
+        >>> Gradient(net, "0").explain(torch.rand(1, 1, 8, 8), units=[0, 2]).shape
+        torch.Size([2, 1, 8, 8])
     """
 
     names: ClassVar[tuple[str, ...]] = ()
@@ -42,9 +61,19 @@ class Method(ABC):
 
     @abstractmethod
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
-        """A picture a unit of the layer, or, for the class `target`, one. Raises UsageError, ModelError.
+        """Explain units of the layer or, instead, a class.
 
-        x: (1, C, H, W), the network's input.  Returns (U, C, H, W), or (U, 1, H, W) where a method does not tell channels apart.
+        Args:
+            x: The network's input, (1, C, H, W).
+            units: Numbers of units of the layer.
+            target: The number of a class.
+
+        Returns:
+            A map a unit, or one of the class: (U, C, H, W), or (U, 1, H, W) where the method does not tell channels apart.
+
+        Raises:
+            UsageError: There is no such unit or class, or the method does not explain it.
+            ModelError: The method cannot serve this network; the text says why.
         """
 
     @classmethod
@@ -64,10 +93,11 @@ class Method(ABC):
 
 @dataclass(frozen=True, eq=False)
 class TargetedMethod(Method):
-    """A method that explains one value: that of a unit, or of a class.
+    """A method that explains one value: that of a unit, or the score of a class before a softmax.
 
-    at: which value of a unit's map: "max", its strongest position, "sum", over all positions, or a position (row, column).
-    Of one position, only its receptive field can be explained.
+    Attributes:
+        at: Which value of a unit's map: "max", its strongest position; "sum", over all positions; or a position (row, column),
+            whose receptive field alone can be explained.
     """
 
     _: KW_ONLY
@@ -99,8 +129,6 @@ def set_gradients(recorded: bool = True) -> Iterator[None]:
         yield
 
 
-# --- MERGED from _maps
-# """Maps as pictures."""
 def layer_maps(seen: ForwardResult, kind: str, layer: str | None) -> torch.Tensor:
     """The layer's maps (N, K, h, w). Raises ModelError if it gives something else."""
     activation = seen.activation

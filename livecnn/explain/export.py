@@ -18,7 +18,7 @@ from livecnn.errors import OutputError
 from livecnn.explain import picture as explain_picture
 from livecnn.explain.api import ExplainedImage, ImageExplainer
 from livecnn.explain.results import Explanation, Request
-from livecnn.io.files import check_writable, is_folder, write_atomically, write_png
+from livecnn.io.files import check_same_run, check_writable, is_folder, write_atomically, write_png
 from livecnn.types import Image
 
 MANIFEST, SCORES, ARCHITECTURE, INPUT = "manifest.json", "scores.json", "architecture.json", "input.png"
@@ -127,10 +127,7 @@ def _left(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         rows = {row["file"]: row for row in found["pictures"] if (path / row["file"]).is_file()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise OutputError(f"{manifest}: not the manifest of a run: {error}; name another folder") from error
-    other = next((name for name in settings if found.get(name) != settings[name]), None)
-    if other is not None:
-        told = f"{other} {found.get(other)}, now {settings[other]}"
-        raise OutputError(f"{path}: holds another run ({told}); name another folder")
+    check_same_run(path, found, settings)
     return rows
 
 

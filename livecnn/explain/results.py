@@ -17,6 +17,13 @@ MIN_MAX, SIGNED = "min-max", "signed"
 Place = tuple[int, int]  # row and column on a map
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Stands where an explanation would be that cannot be had; `reason` is one short line for the user."""
+
+    reason: str
+
+
 class Request(NamedTuple):
     """What is explained in one go: units of a layer, or classes (for Grad-CAM by the maps of a layer)."""
 
@@ -28,12 +35,15 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """The answer.
+    """What one method found of units of one layer, or of classes.
 
-    maps: float32 (U, C, H, W), or (U, 1, H, W) where the method does not tell channels apart; C in the input's order. Of
-    "activation" they are the layer's own maps (U, 1, h, w), of all other methods as large as the input.
-    names: of the units or classes.  values: float32 (U,), what is explained: of a map the value that `at` tells, of a class
-    its score before the softmax.  places: where on the map that is (row, column), if it is one position.
+    Attributes:
+        question: What was explained.
+        names: Names of the units or classes.
+        values: float32 (U,), the explained values: of a map the one that `at` names, of a class its score before the softmax.
+        places: Row and column of each value on its map; None where it is not one position.
+        maps: float32 (U, C, H, W), or (U, 1, H, W) where the method does not tell channels apart; C in the input's order. Of
+            "activation" they are the layer's own maps (U, 1, h, w), of all other methods as large as the input.
     """
 
     question: Request
@@ -52,9 +62,6 @@ class Explanation:
         return (minmax if self.normalisation == MIN_MAX else signed)(self.maps)
 
 
-# --- MERGED from levels
-# """Maps as levels of gray or colour, 0 to 255, and the values that the ends stand for, so that the values can be told
-# again."""
 MIDDLE, REACH = 128, 127  # of a signed scale: the level of zero, and of the largest value how far it lies from there
 LEAST = 1e-36  # of a range: what is less is shown as even, for 1 over it is too large for float32
 

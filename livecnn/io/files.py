@@ -8,8 +8,9 @@ import itertools
 import os
 import tempfile
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image as PillowImage
 
@@ -71,6 +72,14 @@ def write_png(path: Path, picture: Image) -> None:
     buffer = io.BytesIO()
     PillowImage.fromarray(picture).save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())
+
+
+def check_same_run(folder: Path, found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Raise OutputError, naming the first difference, if a folder's run had other settings than these."""
+    other = next((name for name in settings if found.get(name) != settings[name]), None)
+    if other is not None:
+        told = f"{other} {found.get(other)}, now {settings[other]}"
+        raise OutputError(f"{folder}: holds another run ({told}); name another folder")
 
 
 def is_folder(out: str) -> bool:

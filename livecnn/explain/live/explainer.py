@@ -16,7 +16,11 @@ from livecnn.explain.base import Method
 from livecnn.explain.contributions import Contributions
 from livecnn.explain.methods import method_class
 from livecnn.explain.methods.occlusion import COARSEST, Occlusion
+<<<<<<< HEAD
 from livecnn.networks.device import copy_sharing_weights
+=======
+from livecnn.explain.results import Refused
+>>>>>>> explain
 from livecnn.networks.inspection.ablation import Ablation
 from livecnn.selection import INPUT, OUTPUT, Unit
 from livecnn.types import Floats
@@ -24,7 +28,10 @@ from livecnn.types import Floats
 T = TypeVar("T")
 
 REFINEMENTS = COARSEST.bit_length()  # of occlusion: patches 8, 4, 2 strides and 1 stride apart
-ENDS = {INPUT: "the input has no units; choose a layer", OUTPUT: "the scores are no layer; choose one"}
+ENDS = {
+    INPUT: Refused("the input has no units; choose a layer"),
+    OUTPUT: Refused("the scores are no layer; choose one"),
+}
 
 
 def copy_to_explain(module: nn.Module) -> nn.Module:
@@ -48,7 +55,7 @@ class LiveExplainer:
         self._ablation = Ablation(module)
         self._ablated: frozenset[tuple[str, int]] = frozenset()
         self._methods: dict[tuple[str, str], Any] = {}
-        self._refused: dict[tuple[str, str], str] = {}
+        self._refused: dict[tuple[str, str], Refused] = {}
 
     def __enter__(self) -> LiveExplainer:
         self._ablation.__enter__()
@@ -64,7 +71,7 @@ class LiveExplainer:
             self._ablated = frozenset(units)
             self._refused.clear()
 
-    def picture(self, kind: str, x: torch.Tensor, unit: Unit, target: int) -> Floats | str:
+    def picture(self, kind: str, x: torch.Tensor, unit: Unit, target: int) -> Floats | Refused:
         """float32 (C, H, W) or (1, H, W): of the unit or, by a method of classes, of the class `target`."""
 
         def explain() -> Floats:
@@ -72,9 +79,9 @@ class LiveExplainer:
             wanted: dict[str, Any] = {"units": [unit.index]} if method.of_units else {"target": target}
             return _array(method.explain(x, **wanted)[0])
 
-        return self.run_or_reason(kind, unit.layer, explain)
+        return self.run_or_refuse(kind, unit.layer, explain)
 
-    def pictures(self, kind: str, x: torch.Tensor, layer: str, units: Sequence[int]) -> Floats | str:
+    def pictures(self, kind: str, x: torch.Tensor, layer: str, units: Sequence[int]) -> Floats | Refused:
         """float32 (U, C, H, W) or (U, 1, H, W)."""
 
         def explain() -> Floats:
@@ -83,18 +90,18 @@ class LiveExplainer:
                 raise UsageError(f"{kind} explains classes, not units")
             return _array(method.explain(x, units))
 
-        return self.run_or_reason(kind, layer, explain)
+        return self.run_or_refuse(kind, layer, explain)
 
-    def contributions(self, x: torch.Tensor, layer: str, target: int) -> tuple[Floats, float] | str:
+    def contributions(self, x: torch.Tensor, layer: str, target: int) -> tuple[Floats, float] | Refused:
         """float32 (units,), and the score of `target`, see Contributions."""
 
         def explain() -> tuple[Floats, float]:
             values, score = self._made("contributions", layer, lambda: Contributions(self.module, layer)).of(x, target)
             return _array(values), score
 
-        return self.run_or_reason("contributions", layer, explain)
+        return self.run_or_refuse("contributions", layer, explain)
 
-    def refine(self, x: torch.Tensor, unit: Unit) -> Iterator[tuple[Floats, float] | str]:
+    def refine(self, x: torch.Tensor, unit: Unit) -> Iterator[tuple[Floats, float] | Refused]:
         """Occlusion from coarse to fine, float32 (1, H, W), each with how far it is, 0..1."""
 
         def refine() -> Iterator[torch.Tensor]:
@@ -102,21 +109,21 @@ class LiveExplainer:
             return method.refine(x, [unit.index])
 
         for done, found in enumerate(self.steps("occlusion", unit.layer, refine), 1):
-            yield found if isinstance(found, str) else (_array(found[0]), done / REFINEMENTS)
+            yield found if isinstance(found, Refused) else (_array(found[0]), done / REFINEMENTS)
 
-    def steps(self, kind: str, layer: str, make: Callable[[], Iterator[T]]) -> Iterator[T | str]:
-        """As `run_or_reason`, of all that an iterator gives; after a refusal nothing comes."""
-        given = self.run_or_reason(kind, layer, make)
-        while not isinstance(given, str):
-            found = self.run_or_reason(kind, layer, partial(next, given, None))
+    def steps(self, kind: str, layer: str, make: Callable[[], Iterator[T]]) -> Iterator[T | Refused]:
+        """As `run_or_refuse`, of all that an iterator gives; after a refusal nothing comes."""
+        given = self.run_or_refuse(kind, layer, make)
+        while not isinstance(given, Refused):
+            found = self.run_or_refuse(kind, layer, partial(next, given, None))
             if found is None:
                 return
             yield found
-            if isinstance(found, str):
+            if isinstance(found, Refused):
                 return
         yield given
 
-    def run_or_reason(self, kind: str, layer: str, explain: Callable[[], T]) -> T | str:
+    def run_or_refuse(self, kind: str, layer: str, explain: Callable[[], T]) -> T | Refused:
         """What `explain` returns or, where that is refused, why. Whatever a network raises on the way back, a show goes on."""
         known = ENDS.get(layer) or self._refused.get((kind, layer))
         if known is not None:
@@ -124,7 +131,7 @@ class LiveExplainer:
         try:
             return explain()
         except Exception as error:
-            reason = _reason(kind, error)
+            reason = Refused(_reason(kind, error))
             if not isinstance(error, UsageError):  # which lies in the unit or the class
                 self._refused[kind, layer] = reason
             return reason

@@ -13,8 +13,12 @@ import torch
 from torch import nn
 
 from livecnn.engine.engine import on_device
+<<<<<<< HEAD
 from livecnn.explain.live.explainer import LiveExplainer, copy_to_explain
-from livecnn.explain.live.worker_state import ExplainRequest, RequestSuperseded, Throttle, WorkerState, WorkerStopped
+=======
+from livecnn.explain.live.worker_state import Answer, ExplainRequest, RequestSuperseded, Throttle, WorkerState, WorkerStopped
+from livecnn.explain.results import Refused
+>>>>>>> explain
 from livecnn.networks.bundle import Bundle
 from livecnn.selection import Ask, MutedUnits, Selection
 from livecnn.types import ExplanationUpdate, PreferredInput, Tick
@@ -57,7 +61,7 @@ class ExplainWorker:
         self._muted = MutedUnits() if muted is None else muted
         self._board = WorkerState()
         self._done: dict[str, Any] = {}  # by thread, what it did last
-        self._dreamt: dict[Hashable, PreferredInput | str] = {}  # by what it is about, the oldest first
+        self._dreamt: dict[Hashable, PreferredInput | Refused] = {}  # by what it is about, the oldest first
         self._together: dict[tuple[str, str], int] = {}  # units of a grid, by method and layer
         self._last: ExplanationUpdate | None = None
 
@@ -157,7 +161,7 @@ class ExplainWorker:
         while done < len(wish.units):
             size, start = self._together.get(about, FIRST), time.thread_time()
             part = explainer.pictures(wish.grid, x, wish.focus.layer, wish.units[done : done + size])
-            if isinstance(part, str):
+            if isinstance(part, Refused):
                 self._board.put(wish, {"grid": part})
                 return
             taken = max(time.thread_time() - start, LONG / 2)
@@ -205,7 +209,7 @@ class ExplainWorker:
             pace()
         self._done["preferred"] = wanted
 
-    def _dreams(self, explainer: LiveExplainer, wish: ExplainRequest) -> Iterator[PreferredInput | str]:
+    def _dreams(self, explainer: LiveExplainer, wish: ExplainRequest) -> Iterator[PreferredInput | Refused]:
         """Every few steps, and the last, which is remembered."""
         about, layer, unit, dream = wish.cache_key("preferred"), wish.focus.layer, wish.focus.unit, self._dream
         if about in self._dreamt:
@@ -213,13 +217,13 @@ class ExplainWorker:
         elif dream is not None:
             explainer.mute(wish.muted)
             for found in explainer.steps("preferred", layer, lambda: dream(explainer.module, layer, unit)):
-                if isinstance(found, str) or found.step == found.steps:
+                if isinstance(found, Refused) or found.step == found.steps:
                     self._remember(about, found)
                 elif found.step % EVERY:
                     continue
                 yield found
 
-    def _remember(self, about: Hashable, found: PreferredInput | str) -> None:
+    def _remember(self, about: Hashable, found: PreferredInput | Refused) -> None:
         self._dreamt[about] = found
         if len(self._dreamt) > KEPT:
             del self._dreamt[next(iter(self._dreamt))]
@@ -235,10 +239,10 @@ def _target(wish: ExplainRequest, tick: Tick) -> int:
     return int(tick.scores.argmax()) if wish.focus.target is None else wish.focus.target
 
 
-def _quick(explainer: LiveExplainer, wish: ExplainRequest, x: torch.Tensor, target: int) -> dict[str, Any]:
+def _quick(explainer: LiveExplainer, wish: ExplainRequest, x: torch.Tensor, target: int) -> dict[str, Answer]:
     """Answers to all but what takes its time."""
     focus = wish.focus
-    answers: dict[str, Any] = {
+    answers: dict[str, Answer] = {
         kind: explainer.picture(kind, x, focus.unit_shown, target) for kind in wish.methods if kind != "occlusion"
     }
     if "contributions" in wish.asks:

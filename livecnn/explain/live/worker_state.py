@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from threading import Condition
 from typing import Any, TypeAlias
 
+from livecnn.explain.results import Refused
 from livecnn.selection import Ask, Selection
-from livecnn.types import ExplanationUpdate, Tick
+from livecnn.types import ExplanationUpdate, Floats, PreferredInput, Tick
 
 REST = 0.004  # seconds; shorter ones are saved up
 
-# By kind of method, or by what was asked for; a text tells why there is none. Of occlusion and contributions a number, too: how
-# far it is, and the score.
-Answers: TypeAlias = Mapping[str, Any]
+# Maps float32 (C, H, W), or of a grid (U, C, H, W); of occlusion with how far it is, 0..1, of contributions with the score.
+Answer: TypeAlias = Floats | tuple[Floats, float] | PreferredInput | Refused
+Answers: TypeAlias = Mapping[str, Answer]  # by kind of method, or by what was asked for
 
 
 class RequestSuperseded(BaseException):
@@ -64,8 +65,8 @@ class ExplainRequest:
 
     def findings(self, seq: int, target: int, answers: Answers) -> ExplanationUpdate:
         """The answers put together."""
-        refused = {what: answer for what, answer in answers.items() if isinstance(answer, str)}
-        given = {what: answer for what, answer in answers.items() if what not in refused}
+        refused = {what: answer.reason for what, answer in answers.items() if isinstance(answer, Refused)}
+        given: dict[str, Any] = {what: answer for what, answer in answers.items() if what not in refused}
         if "grid" in refused:
             refused.setdefault(self.grid, refused.pop("grid"))
         progress = {}

@@ -14,7 +14,7 @@ class DeconvnetUnpooled(Backprop):
     """As Deconvnet, but a maximum pooling spreads a value evenly over its window: of n pixels (padding aside) each gets 1/n.
 
     So nothing of the picture leads the way back but the position it starts from (`at`). ReLUs and maximum poolings have to be
-    modules. For fields see Method and Objectived.
+    modules. For fields see Method and TargetedMethod.
     """
 
     names = ("deconvnet, no switches", "no switches")

@@ -9,7 +9,7 @@ from livecnn.explain.backprop import Backprop
 
 @dataclass(frozen=True, eq=False)
 class Gradient(Backprop):
-    """d a / d x: how much the value a would change with each pixel. For fields see Method and Objectived."""
+    """d a / d x: how much the value a would change with each pixel. For fields see Method and TargetedMethod."""
 
     names = ("gradient",)
     meaning = "which pixels would change the value, if changed a little"

@@ -14,7 +14,7 @@ class GuidedBackprop(Backprop):
     """The gradient, of which every ReLU lets back only what is positive, and only where its input was: R = [x > 0] [R' > 0] R'.
 
     ReLUs have to be modules (nn.ReLU, in place or not, used once or often). Other activations keep their gradient.
-    For fields see Method and Objectived.
+    For fields see Method and TargetedMethod.
     """
 
     names = ("guided backprop", "guided")

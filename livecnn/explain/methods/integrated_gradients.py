@@ -25,7 +25,7 @@ class IntegratedGradients(TargetedMethod):
     """(x - b) times the mean of d a / d x on the straight way from a baseline b to x: the pictures sum up to a(x) - a(b).
 
     baseline: the value of all its pixels, in the network's units.  steps: of the way, by Gauss-Legendre.
-    A position "max" is that of x on the whole way. For other fields see Method and Objectived.
+    A position "max" is that of x on the whole way. For other fields see Method and TargetedMethod.
     """
 
     names = ("integrated gradients", "integrated")

@@ -24,7 +24,7 @@ class Occlusion(TargetedMethod):
     patch: side of the square, in pixels; by default a seventh of the input's shorter side.  stride: from patch to patch; by
     default half a patch. The last ones are cut off at the border.  fill: what the patch is covered with, in the network's units.
     A position "max" is that of the whole input. The network has to take several pictures at once.
-    For other fields see Method and Objectived.
+    For other fields see Method and TargetedMethod.
     """
 
     names = ("occlusion",)

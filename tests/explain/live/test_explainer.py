@@ -13,6 +13,7 @@ from livecnn.explain.contributions import Contributions
 from livecnn.explain.live.explainer import LiveExplainer, copy_to_explain
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
+from livecnn.explain.results import Refused
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.probe import Probe
 from livecnn.selection import INPUT, OUTPUT, Unit
@@ -28,6 +29,11 @@ def x() -> torch.Tensor:
 def explainer() -> Iterator[LiveExplainer]:
     with LiveExplainer(seeded(Reused)) as explainer:
         yield explainer
+
+
+def reason_of(answer: object) -> str:
+    assert isinstance(answer, Refused)
+    return answer.reason
 
 
 def test_a_copy_shares_weights_and_nothing_else() -> None:
@@ -56,7 +62,7 @@ def test_a_method_of_classes_is_about_the_target(explainer: LiveExplainer, x: to
     first, second = (explainer.picture("grad_cam", x, Unit("conv2", 0), target) for target in (0, 1))
     assert first.shape == (1, 13, 12)
     assert not np.array_equal(first, second)
-    assert explainer.pictures("grad_cam", x, "conv2", [0]) == "explains classes, not units"
+    assert explainer.pictures("grad_cam", x, "conv2", [0]) == Refused("explains classes, not units")
 
 
 def test_contributions_of_the_last_hidden_layer_sum_up_to_the_score() -> None:
@@ -85,7 +91,7 @@ def test_contributions_need_a_way_to_the_scores(x: torch.Tensor) -> None:
     net = seeded(Reused)
     net.fc.register_forward_pre_hook(lambda _, given: given[0].detach())
     with LiveExplainer(net) as explainer:
-        assert explainer.contributions(x, "conv2", 0) == "need a way from the layer to the scores; 'conv2' has none"
+        assert explainer.contributions(x, "conv2", 0) == Refused("need a way from the layer to the scores; 'conv2' has none")
 
 
 @pytest.mark.parametrize("end", [INPUT, OUTPUT])
@@ -97,7 +103,7 @@ def test_the_ends_of_a_network_have_no_units(end: str, explainer: LiveExplainer,
         *explainer.refine(x, Unit(end, 0)),
     ]
     assert len(told) == 4
-    assert all(isinstance(one, str) and "choose" in one for one in told)
+    assert all(isinstance(one, Refused) and "choose" in one.reason for one in told)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +120,12 @@ def test_what_lies_in_the_layer_is_tried_once(
     net = seeded(Functional)
     passes: list[object] = []
     with LiveExplainer(net) as explainer:
-        assert str(explainer.picture(kind, x, Unit(layer, 0), 0)).startswith(reason)
+        assert reason_of(explainer.picture(kind, x, Unit(layer, 0), 0)).startswith(reason)
         handle = net.register_forward_pre_hook(lambda *_: passes.append(0))
-        assert str(explainer.picture(kind, x, Unit(layer, 0), 0)).startswith(reason)
-        assert str(explainer.picture(kind, x, Unit(layer, 1), 1)).startswith(reason)
+        assert reason_of(explainer.picture(kind, x, Unit(layer, 0), 0)).startswith(reason)
+        assert reason_of(explainer.picture(kind, x, Unit(layer, 1), 1)).startswith(reason)
         assert not passes
-        assert not isinstance(explainer.picture("gradient", x, Unit("conv2", 0), 0), str)
+        assert not isinstance(explainer.picture("gradient", x, Unit("conv2", 0), 0), Refused)
         explainer.mute({("conv1", 0)})  # another network: perhaps it can be explained
         passes.clear()
         explainer.picture(kind, x, Unit(layer, 0), 0)
@@ -128,10 +134,10 @@ def test_what_lies_in_the_layer_is_tried_once(
 
 
 def test_what_lies_in_the_unit_is_tried_again(explainer: LiveExplainer, x: torch.Tensor) -> None:
-    assert explainer.picture("gradient", x, Unit("conv2", 8), 0) == "unit 8: conv2 has 8 (0-7)"
-    assert not isinstance(explainer.picture("gradient", x, Unit("conv2", 7), 0), str)
-    assert explainer.contributions(x, "conv2", 9) == "class 9: the network has 4 (0-3)"
-    assert str(explainer.picture("magic", x, Unit("conv2", 0), 0)).startswith("unknown kind 'magic' in methods")
+    assert explainer.picture("gradient", x, Unit("conv2", 8), 0) == Refused("unit 8: conv2 has 8 (0-7)")
+    assert not isinstance(explainer.picture("gradient", x, Unit("conv2", 7), 0), Refused)
+    assert explainer.contributions(x, "conv2", 9) == Refused("class 9: the network has 4 (0-3)")
+    assert reason_of(explainer.picture("magic", x, Unit("conv2", 0), 0)).startswith("unknown kind 'magic' in methods")
 
 
 def test_errors_of_networks_are_told_in_a_line(
@@ -141,9 +147,9 @@ def test_errors_of_networks_are_told_in_a_line(
         raise RuntimeError("out of memory\nat some place")
 
     monkeypatch.setattr(Gradient, "explain", fail)
-    assert explainer.picture("gradient", x, Unit("conv2", 0), 0) == "RuntimeError: out of memory"
+    assert explainer.picture("gradient", x, Unit("conv2", 0), 0) == Refused("RuntimeError: out of memory")
     monkeypatch.setattr(Gradient, "explain", lambda *_, **__: 1 / 0)
-    assert explainer.picture("gradient", x, Unit("conv3", 0), 0) == "ZeroDivisionError: division by zero"
+    assert explainer.picture("gradient", x, Unit("conv3", 0), 0) == Refused("ZeroDivisionError: division by zero")
 
 
 def test_a_refusal_on_the_way_ends_the_steps(explainer: LiveExplainer) -> None:
@@ -151,8 +157,8 @@ def test_a_refusal_on_the_way_ends_the_steps(explainer: LiveExplainer) -> None:
         yield 1
         raise RuntimeError("enough")
 
-    assert list(explainer.steps("some", "conv2", steps)) == [1, "RuntimeError: enough"]
-    assert list(explainer.steps("some", "conv2", steps)) == ["RuntimeError: enough"]
+    assert list(explainer.steps("some", "conv2", steps)) == [1, Refused("RuntimeError: enough")]
+    assert list(explainer.steps("some", "conv2", steps)) == [Refused("RuntimeError: enough")]
     assert list(explainer.steps("other", "conv2", lambda: iter([1, 2]))) == [1, 2]
 
 
