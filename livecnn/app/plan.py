@@ -1,4 +1,4 @@
-"""What will be shown, and with which network and source: found, loaded and checked before anything is opened."""
+"""Plan a run: layout, network and source are found, loaded and checked before anything is opened."""
 
 from __future__ import annotations
 
@@ -33,9 +33,16 @@ CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
 
 @dataclass(frozen=True)
 class Plan:
-    """A layout and the views that the key v walks through (the layout among them), the network, and the source, not yet open.
+    """What a run shows.
 
-    others: further networks on the same picture, by the names that panels use.
+    Attributes:
+        layout: What is shown first.
+        views: The layouts that the key v walks through, the first among them.
+        bundle: The main network.
+        context: What panels have to know about the networks.
+        source: Where the pictures come from, not yet open.
+        others: Further networks on the same picture, by the names that panels use.
+        overrides: Changes to the layout, as `--set` takes them.
     """
 
     layout: Layout
@@ -58,10 +65,19 @@ class Plan:
         source_options: SourceOptions | None = None,
         allow_code: bool = False,
     ) -> Plan:
-        """model, source: instead of the layout's.
+        """Make the plan of a layout.
 
-        config: None is the default layout or, for a model, the first shipped one that was made for it, else one made up for it.
-        Raises LivecnnError; what a layout asks for in vain, with its file and line.
+        Args:
+            config: A layout; None for the default or, for a model, the first shipped one made for it, else an automatic one.
+            overrides: Changes to the layout, as `--set` takes them.
+            default: The default layout.
+            model: The network, instead of the layout's.
+            source: The source, instead of the layout's.
+            source_options: Options of the source.
+            allow_code: Allow the model to be code that is run.
+
+        Raises:
+            LivecnnError: Something is not there or does not fit; if a layout asks for it, with its file and line.
         """
         if config is None and model is not None:
             made = [name for name in paths.layouts() if load_layout(name).networks == {"": model}]
@@ -96,7 +112,7 @@ class Plan:
         source: str | None = None,
         source_options: SourceOptions | None = None,
     ) -> Plan:
-        """The same, for networks that are there already."""
+        """Make the plan of networks that are loaded already."""
         context = make_context(bundle, views, others)
         for view in views:
             check_fit(view, context)
@@ -111,7 +127,7 @@ class Plan:
 
     @cached_property
     def focus(self) -> Selection:
-        """Where the layout looks first. Raises ConfigError."""
+        """Where the layout looks first; raises ConfigError if the network has no such layer, unit or class."""
         try:
             return self.layout.focus.focus(self.context.architecture(), self.context.classes)
         except FieldError as error:
@@ -120,7 +136,7 @@ class Plan:
     def observer(
         self, device: torch.device, on_device_error: Callable[[str], None] | None = None, *, sequential: bool = False
     ) -> Observer:
-        """What looks at frames, through all networks. calm: they follow one another in time, see Cropper."""
+        """Return what passes frames through all networks; `sequential` as of `Cropper`."""
 
         def looking(
             bundle: Bundle, beside: Mapping[str, Observer] = MappingProxyType({}), muted: MutedUnits | None = None
@@ -133,11 +149,11 @@ class Plan:
 
     @property
     def files(self) -> list[Path]:
-        """The layout's file and those of its views; none of a layout that was made in Python."""
+        """The files of layout and views; none of a layout that was made in Python."""
         return [view.path for view in self.views if view.from_file]
 
     def reread(self) -> Plan:
-        """The same plan after its files were edited. Raises ConfigError; another network would have to be loaded first."""
+        """Return the plan after its files were edited; raise ConfigError for a mistake, or another network."""
         layout = load_layout(self.layout.path, self.overrides)
         if layout.networks != self.layout.networks:
             key = "models" if layout.models else "model"
@@ -150,10 +166,14 @@ class Plan:
 
 
 def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
-    """The layout itself and those that it names as views, in its order, each once.
+    """Return the layout itself and those that it names as views, in its order, each once.
 
-    overrides: changes to the layout, as `--set` takes them; those of figure, box and model hold for all views. Raises
-    ConfigError if two views share a name, or one wants another network.
+    Args:
+        layout: What names the views.
+        overrides: Changes to the layout, as `--set` takes them; those of figure, box and model hold for all views.
+
+    Raises:
+        ConfigError: Two views share a name, or one wants another network.
     """
     own = layout.path.resolve()
     views = [] if own in [Path(path).resolve() for path in layout.views] else [layout]
@@ -171,12 +191,12 @@ def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
 
 
 def shared_overrides(overrides: Sequence[str]) -> list[str]:
-    """Those of the changes, as `--set` takes them, that hold for all views."""
+    """Return those of the changes, as `--set` takes them, that hold for all views."""
     return [change for change in overrides if change.startswith(("figure.", "box.", "model=", "models."))]
 
 
 def fitting_layouts(layout: Layout, views: Sequence[Layout], context: Context) -> list[Layout]:
-    """The layout, and those of its views that also fit a network that they were not made for."""
+    """Return the layout, and those of its views that also fit a network that they were not made for."""
     return [view for view in views if view is layout or _fits(view, context)]
 
 
@@ -219,20 +239,20 @@ def _check_drawer(layout: Layout, name: str, panel: PanelSpec, context: Context)
 
 
 def input_box_share(layout: Layout, source: Source) -> float:
-    """Side of the box as a share of the frame's short side."""
+    """Return the side of the box as a share of the frame's short side."""
     if layout.box.size != "auto":
         return layout.box.size
     return CAMERA_BOX if source.camera_like else WHOLE_BOX
 
 
 def make_cropper(bundle: Bundle, layout: Layout, source: Source, *, calm: bool = False) -> Cropper:
-    """Crop for a network as a layout says; see `Cropper` for calm."""
+    """Return what crops for a network as a layout says; `calm` is `sequential` of `Cropper`."""
     box = layout.box
     return Cropper(bundle.pipeline, input_box_share(layout, source), box.finder, box.margin, sequential=calm)
 
 
 def make_context(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[str, Bundle] = MappingProxyType({})) -> Context:
-    """What panels have to know about the networks; of their functions only if a panel of the views names one."""
+    """Return what panels have to know about the networks; of their functions only if a panel of the views names one."""
     panels = [panel for view in views for panel in view.panels.values()]
 
     def facts(known: Bundle, wanted: Iterable[PanelSpec]) -> Context:

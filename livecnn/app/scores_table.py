@@ -1,4 +1,4 @@
-"""The scores of a run as a CSV file."""
+"""Write the scores of a run as a CSV file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ScoresTable(CsvFile):
         self.write(["index", "name", "label", "top_class", "top_score", *self.classes])
 
     def add(self, tick: Tick) -> None:
-        """Write a row, unless this pass has one already. Raises OutputError."""
+        """Write the row of a pass, unless it has one already; raise OutputError if it cannot be written."""
         if tick is self._last:
             return
         self._last = tick
@@ -35,7 +35,7 @@ class ScoresTable(CsvFile):
         self.add_row(tick.frame.name, tick.frame.label, scores, int(scores.argmax()) if known else None)
 
     def add_row(self, name: str, label: str, scores: Floats, top: int | None) -> None:
-        """The same of a picture that was not shown; top: None where there is no answer. Raises OutputError."""
+        """Write a row of scores; `top` is None where there is no answer. Raise OutputError if it cannot be written."""
         best, score = ("", 0.0) if top is None else (self.classes[top], float(scores[top]))
         self.write([self._rows, name, label, best, f"{score:.6f}", *(f"{s:.6f}" for s in scores)])
         self._rows += 1

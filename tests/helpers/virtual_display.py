@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 
 import numpy as np
+import pytest
 from PIL import ImageGrab
 
 from livecnn.types import Image
@@ -39,6 +40,14 @@ TK = NO_QT + "from livecnn.cli import main; sys.exit(main())"
 def until(condition: Callable[[], object], what: str) -> None:
     """Wait for a window, on a machine that may be busy."""
     waiting.until(condition, PATIENCE, what, pause=0.05)
+
+
+def code_of(toolkit: str) -> str | None:
+    """What a Program needs to be the command in that toolkit, "Qt" or "Tk"."""
+    if toolkit == "Tk":
+        pytest.importorskip("tkinter", reason="this Python has no Tk")
+        return TK
+    return None
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,14 @@
-"""What keys and the mouse do. Knows the loop and the screen, not the window's toolkit; a host adds what only a window can do."""
+"""Carry out what keys and the mouse say. A host does what only a window can do; the toolkit is not known here."""
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Protocol
 
 from livecnn.app.controls.explorer_controller import SelectionController
-from livecnn.app.controls.file_watch import FileWatcher
 from livecnn.app.controls.recording import LiveRecording
 from livecnn.app.controls.source_switch import SourceSwitcher
 from livecnn.app.keys import ACTIONS
@@ -20,23 +23,70 @@ from livecnn.panels.base.targets import ButtonTarget
 from livecnn.selection import Action
 
 BOX_STEP = 0.05
+PAUSE_TO_LOOK = 0.25  # seconds between two looks at the files; an editor writes a file in less
+
+Stamp = tuple[int, int, int] | None
+
+
+class FileWatcher:
+    """Notices that one of some files was saved, once it has stood still for a moment."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._next = 0.0
+        self.follow(paths)
+
+    def follow(self, paths: Iterable[Path]) -> None:
+        """Watch these files from now on."""
+        self._paths = tuple(paths)
+        self._known = self._seen = self._stamps()
+
+    def changed(self) -> bool:
+        """Return True once for every time that a file was saved; it may be called at any rate."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + PAUSE_TO_LOOK
+        before, self._seen = self._seen, self._stamps()
+        if self._seen == self._known or self._seen != before:
+            return False
+        self._known = self._seen
+        return True
+
+    def _stamps(self) -> tuple[Stamp, ...]:
+        return tuple(map(_stamp, self._paths))
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return what changes when a file is saved; None where there is none, as for a moment while some editors save."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class ControlsHost(Protocol):
-    """A window, or what stands for one."""
+    """What only a window can do."""
 
     def redraw(self) -> None:
-        """Draw the still picture anew, then everything."""
+        """Draw everything anew, what stands still as well."""
 
-    def resize(self, width: int, height: int) -> None: ...
+    def resize(self, width: int, height: int) -> None:
+        """Make the picture so many pixels of the screen wide and high."""
 
-    def toggle_fullscreen(self) -> None: ...
+    def toggle_fullscreen(self) -> None:
+        """Fill the screen, or go back."""
 
-    def quit(self) -> None: ...
+    def quit(self) -> None:
+        """Close the window."""
 
 
 class Controls:
-    """Carries out every Action and what the mouse does; `poll` for what comes by itself. film: of the key r."""
+    """Carries out every Action and what the mouse does; `poll` looks for what comes by itself.
+
+    Attributes:
+        explorer: Carries out what concerns layers and units.
+    """
 
     def __init__(self, live: LiveLoop, screen: FigureView, host: ControlsHost, plan: Plan, film: LiveRecording) -> None:
         self._live, self._screen, self._host, self._film = live, screen, host, film
@@ -48,7 +98,7 @@ class Controls:
         self._note = ""
 
     def press(self, key: str | None) -> None:
-        """key: matplotlib's name for it; keys without a meaning do nothing. While a note is written all go into it."""
+        """Carry out a key, by matplotlib's name for it; while a note is written all keys go into it."""
         if self.explorer.typed is not None:
             self.explorer.type(key or "")
             return
@@ -58,7 +108,7 @@ class Controls:
             self.act(action, key)
 
     def act(self, action: Action, argument: str = "") -> None:  # noqa: PLR0912, PLR0915 (one case an action)
-        """Do what a key or a word of a panel stands for. argument: see Action; the others ignore it."""
+        """Do what a key or a word of a panel stands for; for `argument` see Action, most ignore it."""
         explorer = self.explorer
         match action:
             case Action.FREEZE:
@@ -147,7 +197,7 @@ class Controls:
                 raise AssertionError(f"{action} has no case")
 
     def poll(self) -> None:
-        """What has happened meanwhile: a layout was saved, another source has opened, a film is finished. Asked often."""
+        """Look for what has happened meanwhile: a layout was saved, another source has opened, a film is finished."""
         news = self._desk.poll() or self._film.news() or self._device_news()
         if news:
             self._screen.say(news)
@@ -162,9 +212,15 @@ class Controls:
     def point(
         self, x: float, y: float, *, right: bool = False, ctrl: bool = False, shift: bool = False, double: bool = False
     ) -> None:
-        """A button goes down at device pixels from the top left: what is there is opened or chosen, on the pad it draws.
+        """Press a button of the mouse: open or choose what is there; on the pad, draw.
 
-        right: it is the right one, which erases. ctrl, shift: these keys are down. double: the second of a double click.
+        Args:
+            x: Device pixels from the left.
+            y: Device pixels from the top.
+            right: It is the right button, which erases.
+            ctrl: This key is down.
+            shift: This key is down.
+            double: It is the second of a double click.
         """
         for place, name in self._screen.header.tabs:
             if place.contains(x, y):
@@ -180,7 +236,7 @@ class Controls:
             self._desk.pad.press(*place_in_frame, erase=right)
 
     def drag(self, x: float, y: float) -> None:
-        """The mouse moves, whether or not a button is down."""
+        """Move the mouse, whether or not a button is down."""
         self.explorer.hover(self._screen.point(x, y))
         if self._desk.pad is not None:
             place = self._screen.frame_at(x, y)
@@ -190,12 +246,12 @@ class Controls:
                 self._desk.pad.move(*place)
 
     def lift(self) -> None:
-        """The button goes up."""
+        """Let the button go."""
         if self._desk.pad is not None:
             self._desk.pad.release()
 
     def turn(self, x: float, y: float, steps: float) -> None:
-        """The wheel turns at device pixels from the top left, away from the user where steps > 0."""
+        """Turn the wheel at device pixels from the top left, away from the user where steps > 0."""
         if self._screen.scroll(x, y, steps):
             self._live.refresh()
         elif self._screen.pages_at(x, y):
@@ -204,11 +260,13 @@ class Controls:
             self._screen.say(f"pen: {self._desk.pad.thicker(1 if steps > 0 else -1)} pixels", 1.5)
 
     def freeze(self) -> None:
+        """Keep the picture, or go on."""
         self._live.freeze(not self._live.frozen)
         self.explorer.forget_moment()
         self._live.refresh()
 
     def sort(self, index: int) -> None:
+        """Choose a class, and sort neurons by their weight to it; once more: none."""
         classes = self._screen.context.classes
         if index >= len(classes):
             self._screen.say(f"no class {index}: there are {len(classes)}")
@@ -224,6 +282,7 @@ class Controls:
             self._screen.say("nothing to sort: this view shows no neurons with weights to the classes")
 
     def next_view(self) -> None:
+        """Open the next of the views."""
         views = self._plan.views
         if len(views) < 2:
             self._screen.say("this layout names no other views")
@@ -233,6 +292,7 @@ class Controls:
         self.show_view(views[(here + 1) % len(names)])
 
     def show_view(self, layout: Layout) -> None:
+        """Open a view."""
         self._screen.open(layout)
         self._screen.prompt, self.explorer.typed = "", None
         if self._sorted_by is not None:
@@ -240,6 +300,7 @@ class Controls:
         self._changed()
 
     def next_colormap(self) -> None:
+        """Show all maps in the next colours, after the last as the layout has them."""
         shown = {drawer.colormap for drawer in self._screen.drawers.values() if hasattr(drawer, "colormap")}
         if not shown:
             self._screen.say("this view shows no maps")
@@ -259,16 +320,19 @@ class Controls:
         self._live.refresh()
 
     def clear_pad(self) -> None:
+        """Clear the sheet."""
         if self._desk.pad is None:
             self._screen.say("c clears the sheet that you draw on; key p brings it")
         else:
             self._desk.pad.clear()
 
     def mirror(self) -> None:
+        """Mirror the picture, or not."""
         self._live.mirrored = not self._live.mirrored
         self._live.refresh()
 
     def snapshot(self) -> None:
+        """Save the picture as PNG."""
         path = free_path(self._film.folder, ".png")
         try:
             write_png(path, self._screen.pixels())
@@ -277,6 +341,7 @@ class Controls:
             self._screen.say(str(error))
 
     def record(self) -> None:
+        """Begin a recording, or end it."""
         try:
             if self._film.since is None:
                 self._film.start()
@@ -288,17 +353,18 @@ class Controls:
         self._live.refresh()
 
     def help(self) -> None:
+        """Show the help, or hide it."""
         overlay = self._screen.help
         overlay.set_visible(not overlay.get_visible())
         self._live.refresh()
 
     def _device_news(self) -> str:
-        """Once: that the GPU has failed."""
+        """Return, once, that the GPU has failed."""
         before, self._note = self._note, self._live.observer.note
         return self._note if self._note != before else ""
 
     def _reread(self) -> None:
-        """The layout was saved: show it; while something is wrong with it, the old one stays and the window says what."""
+        """Show a layout that was saved; while something is wrong with it, the old one stays and the window says what."""
         before = self._plan.layout
         try:
             self._plan = plan = self._plan.reread()
@@ -321,6 +387,6 @@ class Controls:
         self._screen.say(f"{here.path.name}: read anew", 2.0)
 
     def _changed(self) -> None:
-        """The panels want something else of the network, and the still picture is another."""
+        """Draw everything anew and ask the network for what the panels want now."""
         self._host.redraw()
         self.explorer.follow()

@@ -1,4 +1,4 @@
-"""What keys and mouse do in the explorer: what the user looks at, which units are muted, marks and notes, moments of the past."""
+"""Carry out keys and mouse in the explorer: selection, muted units, marks and notes, moments of the past."""
 
 from __future__ import annotations
 
@@ -24,17 +24,22 @@ BRIEF = 1.5  # seconds that a message stays
 
 
 class SelectionController:
-    """What the explorer's actions do, and `click` and `hover` for the mouse."""
+    """Carries out the explorer's actions, and the mouse on layers and units.
+
+    Attributes:
+        typed: The text of a note that is being written; None if none is.
+    """
 
     def __init__(self, live: LiveLoop, screen: FigureView) -> None:
         self._live, self._screen = live, screen
         self._session = screen.context.session
         self._watched: Mapping[str, Reducer] = screen.reducers
-        self.typed: str | None = None  # of a note that is being written
+        self.typed: str | None = None
         self._looked: Frame | None = None  # the moment that was last asked for
 
     @property
     def focus(self) -> Selection:
+        """What the user looks at."""
         return self._screen.focus
 
     def attend(self, focus: Selection) -> None:
@@ -44,7 +49,7 @@ class SelectionController:
             self.follow()
 
     def follow(self) -> None:
-        """The loops do what the panels want now."""
+        """Make the loops do what the panels want now."""
         reducers = self._screen.reducers
         if not _same(reducers, self._watched):
             self._watched = reducers
@@ -53,10 +58,11 @@ class SelectionController:
         self._live.refresh()
 
     def hover(self, target: Target | None) -> None:
-        """The mouse is over something else now."""
+        """Move the mouse over something else."""
         self.attend(replace(self.focus, hover=target if isinstance(target, Unit) and target.layer == self.focus.layer else None))
 
     def click(self, target: Target, *, ctrl: bool, shift: bool, double: bool) -> None:
+        """Press the mouse on a layer, unit, group, class or moment."""
         match target:
             case Unit(layer, index):
                 self._click_unit(layer, index, ctrl=ctrl, shift=shift, double=double)
@@ -78,12 +84,14 @@ class SelectionController:
             self.mark(None if shift else "bad" if double else "good")
 
     def change_layer(self, by: int) -> None:
+        """Go to another layer."""
         if self._explores():
             names = [INPUT, *(node.name for node in self._screen.context.architecture().nodes), OUTPUT]
             here = names.index(self.focus.layer)
             self.attend(self.focus.at_layer(names[min(max(here + by, 0), len(names) - 1)]))
 
     def step(self, across: int, down: int) -> None:
+        """Go to a unit beside the present one."""
         stepped = (drawer.step(self.focus.unit, across, down) for drawer in self._screen.drawers.values())
         unit = next((unit for unit in stepped if unit is not None), None)
         if unit is None:
@@ -92,6 +100,7 @@ class SelectionController:
             self.attend(replace(self.focus, unit=unit, hover=None))
 
     def turn_page(self, by: int) -> None:
+        """Go to other units of the layer."""
         pages = (drawer.turn_page(by) for drawer in self._screen.drawers.values())
         page = next((page for page in pages if page is not None), None)
         if page is not None:
@@ -100,12 +109,14 @@ class SelectionController:
             self._screen.say("all of this layer is on show", BRIEF)
 
     def next_order(self) -> None:
+        """Order the units of the grid in the next way."""
         if self._explores():
             order = _after(ORDERS, self.focus.order)
             self.attend(replace(self.focus, order=order, page=0))
             self._screen.say(f"units by {order}", BRIEF)
 
     def grid_method(self) -> None:
+        """Show the grid by the next method."""
         if self._explores():
             methods = {kind: method_class(kind) for kind in sorted(kinds())}
             fit = [kind for kind, method in methods.items() if method.of_units and method.quick]
@@ -113,26 +124,26 @@ class SelectionController:
             self._screen.say(f"the grid: {self.focus.grid.replace('_', ' ')}", BRIEF)
 
     def next_method(self) -> None:
-        """Another one in the last place."""
+        """Put another method in the last place."""
         if self._explores():
             *kept, last = self.focus.methods
             self.attend(replace(self.focus, methods=(*kept, _after(self._methods_beside(kept), last))))
 
     def more_methods(self) -> None:
-        """One more beside those on show; after the third, one again."""
+        """Show one method more; after the third, one again."""
         if self._explores():
             shown = self.focus.methods
             more = (*shown, self._methods_beside(shown)[0]) if len(shown) < MOST_METHODS else shown[:1]
             self.attend(replace(self.focus, methods=more))
 
     def choose_method(self, kind: str) -> None:
-        """The next one in the place of this."""
+        """Put the next method in the place of this one."""
         shown = self.focus.methods
         others = self._methods_beside([each for each in shown if each != kind])
         self.attend(replace(self.focus, methods=tuple(_after(others, kind) if each == kind else each for each in shown)))
 
     def toggle_method(self, kind: str) -> None:
-        """Show it or not; one always stays, and of four the first goes."""
+        """Show a method or not; one always stays, and of four the first goes."""
         shown = self.focus.methods
         if kind not in shown:
             self.attend(replace(self.focus, methods=(*shown, kind)[-MOST_METHODS:]))
@@ -143,22 +154,24 @@ class SelectionController:
         return [kind for kind in sorted(kinds()) if kind not in set(taken)]
 
     def choose_shots(self, place: str) -> None:
-        """The strongest images: of the "collection", or of the "session"."""
+        """Show the strongest images of the "collection" or of the "session"."""
         self.attend(replace(self.focus, collection=place == "collection"))
 
     def choose_class(self, index: int | None) -> None:
-        """None: the one that the network predicts."""
+        """Choose a class; None for the one that the network predicts."""
         self.attend(replace(self.focus, target=index))
         if self._screen.explores:
             self._screen.say("class: as predicted" if index is None else f"class: {self._screen.context.classes[index]}", BRIEF)
 
     def pin_class(self) -> None:
+        """Keep the predicted class chosen, or let go."""
         if self._explores():
             scene = self._screen.scene
             pinned = self.focus.target is not None or scene is None or scene.tick.patch.prepared.empty
             self.choose_class(None if pinned or scene is None else int(scene.tick.scores.argmax()))
 
     def mute(self) -> None:
+        """Mute the unit, or let it work again."""
         if self._explores():
             self._toggle_mute(self.focus.layer, self.focus.unit)
 
@@ -169,7 +182,7 @@ class SelectionController:
             self._screen.say(str(error))
 
     def mute_only(self, units: Collection[tuple[str, int]]) -> None:
-        """Mute these units and no others. Raises ModelError."""
+        """Mute these units and no others; raise ModelError if the network cannot."""
         version = self._session.muted.version
         self._live.observer.mute(units)
         if self._session.muted.version != version:
@@ -177,11 +190,13 @@ class SelectionController:
             self.follow()
 
     def restore(self) -> None:
+        """Let all units work again."""
         count = len(self._session.muted.units)
         self.mute_only(())
         self._screen.say(f"{count} units work again" if count else "no unit is muted", BRIEF)
 
     def fold(self) -> None:
+        """Fold or unfold the group of the layer."""
         if self._explores():
             self._fold(self.focus.layer)
 
@@ -191,6 +206,7 @@ class SelectionController:
         self.follow()
 
     def mark_mode(self) -> None:
+        """Annotate with the mouse, or not."""
         if self._annotations() is not None:
             marking = not self.focus.marking
             self.attend(replace(self.focus, marking=marking))
@@ -198,18 +214,20 @@ class SelectionController:
             self._screen.say(words if marking else "clicks choose units again")
 
     def mark(self, verdict: Verdict | None) -> None:
+        """Mark the unit as good or bad; None for neither."""
         annotations = self._annotations()
         if annotations is not None:
             self._kept(lambda: annotations.mark(self.focus.layer, self.focus.unit, verdict), verdict or "neither")
 
     def write_note(self) -> None:
+        """Begin a note to the unit."""
         annotations = self._annotations()
         if annotations is not None:
             self.typed = annotations.of(self.focus.layer, self.focus.unit).note
             self._ask()
 
     def type(self, key: str) -> None:
-        """A key while a note is being written: Enter keeps it, Esc leaves the old one."""
+        """Press a key while a note is being written: Enter keeps it, Esc leaves the old one."""
         annotations = self._annotations()
         if annotations is None or self.typed is None:
             return
@@ -242,6 +260,7 @@ class SelectionController:
         return self._session.annotations
 
     def step_in_time(self, by: int) -> None:
+        """Show an earlier or a later moment."""
         if not self._explores():
             return
         scene, past = self._screen.scene, self._session.past
@@ -260,7 +279,7 @@ class SelectionController:
             self._screen.say("that is the newest picture", BRIEF)
 
     def forget_moment(self) -> None:
-        """Looking back begins anew at what is on show."""
+        """Begin to look back anew at what is on show."""
         self._looked = None
 
     def _look_back(self, time: float) -> None:
@@ -280,7 +299,7 @@ class SelectionController:
 
 
 def _after(choices: Sequence[T], present: T) -> T:
-    """The next of them, after the last one the first."""
+    """Return the next of the choices, after the last one the first."""
     return choices[(choices.index(present) + 1) % len(choices)] if present in choices else choices[0]
 
 

@@ -12,9 +12,11 @@ from livecnn.types import Image
 
 
 class LiveRecording:
-    """Key r: an MP4 where there is ffmpeg, else a GIF, in `folder`. Stopping does not wait until the file is finished.
+    """The film of key r: an MP4 where there is ffmpeg, else a GIF. Stopping does not wait until the file is finished.
 
-    since: `time.monotonic()` of the start; None while nothing is recorded.
+    Attributes:
+        folder: Where films go.
+        since: `time.monotonic()` of the start; None while nothing is recorded.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,7 +27,7 @@ class LiveRecording:
         self._finishing: list[tuple[ThreadedRecorder, Path]] = []
 
     def start(self) -> None:
-        """Raises OutputError if nothing can be written there."""
+        """Begin a film; raise OutputError if nothing can be written there."""
         self._path = free_path(self.folder, _suffix(), [path for _, path in self._finishing])
         self._recorder = ThreadedRecorder(open_recorder(self._path), clock=time.monotonic).__enter__()
         self.since = time.monotonic()
@@ -38,31 +40,31 @@ class LiveRecording:
         self._recorder = self.since = None
 
     def add(self, picture: Image, when: float) -> None:
-        """picture: uint8 (H, W, 3); when: `time.monotonic()`. Does nothing while nothing is recorded."""
+        """Add a picture, uint8 (H, W, 3), of a time on the clock of `time.monotonic()`, while something is recorded."""
         if self._recorder is None:
             return
         try:
             self._recorder.add(picture, when)
         except OutputError:
-            self.stop()  # `news` will tell why
+            self.stop()  # `news` will say why
 
     def news(self) -> str | None:
-        """What became of a film that was stopped, once it is finished; None if there is nothing to tell."""
+        """Return what became of a film that was stopped, once it is finished; None if there is nothing to say."""
         done = next((film for film in self._finishing if film[0].done), None)
         if done is None:
             return None
         self._finishing.remove(done)
-        return _told(*done)
+        return _outcome(*done)
 
     def close(self) -> list[str]:
-        """Stop, and wait until every file is finished: what there is to tell."""
+        """Stop, wait until every file is finished, and return what became of them."""
         self.stop()
         finishing, self._finishing = self._finishing, []
-        return [_told(recorder, path) for recorder, path in finishing]
+        return [_outcome(recorder, path) for recorder, path in finishing]
 
 
-def _told(recorder: ThreadedRecorder, path: Path) -> str:
-    """Waits for the file."""
+def _outcome(recorder: ThreadedRecorder, path: Path) -> str:
+    """Wait for the file, and return what became of it."""
     try:
         recorder.__exit__(None, None, None)
     except LivecnnError as error:

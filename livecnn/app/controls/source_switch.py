@@ -1,4 +1,7 @@
-"""Which source the loop looks at, and how the user goes over to another one while it runs."""
+"""Go over to another source while the program runs: another camera, or a sheet to draw on.
+
+A driver may take twenty seconds to open, and the window must not wait for it: sources are opened on a thread.
+"""
 
 from __future__ import annotations
 
@@ -15,64 +18,8 @@ from livecnn.sources.support.v4l_devices import is_device
 BUSY = "still opening the last one …"
 
 
-class SourceSwitcher:
-    """The sources within reach: the one that the run began with, the other cameras, a sheet of paper.
-
-    Opening goes on in the background; the loop changes over in `poll`. Methods return what to tell the user.
-    share: side of the box for a source.
-    """
-
-    def __init__(self, live: LiveLoop, share: Callable[[Source], float]) -> None:
-        self._live, self._share = live, share
-        self._options = live.capture.source.options
-        self._opener = SourceOpener()
-        self._paper = PadSource("", self._options)
-        self._before: Source | None = None  # what was on show when the pad came
-
-    @property
-    def pad(self) -> PadSource | None:
-        """The sheet, while it is what is on show."""
-        source = self._live.capture.source
-        return source if isinstance(source, PadSource) else None
-
-    def toggle_pad(self) -> str:
-        if self.pad is None:
-            self._before = self._live.capture.source
-            return "" if self._opener.open([self._paper]) else BUSY
-        if self._before is None:
-            return "the run began with the pad; d goes over to a camera"
-        return "" if self._opener.open([self._before.again()]) else BUSY
-
-    def next_camera(self) -> str:
-        present = self._live.capture.source.again()  # of `auto`, what it chose
-        numbers = candidates()
-        here = [i for i, number in enumerate(numbers) if isinstance(present, CameraSource) and is_device(present.address, number)]
-        others = numbers[here[0] + 1 :] + numbers[: here[0]] if here else numbers
-        if not others:
-            return "no other camera found"
-        opening = self._opener.open([CameraSource(str(number), self._options) for number in others])
-        return "looking for another camera …" if opening else BUSY
-
-    def poll(self) -> str:
-        """Goes over to what has opened; "" if there is nothing to tell."""
-        answer = self._opener.poll()
-        if answer is None:
-            return ""
-        if not isinstance(answer, Source):
-            return str(answer)
-        cropper = self._live.observer.cropper
-        cropper.share, cropper.sequential = self._share(answer), answer.camera_like
-        self._live.switch(answer)
-        return answer.note or answer.name
-
-    def close(self) -> None:
-        self._opener.close()
-
-
-# --- MERGED from opener
-# """Opens sources in the background: a driver may take twenty seconds, and the window must not wait for it."""
 class SourceOpener:
-    """One request at a time; the answer is fetched with `poll`."""
+    """Opens sources on a thread, one request at a time; `poll` fetches the answer."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -89,7 +36,7 @@ class SourceOpener:
         return True
 
     def poll(self) -> Source | Exception | None:
-        """Once, the open source, which the caller then owns, or why there is none; None while nothing is to be told."""
+        """Return, once, the open source, which the caller then owns, or why there is none; None while there is no answer."""
         with self._lock:
             answer, self._answer = self._answer, None
             if answer is not None:
@@ -97,7 +44,7 @@ class SourceOpener:
             return answer
 
     def close(self) -> None:
-        """What is opened from now on is closed again."""
+        """Close the source that nobody fetched, and what is opened from now on."""
         with self._lock:
             self._over = True
             if isinstance(self._answer, Source):
@@ -112,21 +59,76 @@ class SourceOpener:
 
 
 def _first(sources: Sequence[Source]) -> Source | Exception:
-    reason: Exception | None = SourceError("nothing to open")
+    """Open the first source that can be opened, and return it; if none can, why the last one cannot."""
+    reason: Exception = SourceError("nothing to open")
     for source in sources:
-        reason = _trouble(source)
-        if reason is None:
+        try:
+            source.open()
             return source
-    assert reason is not None
+        except LivecnnError as error:  # noqa: PERF203 (a driver takes much longer)
+            reason = error
+        except Exception as error:  # a defect, but not one to end a running show for
+            reason = SourceError(f"{source.name}: {type(error).__name__}: {error}")
     return reason
 
 
-def _trouble(source: Source) -> Exception | None:
-    """Opens it; returns why it does not open."""
-    try:
-        source.open()
-    except LivecnnError as error:
-        return error
-    except Exception as error:  # a defect, but not one to end a running show for
-        return SourceError(f"{source.name}: {type(error).__name__}: {error}")
-    return None
+class SourceSwitcher:
+    """The sources within reach: the one that the run began with, the other cameras, a sheet to draw on.
+
+    Methods return what to say to the user; the loops change over in `poll`.
+    """
+
+    def __init__(self, live: LiveLoop, share: Callable[[Source], float]) -> None:
+        """Prepare to switch.
+
+        Args:
+            live: The running loops.
+            share: Returns the side of the box for a source, as a share of the frame's short side.
+        """
+        self._live, self._share = live, share
+        self._options = live.capture.source.options
+        self._opener = SourceOpener()
+        self._paper = PadSource("", self._options)
+        self._before: Source | None = None  # what was on show when the pad came
+
+    @property
+    def pad(self) -> PadSource | None:
+        """The sheet, while it is on show."""
+        source = self._live.capture.source
+        return source if isinstance(source, PadSource) else None
+
+    def toggle_pad(self) -> str:
+        """Go over to the sheet, or back to what was on show before it."""
+        if self.pad is None:
+            self._before = self._live.capture.source
+            return "" if self._opener.open([self._paper]) else BUSY
+        if self._before is None:
+            return "the run began with the pad; d goes over to a camera"
+        return "" if self._opener.open([self._before.again()]) else BUSY
+
+    def next_camera(self) -> str:
+        """Go over to the next camera that answers."""
+        present = self._live.capture.source.again()  # of `auto`, what it chose
+        numbers = candidates()
+        here = [i for i, number in enumerate(numbers) if isinstance(present, CameraSource) and is_device(present.address, number)]
+        others = numbers[here[0] + 1 :] + numbers[: here[0]] if here else numbers
+        if not others:
+            return "no other camera found"
+        opening = self._opener.open([CameraSource(str(number), self._options) for number in others])
+        return "looking for another camera …" if opening else BUSY
+
+    def poll(self) -> str:
+        """Go over to what has opened; "" if there is nothing to say."""
+        answer = self._opener.poll()
+        if answer is None:
+            return ""
+        if not isinstance(answer, Source):
+            return str(answer)
+        cropper = self._live.observer.cropper
+        cropper.share, cropper.sequential = self._share(answer), answer.camera_like
+        self._live.switch(answer)
+        return answer.note or answer.name
+
+    def close(self) -> None:
+        """Give back what was opened and not yet shown."""
+        self._opener.close()

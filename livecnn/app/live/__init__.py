@@ -1,1 +1,1 @@
-"""TODO live."""
+"""The loops of a live run: capture, model, statistics."""

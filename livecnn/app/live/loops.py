@@ -29,7 +29,7 @@ LAST_PASS = 5.0  # seconds that the end waits for a pass through the network
 
 
 class ModelLoop:
-    """The model thread: newest frame in, newest tick out. passed: told of every tick, on this thread."""
+    """The model thread: it takes the newest frame and gives the newest tick; `passed` is called with each, on this thread."""
 
     def __init__(self, observer: Observer, frames: LatestSlot[Frame], passed: Callable[[Tick], None]) -> None:
         self.ticks: LatestSlot[Tick] = LatestSlot()
@@ -42,7 +42,7 @@ class ModelLoop:
         self._thread.start()
 
     def stop(self) -> None:
-        """Idempotent; a pass that is under way is waited for, within reason. The capture is to be stopped first: it wakes us."""
+        """Wait, within reason, for a pass that is under way. Stop the capture first: it wakes this thread."""
         self._halt.set()
         if self._thread.ident is not None:
             self._thread.join(LAST_PASS)
@@ -66,9 +66,14 @@ class ModelLoop:
 
 
 class LiveLoop:
-    """Runs the first two loops and tells the third one when there is something new to show. Use it in a `with`.
+    """Runs the first two loops in a `with`, and tells the third one when there is something new to show.
 
-    passed: told of every pass through the network, on the model thread.  explaining: runs beside the loops.
+    Attributes:
+        capture: The first loop.
+        observer: Passes frames through the network.
+        stats: Rates and ages.
+        explaining: Explains beside the loops; None where nothing asks for that.
+        mirrored: True if the picture is shown mirrored.
     """
 
     def __init__(
@@ -94,8 +99,7 @@ class LiveLoop:
             if self.explaining is not None:
                 undo.enter_context(self.explaining)
             undo.callback(self._model.stop)
-            undo.callback(self.capture.stop)
-            self.capture.start()
+            undo.enter_context(self.capture)
             self._model.start()
             self._undo = undo.pop_all()
         return self
@@ -110,6 +114,7 @@ class LiveLoop:
 
     @property
     def frozen(self) -> bool:
+        """True while the picture is kept."""
         return bool(self.capture.held)
 
     def freeze(self, frozen: bool) -> None:
@@ -142,7 +147,7 @@ class LiveLoop:
         self.capture.slot.repeat()
 
     def ready(self) -> bool:
-        """Is there anything new to show? Raises what ended one of the loops, once all that came before it was shown."""
+        """Return whether there is anything new to show; raise what ended a loop, once all that came before it was shown."""
         if self.explaining is not None and self.explaining.error is not None:
             raise self.explaining.error
         done = self._model.ticks.closed  # asked first: no tick comes after
@@ -160,18 +165,18 @@ class LiveLoop:
         return self._explained_otherwise() or (frame.seq > self._shown_seq and _waited(frame))
 
     def _explained_otherwise(self) -> bool:
-        """There are newer explanations than on screen, and no picture has come that they could go along with."""
+        """Return whether there are newer explanations than on screen, and no picture has come to show them with."""
         newer = self.explaining is not None and self.explaining.newest()[0] != self._findings_version
         return newer and time.monotonic() - self._shown_at > ALONG
 
     def _fares_otherwise(self) -> bool:
-        """Something else is to be told of the source than what is on screen."""
+        """Return whether the state of the source differs from what is on screen."""
         status = self.capture.status()
         return status != self._shown_status and status.state != "ended"
 
     @property
     def over(self) -> bool:
-        """The source has ended and everything was shown."""
+        """True when the source has ended and everything was shown."""
         return self._model.ticks.closed and not self.ready()
 
     def wait(self, timeout: float) -> None:
@@ -179,7 +184,7 @@ class LiveLoop:
         self._model.ticks.wait(self._tick_version, timeout)
 
     def scene(self) -> Scene:
-        """What to show now; only when `ready` said so."""
+        """Return what to show now; only when `ready` said so."""
         self._tick_version, tick = self._model.ticks.get()
         newest = self.capture.slot.get()[1]
         assert tick is not None

@@ -25,18 +25,24 @@ class Rate:
         self._times: deque[float] = deque(maxlen=RECENT)
 
     def event(self, now: float) -> None:
+        """Count an event."""
         self._times.append(now)
 
     def value(self) -> float | None:
+        """Return events a second; None before there are two."""
         if len(self._times) < 2 or self._times[-1] <= self._times[0]:
             return None
         return (len(self._times) - 1) / (self._times[-1] - self._times[0])
 
 
 class Stats:
-    """Told of every pass through the network and of every tick that was shown. Times are `time.monotonic()`, in seconds.
+    """Counts passes through the network and ticks that were shown; times are `time.monotonic()`, in seconds.
 
-    source: how the source fared in the end; whoever reads it sets this.
+    Attributes:
+        ticks: Number of ticks shown.
+        source: State of the source in the end, which the one who reads it sets.
+        backend: Where ticks are drawn: "qtagg", "tkagg" or "agg".
+        device: Where the network runs.
     """
 
     def __init__(self, backend: str, device: str) -> None:
@@ -57,9 +63,15 @@ class Stats:
         self._model_seconds: float | None = None
 
     def shown(self, scene: Scene, work: float, *, live: bool = True) -> float:
-        """The scene is on screen; `work` seconds went into its tick. live: its frame's time is on the monotonic clock.
+        """Count a scene that is on screen.
 
-        Returns when that was.
+        Args:
+            scene: What is shown.
+            work: Seconds that went into its tick.
+            live: True if the frame's time is on the clock of `time.monotonic()`.
+
+        Returns:
+            The present time.
         """
         now = time.monotonic()
         self._first = self._first or now
@@ -84,7 +96,7 @@ class Stats:
         return now
 
     def passed(self, tick: Tick) -> None:
-        """May be called from the model's thread."""
+        """Count a pass through the network; on the model's thread."""
         now = time.monotonic()
         self._first_pass = self._first_pass or now
         self._last_pass = now
@@ -93,7 +105,7 @@ class Stats:
         self._model_seconds = tick.timings.get("model")
 
     def status(self, source: SourceStatus, *, frozen: bool = False, mirrored: bool = False) -> LoopStatus:
-        """For the header and the status panel; a frozen picture has no age."""
+        """Return what header and status panel show; a frozen picture has no age."""
         return LoopStatus(
             source=source,
             display_fps=self._display.value(),
@@ -106,7 +118,7 @@ class Stats:
         )
 
     def report(self) -> dict[str, Any]:
-        """The fields of `--stats`; null where nothing was measured.
+        """Return the fields of `--stats`; null where nothing was measured.
 
         seconds: from the first tick to the last. dropped: frames that the source delivered and nobody saw.
         source_reason: why the source is not live, or what there is to know of it.
@@ -133,7 +145,7 @@ class Stats:
 
 
 def write_stats(path: Path, report: dict[str, Any]) -> None:
-    """Raises OutputError."""
+    """Write the report as JSON; raise OutputError if that cannot be."""
     write_atomically(path, (json.dumps(report, indent=2) + "\n").encode())
 
 

@@ -1,4 +1,4 @@
-"""When a device counts as live, stale, lost or frozen, and when to connect it again. Pure: whoever asks brings the time."""
+"""Decide when a device counts as live, stale, lost or frozen, and when to connect it again; the caller gives the time."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ Step = Literal["leave", "connect"]
 class Timeouts:
     """How long to wait; all in seconds.
 
-    stale: without a new picture until that is told (or twice the usual interval, if that is longer).
-    lost: without a new picture until the connection is given up.
-    frozen: the same picture, bit for bit, until that is told. dead: until a camera is given up for it.
-    delays: before the first, second, … attempt to connect again; the last one for all that follow.
-    healthy: of undisturbed pictures after which the next loss counts as the first one.
-    opening: until an attempt has brought a picture, or counts as failed.
+    Attributes:
+        stale: Without a new picture until the state says so (or twice the usual interval, if that is longer).
+        lost: Without a new picture until the connection is given up.
+        frozen: Of the same picture, bit for bit, until the state says so.
+        delays: Before the first, second, … attempt to connect again; the last one for all that follow.
+        healthy: Of undisturbed pictures after which the next loss counts as the first one.
+        dead: Of the same picture until a camera is given up.
+        opening: Until an attempt has brought a picture, or counts as failed.
     """
 
     stale: float = 2.0
@@ -34,10 +36,10 @@ class Timeouts:
 
 
 class ConnectionMonitor:
-    """How a device without an end fares. Told of frames and failures, it answers with the state and what to do next.
+    """The state of a device without an end, and what to do next, from its frames and failures.
 
-    `now` is in seconds on any clock that never goes back; the device is taken to be connected when this is made.
-    may_stand_still: the same picture for ever is no reason to connect again.
+    `now` is in seconds on any clock that never goes back; the device is taken to be connected when this is made. A device that
+    `may_stand_still` may give the same picture for ever.
     """
 
     def __init__(self, patience: Timeouts, now: float, *, may_stand_still: bool = False) -> None:
@@ -53,7 +55,7 @@ class ConnectionMonitor:
         self._due = 0.0  # the attempt: when it shall begin, or must have brought a picture
 
     def frame(self, now: float, same: bool = False) -> None:
-        """A picture came; same: it equals the one before, bit for bit, also where that came through an earlier connection."""
+        """Count a picture; `same` if it equals the one before, bit for bit, even one of an earlier connection."""
         if self._reason:
             self.reconnects += 1
             self._reason, self._trying, self._still = "", False, same
@@ -69,7 +71,7 @@ class ConnectionMonitor:
         self._pictured = now
 
     def failed(self, now: float, reason: str) -> None:
-        """The connection, or the attempt at one, is over."""
+        """Count the end of the connection, or of the attempt at one."""
         delays = self._patience.delays
         self._reason, self._trying = reason, False
         self._due = now + delays[min(self._tries, len(delays) - 1)]
@@ -83,7 +85,7 @@ class ConnectionMonitor:
         return silent if self._may_stand_still or self._still else min(silent, self._changed + self._patience.dead)
 
     def step(self, now: float) -> Step | None:
-        """What to do now: "leave" the connection or attempt, which is lost from now on, "connect" anew, or nothing."""
+        """Return what to do now: "leave" the connection or attempt, which is lost from now on, "connect" anew, or nothing."""
         if now < self.deadline:
             return None
         if self._reason and not self._trying:
@@ -96,6 +98,7 @@ class ConnectionMonitor:
         return "leave"
 
     def state(self, now: float) -> State:
+        """Return the state at that time."""
         if self._reason:
             return "lost"
         if now - self._pictured >= max(2 * self._usual, self._patience.stale):
@@ -103,7 +106,7 @@ class ConnectionMonitor:
         return "frozen" if now - self._changed >= self._patience.frozen else "live"
 
     def note(self, now: float) -> str:
-        """What is to say about the state, in words that change once a second at most; "" when all is well."""
+        """Return the reason of the state, in words that change once a second at most; "" when all is well."""
         state = self.state(now)
         if state == "lost":
             when = "now" if self._trying else f"in {max(1, math.ceil(self._due - now))} s"

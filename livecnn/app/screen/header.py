@@ -1,4 +1,4 @@
-"""The line on top of every view: whose picture this is, which views there are, how the loop fares."""
+"""The line on top of every view: the model, the views, the state of source and loops."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ BEHIND = 50.0  # milliseconds that the network may be behind the picture without
 class Header:
     """Word mark, model and view names stand still; the right half changes, but slowly enough to be read.
 
-    views: none where no key leads to another, as in a film; then there is no help either.
+    Without views, as in a film, no key is named either.
+
+    Attributes:
+        tabs: Places and names of the views.
     """
 
     def __init__(self, theme: Theme, model: str, views: Sequence[str], current: str) -> None:
@@ -66,7 +69,7 @@ class Header:
         self._limit = x
 
     def _add(self, text: str, color: Color, x: int, size: int, strong: bool, most: int | None = None) -> int:
-        """Put a word at x; returns its width, `most` at most."""
+        """Put a word at x; return its width, `most` at most."""
         label = Label(color, "bold" if strong else "normal")
         label.text = text
         label.place(x, self._baseline, size, most)
@@ -97,7 +100,7 @@ class Header:
 
 
 class HeaderItem(NamedTuple):
-    """weight: importance; the lightest is left out first."""
+    """A fact of the header; where there is no room the one of the least weight is left out first."""
 
     text: str
     color: Color
@@ -105,13 +108,13 @@ class HeaderItem(NamedTuple):
 
 
 def _ages(picture: float, network: float | None) -> str:
-    """The network's panels may show an older moment than the camera's does."""
+    """Return the age of the picture, and of the network's panels if they show an older moment."""
     behind = network is not None and network - picture > BEHIND
     return f"picture {picture:.0f}, network {network:.0f}" if behind else f"picture {picture:.0f}"
 
 
 def header_facts(status: LoopStatus, theme: Theme) -> list[HeaderItem]:
-    """From left to right."""
+    """Return what the right half of the header says, from left to right."""
     source = status.source
     state = "frozen" if status.frozen else source.name if source.state == "live" else f"{source.name}: {source.state}"
     colors = {"live": theme.good, "stale": theme.accent, "frozen": theme.accent, "ended": theme.muted}

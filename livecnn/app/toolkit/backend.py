@@ -1,4 +1,4 @@
-"""Whether a window can be opened here, with what, and its opening; nothing heavy is imported for that."""
+"""Find out whether and with what a window can be opened, and open it; nothing heavy is imported for that."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from livecnn.errors import UsageError
 
 
 def has_display() -> bool:
-    """Can a window be opened? On X11 and Wayland that takes a display to be named."""
+    """Return whether a window can be opened; on X11 and Wayland that takes the name of a display."""
     return sys.platform in ("win32", "darwin") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 def backend() -> str:
-    """ "qtagg" with PySide6 (or another Qt for Python), else "tkagg". Raises UsageError if there is neither."""
+    """Return "qtagg" with PySide6 (or another Qt for Python), else "tkagg"; raise UsageError if there is neither."""
     for name in ("qtagg", "tkagg") if _qt_can_start() else ("tkagg",):
         try:
             importlib.import_module(f"matplotlib.backends.backend_{name}")
@@ -40,7 +40,7 @@ def _qt_can_start() -> bool:
 
 
 def new_manager(figure: Figure, toolkit: str) -> FigureManagerBase:
-    """A window for a figure. Raises UsageError if the display does not answer."""
+    """Open a window for a figure; raise UsageError if the display does not answer."""
     canvas_class = importlib.import_module(f"livecnn.app.toolkit.{toolkit}").FigureCanvas
     try:
         manager: FigureManagerBase = canvas_class.new_manager(figure, 1)

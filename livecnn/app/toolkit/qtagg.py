@@ -17,7 +17,7 @@ class QtFigureCanvas(NoRestoreMixin, FigureCanvasQTAgg):
     """Paints straight from Agg's pixels."""
 
     def paintEvent(self, _event: object) -> None:
-        """matplotlib's own copies the pixels, clears the widget and blends the copy over it."""
+        """Paint the pixels; matplotlib's own method copies the pixels, clears the widget and blends the copy over it."""
         self._draw_idle()  # type: ignore[no-untyped-call]
         if not hasattr(self, "renderer"):
             return  # nothing was drawn yet

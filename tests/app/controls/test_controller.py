@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,9 +14,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from livecnn._cv2 import cv2
-from livecnn.app.controls import file_watch as reload
+from livecnn.app.controls import controller
 from livecnn.app.controls import source_switch as desk
-from livecnn.app.controls.controller import Controls
+from livecnn.app.controls.controller import PAUSE_TO_LOOK, Controls, FileWatcher
 from livecnn.app.controls.recording import LiveRecording
 from livecnn.app.keys import ACTIONS
 from livecnn.app.plan import CAMERA_BOX, WHOLE_BOX, Plan
@@ -430,7 +432,7 @@ def test_a_film_that_cannot_be_written_is_told_on_screen(rig: Controlled, tmp_pa
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Controlled]:
     """Around a layout of the user's own, which is looked at at every poll."""
-    monkeypatch.setattr(reload, "PAUSE", 0)
+    monkeypatch.setattr(controller, "PAUSE_TO_LOOK", 0)
     path = tmp_path / "own.yaml"
     path.write_text("name: mine\nlayout: a\npanels:\n  a: {kind: feature_maps, layer: conv1}\n")
     plan = Plan.of(str(path), source="demo")
@@ -499,3 +501,77 @@ def test_views_of_a_saved_layout(own: Controlled) -> None:
     assert [name for _, name in own.screen.header.tabs] == list(own.screen.views) == ["mine", "generic"]
     own.press("v")
     assert own.screen.layout.name == "generic"
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the clock is one pause later."""
+    ticks = itertools.count(1)
+    monkeypatch.setattr(controller.time, "monotonic", lambda: next(ticks) * PAUSE_TO_LOOK)
+
+
+def write(path: Path, text: str, when: int) -> None:
+    path.write_text(text)
+    os.utime(path, ns=(when, when))
+
+
+@pytest.mark.usefixtures("looks")
+def test_a_saved_file_is_told_once_when_it_stands_still(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    write(one, "a", 1)
+    write(two, "b", 1)
+    watch = FileWatcher([one, two])
+    assert [watch.changed() for _ in range(3)] == [False, False, False]
+    write(two, "c", 2)
+    assert not watch.changed()  # it may still be being written
+    write(two, "cd", 3)
+    assert not watch.changed()
+    assert [watch.changed() for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.usefixtures("looks")
+def test_a_file_that_an_editor_replaces(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    write(path, "a", 1)
+    watch = FileWatcher([path])
+    path.unlink()
+    assert not watch.changed()
+    write(tmp_path / "new", "ab", 1)
+    (tmp_path / "new").replace(path)
+    assert not watch.changed()
+    assert watch.changed()
+
+
+@pytest.mark.usefixtures("looks")
+def test_a_file_that_is_gone_is_told_and_so_is_its_return(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    write(path, "a", 1)
+    watch = FileWatcher([path])
+    path.unlink()
+    assert [watch.changed() for _ in range(3)] == [False, True, False]
+    write(path, "a", 9)
+    assert [watch.changed() for _ in range(3)] == [False, True, False]
+
+
+@pytest.mark.usefixtures("looks")
+def test_other_files_from_now_on(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    write(one, "a", 1)
+    watch = FileWatcher([one])
+    watch.follow([two])
+    write(one, "b", 2)
+    assert [watch.changed() for _ in range(3)] == [False] * 3
+    write(two, "b", 2)
+    assert [watch.changed() for _ in range(3)] == [False, True, False]
+
+
+@pytest.mark.usefixtures("looks")
+def test_the_disk_is_left_alone_between_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.yaml"
+    write(path, "a", 1)
+    watch = FileWatcher([path])
+    assert not watch.changed()
+    now = controller.time.monotonic()
+    monkeypatch.setattr(controller.time, "monotonic", lambda: now - PAUSE_TO_LOOK)
+    monkeypatch.setattr(controller.os, "stat", lambda _: pytest.fail("looked at the disk"))
+    assert not watch.changed()

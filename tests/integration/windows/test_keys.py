@@ -14,20 +14,17 @@ from livecnn.panels.base.options import COLORMAPS
 from livecnn.panels.status import StatusDrawer
 from livecnn.types import Frame, Image
 from tests.helpers.controlled_screen import Controlled, controlled, seven
-from tests.helpers.virtual_display import TK, Display, Program, until
+from tests.helpers.virtual_display import Display, Program, code_of, until
 
 
 @pytest.fixture(scope="module", params=["Qt", "Tk"])
 def program(request: pytest.FixtureRequest, display: Display, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """On a folder with a single picture, so that whatever changes was changed by a key."""
-    if request.param == "Tk":
-        pytest.importorskip("tkinter", reason="this Python has no Tk")
     pictures = tmp_path_factory.mktemp("source") / "pictures"
     pictures.mkdir()
     PillowImage.fromarray(seven()).save(pictures / "seven.png")
     words = ("run", "--source", f"folder:{pictures}", "--stats", "stats.json")
-    code = TK if request.param == "Tk" else None
-    with Program(display, tmp_path_factory.mktemp("window"), *words, code=code) as program:
+    with Program(display, tmp_path_factory.mktemp("window"), *words, code=code_of(request.param)) as program:
         program.wait_for_window()
         yield program
         program.key("q")

@@ -10,16 +10,9 @@ import numpy as np
 import pytest
 
 from livecnn._cv2 import cv2
-from tests.helpers.virtual_display import NO_QT, TK, Display, Program, until
+from tests.helpers.virtual_display import NO_QT, Display, Program, code_of, until
 
 FILES = ("--record", "x.gif", "--stats", "stats.json", "--scores", "scores.csv")
-
-
-def code_of(toolkit: str) -> str | None:
-    if toolkit == "Tk":
-        pytest.importorskip("tkinter", reason="this Python has no Tk")
-        return TK
-    return None
 
 
 def check_files(folder: Path) -> dict[str, object]:

@@ -15,15 +15,12 @@ from livecnn.drawing.theme import Metrics
 from livecnn.types import Frame, Image
 from tests.helpers.controlled_screen import Controlled, controlled, seven
 from tests.helpers.mjpeg_server import MjpegServer
-from tests.helpers.virtual_display import TK, Display, Program, until
+from tests.helpers.virtual_display import Display, Program, code_of, until
 
 
 @pytest.fixture(params=["Qt", "Tk"])
 def code(request: pytest.FixtureRequest) -> str | None:
-    if request.param == "Tk":
-        pytest.importorskip("tkinter", reason="this Python has no Tk")
-        return TK
-    return None
+    return code_of(request.param)
 
 
 @pytest.fixture
@@ -94,10 +91,11 @@ def test_from_the_demo_to_the_pad_and_back(display: Display, tmp_path: Path) -> 
         assert program.end() == (0, "", "")
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("toolkit", "number", "expected"), [("Qt", signal.SIGTERM, 143), ("Tk", signal.SIGINT, 130)])
 def test_a_recording_is_finished_when_the_program_is_asked_to_end(
-    display: Display, tmp_path: Path, code: str | None, number: signal.Signals, expected: int
+    display: Display, tmp_path: Path, toolkit: str, number: signal.Signals, expected: int
 ) -> None:
+    code = code_of(toolkit)
     with Program(display, tmp_path, "run", "--source", "demo", "--stats", "stats.json", code=code) as program:
         program.wait_for_window()
         program.key("r")
@@ -122,11 +120,11 @@ def test_a_recording_survives_a_kill(display: Display, tmp_path: Path) -> None:
     assert plays(tmp_path / "x.part.gif")
 
 
-def test_a_layout_is_edited_while_it_is_on_show(display: Display, tmp_path: Path, code: str | None) -> None:
+def test_a_layout_is_edited_while_it_is_on_show(display: Display, tmp_path: Path) -> None:
     layout = tmp_path / "mine.yaml"
     text = paths.layouts()["lenet"].read_text().replace("views: [lenet,", "views: [mine,")
     layout.write_text(text)
-    with Program(display, tmp_path, "run", "mine.yaml", "--source", "demo", code=code) as program:
+    with Program(display, tmp_path, "run", "mine.yaml", "--source", "demo") as program:
         program.wait_for_window()
         before = program.shot()
         layout.write_text(text.replace("kind: camera", "kind: kamera"))
@@ -146,10 +144,8 @@ def red(picture: Image) -> int:
     return int(((red > 120) & (red > 2 * green) & (red > 2 * blue)).sum())
 
 
-def test_a_network_camera_that_goes_and_comes_back(
-    display: Display, tmp_path: Path, code: str | None, network_camera: MjpegServer
-) -> None:
-    with Program(display, tmp_path, "run", "--source", network_camera.address, "--stats", "s.json", code=code) as program:
+def test_a_network_camera_that_goes_and_comes_back(display: Display, tmp_path: Path, network_camera: MjpegServer) -> None:
+    with Program(display, tmp_path, "run", "--source", network_camera.address, "--stats", "s.json") as program:
         program.wait_for_window()
         program.wait_for_motion()
         network_camera.cut()

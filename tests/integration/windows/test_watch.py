@@ -65,7 +65,7 @@ def test_control_c_in_a_script(display: Display, tmp_path: Path) -> None:
         assert program.end() == (0, "interrupted True\n", "")
 
 
-@pytest.mark.parametrize("magic", ["", "%matplotlib qt", "%matplotlib tk"])
+@pytest.mark.parametrize("magic", ["%matplotlib qt", "%matplotlib tk"])
 def test_in_ipython(display: Display, tmp_path: Path, magic: str) -> None:
     pytest.importorskip("IPython", reason="IPython is absent")
     if magic.endswith("tk"):
