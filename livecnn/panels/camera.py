@@ -103,10 +103,6 @@ class CameraDrawer(Drawer):
         badge.set_visible(picture.h >= badge.size + 2 * margin)
 
     def frame_at(self, x: float, y: float) -> tuple[float, float] | None:
-        """The pixel (column, row) of the frame on show that a pixel of the figure shows; None outside the picture.
-
-        Whole numbers are the middles of pixels, of the figure as of the frame, from the top left.
-        """
         if self._shown is None or not self._shown[0].contains(round(x), round(y)):
             return None
         place, (width, height), mirrored = self._shown

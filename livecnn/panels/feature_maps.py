@@ -56,6 +56,8 @@ class FeatureMapsPanel(PanelSpec):
 
 class FeatureMapsDrawer(Drawer):
     reducer: MosaicReducer
+    colormap: str
+    has_maps = True
 
     def __init__(self, spec: FeatureMapsPanel, name: str, context: Context) -> None:
         super().__init__(name, context)

@@ -51,6 +51,10 @@ class LayerPanel(PanelSpec):
 
 
 class LayerDrawer(Drawer):
+    """The selected layer, drawn by one or more details."""
+
+    has_maps = True
+
     def __init__(self, spec: LayerPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._spec = spec

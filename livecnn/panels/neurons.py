@@ -65,6 +65,8 @@ class NeuronsPanel(PanelSpec):
 
 class NeuronsDrawer(Drawer):
     reducer: NeuronsReducer
+    colormap: str
+    has_maps = True
 
     def __init__(self, spec: NeuronsPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
@@ -72,7 +74,6 @@ class NeuronsDrawer(Drawer):
         self._spec = spec
         self.units = resolve(spec.units, count, "unit", spec.layer)
         self.colormap = spec.colormap
-        self.sorted_by: int | None = None
         self._weights = context.class_weights(count)
         self.reducer = NeuronsReducer(spec.layer, self.units, spec.rows or 1, spec.scale)
         self._picture = Pixels()
@@ -96,7 +97,6 @@ class NeuronsDrawer(Drawer):
             )
 
     def sort_by(self, index: int | None) -> bool:
-        """Order the units by their weight to a class, strongest first; None: as listed. False if no weights lead to classes."""
         if index is not None and (self._weights is None or index >= len(self._weights)):
             return False
         order = list(self.units)

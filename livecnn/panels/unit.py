@@ -52,6 +52,8 @@ class UnitPanel(PanelSpec):
 
 class UnitDrawer(Drawer):
     asks: tuple[Ask, ...] = ("unit",)
+    colormap: str
+    has_maps = True
 
     def __init__(self, spec: UnitPanel, name: str, context: Context) -> None:
         super().__init__(name, context)

@@ -240,7 +240,7 @@ class Controls:
         self._changed()
 
     def next_colormap(self) -> None:
-        shown = {drawer.colormap for drawer in self._screen.drawers.values() if hasattr(drawer, "colormap")}
+        shown = {drawer.colormap for drawer in self._screen.drawers.values() if drawer.has_maps}
         if not shown:
             self._screen.say("this view shows no maps")
             return
