@@ -15,7 +15,7 @@ from livecnn.app.screen.figure import FigureView
 from livecnn.errors import LivecnnError
 from livecnn.io.files import free_path, write_png
 from livecnn.layout.layout import Layout
-from livecnn.panels.base.options import COLORMAPS
+from livecnn.panels.base.spec import COLORMAPS
 from livecnn.panels.base.targets import ButtonTarget
 from livecnn.selection import Action
 

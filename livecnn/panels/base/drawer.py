@@ -126,7 +126,7 @@ class Drawer:
         self.live: list[Artist] = []
 
     def captions(self) -> Sequence[str]:
-        """Return wordings of the line at the right of the heading, from the longest to the shortest; the first that fits is shown."""
+        """Return wordings of the line at the right of the heading, from the longest to the shortest."""
         return ()
 
     def lay_out(self, card: Rect, metrics: Metrics) -> None:

@@ -22,7 +22,7 @@ from livecnn.app.screen.figure import FigureView
 from livecnn.engine.crop import NO_FACE
 from livecnn.errors import OutputError, SourceError
 from livecnn.io.recorders import Recorder
-from livecnn.panels.base.options import COLORMAPS
+from livecnn.panels.base.spec import COLORMAPS
 from livecnn.selection import Action
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.demo import DemoSource
