@@ -32,7 +32,7 @@ from livecnn.io.files import check_writable, free_path
 from livecnn.io.recorders import ThreadedRecorder, open_recorder
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick_device
-from livecnn.panels.base.frame_buffer import FrameBuffer
+from livecnn.panels.base.session import FrameBuffer
 from livecnn.sources import Source, SourceOptions, split_spec
 from livecnn.sources.pad import PadSource
 from livecnn.types import ExplanationUpdate, Frame, LoopStatus, Scene, SourceStatus, Tick

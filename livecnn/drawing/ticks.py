@@ -35,3 +35,16 @@ def three_digits(value: float) -> str:
     """A number that is read from afar, three digits of it and never a change of width by rounding: 34.2, 0.342, 342."""
     size = abs(value)
     return f"{value:.0f}" if 99.95 <= size < 1e6 else f"{value:.1f}" if 0.95 <= size < 99.95 else f"{value:.3g}"
+
+
+def format_number(value: float) -> str:
+    """Return about three digits of a number; the count of decimals depends on its size alone, so that it hardly moves."""
+    size = abs(value)
+    if not math.isfinite(value):
+        return "not finite"
+    if size == 0:
+        return "0"
+    if not 1e-3 <= size < 1e5:
+        return f"{value:.1e}".replace("-", "−")
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 0.1 else 4
+    return f"{value:.{decimals}f}".replace("-", "−")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from livecnn.drawing.artists import Pixels
+from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
@@ -15,9 +16,6 @@ from livecnn.panels.base.targets import GroupTarget, LayerTarget, Target, Toolti
 from livecnn.panels.strip.strip import StripView
 from livecnn.selection import Selection
 from livecnn.types import Image, Scene
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 
 class ArchitecturePanel(PanelSpec):
@@ -32,6 +30,8 @@ class ArchitecturePanel(PanelSpec):
 
 
 class ArchitectureDrawer(Drawer):
+    """The strip in its card."""
+
     def __init__(self, spec: ArchitecturePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         found = context.architecture()

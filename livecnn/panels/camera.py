@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from livecnn._cv2 import cv2
 from livecnn.drawing.artists import Label, Pixels, resize_exactly, text_width
-from livecnn.drawing.theme import Color
+from livecnn.drawing.theme import Color, Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.types import Frame, Image, Patch, Scene, SourceStatus
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
-
 
 TROUBLES = ("stale", "frozen", "lost")  # that stand over the picture
 DIMMED = 3  # by how much darker the last picture of a lost camera is
@@ -33,13 +29,13 @@ class CameraPanel(PanelSpec):
 
 
 def _told(frame: Frame, source: str) -> str:
-    """A file's name and true class; "" where a frame has none of its own."""
+    """Return a file's name and true class; "" where a frame has none of its own."""
     words = [frame.name] if frame.name != source else []
     return " · ".join([*words, f"this is “{frame.label}”"] if frame.label else words)
 
 
 def troubles(source: SourceStatus, astray: str = "") -> list[str]:
-    """What the badge over the picture may say, from the longest to the shortest: a symbol and words. [] when all is well.
+    """Return wordings of the badge over the picture, from the longest to the shortest; [] when all is well.
 
     astray: why the box is not where it should be.
     """
@@ -52,6 +48,8 @@ def troubles(source: SourceStatus, astray: str = "") -> list[str]:
 
 
 class CameraDrawer(Drawer):
+    """The frame, the box in it, and a badge when something is wrong."""
+
     def __init__(self, spec: CameraPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._title = spec.title
@@ -103,10 +101,6 @@ class CameraDrawer(Drawer):
         badge.set_visible(picture.h >= badge.size + 2 * margin)
 
     def frame_at(self, x: float, y: float) -> tuple[float, float] | None:
-        """The pixel (column, row) of the frame on show that a pixel of the figure shows; None outside the picture.
-
-        Whole numbers are the middles of pixels, of the figure as of the frame, from the top left.
-        """
         if self._shown is None or not self._shown[0].contains(round(x), round(y)):
             return None
         place, (width, height), mirrored = self._shown
@@ -126,7 +120,7 @@ class CameraDrawer(Drawer):
 
 
 def _dash(picture: Image, box: Rect, color: Color, line: int) -> None:
-    """A rectangle in dashes, its corners at the rectangle's."""
+    """Draw a dashed rectangle."""
     right, bottom, dash = box.x + box.w, box.y + box.h, 5 * line
     for x in range(box.x, right, 2 * dash):
         for y in (box.y, bottom):

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Rectangles, text_width
 from livecnn.drawing.readout import Readout
-from livecnn.drawing.theme import BAND, Color, mix_colors
+from livecnn.drawing.theme import BAND, Color, Metrics, mix_colors
 from livecnn.drawing.ticks import format_tick, three_digits, ticks
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
 from livecnn.panels.base.spec import FieldError, PanelSpec
-from livecnn.panels.time.expected_value import expected, numbers
 from livecnn.types import Floats, Scene
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 TOPS = (0.05, 0.1, 0.2, 0.5, 1.0)  # what the height of the panel may mean; the lowest that no bar surpasses
 LABELS = 11  # below the bars, at most
@@ -43,6 +39,8 @@ class DistributionPanel(PanelSpec):
 
 
 class DistributionDrawer(Drawer):
+    """The expected value large, and a plot with a bar for each class."""
+
     def __init__(self, spec: DistributionPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Distribution",)
@@ -99,7 +97,7 @@ class DistributionDrawer(Drawer):
             label.place(x, baseline, size)
 
     def _at(self, value: float) -> int:
-        """The column of a number: the middle of its bar; of one that no class reaches, the plot's end."""
+        """Return the column of a number: the middle of its bar, or the end of the plot."""
         share = 0.5 if self._high == self._low else (value - self._low) / (self._high - self._low)
         column = round(self._step / 2 + share * (self._plot.w - self._step))
         return self._plot.x + min(max(0, column), self._plot.w - 1)
@@ -138,3 +136,27 @@ class DistributionDrawer(Drawer):
         self._band.rectangles = [(Rect(left, plot.y, max(1, right - left), plot.h), tint)]
         x = min(max(plot.x, self._at(mean) - self._pen // 2), plot.x + plot.w - self._pen)
         self._mark.rectangles = [(Rect(x, plot.y, self._pen, plot.h), color)]
+
+
+def numbers(classes: Sequence[str]) -> Floats:
+    """Return the classes as numbers, float32 (K,). Raises ValueError, which names the first that is none."""
+    values = []
+    for name in classes:
+        try:
+            value = float(name)
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError(f"the class {name!r} is no number; classes such as 0, 1, 2, … have an expected value")
+        values.append(value)
+    return np.array(values, np.float32)
+
+
+def expected(scores: Floats, values: Floats) -> tuple[float, float]:
+    """Return mean and standard deviation of values (K,) with probabilities (K,); NaN if a score is not finite."""
+    total = float(scores.sum(dtype=np.float64))
+    if not math.isfinite(total) or total <= 0:
+        return math.nan, math.nan
+    shares = scores.astype(np.float64) / total
+    mean = float(shares @ values)
+    return mean, math.sqrt(float(shares @ (values - mean) ** 2))

@@ -52,6 +52,8 @@ class EmbeddingPanel(PanelSpec):
 
 
 class EmbeddingDrawer(Drawer):
+    """The map as a still picture; a frame for the live picture and its nearest ones."""
+
     def __init__(self, spec: EmbeddingPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title,) if spec.title else (f"{spec.layer}: where this lies", f"{spec.layer}: map", spec.layer)
@@ -84,7 +86,7 @@ class EmbeddingDrawer(Drawer):
             self._draw(self._map, metrics)
 
     def _draw(self, made: Map, metrics: Metrics) -> None:
-        """What does not change: a mark a picture, and a legend under them."""
+        """Draw what does not change: a mark for each picture, and a legend under them."""
         x, y, w, h = self._room
         ground = np.empty((h, w, 3), np.uint8)
         ground[:] = self.theme.card
@@ -107,7 +109,7 @@ class EmbeddingDrawer(Drawer):
         self._hang([] if placed is None else placed.nearest.tolist())
 
     def _marks(self, placed: LivePosition) -> list[tuple[Rect, Color]]:
-        """A frame around each of the nearest, and a large one with a dot where this lies."""
+        """Return a frame around each of the nearest, and a large one with a dot at the live picture's place."""
         assert self._map is not None
         pen, rim = max(1, self._metrics.px(2)), self._metrics.px(7)
         corner = np.array([self._room.x, self._room.y], np.float32)
@@ -117,7 +119,7 @@ class EmbeddingDrawer(Drawer):
         return [*frames, *_frame(here, rim + pen, pen, self.theme.accent), *_frame(here, pen, pen, self.theme.accent)]
 
     def _hang(self, found: list[int]) -> None:
-        """The nearest pictures, each with its class under it."""
+        """Show the nearest pictures, each with its class under it."""
         if found == self._hung:
             return
         self._hung = found
@@ -133,7 +135,7 @@ class EmbeddingDrawer(Drawer):
 
 
 def _map(spec: EmbeddingPanel, context: Context) -> Map | None:
-    """The map in the file, None if there is none yet. Raises FieldError if it is damaged, or one of something else."""
+    """Return the map in the file, None if there is none yet. Raises FieldError if it is damaged or does not fit."""
     path = Path(spec.map).expanduser()
     if not path.is_file():
         return None
@@ -167,6 +169,6 @@ def _split(body: Rect, metrics: Metrics) -> tuple[Rect, Rect | None]:
 
 
 def _frame(middle: Sequence[float], reach: int, pen: int, color: Color) -> list[tuple[Rect, Color]]:
-    """A hollow square."""
+    """Return a hollow square."""
     side = 2 * reach + 1
     return frame(Rect(round(middle[0]) - reach, round(middle[1]) - reach, side, side).inset(pen, pen, pen, pen), color, pen)

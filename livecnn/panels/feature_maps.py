@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Pixels
-from livecnn.drawing.colormaps import cells, enlarge, high_color_name, subsample_index, table
+from livecnn.drawing.colormaps import enlarge, high_color_name, table
+from livecnn.drawing.theme import Metrics
 from livecnn.engine.reducers import Mosaic, MosaicReducer
 from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.windows import size_text
 from livecnn.networks.unit_ranges import Units, resolve
 from livecnn.panels.base.drawer import Context, Drawer
-from livecnn.panels.base.options import Colormap, Scale
-from livecnn.panels.base.spec import FieldError, PanelSpec
+from livecnn.panels.base.spec import Colormap, FieldError, PanelSpec, Scale
+from livecnn.panels.details.cells import Cells, cell_size
 from livecnn.types import Scene
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 
 class FeatureMapsPanel(PanelSpec):
@@ -55,7 +53,11 @@ class FeatureMapsPanel(PanelSpec):
 
 
 class FeatureMapsDrawer(Drawer):
+    """One mosaic of all maps."""
+
     reducer: MosaicReducer
+    colormap: str
+    has_maps = True
 
     def __init__(self, spec: FeatureMapsPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
@@ -81,32 +83,19 @@ class FeatureMapsDrawer(Drawer):
         )
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
-        self._gap = metrics.px(3)
-        self.reducer.grid = rows, columns = best_grid(
-            len(self.channels), self._width / self._height, body.w + self._gap, body.h + self._gap
-        )
-        self.reducer.room = self._room(rows, columns)
+        self._gap, aspect = metrics.px(3), self._width / self._height
+        self.reducer.grid = best_grid(len(self.channels), aspect, body.w + self._gap, body.h + self._gap)
+        self.reducer.room = self._cells(self.reducer.grid).size
         self._warning.place(body.x + body.w // 2, body.y + body.h - metrics.px(6), metrics.small, body.w)
 
-    def _room(self, rows: int, columns: int) -> tuple[int, int]:
-        """Device pixels (height, width) of one map in a grid of the body."""
-        w = max(1, (self.body.w + self._gap) // columns - self._gap)
-        h = max(1, (self.body.h + self._gap) // rows - self._gap)
-        aspect = self._width / self._height
-        return max(1, min(h, round(w / aspect))), max(1, min(w, round(h * aspect)))
+    def _cells(self, grid: tuple[int, int]) -> Cells:
+        return Cells(self.body, grid, cell_size(self.body, *grid, self._width / self._height, self._gap), self._gap)
 
     def show(self, scene: Scene) -> None:
         mosaic = scene.tick.views.get(self.name)
         if not isinstance(mosaic, Mosaic):
             return
-        rows, columns = mosaic.grid
-        h, w = self._room(rows, columns)
-        picture = enlarge(
-            mosaic.codes,
-            table(self.colormap, self.theme, faint=scene.tick.patch.prepared.empty),
-            subsample_index(cells(rows, mosaic.cell[0], h, self._gap), self.body.h),
-            subsample_index(cells(columns, mosaic.cell[1], w, self._gap), self.body.w),
-        )
-        top, left = (self.body.h - picture.shape[0]) // 2, (self.body.w - picture.shape[1]) // 2
-        self._picture.put(self.body.x + left, self.body.y + top, picture)
+        cells = self._cells(mosaic.grid)
+        colors = table(self.colormap, self.theme, faint=scene.tick.patch.prepared.empty)
+        self._picture.put(*cells.origin, enlarge(mosaic.codes, colors, *cells.indices(*mosaic.cell)))
         self._warning.text = f"{mosaic.broken} of {len(self.channels)} maps hold NaN or infinite values" if mosaic.broken else ""

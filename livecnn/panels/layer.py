@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from pydantic import Field
 
 from livecnn.drawing.artists import text_width
+from livecnn.drawing.theme import Metrics
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context, Drawer
-from livecnn.panels.base.options import Colormap, Scale
-from livecnn.panels.base.spec import PanelSpec
+from livecnn.panels.base.spec import Colormap, PanelSpec, Scale
 from livecnn.panels.base.targets import Target, Tooltip
 from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, ReplaceableGroup
 from livecnn.panels.details.contributions import ContributionsDetail, feeds_classes
@@ -22,13 +22,11 @@ from livecnn.panels.details.grid import MapGrid, UnitGrid
 from livecnn.panels.details.input import InputDetail
 from livecnn.panels.details.output import OutputDetail
 from livecnn.panels.details.softmax import SoftmaxDetail
-from livecnn.panels.details.text import FactsDetail, TextDetail
-from livecnn.panels.details.window import WindowStrip
+from livecnn.panels.details.text import FactsDetail, TextDetail, WindowStrip
 from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Scene
 
 if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
     from livecnn.engine.reducers import Reducer
 
 
@@ -51,6 +49,10 @@ class LayerPanel(PanelSpec):
 
 
 class LayerDrawer(Drawer):
+    """The selected layer, drawn by one or more details."""
+
+    has_maps = True
+
     def __init__(self, spec: LayerPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._spec = spec
@@ -154,7 +156,7 @@ class LayerDrawer(Drawer):
 
 
 def node_of(layer: str, context: Context) -> Node:
-    """The node of that name; the two ends of the network as if they were layers."""
+    """Return the node of that name; the two ends of the network as if they were layers."""
     architecture = context.architecture()
     if layer == INPUT:
         return Node(INPUT, "", (), architecture.input, 0, None, None)
@@ -164,7 +166,7 @@ def node_of(layer: str, context: Context) -> Node:
 
 
 def details_of(node: Node, spec: LayerPanel, context: Context) -> list[Detail]:
-    """The one that gets most of the room first; the others lie below it."""
+    """Return the details that show a layer: first the main one, then those that are placed below it."""
     single = len(node.output) == 1 or (len(node.output) == 3 and math.prod(node.output[1:]) == 1)
     strip = FactsDetail(node, context) if node.window is None else WindowStrip(node, context)
     if node.name == INPUT:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Pixels, Rectangles
 from livecnn.drawing.colormaps import cells, enlarge, high_color_name, table
+from livecnn.drawing.theme import Metrics
 from livecnn.engine.reducers import NeuronsReducer
 from livecnn.engine.reducers import NeuronValues as NeuronsView
 from livecnn.errors import nearest
@@ -17,12 +18,8 @@ from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.windows import size_text
 from livecnn.networks.unit_ranges import Units, resolve
 from livecnn.panels.base.drawer import Context, Drawer
-from livecnn.panels.base.options import Colormap, Scale
-from livecnn.panels.base.spec import FieldError, PanelSpec, class_field
+from livecnn.panels.base.spec import Colormap, FieldError, PanelSpec, Scale, class_field
 from livecnn.types import Scene
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 
 class NeuronsPanel(PanelSpec):
@@ -64,7 +61,11 @@ class NeuronsPanel(PanelSpec):
 
 
 class NeuronsDrawer(Drawer):
+    """One mosaic of all units, and the mean of each row."""
+
     reducer: NeuronsReducer
+    colormap: str
+    has_maps = True
 
     def __init__(self, spec: NeuronsPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
@@ -72,7 +73,6 @@ class NeuronsDrawer(Drawer):
         self._spec = spec
         self.units = resolve(spec.units, count, "unit", spec.layer)
         self.colormap = spec.colormap
-        self.sorted_by: int | None = None
         self._weights = context.class_weights(count)
         self.reducer = NeuronsReducer(spec.layer, self.units, spec.rows or 1, spec.scale)
         self._picture = Pixels()
@@ -96,7 +96,6 @@ class NeuronsDrawer(Drawer):
             )
 
     def sort_by(self, index: int | None) -> bool:
-        """Order the units by their weight to a class, strongest first; None: as listed. False if no weights lead to classes."""
         if index is not None and (self._weights is None or index >= len(self._weights)):
             return False
         order = list(self.units)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Pixels, as_rgb, resize_exactly, text_width
+from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.types import Scene
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 CAPTIONS = (("as taken", "taken"), ("what the net sees", "the net sees", "seen"))  # from the longest to the shortest
 
@@ -28,6 +26,8 @@ class PatchPanel(PanelSpec):
 
 
 class PatchDrawer(Drawer):
+    """Two pictures with their captions."""
+
     def __init__(self, spec: PatchPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "In the box",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,14 +10,11 @@ from pydantic import Field
 
 from livecnn._cv2 import cv2
 from livecnn.drawing.artists import Label, Pixels, resize_exactly
-from livecnn.drawing.theme import Color
+from livecnn.drawing.theme import Color, Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.types import Image, Scene
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 SQUARES = 6  # times enlarged, and more: each pixel is shown as the square that it is
 SMOOTH = 4  # times larger are marks drawn, so that their edges become smooth
@@ -43,7 +40,7 @@ class SamplePanel(PanelSpec):
 
 
 def verdict_and_text(scene: Scene, classes: tuple[str, ...]) -> tuple[Verdict, str, str]:
-    """The verdict, and what to say of it: in a word, and why."""
+    """Return the verdict, a word for it and the reason."""
     label, patch, scores = scene.frame.label, scene.tick.patch, scene.tick.scores
     answers = not patch.prepared.empty and bool(np.isfinite(scores).all())
     seen = f"seen as “{classes[int(scores.argmax())]}”" if answers else "nothing seen"
@@ -55,6 +52,8 @@ def verdict_and_text(scene: Scene, classes: tuple[str, ...]) -> tuple[Verdict, s
 
 
 class SampleDrawer(Drawer):
+    """The shot in a frame, a mark and two lines."""
+
     def __init__(self, spec: SamplePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Shot",)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Rectangles, baseline_offset, text_width
+from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.panels.base.targets import ClassTarget, Target, Tooltip
 from livecnn.types import Floats, Scene
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 
 class ScoresPanel(PanelSpec):
@@ -29,6 +27,8 @@ class ScoresPanel(PanelSpec):
 
 
 class ScoresDrawer(Drawer):
+    """The top class, and bars in columns or rows."""
+
     def __init__(self, spec: ScoresPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Prediction",)
@@ -133,7 +133,7 @@ class ScoresDrawer(Drawer):
         self._winner.place(place.x + place.w // 2, place.y + place.h // 2 + baseline_offset(size), size, place.w)
 
     def _show_winner(self, words: str, share: float) -> None:
-        """The top class as large as its block allows, its share below it or, in a flat block, beside it if there is room."""
+        """Write the top class as large as its block allows, its share below or, in a flat block, beside it if there is room."""
         block, metrics = self._block, self._metrics
         small, gap = metrics.small, metrics.px(8)
         percent = min(metrics.px(20), metrics.px(20) * block.w // text_width("100.0 %", metrics.px(20)))

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, text_width
+from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.types import LoopStatus, Scene, SourceStatus
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 USUAL = 7  # lines while all is well; what is to be told of a trouble pushes the last ones out of a small panel
 WRAPPED = 3  # lines for the reason of a trouble, at most
@@ -32,7 +30,7 @@ class StatusPanel(PanelSpec):
 
 
 def facts(status: LoopStatus) -> list[tuple[str, str]]:
-    """(what, value with unit) pairs of what has been measured."""
+    """Return pairs (what, value with unit) of what has been measured."""
     measured = [
         ("display", status.display_fps, "{:.0f} fps"),
         ("model rate", status.model_fps, "{:.0f} fps"),
@@ -44,7 +42,7 @@ def facts(status: LoopStatus) -> list[tuple[str, str]]:
 
 
 def wrap_lines(text: str, width: int, size: int) -> list[str]:
-    """The text in lines of that width; what is too long for so many stays in the last one."""
+    """Return the text in at most WRAPPED lines of that width; the rest stays in the last one."""
     lines: list[str] = []
     for word in text.split():
         if lines and (len(lines) == WRAPPED or text_width(f"{lines[-1]} {word}", size) <= width):
@@ -55,6 +53,8 @@ def wrap_lines(text: str, width: int, size: int) -> list[str]:
 
 
 class StatusDrawer(Drawer):
+    """Rows of names and values."""
+
     def __init__(self, spec: StatusPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Status",)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
+from livecnn import paths
+from livecnn.analysis.top.results import MANIFEST, TopImage, TopResults
 from livecnn.drawing.artists import Label, Paragraph, as_rgb, longest_fitting, resize_exactly
 from livecnn.drawing.theme import Metrics
-from livecnn.drawing.tile import Tile, outline, tile_grid
+from livecnn.drawing.ticks import format_number
+from livecnn.drawing.tile import Margins, Tile, outline, tile_grid
 from livecnn.engine.unit_reducers import PeaksReducer
-from livecnn.errors import OutputError
+from livecnn.errors import LivecnnError, OutputError
 from livecnn.geometry import Rect
-from livecnn.panels.base.buttons import TextButton, TextButtons, row_width
 from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.session import MOST
 from livecnn.panels.base.spec import FieldError, PanelSpec
-from livecnn.panels.base.strongest_shots import MOST
-from livecnn.panels.base.targets import ButtonTarget, ImageRank, Target, Tooltip
-from livecnn.panels.unit_parts.labels import number
-from livecnn.panels.unit_parts.top_images import AUTO, RankedImage, TopImages, open_collections
+from livecnn.panels.base.targets import ButtonTarget, ImageRank, Target, TextButton, TextButtons, Tooltip, row_width
 from livecnn.selection import Action, Ask, Selection, Unit
 from livecnn.types import Image, PreferredInput, Scene
 
@@ -32,6 +36,9 @@ PREFERRED = ("preferred image", "preferred")
 NOTHING_YET, NO_UNIT = "nothing seen yet", "a click on a map or a neuron selects a unit"
 SHARE = 0.36  # of the panel's longer side, for the preferred picture
 SESSION, COLLECTION = ButtonTarget(Action.CHOOSE_SHOTS, "session"), ButtonTarget(Action.CHOOSE_SHOTS, "collection")
+AUTO = "auto"  # the network's own folders, if there are any
+KEPT = 64  # units whose images stay in memory
+WHOLE = 0.5  # of the input: where a patch covers more, it is shown in its surroundings
 
 
 class StrongestPanel(PanelSpec):
@@ -51,6 +58,8 @@ class StrongestPanel(PanelSpec):
 
 
 class StrongestDrawer(Drawer):
+    """A grid of images, and the preferred one beside it."""
+
     asks: tuple[Ask, ...] = ("preferred",)
 
     def __init__(self, spec: StrongestPanel, name: str, context: Context) -> None:
@@ -110,7 +119,7 @@ class StrongestDrawer(Drawer):
         self._write()
 
     def _look(self) -> None:
-        """What the collection has of the unit."""
+        """Look up what the collection has of the unit."""
         unit, known = self._unit, self._collection
         wanted = (unit.layer, unit.index) if unit is not None and self._collected else None
         if wanted == self._looked:
@@ -179,7 +188,7 @@ class StrongestDrawer(Drawer):
         return *(f"{name} · {words[0]}" for name in names), *words
 
     def _write(self) -> None:
-        """What stands at the right of the heading, and the line under the images."""
+        """Write the caption, and the line under the images."""
         size, room = self._metrics.small, max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
         self.caption.text, self.caption.width = longest_fitting((*self.captions(), ""), room, size), room
         if self._tabbed:
@@ -223,7 +232,7 @@ class StrongestDrawer(Drawer):
                 exhibit.clear()
                 continue
             value = strong[i].value
-            exhibit.call((number(value), f"{value:.0e}".replace("e-0", "e−").replace("e+0", "e")))
+            exhibit.call((format_number(value), f"{value:.0e}".replace("e-0", "e−").replace("e+0", "e")))
             if not exhibit.shows(strong[i].picture):
                 exhibit.show(self._fitted(strong[i], exhibit.box))
         hint = NO_UNIT if self._unit is None else "" if strong else self._hinted if self._collected else NOTHING_YET
@@ -247,7 +256,7 @@ class StrongestDrawer(Drawer):
             exhibit.progress(1.0)
             exhibit.wait()
             return
-        exhibit.call([*(f"{words} · {number(found.value)}" for words in PREFERRED), *PREFERRED])
+        exhibit.call([*(f"{words} · {format_number(found.value)}" for words in PREFERRED), *PREFERRED])
         exhibit.progress(found.step / max(1, found.steps))
         if not exhibit.shows(found.picture):
             exhibit.show(fit_image(as_rgb(found.picture), exhibit.box))
@@ -282,3 +291,128 @@ def fit_image(image: Image, box: Rect) -> Image:
     """uint8 (h, w, 3) as large as fits into a box; few pixels as the squares that they are."""
     place = box.fit(image.shape[1] / image.shape[0])
     return resize_exactly(image, place.w, place.h, sharp=place.w >= 3 * image.shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RankedImage:
+    """An image that a unit answers to, uint8 (h, w, 3), and its value.
+
+    edges: of the part that the unit sees, as shares of the image, if it is not all of it.  lines: what there is to say of it.
+    """
+
+    picture: Image
+    value: float
+    edges: Margins | None = None
+    lines: tuple[str, ...] = ()
+
+
+class TopImages:
+    """images: how many there are.  layers: those that were looked at.  Raises OutputError if the tables are damaged."""
+
+    def __init__(self, top: TopResults, size: tuple[int, int]) -> None:
+        """size: (height, width) of the network's input."""
+        self.images, self.layers, self.path = top.images, top.layers, top.path
+        self._top, self._size = top, size
+        self._figures = {layer: (top.overall(layer, "mean"), top.overall(layer, "active")) for layer in top.layers}
+        _ = top.rows  # now, as nobody waits for a picture yet
+        self._kept = lru_cache(KEPT)(self._read)
+
+    def exemplars(self, layer: str, unit: int) -> tuple[RankedImage, ...]:
+        """Return the images with a unit's strongest responses, strongest first. Raises OutputError if they are damaged."""
+        return self._kept(layer, unit)
+
+    def _read(self, layer: str, unit: int) -> tuple[RankedImage, ...]:
+        try:
+            mapped = bool(self._top.about["layers"][layer].get("map"))
+            return tuple(self._exemplar(shot, mapped) for shot in self._top.shots(layer, unit)[:MOST])
+        except LivecnnError as error:
+            raise OutputError(str(error).removeprefix(f"{self.path}{os.sep}")) from error
+
+    def _exemplar(self, shot: TopImage, mapped: bool) -> RankedImage:
+        (left, top, width, height), (rows, columns) = shot.box, self._size
+        where = f" at row {shot.position[0]}, column {shot.position[1]}" if mapped else ""
+        lines = tuple(
+            filter(None, (shot.name, shot.label and f"label {shot.label}", f"value {format_number(shot.value)}{where}"))
+        )
+        if width * height < WHOLE * rows * columns:
+            return RankedImage(shot.patch.copy(), shot.value, None, lines)  # a copy lets go of the file's other images
+        edges = (
+            max(0.0, top / rows),
+            max(0.0, left / columns),
+            min(1.0, (top + height) / rows),
+            min(1.0, (left + width) / columns),
+        )
+        return RankedImage(shot.image.copy(), shot.value, None if edges == (0, 0, 1, 1) else edges, lines)
+
+    def words(self, layer: str, unit: int) -> Sequence[str]:
+        """Return the numbers of a unit of one of the layers, from the longest wording to the shortest."""
+        mean, active = (float(figures[unit]) for figures in self._figures[layer])
+        if math.isnan(active):
+            return ("no finite value",)
+        if active == 0:
+            return f"dead: active in none of {self.images:,}", "dead"
+        numbers = f"mean {format_number(mean)} · active in {percent(active)}"
+        return f"{numbers} of {self.images:,}", numbers, f"active in {percent(active)}", percent(active)
+
+
+def open_collections(folder: str, context: Context) -> Mapping[str, TopImages]:
+    """By layer, that in a folder, or, by AUTO, the newest that fits among the network's own.
+
+    Raises OutputError: damaged, or of another network; by AUTO only if that is so of all that there are.
+    """
+    if folder != AUTO:
+        collection = _fitting(TopResults.open(Path(folder).expanduser()), context)
+        return dict.fromkeys(collection.layers, collection)
+    found: dict[str, TopImages] = {}
+    refused: list[OutputError] = []
+    for path in _finished(paths.user_top(context.architecture().name)):
+        try:
+            top = TopResults.open(path)
+            if not found.keys() >= set(top.layers):  # tables that nobody looks at are not even read
+                collection = _fitting(top, context)
+                found = dict.fromkeys(collection.layers, collection) | found
+        except OutputError as error:  # noqa: PERF203
+            refused.append(error)
+    if refused and not found:
+        raise refused[0]
+    return found
+
+
+def _finished(folder: Path) -> list[Path]:
+    """Those in a folder, the newest first."""
+    return sorted((manifest.parent for manifest in folder.glob(f"*/{MANIFEST}")), key=_written, reverse=True)
+
+
+def _fitting(top: TopResults, context: Context) -> TopImages:
+    """Return the images of a collection. Raises OutputError if it is damaged or of another network."""
+    path, architecture = top.path, context.architecture()
+    units = {node.name: node.output[0] for node in architecture.nodes if node.output}
+    weights = top.about.get("weights")
+    if weights != context.weights or (weights is None and top.model != architecture.name):
+        raise OutputError(f"{path}: of another network, {top.model!r}, or of other weights")
+    unlike = next((layer for layer in top.layers if top.units(layer) != units.get(layer)), None)
+    if unlike is not None:
+        raise OutputError(
+            f"{path}: of another network: {unlike} has {top.units(unlike)} units there, here {units.get(unlike, 'none')}"
+        )
+    height, width = architecture.input[-2:]
+    return _collection(path, _written(path), (height, width))
+
+
+def _written(path: Path) -> int:
+    """When; 0 while a run is at it."""
+    try:
+        return (path / MANIFEST).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@lru_cache(16)
+def _collection(path: Path, _stamp: int, size: tuple[int, int]) -> TopImages:
+    """Kept, as every change of the view asks for it, and large tables take a fifth of a second."""
+    return TopImages(TopResults.open(path), size)
+
+
+def percent(share: float) -> str:
+    """In whole ones, yet neither all nor none of a part."""
+    return "< 1 %" if 0 < share < 0.01 else "> 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterator, Sequence
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
+from livecnn._cv2 import cv2
 from livecnn.drawing.artists import Label, Pixels, text_width
+from livecnn.drawing.theme import CLASSES, INK, Color, Metrics, Theme, mix_colors
 from livecnn.drawing.ticks import format_tick, round_limits, three_digits
 from livecnn.engine.unit_reducers import MaxActivation, MaxReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.panels.base.targets import Target, TimePoint, Tooltip
-from livecnn.panels.time.history import History
-from livecnn.panels.time.score_history import ScoreHistory
-from livecnn.panels.time.stacked_scores import StackedScores
-from livecnn.panels.time.time_axis import TimeAxis, draw_line
+from livecnn.panels.time.history import BINS, History, ScoreHistory, ScoreSeries
+from livecnn.panels.time.time_axis import FRACTION, TimeAxis, draw_line, points
 from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Image, Scene, Tick
 
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
-
 STRIP = 0.52  # of the height, where there is a line below
+STRONGEST = 8  # classes that have colours of their own where there are more than colours
+NAMES = 16  # written at most
+OTHERS = 0.4  # of the muted colour over the card, for all classes that have none of their own
+READABLE = 4  # letters of a name, about, that there has to be room for
+LEAST = 0.5  # pixels of height, for what is drawn at all
+BELOW = 2  # pixels under the strip that its outline runs at in gaps, where it is not seen
+
+Mask = npt.NDArray[np.bool_]
 
 
 class TimelinePanel(PanelSpec):
@@ -44,6 +51,8 @@ class TimelinePanel(PanelSpec):
 
 
 class TimelineDrawer(Drawer):
+    """The stacked scores, and a line below them."""
+
     def __init__(self, spec: TimelinePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Timeline",)
@@ -116,7 +125,7 @@ class TimelineDrawer(Drawer):
         self._picture.put(self._plot.x, self._plot.y, picture)
 
     def _take(self, tick: Tick, *, frozen: bool) -> None:
-        """A frozen picture may be one of long ago: nothing is added then."""
+        """Add the tick, unless the picture is frozen, as it may be one of long ago then."""
         nothing = tick.patch.prepared.empty or tick.patch.lost or not np.isfinite(tick.scores).all()
         self._value = math.nan if nothing else self._sample(tick)
         self._marked = tick.frame.time if frozen else None
@@ -136,7 +145,7 @@ class TimelineDrawer(Drawer):
         return (0.0, 100.0) if self._followed[0] == OUTPUT else round_limits(*(self._history.ends() or (0.0, 1.0)))
 
     def _write(self, line: Rect | None) -> None:
-        """The words between strip and line, and on the right of the heading."""
+        """Write the words between strip and line, and on the right of the heading."""
         for label in (self._name, self._number, self._range):
             label.set_visible(line is not None and self._words > 0)
         if line is not None:
@@ -175,7 +184,7 @@ class TimelineDrawer(Drawer):
         )
 
     def _mark(self, picture: Image) -> None:
-        """The moment on show, in a colour and with a rim that stand out from all classes' colours."""
+        """Mark the moment on show, with a color and a rim that stand out from all classes' colors."""
         if self._marked is None or not 0 <= self._shares.now - self._marked <= self._scale.seconds:
             return
         column = round(self._scale.column(self._shares.now - self._marked))
@@ -199,3 +208,101 @@ class TimelineDrawer(Drawer):
             words += f" · {self.context.classes[top]}, {100 * scores[top]:.0f} %"
         column = self._plot.x + round(self._scale.column(self._shares.now - target.time))
         return Tooltip((words,), Rect(column, self._plot.y, 1, self._plot.h))
+
+
+class Span(NamedTuple):
+    """Columns in which the same class is the strongest; top and bottom of its part, on an average, in rows."""
+
+    left: float
+    right: float
+    which: int
+    top: float
+    bottom: float
+
+    def holds(self, name: str, size: int) -> bool:
+        """Is there room for the name, or for a readable part of it?"""
+        wanted = max(size // 2, min(text_width(name, size), READABLE * size)) + size // 2
+        return self.right - self.left >= wanted and self.bottom - self.top >= 1.3 * size
+
+
+class StackedScores:
+    """labels: names of classes, to be drawn over the strip."""
+
+    def __init__(self, classes: Sequence[str], theme: Theme) -> None:
+        self.labels = [Label(INK, align="center") for _ in range(NAMES)]
+        self._classes = classes
+        self._most = len(classes) if len(classes) <= len(CLASSES) else STRONGEST
+        self._rest, self._ink = mix_colors(theme.card, theme.muted, OTHERS), theme.text  # of letters on it
+        self._slots: dict[int, int] = {}  # by class, which of the colours it has while it is among the strongest
+
+    def draw(self, picture: Image, place: Rect, shares: ScoreHistory, scale: TimeAxis, size: int) -> None:
+        """Into a picture, uint8 (h, w, 4), which will lie at that place of the figure. size: of letters, in pixels."""
+        chosen = shares.strongest(self._most)
+        course = shares.course(chosen)
+        for label in self.labels:
+            label.text = ""
+        if not len(course.ago):
+            return
+        half = shares.seconds / BINS / 2
+        colors = [*self._colors([int(index) for index in chosen]), self._rest]
+        columns, rows = _outline(course, scale, half, place.h)
+        seen = np.flatnonzero(course.shares.max(axis=0) * place.h > LEAST)
+        for part in reversed(seen):  # each reaches down to the bottom; the next covers what is not its own
+            cv2.fillPoly(picture, [points(columns, rows[:, part])], (*colors[part], 255), shift=FRACTION)
+        self._name(_stretches(course, scale, half, place), [*(self._classes[index] for index in chosen), "others"], place, size)
+
+    def _colors(self, chosen: Sequence[int]) -> list[Color]:
+        """Return the color of each class, which it keeps for as long as it is chosen."""
+        if self._most == len(self._classes):
+            return list(CLASSES[: self._most])
+        self._slots = {index: slot for index, slot in self._slots.items() if index in chosen}
+        free = iter([slot for slot in range(len(CLASSES)) if slot not in self._slots.values()])
+        self._slots |= {index: next(free) for index in chosen if index not in self._slots}
+        return [CLASSES[self._slots[index]] for index in chosen]
+
+    def _name(self, stretches: Iterator[Span], names: Sequence[str], place: Rect, size: int) -> None:
+        fitting = (stretch for stretch in stretches if stretch.holds(names[stretch.which], size))
+        for label, stretch in zip(self.labels, fitting, strict=False):
+            label.text = names[stretch.which]
+            label.color = INK if stretch.which < len(names) - 1 else self._ink
+            x, y = (stretch.left + stretch.right) / 2, (stretch.top + stretch.bottom) / 2 + 0.36 * size
+            label.place(place.x + round(x), place.y + round(y), size, int(stretch.right - stretch.left) - size // 2)
+
+
+def _ends(changes: Mask) -> tuple[Mask, Mask]:
+    """Which of n are the first and the last ones of their kind; changes (n - 1,): is the next one of another kind?"""
+    return np.append(True, changes), np.append(changes, True)
+
+
+def _outline(
+    course: ScoreSeries, scale: TimeAxis, half: float, height: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Columns (n,), and for each class rows (n, K) of the line above it and all before it, which in gaps runs below the strip.
+
+    half: seconds of half a bin; so a run of a single one is a band, too.
+    """
+    first, last = _ends(np.diff(course.run) != 0)
+    points_of = 1 + 2 * first + 2 * last  # at either end of a run two more, one of them at the bottom
+    which = np.repeat(np.arange(len(first)), points_of)
+    place = np.arange(len(which)) - np.repeat(np.cumsum(points_of) - points_of, points_of)
+    back = points_of[which] - 1 - place
+    lead, tail = first[which] & (place < 2), last[which] & (back < 2)
+    columns = scale.column(np.maximum(0.0, course.ago[which] + half * lead - half * tail))
+    rows = (1 - np.cumsum(course.shares, axis=1, dtype=np.float64))[which] * height
+    rows[(lead & (place == 0)) | (tail & (back == 0))] = height + BELOW
+    return columns, rows
+
+
+def _stretches(course: ScoreSeries, scale: TimeAxis, half: float, place: Rect) -> Iterator[Span]:
+    """Yield the stretches in which one class leads, the newest first."""
+    strongest = course.shares.argmax(axis=1)
+    first, last = _ends((np.diff(strongest) != 0) | (np.diff(course.run) != 0))
+    lefts = np.maximum(0, scale.column(course.ago[first] + half))
+    rights = scale.column(np.maximum(0, course.ago[last] - half))
+    starts = np.flatnonzero(first)
+    means = np.add.reduceat(course.shares, starts) / np.diff(np.append(starts, len(first)))[:, None]
+    bottoms = 1 - np.cumsum(means, axis=1) + means
+    for i in reversed(range(len(starts))):
+        part = int(strongest[starts[i]])
+        bottom = float(bottoms[i, part])
+        yield Span(float(lefts[i]), float(rights[i]), part, (bottom - float(means[i, part])) * place.h, bottom * place.h)

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Pixels, baseline_offset, text_width
+from livecnn.drawing.theme import Metrics
 from livecnn.drawing.ticks import format_tick, round_limits, three_digits, ticks
 from livecnn.engine.reducers import ValueReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
-from livecnn.panels.base.options import Range
-from livecnn.panels.base.spec import FieldError, PanelSpec, check_value, class_field
-from livecnn.panels.time.expected_value import expected, numbers
+from livecnn.panels.base.spec import FieldError, PanelSpec, Range, check_value, class_field
+from livecnn.panels.distribution import expected, numbers
 from livecnn.panels.time.history import History
 from livecnn.panels.time.time_axis import Numbers, TimeAxis, draw_line
 from livecnn.types import Image, Scene, Tick
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 EXPECTED = "expected"
 LEVELS = 6  # lines across, at most
@@ -62,6 +59,8 @@ class TracePanel(PanelSpec):
 
 
 class TraceDrawer(Drawer):
+    """A line over time, with levels across."""
+
     def __init__(self, spec: TracePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._spec = spec
@@ -78,7 +77,7 @@ class TraceDrawer(Drawer):
         self.live = [self._picture, *self._levels, self._now]
 
     def _choose(self) -> tuple[str, tuple[float, float] | None]:
-        """What it is called, and the ends of its scale; None: those of what was."""
+        """Return the title and the ends of the scale; None: the ends are those of the history."""
         spec, classes = self._spec, self.context.classes
         if spec.layer is not None:
             self.reducer = ValueReducer(spec.layer, spec.index)
@@ -129,7 +128,7 @@ class TraceDrawer(Drawer):
         self._now.text = f"{three_digits(value)} {self._unit}".rstrip() if math.isfinite(value) else "–"
 
     def _sample(self, tick: Tick) -> tuple[float, float]:
-        """The number and half the height of its band; NaN: none."""
+        """Return the number and half the height of its band; NaN: none."""
         if self._spec.layer is not None:
             value = tick.views.get(self.name)
             return (value if isinstance(value, float) else math.nan), 0.0

@@ -7,24 +7,24 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Paragraph, as_rgb, longest_fitting
+from livecnn.drawing.artists import Label, Paragraph, as_rgb, longest_fitting, resize_exactly
 from livecnn.drawing.colormaps import table
-from livecnn.drawing.theme import Metrics
-from livecnn.drawing.tile import Tile, tile_grid
+from livecnn.drawing.theme import Color, Metrics
+from livecnn.drawing.ticks import format_number
+from livecnn.drawing.tile import Margins, Tile, outline, tile_grid
 from livecnn.engine.unit_reducers import UnitActivation, UnitReducer
 from livecnn.explain.methods import kinds, method_class
-from livecnn.explain.rendering import names, picture
+from livecnn.explain.rendering import names, picture, squares
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.panels.base.buttons import TextButton, TextButtons, row_width
+from livecnn.networks.inspection.receptive_field import ReceptiveField
+from livecnn.networks.inspection.windows import size_text
 from livecnn.panels.base.drawer import Context, Drawer
-from livecnn.panels.base.options import Colormap
-from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip
-from livecnn.panels.unit_parts.labels import annotation_text, captions, method_caption, method_text, number
-from livecnn.panels.unit_parts.pictures import Position, map_picture, receptive_edges, seen_picture
+from livecnn.panels.base.spec import Colormap, PanelSpec
+from livecnn.panels.base.targets import ButtonTarget, Target, TextButton, TextButtons, Tooltip, row_width
 from livecnn.selection import Action, Ask, Selection
 from livecnn.selection import Unit as FocusedUnit
 from livecnn.types import ExplanationUpdate, Image, Scene
@@ -36,6 +36,8 @@ ACTIVATION = "activation"
 SEEN = ("what the net sees", "the net sees", "seen")
 MARKING = ("click: good · double click: bad · Shift: clear", "click good · double bad", "")
 NO_UNIT = "a click on a map or a neuron selects it; while the mouse is over one, that one is shown here"
+Position = tuple[int, int]  # row and column on a map
+VERDICTS = {"good": "✓ good", "bad": "✗ bad"}
 
 
 class UnitPanel(PanelSpec):
@@ -51,7 +53,11 @@ class UnitPanel(PanelSpec):
 
 
 class UnitDrawer(Drawer):
+    """Tiles side by side, and two rows of words that act like keys."""
+
     asks: tuple[Ask, ...] = ("unit",)
+    colormap: str
+    has_maps = True
 
     def __init__(self, spec: UnitPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
@@ -104,12 +110,12 @@ class UnitDrawer(Drawer):
         self._write()
 
     def _known(self, unit: FocusedUnit) -> FocusedUnit | None:
-        """The unit if there is one."""
+        """Return the unit if the network has it."""
         node = self._nodes.get(unit.layer)
         return unit if node is not None and node.output and 0 <= unit.index < node.output[0] else None
 
     def _shown(self) -> tuple[str, ...]:
-        """The methods side by side."""
+        """Return the methods that are shown side by side."""
         wanted = () if self._unit is None else self._focus.methods
         return tuple(kind for kind in dict.fromkeys(wanted) if kind in self._exhibits)
 
@@ -140,7 +146,7 @@ class UnitDrawer(Drawer):
         self._hint.put(NO_UNIT if self._unit is None and beside.w >= metrics.px(90) else "", beside, metrics.small)
 
     def _write(self) -> None:
-        """The words that tell of the focus."""
+        """Write the words that depend on the selection."""
         body, metrics = self.body, self._metrics
         size, gap, line = metrics.small, metrics.px(14), metrics.px(20)
         self.heading.text = longest_fitting(self.titles, self.card.w - 2 * metrics.pad, metrics.title, "bold")
@@ -183,7 +189,7 @@ class UnitDrawer(Drawer):
                 self._show_method(kind, self._exhibits[kind], scene.findings, seen)
 
     def _tell(self) -> None:
-        """The numbers of the unit, and what the user noted of it or, while units are marked, how that is done."""
+        """Write the numbers of the unit, and its annotation or, while units are marked, how that is done."""
         view, mark, small = self._view, self._mark(), self._metrics.small
         room = max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
         told = () if view is None else captions(view, self._nodes[view.layer].field)
@@ -223,7 +229,7 @@ class UnitDrawer(Drawer):
         if view is None:
             exhibit.wait()
         elif view.map.size == 1:
-            exhibit.say("muted" if self._muted else number(view.max), theme.bad if self._muted else theme.text)
+            exhibit.say("muted" if self._muted else format_number(view.max), theme.bad if self._muted else theme.text)
         else:
             place = exhibit.box.fit(view.map.shape[1] / view.map.shape[0])
             colors, pen = table(self.colormap, theme, faint=empty), self._metrics.px(2)
@@ -259,7 +265,7 @@ class UnitDrawer(Drawer):
         return chosen or self._unit_at(x, y) or self._methods.at(x, y) or self._keys.at(x, y)
 
     def _unit_at(self, x: float, y: float) -> FocusedUnit | None:
-        """A position on the unit's map."""
+        """Return a position on the unit's map."""
         share, view = self._exhibits[ACTIVATION].place_in(x, y), self._view
         if share is None or view is None:
             return None
@@ -280,5 +286,80 @@ class UnitDrawer(Drawer):
         view, at, about = self._view, unit.position, self._exhibits[ACTIVATION].box
         if view is None or at is None or about is None or (view.layer, view.index) != (unit.layer, unit.index):
             return None
-        lines = f"row {at[0]}, column {at[1]}: {number(float(view.map[at]))}", annotation_text(self._mark())
+        lines = f"row {at[0]}, column {at[1]}: {format_number(float(view.map[at]))}", annotation_text(self._mark())
         return Tooltip(tuple(filter(None, lines)), about)
+
+
+def seen_picture(seen: Image, size: tuple[int, int], edges: Margins | None, color: Color, pen: int) -> Image:
+    """uint8 (H, W, 3) enlarged to (width, height) as the squares that its pixels are, and an outline.
+
+    edges: of it, as shares of the picture.
+    """
+    image = resize_exactly(seen, *size, sharp=True)
+    if edges is not None:
+        outline(image, _times(edges, size), color, pen)
+    return image
+
+
+def map_picture(
+    view: UnitActivation, size: tuple[int, int], colors: npt.NDArray[np.uint32], position: Position | None, color: Color, pen: int
+) -> Image:
+    """Draw a map in squares, uint8 (height, width, 4); one position is outlined, or without one the whole."""
+    low, high = (view.min, view.max) if np.isfinite(view.max) else (0.0, 1.0)
+    image = squares(view.map, low, high, size, colors)
+    rows, columns = view.map.shape
+    (row, column), (down, across) = (position, (1, 1)) if position else ((0, 0), (rows, columns))
+    edges = row / rows, column / columns, (row + down) / rows, (column + across) / columns
+    outline(image, _times(edges, size), color, pen)
+    return image
+
+
+def receptive_edges(field: ReceptiveField, position: Position, picture: tuple[int, int]) -> Margins:
+    """Return the receptive field of a position of a map, as shares of a picture (height, width), kept inside it."""
+    if field.stride is None or field.centre is None:
+        return 0.0, 0.0, 1.0, 1.0
+    middles = [centre + 0.5 + place * step for centre, place, step in zip(field.centre, position, field.stride, strict=True)]
+    (y, x), (h, w), (height, width) = middles, field.size, picture
+    ends = (y - h / 2) / height, (x - w / 2) / width, (y + h / 2) / height, (x + w / 2) / width
+    top, left, bottom, right = (min(1.0, max(0.0, end)) for end in ends)
+    return top, left, bottom, right
+
+
+def _times(edges: Margins, size: tuple[int, int]) -> Margins:
+    (top, left, bottom, right), (width, height) = edges, size
+    return top * height, left * width, bottom * height, right * width
+
+
+def captions(view: UnitActivation, field: ReceptiveField | None) -> Sequence[str]:
+    """Return the numbers of a unit, from the longest wording to the shortest."""
+    if view.map.size == 1:
+        numbers: tuple[str, ...] = (f"value {format_number(view.max)}", format_number(view.max))
+    else:
+        low, high, mean = (format_number(value) for value in (view.min, view.max, view.mean))
+        numbers = (f"min {low}  max {high}  mean {mean}", f"{low} … {high}")
+    if field is None:
+        return numbers
+    reach = size_text(field.size)
+    return (f"{numbers[0]} · receptive field {reach}", f"{numbers[0]} · field {reach}", *numbers)
+
+
+def method_caption(kind: str, findings: ExplanationUpdate | None, classes: Sequence[str]) -> Sequence[str]:
+    """Return captions of a method's picture, with its progress or its class, from the longest to the shortest."""
+    wordings = names(kind)
+    if findings is None:
+        return wordings
+    if not method_class(kind).of_units:  # the class, whichever unit is on show
+        name, family = classes[findings.target], wordings[0].rpartition("-")[2]  # as CAM of Grad-CAM
+        return f"{wordings[0]} for {name}", f"{family} for {name}", *wordings
+    done = findings.progress.get(kind, 1.0)
+    return wordings if done >= 1 else (f"{wordings[0]} {100 * done:.0f} %", *wordings)
+
+
+def annotation_text(mark: Any) -> str:
+    """Return the verdict and the note of an annotation; "" without one."""
+    return "" if mark is None else " · ".join(filter(None, (VERDICTS.get(mark.verdict, ""), mark.note)))
+
+
+def method_text(kind: str) -> tuple[str, ...]:
+    """Return a method's name, and what it shows."""
+    return (names(kind)[0], *filter(None, (method_class(kind).meaning,)))

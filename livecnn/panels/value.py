@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from livecnn.drawing.artists import Label, Rectangles
 from livecnn.drawing.readout import Readout
+from livecnn.drawing.theme import Metrics
 from livecnn.drawing.ticks import format_tick, three_digits
 from livecnn.engine.reducers import ValueReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
-from livecnn.panels.base.options import Range
-from livecnn.panels.base.spec import PanelSpec, check_value
+from livecnn.panels.base.spec import PanelSpec, Range, check_value
 from livecnn.types import Scene
-
-if TYPE_CHECKING:
-    from livecnn.drawing.theme import Metrics
 
 
 class ValuePanel(PanelSpec):
@@ -42,6 +39,8 @@ class ValuePanel(PanelSpec):
 
 
 class ValueDrawer(Drawer):
+    """The number large, and a bar on a scale."""
+
     def __init__(self, spec: ValuePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self._low, self._high = spec.range

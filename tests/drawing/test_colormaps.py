@@ -6,7 +6,7 @@ from matplotlib import colormaps
 
 from livecnn.drawing.colormaps import cells, enlarge, high_color_name, signed, subsample_index, table
 from livecnn.drawing.theme import THEMES, Theme
-from livecnn.panels.base.options import COLORMAPS
+from livecnn.panels.base.spec import COLORMAPS
 from livecnn.types import EMPTY, LOWEST, NOT_FINITE
 
 DARK = THEMES["dark"]

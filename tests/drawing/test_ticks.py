@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.drawing.ticks import format_tick, round_limits, round_step, three_digits, ticks
+from livecnn.drawing.ticks import format_number, format_tick, round_limits, round_step, three_digits, ticks
 
 ends = st.floats(-1e9, 1e9).filter(lambda value: value == 0 or abs(value) > 1e-6)
 
@@ -70,3 +70,21 @@ def test_numbers_in_few_digits() -> None:
         "34.2", "100", "342", "0.342", "-7.0", "0", "1e+07",
     ]  # fmt: skip
     assert three_digits(math.pi) == "3.1"
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (0.0, "0"),
+        (-1.844, "−1.84"),
+        (0.0708, "0.0708"),
+        (12.34, "12.3"),
+        (-1234.5, "−1234"),
+        (1e6, "1.0e+06"),
+        (-2e-5, "−2.0e−05"),
+        (math.nan, "not finite"),
+        (-math.inf, "not finite"),
+    ],
+)
+def test_numbers_in_about_three_digits(value: float, told: str) -> None:
+    assert format_number(value) == told

@@ -1,20 +1,24 @@
 import itertools
+import math
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.panels.base.spec import FieldError
-from livecnn.panels.distribution import DistributionPanel
+from livecnn.panels.distribution import DistributionPanel, expected, numbers
 from tests.helpers.scenes import assert_texts_apart, context, inside, labels, layout, scene
 
 DARK = THEMES["dark"]
 YEARS = tuple(str(year) for year in range(101))
 SIZES = [(320, 240), (400, 700), (900, 240), (800, 600), (1280, 720), (1920, 1080)]
 AGES = np.arange(101)
+EXPECTED_VALUE_YEARS = numbers([str(year) for year in range(101)])
 
 
 def bell(mean: float, spread: float) -> Any:
@@ -129,3 +133,31 @@ def test_classes_that_are_no_numbers_are_refused() -> None:
         DistributionPanel().check({}, ("male", "female"))
     assert caught.value.key == "kind"
     DistributionPanel().check({}, YEARS)
+
+
+def test_classes_as_numbers() -> None:
+    assert numbers(["0", "2.5", "-1e2", " 7 "]).tolist() == [0, 2.5, -100, 7]
+
+
+@pytest.mark.parametrize("name", ["seven", "", "nan", "inf", "(25, 32)"])
+def test_classes_that_are_none(name: str) -> None:
+    with pytest.raises(ValueError, match=r"the class .* is no number; classes such as 0, 1, 2"):
+        numbers(["1", name])
+
+
+@given(st.lists(st.floats(0, 1), min_size=101, max_size=101).filter(lambda weights: sum(weights) > 1e-3))
+def test_mean_and_standard_deviation_by_definition(weights: list[float]) -> None:
+    scores = np.array(weights, np.float32) / np.float32(sum(weights))
+    mean, spread = expected(scores, EXPECTED_VALUE_YEARS)
+    rounds = np.repeat(np.arange(101.0), np.maximum(0, np.round(scores * 1e5)).astype(int))
+    assert mean == pytest.approx(rounds.mean(), abs=0.1)
+    assert spread == pytest.approx(rounds.std(), abs=0.2)
+
+
+def test_a_certain_class_has_no_spread() -> None:
+    assert expected(np.eye(101, dtype=np.float32)[40], EXPECTED_VALUE_YEARS) == (40, 0)
+
+
+@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
+def test_scores_without_an_expected_value(value: float) -> None:
+    assert all(math.isnan(number) for number in expected(np.full(101, value, np.float32), EXPECTED_VALUE_YEARS))

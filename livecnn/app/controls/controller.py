@@ -18,7 +18,7 @@ from livecnn.app.screen.figure import FigureView
 from livecnn.errors import LivecnnError
 from livecnn.io.files import free_path, write_png
 from livecnn.layout.layout import Layout
-from livecnn.panels.base.options import COLORMAPS
+from livecnn.panels.base.spec import COLORMAPS
 from livecnn.panels.base.targets import ButtonTarget
 from livecnn.selection import Action
 
@@ -301,7 +301,7 @@ class Controls:
 
     def next_colormap(self) -> None:
         """Show all maps in the next colours, after the last as the layout has them."""
-        shown = {drawer.colormap for drawer in self._screen.drawers.values() if hasattr(drawer, "colormap")}
+        shown = {drawer.colormap for drawer in self._screen.drawers.values() if drawer.has_maps}
         if not shown:
             self._screen.say("this view shows no maps")
             return

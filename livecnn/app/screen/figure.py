@@ -24,7 +24,6 @@ from livecnn.geometry import Rect
 from livecnn.layout.layout import Layout
 from livecnn.panels.base.drawer import Context, Drawer, card_patch, to_hex
 from livecnn.panels.base.targets import Target
-from livecnn.panels.neurons import NeuronsDrawer
 from livecnn.selection import Ask, Selection
 from livecnn.types import Image, Scene
 
@@ -228,7 +227,7 @@ class FigureView:
 
     def sort_by(self, index: int | None) -> bool:
         """Sort every neurons panel by the weight to a class; True if any could be, and the figure needs a full draw."""
-        done = [drawer.sort_by(index) for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
+        done = [drawer.sort_by(index) for drawer in self.drawers.values()]
         if any(done):
             self._ground.picture = None
         return any(done)
@@ -236,8 +235,7 @@ class FigureView:
     @property
     def sorted_by(self) -> int | None:
         """The class that neurons panels are sorted by; None if none is."""
-        panels = [drawer for drawer in self.drawers.values() if isinstance(drawer, NeuronsDrawer)]
-        return next((panel.sorted_by for panel in panels if panel.sorted_by is not None), None)
+        return next((drawer.sorted_by for drawer in self.drawers.values() if drawer.sorted_by is not None), None)
 
     @property
     def colormap(self) -> str | None:
@@ -249,12 +247,12 @@ class FigureView:
         self._colormap = name
         self._ground.picture = None
         for drawer in self.drawers.values():
-            if name is not None and hasattr(drawer, "colormap"):
+            if name is not None and drawer.has_maps:
                 drawer.colormap = name
 
     def frame_at(self, x: float, y: float) -> tuple[float, float] | None:
         """Return the pixel of the frame that is on show at a device pixel (from the top left); None if there is no picture."""
-        asked = (drawer.frame_at(x, y) for drawer in self.drawers.values() if hasattr(drawer, "frame_at"))
+        asked = (drawer.frame_at(x, y) for drawer in self.drawers.values())
         return next((found for found in asked if found is not None), None)
 
     def say(self, words: str, seconds: float = 4.0) -> None:

@@ -16,11 +16,8 @@ from livecnn.explain.base import Method
 from livecnn.explain.contributions import Contributions
 from livecnn.explain.methods import method_class
 from livecnn.explain.methods.occlusion import COARSEST, Occlusion
-<<<<<<< HEAD
-from livecnn.networks.device import copy_sharing_weights
-=======
 from livecnn.explain.results import Refused
->>>>>>> explain
+from livecnn.networks.device import copy_sharing_weights
 from livecnn.networks.inspection.ablation import Ablation
 from livecnn.selection import INPUT, OUTPUT, Unit
 from livecnn.types import Floats

@@ -13,12 +13,9 @@ import torch
 from torch import nn
 
 from livecnn.engine.engine import on_device
-<<<<<<< HEAD
 from livecnn.explain.live.explainer import LiveExplainer, copy_to_explain
-=======
 from livecnn.explain.live.worker_state import Answer, ExplainRequest, RequestSuperseded, Throttle, WorkerState, WorkerStopped
 from livecnn.explain.results import Refused
->>>>>>> explain
 from livecnn.networks.bundle import Bundle
 from livecnn.selection import Ask, MutedUnits, Selection
 from livecnn.types import ExplanationUpdate, PreferredInput, Tick

@@ -1,1 +1,1 @@
-"""TODO base."""
+"""What all panels have in common: configuration, drawer, targets of the mouse, and what a session remembers."""

@@ -1,21 +1,78 @@
-"""The half of a panel that is data: its configuration as a layout writes it, and the check that it fits a network."""
+"""PanelSpec, the base class of all panels' configurations, and the types of fields that several panels have."""
 
 from __future__ import annotations
 
+import reprlib
+import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from livecnn.errors import nearest
 from livecnn.networks.selectors import class_index
+from livecnn.types import SCALES, ScaleValue
 
 if TYPE_CHECKING:
     from livecnn.panels.base.drawer import Context, Drawer
 
+# Perceptually uniform (equal steps in value look equal) or gray: a map with false edges would show what is not there.
+Colormap = Literal[
+    "gray",
+    "viridis",
+    "inferno",
+    "magma",
+    "plasma",
+    "cividis",
+    "gray_r",
+    "viridis_r",
+    "inferno_r",
+    "magma_r",
+    "plasma_r",
+    "cividis_r",
+]
+COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
+
+
+def parse_scale(value: Any) -> ScaleValue:
+    """Return `map`, `layer`, `running`, or [lo, hi] as a tuple of finite floats, lo < hi. Raises ValueError."""
+    if isinstance(value, str):
+        if value not in SCALES:
+            raise ValueError(f"found {reprlib.repr(value)}; {nearest(value, [*SCALES, '[lo, hi]'])}")
+        return value
+    return _pair(value, f"{', '.join(SCALES)}, or ")
+
+
+def parse_range(value: Any) -> tuple[float, float]:
+    """Return [lo, hi] as a tuple of finite floats, lo < hi. Raises ValueError."""
+    return _pair(value)
+
+
+def _pair(value: Any, others: str = "") -> tuple[float, float]:
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not all(_is_number(v) for v in value):
+        raise ValueError(f"found {reprlib.repr(value)}; allowed: {others}two numbers [lo, hi]")
+    low, high = map(float, value)
+    if not low < high:
+        raise ValueError(f"found [{low:g}, {high:g}]; the first number has to be the lower one")
+    return low, high
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+_PAIR = {"type": "array", "prefixItems": [{"type": "number"}, {"type": "number"}], "minItems": 2, "maxItems": 2}
+
+Scale = Annotated[
+    ScaleValue,
+    PlainValidator(parse_scale),
+    WithJsonSchema({"examples": [*SCALES, [-1.0, 4.0]], "anyOf": [{"enum": list(SCALES)}, _PAIR]}),
+]
+Range = Annotated[tuple[float, float], PlainValidator(parse_range), WithJsonSchema(_PAIR)]
+
 
 class FieldError(ValueError):
-    """A field that is well formed but does not fit the model: `key` names the field, the text says what is allowed."""
+    """A field that is well formed but does not fit the network: `key` names the field, the text says what is allowed."""
 
     def __init__(self, key: str, message: str) -> None:
         super().__init__(message)
@@ -43,7 +100,28 @@ def class_field(key: str, wanted: int | str, classes: Sequence[str], *others: st
 
 
 class PanelSpec(BaseModel):
-    """What every panel can be told."""
+    """Configure a panel: the half of a panel that is data, the same on every screen, as a layout writes it.
+
+    A new panel is a file in livecnn/panels named like its kind, with a subclass named like the kind in CamelCase and `Panel`. Its
+    fields are what a layout may set; their descriptions and the docstring of the class are printed in docs/layouts.md.
+
+    Attributes:
+        explores: Whether the panel follows what the user looks at.
+
+    Example:
+        The configuration of a panel in a file livecnn/panels/highest.py; `Drawer` shows the other half:
+
+        >>> from typing import Literal
+        >>> from pydantic import Field
+        >>> class HighestPanel(PanelSpec):
+        ...     kind: Literal["highest"] = Field("highest", description="The highest score.")
+        ...     digits: int = Field(0, ge=0, le=3, description="Decimal places.")
+        ...
+        ...     def drawer(self, name, context):
+        ...         return HighestDrawer(self, name, context)
+        >>> HighestPanel(digits=1)
+        HighestPanel(kind='highest', title=None, model='', digits=1)
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,17 +129,25 @@ class PanelSpec(BaseModel):
     title: str | None = Field(None, description="Heading of the panel; by default its own name for what it shows.")
     model: str = Field("", description="Where the layout has several `models`: which one the panel shows; by default the first.")
 
-    explores: ClassVar[bool] = False  # does it follow what the user looks at?
+    explores: ClassVar[bool] = False
 
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers whose activations the panel shows."""
+        """Return the names of the layers whose activations the panel shows."""
         return ()
 
     def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
-        """Raise FieldError if the panel does not fit a model: shapes of all its layers' outputs (N, …), and its classes."""
+        """Check that the panel fits a network.
+
+        Args:
+            shapes: By layer, the shape (N, …) of its output.
+            classes: Names of the classes.
+
+        Raises:
+            FieldError: A field does not fit; the error names it.
+        """
 
     def drawer(self, name: str, context: Context) -> Drawer:
-        """The half that owns the artists, for one figure."""
+        """Make the half that owns the artists, for one figure."""
         from livecnn.panels.base.drawer import Drawer
 
         return Drawer(name, context)

@@ -1,7 +1,4 @@
-"""Details: the parts that the panel of the selected layer is put together of, one file for each way to show a layer.
-
-All that a detail draws is live, since the layer changes without a full draw.
-"""
+"""Detail, the base class of the parts of the layer panel, and artists that several of them have."""
 
 from __future__ import annotations
 
@@ -32,12 +29,39 @@ class HeadingPart(NamedTuple):
 
 
 class Detail:
-    """A way to show a layer, made anew for every layer."""
+    """Show a layer, or a part of what is known about it; made anew for every layer.
+
+    A subclass makes its artists in `__init__`, places them in `arrange` and fills them in `show`. `panels/layer.py` chooses the
+    details of a layer by its type.
+
+    Attributes:
+        node: The layer.
+        live: Artists that are drawn at every tick, in order; there are no others, as the layer changes without a full draw.
+        colormap: Colors of its maps.
+        reducer: What it wants of the layer; its result is handed to `show`.
+        asks: What it wants of the explanations, which come as `scene.findings`.
+        wanted: Units that are to be seen, in order.
+
+    Example:
+        A detail that writes one number:
+
+        >>> from livecnn.panels.details.base import Detail, LabelPool
+        >>> class SizeDetail(Detail):
+        ...     def __init__(self, node, context):
+        ...         super().__init__(node, context)
+        ...         self._words = LabelPool()
+        ...         self.live = [self._words]
+        ...
+        ...     def show(self, scene, maps):
+        ...         self._words.clear()
+        ...         place = self.body.x, self.body.y + self.metrics.small
+        ...         self._words.write(f"{self.node.parameters:,}", place, self.metrics.small, self.theme.text)
+    """
 
     colormap = "gray"
     reducer: MapsReducer | None = None
     asks: Collection[Ask] = ()
-    wanted: Sequence[int] = ()  # units that are to be seen, in order
+    wanted: Sequence[int] = ()
 
     def __init__(self, node: Node, context: Context) -> None:
         self.node, self.context, self.theme = node, context, context.theme
@@ -45,33 +69,34 @@ class Detail:
         self.live: list[Artist] = []
 
     def height(self, room: Rect, metrics: Metrics) -> int:  # noqa: ARG002
-        """Of the strip that it wants below another detail in that room; 0: none."""
+        """Return the height that it wants below another detail in that room; 0: it is not shown there."""
         return 0
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
+        """Place its artists in a part of the panel."""
         self.body, self.metrics = body, metrics
 
     def attend(self, focus: Selection) -> None:
-        """As Drawer.attend, while the layer stays."""
+        """Follow what the user looks at, while the layer stays."""
 
     def show(self, scene: Scene, maps: Maps | None) -> None:
-        """maps: what the reducer made of the layer, if that is there already."""
+        """Take the newest data, and what the reducer made of the layer if that is there already."""
 
     def words(self) -> Sequence[HeadingPart]:
-        """What stands beside the heading after `show`."""
+        """Return the parts of the line beside the heading, after `show`."""
         return ()
 
     def target_at(self, x: float, y: float) -> Target | None:
-        """As Drawer.target_at."""
+        """Return what lies at a device pixel, see `Drawer.target_at`."""
 
     def tip(self, target: Target) -> Tooltip | None:
-        """As Drawer.tip."""
+        """Return the words about a target, see `Drawer.tip`."""
 
     def step(self, unit: int, across: int, down: int) -> int | None:
-        """As Drawer.step."""
+        """Return the unit so many places away, see `Drawer.step`."""
 
     def turn_page(self, pages: int) -> int | None:
-        """As Drawer.turn_page."""
+        """Return the number of another page, see `Drawer.turn_page`."""
 
 
 class ReplaceableGroup(Group):
@@ -82,6 +107,7 @@ class ReplaceableGroup(Group):
         self._drawn: list[Artist] = []
 
     def replace(self, members: Sequence[Artist]) -> None:
+        """Draw these from now on, and nothing else."""
         for member in self.members:
             member.set_visible(False)
         for member in members:
@@ -107,6 +133,7 @@ class LabelPool(Group):
         self._used = 0
 
     def clear(self) -> None:
+        """Write nothing of what was written."""
         self._used = 0
         for label in self._pool:
             label.text = ""
@@ -123,7 +150,7 @@ class LabelPool(Group):
         align: Align = "left",
         ground: Color | None = None,
     ) -> None:
-        """place: as Label.place."""
+        """Write one more text; `place` and the sizes as of `Label.place`."""
         if self._used == len(self._pool):
             self._pool.append(Label(color))
             self.members = [*self._pool]
@@ -134,5 +161,5 @@ class LabelPool(Group):
 
 
 def quoted(context: Context, index: int) -> str:
-    """The name of a class in a sentence."""
+    """Return the name of a class for a sentence, in quotation marks."""
     return f"“{context.classes[index]}”" if index < len(context.classes) else f"class {index}"

@@ -24,20 +24,27 @@ class Cells:
 
     @classmethod
     def fit(cls, body: Rect, count: int, aspect: float, least: float, gap: int, most: int) -> Cells:
-        """As large as can be for `count` cells of width / height = aspect, up to `most` pixels high; where they would be smaller
-        than squares of side `least`, for as many as are not.
+        """Return the largest cells for `count` units; where they would be too small, fewer cells.
+
+        Args:
+            body: Where they are placed.
+            count: How many there would be.
+            aspect: Width / height of a cell.
+            least: Side in pixels of the square that a cell is at least as large as.
+            gap: Pixels between two cells.
+            most: Largest height of a cell, in pixels.
         """
         wide, high = least * math.sqrt(aspect), least / math.sqrt(aspect)
         between = gap if least >= 4 * gap else 0
         fitting = max(1, int((body.w + between) / (wide + between))) * max(1, int((body.h + between) / (high + between)))
         rows, columns = best_grid(min(count, fitting), aspect, body.w + between, body.h + between)
         gap = gap if min(body.w // columns, body.h // rows) >= 4 * gap else 0
-        h, w = _size(body, rows, columns, aspect, gap, 0)
+        h, w = cell_size(body, rows, columns, aspect, gap)
         return cls(body, (rows, columns), (min(h, most), min(w, max(1, round(most * aspect)))), gap)
 
     def lettered(self, aspect: float, line: int) -> Cells:
-        """The same, no larger, with room for a line of words below each cell."""
-        h, w = _size(self.body, *self.grid, aspect, self.gap, line)
+        """Return the same grid, its cells no larger, with room for a line of words below each."""
+        h, w = cell_size(self.body, *self.grid, aspect, self.gap, line)
         return Cells(self.body, self.grid, (min(h, self.size[0]), min(w, self.size[1])), self.gap, line)
 
     @property
@@ -58,7 +65,7 @@ class Cells:
         return Rect(x + column * (w + self.gap), y + row * (h + self.gap + self.line), w, h)
 
     def at(self, x: float, y: float) -> tuple[int, float, float] | None:
-        """The cell at a pixel: its place, and how far down and along in it, as shares of its height and width."""
+        """Return the cell at a pixel: its place, and how far down and along in it, as shares of its height and width."""
         (left, top), (h, w) = self.origin, self.size
         row, down = divmod(int(y) - top, h + self.gap + self.line)
         column, along = divmod(int(x) - left, w + self.gap)
@@ -72,7 +79,8 @@ class Cells:
         return subsample_index(down, self.body.h), subsample_index(along, self.body.w)
 
 
-def _size(body: Rect, rows: int, columns: int, aspect: float, gap: int, line: int) -> tuple[int, int]:
+def cell_size(body: Rect, rows: int, columns: int, aspect: float, gap: int, line: int = 0) -> tuple[int, int]:
+    """Return the largest (height, width) of a cell, of so many rows and columns, with width / height = aspect."""
     w = max(1, (body.w + gap) // columns - gap)
     h = max(1, (body.h + gap) // rows - gap - line)
     return max(1, min(h, round(w / aspect))), max(1, min(w, round(h * aspect)))

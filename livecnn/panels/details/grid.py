@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.drawing.artists import Pixels
+from livecnn.drawing.artists import Pixels, Rectangles, frame, text_width
 from livecnn.drawing.colormaps import enlarge, signed, table
-from livecnn.drawing.theme import Metrics
+from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.engine.reducers import average_down
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.networks.inspection.windows import size_text
 from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.session import Session
 from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip
-from livecnn.panels.details.base import Detail, HeadingPart, quoted
+from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, quoted
 from livecnn.panels.details.cells import Cells
-from livecnn.panels.details.marks import Marks
 from livecnn.selection import Action, Ask, Order, Selection, Unit
 from livecnn.types import EMPTY, LEVELS, LOWEST, ExplanationUpdate, Floats, Image, ScaleValue, Scene
 
@@ -37,6 +38,11 @@ ORDER_LABELS = {
 PICTURE = 44.0  # least side of a picture in pixels at 1280x720
 NUMBERED = 64  # from which on it has its number below
 ANY = 1 << 16  # as large as there is room for
+CALM = 1.0  # seconds between two sortings: units that change places at every tick cannot be looked at
+SHARE = 0.1  # of the way that a smoothed value moves to the newest one, per tick
+CORNER = 0.22  # side of the corner that tells good or bad, as a share of the cell
+
+Fill = tuple[Rect, Color]
 
 
 class Grid(Detail, ABC):
@@ -148,7 +154,7 @@ class Grid(Detail, ABC):
         return found.units, self._explained[2]
 
     def _put(self, units: Sequence[int], codes: Image, colors: npt.NDArray[np.uint32]) -> None:
-        """codes (len(units), h, w): those on the page, in its order."""
+        """Draw codes (len(units), h, w), those of the units on the page in its order."""
         at = np.full(self.count, -1)
         at[list(units)] = np.arange(len(units))
         at = at[self.units]
@@ -231,7 +237,7 @@ class Grid(Detail, ABC):
 
     @abstractmethod
     def figures(self, maps: Maps, unit: int) -> str:
-        """A unit's numbers, in words."""
+        """Describe a unit's numbers in words."""
 
     def step(self, unit: int, across: int, down: int) -> int | None:
         """Inside the page; from elsewhere to its first unit."""
@@ -251,10 +257,8 @@ def signed_codes(pictures: Floats, room: tuple[int, int]) -> Image:
     return np.asarray(LOWEST + 0.5 + LEVELS * (0.5 + 0.5 * maps / peaks), np.uint8)
 
 
-# --- MERGED from maps
-# """Feature maps side by side."""
 class MapGrid(Grid):
-    """Of a layer with an output (C, H, W); pictures of a method that explains units have the size of the network's input."""
+    """Feature maps of a layer with an output (C, H, W); a method's pictures are as large as the network's input."""
 
     noun = "map"
 
@@ -274,22 +278,14 @@ class MapGrid(Grid):
         return (int(down * self._height), int(along * self._width)) if not self._explains else None
 
 
-# --- MERGED from units
-# """Single values as cells: the neurons of a fully connected layer."""
 class UnitGrid(Grid):
-    """Of a layer with an output (K,) or (K, 1, 1)."""
+    """Single values of a layer with an output (K,) or (K, 1, 1), as cells."""
 
     noun, by = "neuron", {**ORDER_LABELS, "mean": "by value", "max": "by value"}
     least, most, colormap = 3.0, 90, "viridis"
 
     def figures(self, maps: Maps, unit: int) -> str:
         return f"value {maps.mean[unit]:.3g}"
-
-
-# --- MERGED from ranking
-# """Which units of a layer come first."""
-CALM = 1.0  # seconds between two sortings: units that change places at every tick cannot be looked at
-SHARE = 0.1  # of the way that a smoothed value moves to the newest one, per tick
 
 
 class Ranking:
@@ -302,7 +298,7 @@ class Ranking:
         self._sorted = -math.inf
 
     def take(self, by: Order, values: Floats | None, time: float) -> None:
-        """values (count,): of this tick, by which is sorted; None: there are none, which leaves another order's units by number.
+        """Sort by values (count,) of this tick; None: there are none, which leaves the units by number.
 
         Equal ones stay in order of their numbers; those that are not finite come last.
         """
@@ -316,3 +312,59 @@ class Ranking:
         self._smooth = np.where(np.isnan(moved), values, moved)
         if not 0 <= time - self._sorted < CALM:
             self.order, self._sorted = np.argsort(-self._smooth, kind="stable"), time
+
+
+class Marks:
+    """Marks on the cells of a grid: which unit of the layer is selected, muted, good or bad, and their numbers."""
+
+    def __init__(self, layer: str, theme: Theme) -> None:
+        self.layer, self.theme = layer, theme
+        self.fills, self.words = Rectangles(), LabelPool()
+        self._units: Sequence[int] = ()
+        self._places: dict[int, int] = {}
+        self._verdicts: tuple[Any, list[Fill]] = None, []
+
+    def show(self, units: Sequence[int], cells: Cells, focus: Selection, session: Session, metrics: Metrics) -> None:
+        """units: those in the cells, in order."""
+        if units is not self._units:  # thousands, seldom others
+            self._units, self._places = units, {unit: place for place, unit in enumerate(units)}
+        places = self._places
+        self.words.clear()
+        self.fills.rectangles = []
+        for layer, unit in session.muted.units:
+            if layer == self.layer and unit in places:
+                self._mute(cells.rect(places[unit]), cells.gap, metrics)
+        if session.annotations is not None:
+            self.fills.rectangles += self._corners(units, cells, session.annotations, metrics.px(12))
+        thick = max(1, min(metrics.px(2.5), cells.gap))
+        hover = focus.hover
+        if hover is not None and hover.layer == self.layer and hover.index in places:
+            self.fills.rectangles += frame(cells.rect(places[hover.index]), self.theme.text, max(1, thick // 2))
+        if focus.layer == self.layer and focus.unit in places:
+            self.fills.rectangles += frame(cells.rect(places[focus.unit]), self.theme.accent, thick)
+        if cells.line:
+            self._number(units, cells, focus, metrics.px(11))
+
+    def _mute(self, cell: Rect, gap: int, metrics: Metrics) -> None:
+        bad, small = self.theme.bad, metrics.px(11)
+        self.fills.rectangles += [(cell, self.theme.background), *frame(cell, bad, max(1, min(metrics.px(2), gap)))]
+        if text_width("muted", small) < cell.w and small < cell.h:
+            self.words.write("muted", (cell.x + cell.w // 2, cell.y + cell.h // 2 + small // 3), small, bad, align="center")
+
+    def _corners(self, units: Sequence[int], cells: Cells, annotations: Any, most: int) -> list[Fill]:
+        """Found anew only when there are others: a layer may have thousands of units."""
+        good, bad, _ = annotations.counts(self.layer, len(units))
+        key = good, bad, units, cells
+        if key != self._verdicts[0]:
+            told = [annotations.of(self.layer, unit).verdict for unit in units] if good or bad else []
+            colors = {"good": self.theme.good, "bad": self.theme.bad}
+            side = min(max(2, round(CORNER * min(cells.size))), most)
+            corners = ((cells.rect(place), colors[verdict]) for place, verdict in enumerate(told) if verdict is not None)
+            self._verdicts = key, [(Rect(cell.x + cell.w - side, cell.y, side, side), color) for cell, color in corners]
+        return self._verdicts[1]
+
+    def _number(self, units: Sequence[int], cells: Cells, focus: Selection, small: int) -> None:
+        for place, unit in enumerate(units):
+            x, y, w, h = cells.rect(place)
+            color = self.theme.accent if unit == focus.unit else self.theme.muted
+            self.words.write(str(unit), (x + w // 2, y + h + cells.line - 1), small, color, align="center")

@@ -1,1 +1,1 @@
-"""TODO strip."""
+"""The network as a strip of boxes; a new word for a layer's type goes into layer_labels.py."""

@@ -34,7 +34,7 @@ WORDS = {
 
 
 def short_type(node: Node) -> str:
-    """ "conv 5×5", "max 2×2", "dense", "batch norm"."""
+    """Return a layer's type in a word or two, e.g. "conv 5×5", "max 2×2", "dense", "batch norm"."""
     kind = node.type.lower()
     word = WORDS.get(kind, node.type) or kind
     if word == "conv" and (kind.startswith("depthwise") or _depthwise(node)):
@@ -43,7 +43,7 @@ def short_type(node: Node) -> str:
 
 
 def facts(node: Node) -> list[str]:
-    """What there is to tell of a layer: a line each."""
+    """Return the facts about a layer, a line each."""
     lines = [node.name, f"{short_type(node)} ({node.type})" if short_type(node) != node.type else node.type]
     lines.append(f"output {size(node.output)}")
     if node.parameters:

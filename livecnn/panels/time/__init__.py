@@ -1,1 +1,1 @@
-"""TODO time."""
+"""Values over the last seconds, and the axis that they are drawn at."""

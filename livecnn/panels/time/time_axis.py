@@ -34,7 +34,7 @@ class TimeAxis:
         self._width = 1
 
     def place(self, plot: Rect, baseline: int, size: int, *, lettered: bool) -> None:
-        """The names stand on a baseline below the plot, if there is room for letters."""
+        """Place the marks' names on a baseline below the plot, if there is room for letters."""
         self._width = plot.w
         room = 1.4 * text_width(f"-{format_tick(self.seconds)} s", size)
         moments = ticks(0, self.seconds, min(MARKS, max(2, int(plot.w / room))))
@@ -48,11 +48,11 @@ class TimeAxis:
             label.set_visible(lettered)
 
     def column(self, ago: T) -> T:
-        """Of the plot, so many seconds ago."""
+        """Return the column of the plot, so many seconds ago."""
         return (1 - ago / self.seconds) * (self._width - 1)
 
     def ago(self, column: float) -> float:
-        """Seconds; the other way round."""
+        """Return how many seconds ago a column is."""
         return (1 - column / max(1, self._width - 1)) * self.seconds
 
 

@@ -24,7 +24,7 @@ from livecnn.app.screen.figure import FigureView
 from livecnn.engine.crop import NO_FACE
 from livecnn.errors import OutputError, SourceError
 from livecnn.io.recorders import Recorder
-from livecnn.panels.base.options import COLORMAPS
+from livecnn.panels.base.spec import COLORMAPS
 from livecnn.selection import Action
 from livecnn.sources import SourceOptions, open_source
 from livecnn.sources.demo import DemoSource
@@ -162,8 +162,7 @@ def test_the_views_go_round(rig: Controlled) -> None:
 
 def test_a_view_keeps_the_class_that_was_chosen(rig: Controlled) -> None:
     rig.press("4", "v")
-    chosen = [drawer.sorted_by for drawer in rig.screen.drawers.values() if hasattr(drawer, "sorted_by")]
-    assert 4 in chosen
+    assert 4 in [drawer.sorted_by for drawer in rig.screen.drawers.values()]
 
 
 def test_any_keys_in_any_order_while_old_ticks_come_in(rig: Controlled) -> None:
@@ -192,7 +191,7 @@ def test_a_click_on_a_views_name_opens_it(rig: Controlled) -> None:
 
 
 def colours(rig: Controlled) -> set[str]:
-    return {drawer.colormap for drawer in rig.screen.drawers.values() if hasattr(drawer, "colormap")}
+    return {drawer.colormap for drawer in rig.screen.drawers.values() if drawer.has_maps}
 
 
 def test_the_colour_maps_go_round(rig: Controlled) -> None:

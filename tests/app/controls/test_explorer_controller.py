@@ -14,7 +14,7 @@ from livecnn.app.controls.explorer_controller import NO_EXPLORER
 from livecnn.app.plan import Plan
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Drawer
-from livecnn.panels.base.frame_buffer import FrameBuffer
+from livecnn.panels.base.session import FrameBuffer
 from livecnn.panels.base.targets import ButtonTarget, ClassTarget, ImageRank, LayerTarget, Target, TimePoint
 from livecnn.selection import INPUT, OUTPUT, Action, Selection, Unit
 from livecnn.types import Floats, Frame

@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 from livecnn.app.plan import Plan
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES, Metrics
-from livecnn.panels.base.options import COLORMAPS
+from livecnn.panels.base.spec import COLORMAPS
 from livecnn.panels.status import StatusDrawer
 from livecnn.types import Frame, Image
 from tests.helpers.controlled_screen import Controlled, controlled, seven

@@ -4,7 +4,7 @@ import matplotlib
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from livecnn.panels.base.options import COLORMAPS, Colormap, Range, Scale, parse_range, parse_scale
+from livecnn.panels.base.spec import COLORMAPS, Colormap, Range, Scale, parse_range, parse_scale
 
 
 @pytest.mark.parametrize("name", COLORMAPS)

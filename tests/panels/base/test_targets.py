@@ -1,7 +1,6 @@
 import itertools
 
-from livecnn.panels.base.buttons import TextButton, TextButtons, row_width
-from livecnn.panels.base.targets import ButtonTarget
+from livecnn.panels.base.targets import ButtonTarget, TextButton, TextButtons, row_width
 from livecnn.selection import Action
 from tests.helpers.scenes import ink, labels, overlap
 

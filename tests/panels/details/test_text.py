@@ -3,7 +3,7 @@ import pytest
 
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.networks.inspection.windows import WindowSpec
-from livecnn.panels.details.window import draw_window
+from livecnn.panels.details.text import draw_window
 from livecnn.types import Image
 
 DARK = THEMES["dark"]

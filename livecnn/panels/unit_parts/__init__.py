@@ -1,1 +1,0 @@
-"""TODO unit_parts."""
