@@ -1,11 +1,10 @@
-"""Pictures that can be asked for by their place: what a replay chooses from."""
+"""Images by their place in a folder, a video or a data set."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
 
 from livecnn.errors import SourceError, UsageError
 from livecnn.io.idx import FILES, find
@@ -18,46 +17,51 @@ from livecnn.types import Frame
 KINDS = ("folder", "idx", "video")
 
 
-class Dataset(Protocol):
-    """What a source offers whose pictures have places, 0 .. len - 1."""
-
-    def __len__(self) -> int: ...
-
-    def at(self, index: int) -> Frame:
-        """Raises ImageError if this picture cannot be read, SourceError if none can."""
-
-    def labels(self) -> set[str]:
-        """True classes that pictures have, as far as they are known."""
-
-    def fingerprint(self) -> str:
-        """Another one if pictures were added, taken away or renamed; none is decoded for it."""
-
-
 class ImageDataset:
-    """A folder, video or data set opened for its pictures by place; use it in a `with`."""
+    """Open a folder, a video or a data set, for its images by place, 0 .. len - 1; use it in a `with`.
+
+    Attributes:
+        spec: Of the source, such as `folder:DIR`.
+        source: The source of that spec; its `skipped` names folders that cannot be read.
+    """
 
     def __init__(self, spec: str) -> None:
         self.spec = spec
         self.source: Source = open_source(spec)
 
-    def __enter__(self) -> Dataset:
+    def __enter__(self) -> ImageDataset:
         self.source.open()
         if isinstance(self.source, VideoSource):
-            return VideoFrames(self.source)
-        assert isinstance(self.source, (FolderSource, IdxSource))
-        return self.source
+            self._images: FolderSource | IdxSource | _VideoFrames = _VideoFrames(self.source)
+        else:
+            assert isinstance(self.source, (FolderSource, IdxSource))
+            self._images = self.source
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.source.close()
 
+    def __len__(self) -> int:
+        return len(self._images)
 
-class VideoFrames:
-    """The pictures of a video. Going back means starting over: seeking lands on key frames, or fails, depending on the file."""
+    def at(self, index: int) -> Frame:
+        """Read one image. Raises ImageError if it cannot be read, SourceError if none can."""
+        return self._images.at(index)
+
+    def labels(self) -> set[str]:
+        """Return the true classes of the images, as far as they are known."""
+        return self._images.labels()
+
+    def fingerprint(self) -> str:
+        """Return another text if images were added, removed or renamed; no image is decoded for it."""
+        return self._images.fingerprint()
+
+
+class _VideoFrames:
+    """The frames of a video. Going back means starting over: seeking lands on key frames, or fails, depending on the file."""
 
     def __init__(self, video: VideoSource) -> None:
-        self._video = video
-        self._next = 0
-        self._count = 0
+        self._video, self._count = video, 0
         while video.read() is not None:
             self._count += 1
         self._next = self._count
@@ -84,7 +88,7 @@ class VideoFrames:
 
 
 def as_spec(place: str | os.PathLike[str]) -> str:
-    """The source's spec string for a folder of pictures or of idx files, or a video. Raises UsageError for anything else."""
+    """Return the spec of the source for a folder of images or of idx files, or a video. Raises UsageError for anything else."""
     if not isinstance(place, (str, os.PathLike)):
         raise UsageError(f"pictures: found {type(place).__name__}; allowed: a folder, a video, idx:DIR?split=test")
     text = os.fspath(place)

@@ -15,6 +15,7 @@ from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import replace
 from typing import Any
 
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.shards import Engine, Job, Worker, run_locally
 from livecnn.errors import SystemLibraryError, UsageError, first_line, nearest
 from livecnn.signals import raise_on_signals
@@ -49,7 +50,7 @@ def ray_engine(address: str | None = None) -> Engine:
     except ImportError as error:
         raise SystemLibraryError("--engine ray: Ray is not installed; pip install 'livecnn[scan]'") from error
 
-    def engine(job: Job[Any], shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
+    def engine(job: Job[Any], shards: Sequence[int], _: ImageDataset) -> Generator[tuple[int, bytes]]:
         with _cluster(address):
             for row in _rows(job, shards):
                 yield int(row["shard"]), bytes(row["part"])
@@ -61,7 +62,9 @@ class _Shards:
     """What a worker process holds."""
 
     def __init__(self, job: Job[Any]) -> None:
-        self._worker = Worker(job)
+        images = ImageDataset(job.place).__enter__()
+        job.check(images)
+        self._worker = Worker(job, images)
 
     def __call__(self, row: Row) -> Row:
         return {"shard": row["shard"], "part": self._worker(int(row["shard"])).packed()}
@@ -91,15 +94,15 @@ def _rows(job: Job[Any], shards: Sequence[int]) -> Iterator[Row]:
 
 @contextmanager
 def _silence_stderr() -> Iterator[None]:
-    """Ray writes past Python that a cluster is slow, and, when it starts workers, a warning of its own way to do so."""
-    terminal, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    """Hide what Ray writes past Python when it starts workers: an error about its own way to do so."""
+    terminal = os.dup(2)
     try:
-        os.dup2(nowhere, 2)
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
         yield
     finally:
         os.dup2(terminal, 2)
         os.close(terminal)
-        os.close(nowhere)
 
 
 @contextmanager
@@ -128,10 +131,7 @@ def _begin(address: str | None) -> None:
 
     dashboard = None if address else False
     try:
-        with (
-            _silence_stderr(),
-            nullcontext() if address else _shielded(),
-        ):  # connecting starts no processes, and may take a minute
+        with nullcontext() if address else _shielded():  # connecting starts no processes, and may take a minute
             # None would join a cluster that this machine belongs to.
             ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:

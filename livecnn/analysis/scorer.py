@@ -1,28 +1,27 @@
-"""What a network says of many pictures, in batches and without showing any: no more than some batches are held."""
+"""Run a network over many images in batches; only a few batches are held at a time."""
 
 from __future__ import annotations
 
 import math
 import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 
 import numpy as np
 import torch
 from torch import nn
 
 from livecnn._cv2 import cv2
-from livecnn.analysis.dataset import Dataset, ImageDataset
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.engine.crop import Cropper
 from livecnn.engine.engine import on_device
 from livecnn.engine.observer import probabilities
-from livecnn.errors import ImageError
+from livecnn.errors import ImageError, LivecnnError, UsageError
 from livecnn.io.images import thumbnail
 from livecnn.networks.inspection.probe import Probe
 from livecnn.types import Floats, Image
@@ -34,10 +33,15 @@ AHEAD = 2  # batches that each process may be ahead
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredImage:
-    """A picture's place, name and true class ("" where unknown), and the probabilities (K,); all zero if it is empty.
+    """One image of a dataset and its scores.
 
-    top: index of the class that the network sees; None where there is nothing in the box or a score is not a number.
-    thumbnail: uint8 (h, w, 3), what was in the box, if the Scorer was asked for any.
+    Attributes:
+        index: Its place in the dataset.
+        name: Its file name or number.
+        label: Its true class; "" where unknown.
+        scores: Probabilities, float32 (K,), 0..1; all zero if the box is empty.
+        top: Index of the predicted class; None where the box is empty or a score is not a number.
+        thumbnail: What was in the box, uint8 (h, w, 3); None if no thumbnails are kept.
     """
 
     index: int
@@ -49,13 +53,13 @@ class ScoredImage:
 
     @property
     def score(self) -> float:
-        """Of the top class; 0 without one."""
+        """Return the probability of the top class; 0 without one."""
         return 0.0 if self.top is None else float(self.scores[self.top])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """A picture on its way to the network, float32 (C, H, W), or why it cannot be read."""
+    """Hold an image on its way to the network, float32 (C, H, W), or why it cannot be read."""
 
     index: int
     name: str = ""
@@ -67,40 +71,42 @@ class _Read:
 
 
 class Scorer:
-    """Scores pictures of an album by their places; use it in a `with`.
+    """Score images of a dataset by their places.
 
-    jobs: processes that decode pictures and run the input pipeline; 1 is this one. The result does not depend on it.
-    thumbnails: pixels of the longer side of those to keep; 0: none.
-    skipped: what could not be read, each with its reason: folders, then pictures in the order of the places asked for.
+    Args:
+        images: An open dataset.
+        cropper: Cuts out and prepares what the network sees.
+        module: The network.
+        device: Where it runs.
+        thumbnails: Pixels of the longer side of the thumbnails to keep; 0 keeps none.
+
+    Attributes:
+        skipped: What could not be read, each with its reason: folders, then images in the order of the places asked for.
     """
 
     def __init__(
-        self,
-        album: ImageDataset,
-        pictures: Dataset,
-        cropper: Cropper,
-        module: nn.Module,
-        device: torch.device,
-        thumbnails: int = 0,
+        self, images: ImageDataset, cropper: Cropper, module: nn.Module, device: torch.device, thumbnails: int = 0
     ) -> None:
-        self.skipped = list(album.source.skipped)
-        self._thumbnails = thumbnails
-        self._spec, self._pictures, self._cropper = album.spec, pictures, cropper
+        self.skipped = list(images.source.skipped)
+        self._images, self._cropper, self._thumbnails = images, cropper, thumbnails
         self._module, self._device = on_device(module, device), device
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool: _ProcessPool | None = None
 
     @contextmanager
     def reading(self, jobs: int) -> Iterator[None]:
-        """Inside, so many processes are kept from one call to the next, which would otherwise start its own."""
+        """Keep so many processes from one call to the next; without this each call starts its own."""
         with ExitStack() as stack:
-            self._pool = self._processes(stack, jobs) if jobs > 1 else None
+            self._pool = stack.enter_context(closing(self._processes(jobs))) if jobs > 1 else None
             try:
                 yield
             finally:
                 self._pool = None
 
     def __call__(self, places: Sequence[int], jobs: int = 1) -> Generator[ScoredImage]:
-        """Lazily: whoever stops asking saves the rest of the work."""
+        """Score one image after the other, by `jobs` processes that read them; the result does not depend on their number.
+
+        Works lazily: closing the generator saves the rest of the work.
+        """
         with closing(self._batches(places, jobs)) as batches:
             for batch in batches:
                 with torch.no_grad():
@@ -110,7 +116,7 @@ class Scorer:
     def activations(
         self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
     ) -> Generator[tuple[list[int], dict[str, torch.Tensor]]]:
-        """Batch by batch: the places of those that can be read, and of each layer the activations (N, …), see Probe."""
+        """Yield, batch by batch, the places of the images that can be read and each layer's activations (N, …), see Probe."""
         with closing(self.watched(layers, places, jobs)) as batches:
             for scored, activations in batches:
                 yield [each.index for each in scored], activations
@@ -118,14 +124,14 @@ class Scorer:
     def watched(
         self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
     ) -> Generator[tuple[list[ScoredImage], dict[str, torch.Tensor]]]:
-        """Both in one pass: the pictures of a batch, scored, and of each layer the activations (N, …)."""
+        """Yield, batch by batch, the scored images and each layer's activations (N, …)."""
         with Probe(self._module, layers) as probe, closing(self._batches(places, jobs)) as batches:
             for batch in batches:
                 output, activations = probe(self._values(batch))
                 yield list(_scored(batch, output.cpu())), activations
 
     def _batches(self, places: Sequence[int], jobs: int) -> Generator[list[_Read]]:
-        """Pictures that can be read, some at a time, none of these empty."""
+        """Yield the images that can be read, some at a time; no batch is empty."""
         size = max(1, min(BATCH, MOST_VALUES // math.prod(self._cropper.pipeline.shape)))
         batches = [places[start : start + size] for start in range(0, len(places), size)]
         with ExitStack() as stack:
@@ -137,39 +143,29 @@ class Scorer:
 
     def _read(self, stack: ExitStack, batches: list[Sequence[int]], jobs: int) -> Iterator[list[_Read]]:
         if jobs < 2:
-            return (_read(self._pictures, self._cropper, batch, self._thumbnails) for batch in batches)
-        pool = self._pool or self._processes(stack, jobs)
+            return (_read(self._images, self._cropper, batch, self._thumbnails) for batch in batches)
+        return (self._pool or stack.enter_context(closing(self._processes(jobs)))).read(batches)
 
-        def submit(batch: Sequence[int]) -> Future[list[_Read]]:
-            with _interrupts_held():
-                return pool.submit(_Worker.read, batch)
-
-        return _in_order(submit, batches, AHEAD * jobs)
-
-    def _processes(self, stack: ExitStack, jobs: int) -> ProcessPoolExecutor:
-        # Not forked: torch and OpenCV have threads that a fork would not take along.
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(jobs, context, _Worker.begin, (self._spec, self._cropper, self._thumbnails))
-        stack.callback(_end, pool)
-        return pool
+    def _processes(self, jobs: int) -> _ProcessPool:
+        return _ProcessPool(jobs, self._images.spec, self._cropper, self._thumbnails)
 
     def _values(self, batch: list[_Read]) -> torch.Tensor:
         return torch.from_numpy(np.stack([read.values for read in batch if read.values is not None])).to(self._device)
 
 
 def _scored(batch: list[_Read], output: torch.Tensor) -> Iterator[ScoredImage]:
-    """Of a batch, by what the network gave for it, (N, K)."""
+    """Yield the images of a batch with their rows of the network's output (N, K)."""
     for read, row in zip(batch, output.split(1), strict=True):
         scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row).copy()  # without torch's part
         top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())
         yield ScoredImage(read.index, read.name, read.label, scores, top, read.thumbnail)
 
 
-def _read(pictures: Dataset, cropper: Cropper, places: Iterable[int], thumbnails: int) -> list[_Read]:
+def _read(images: ImageDataset, cropper: Cropper, places: Iterable[int], thumbnails: int) -> list[_Read]:
     found = []
     for index in places:
         try:
-            frame = pictures.at(index)
+            frame = images.at(index)
         except ImageError as error:
             found.append(_Read(index, error=str(error)))
             continue
@@ -180,29 +176,93 @@ def _read(pictures: Dataset, cropper: Cropper, places: Iterable[int], thumbnails
     return found
 
 
-class _Worker:
-    """What a process that reads pictures holds, from its beginning to its end."""
+class _ProcessPool:
+    """Processes that read images, each asked in turn over a pipe of its own.
 
-    pictures: Dataset
-    cropper: Cropper
-    thumbnails: int
+    They share no queue and no lock, so one may be killed at any moment, even in the middle of an answer: nobody waits for it.
+    """
 
-    @classmethod
-    def begin(cls, spec: str, cropper: Cropper, thumbnails: int) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one ends the others
-        threading.Thread(target=_end_with_parent, daemon=True).start()
-        cv2.setNumThreads(1)
-        torch.set_num_threads(1)
-        cls.pictures, cls.cropper, cls.thumbnails = ImageDataset(spec).__enter__(), cropper, thumbnails
+    def __init__(self, jobs: int, spec: str, cropper: Cropper, thumbnails: int) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would not take along the threads of torch and OpenCV
+        self._workers: list[tuple[BaseProcess, Connection]] = []
+        self._asked = 0
+        try:
+            with _interrupts_held():
+                for _ in range(jobs):
+                    here, there = context.Pipe()
+                    process = context.Process(target=_serve, args=(there, spec, cropper, thumbnails), daemon=True)
+                    process.start()
+                    there.close()  # so that the pipe ends with the process
+                    self._workers.append((process, here))
+        except BaseException:
+            self.close()
+            raise
 
-    @classmethod
-    def read(cls, places: Sequence[int]) -> list[_Read]:
-        return _read(cls.pictures, cls.cropper, places, cls.thumbnails)
+    def read(self, batches: Iterable[Sequence[int]]) -> Iterator[list[_Read]]:
+        """Yield what the batches hold, in their order; each process is AHEAD batches ahead. Raises LivecnnError."""
+        under_way: deque[int] = deque()
+        for batch in batches:
+            under_way.append(self._ask(batch))
+            if len(under_way) > AHEAD * len(self._workers):
+                yield self._answer(under_way.popleft())
+        while under_way:
+            yield self._answer(under_way.popleft())
+
+    def close(self) -> None:
+        """End the processes at once, even while they still import; Ctrl-C waits until that is done."""
+        with _interrupts_held():
+            for process, _ in self._workers:
+                process.kill()
+            for process, connection in self._workers:
+                process.join()
+                connection.close()
+
+    def _ask(self, places: Sequence[int]) -> int:
+        number = self._asked
+        self._asked += 1
+        process, connection = self._workers[number % len(self._workers)]
+        try:
+            connection.send((number, places))
+        except OSError as error:
+            raise _ended(process) from error
+        return number
+
+    def _answer(self, number: int) -> list[_Read]:
+        process, connection = self._workers[number % len(self._workers)]
+        while True:
+            try:
+                answered, found = connection.recv()
+            except (EOFError, OSError) as error:
+                raise _ended(process) from error
+            if isinstance(found, LivecnnError):
+                raise found
+            if answered == number:  # and not for a caller who stopped asking
+                return list(found)
+
+
+def _ended(process: BaseProcess) -> UsageError:
+    process.join()
+    return UsageError(f"--jobs: a process that prepares pictures came to its end by itself (exit code {process.exitcode})")
+
+
+def _serve(connection: Connection, spec: str, cropper: Cropper, thumbnails: int) -> None:
+    """Read what is asked for until nobody asks any more: the pipe ends with the process at its other end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of a terminal; the first one ends the others
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    with suppress(EOFError, ConnectionError):
+        try:
+            with ImageDataset(spec) as images:
+                while True:
+                    number, places = connection.recv()
+                    connection.send((number, _read(images, cropper, places, thumbnails)))
+        except LivecnnError as error:
+            connection.send((None, error))
 
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Processes that start in here never see Ctrl-C, not even while they import; in this one it comes afterwards."""
+    """Hold Ctrl-C back until the end of the block; processes that start in it never see it, not even while they import."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -211,32 +271,3 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end(pool: ProcessPoolExecutor) -> None:
-    """At once, even while processes still import: nobody waits for what they are at, and impatient Ctrl-C changes nothing."""
-    with _interrupts_held():
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(cancel_futures=True)
-
-
-def _end_with_parent() -> None:
-    """A pool's processes would wait for work for ever if the one that gives it was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _in_order(
-    submit: Callable[[Sequence[int]], Future[list[_Read]]], batches: list[Sequence[int]], ahead: int
-) -> Iterator[list[_Read]]:
-    """The results in the order of the batches; as many as `ahead` are under way."""
-    under_way: deque[Future[list[_Read]]] = deque()
-    for batch in batches:
-        under_way.append(submit(batch))
-        if len(under_way) > ahead:
-            yield under_way.popleft().result()
-    while under_way:
-        yield under_way.popleft().result()

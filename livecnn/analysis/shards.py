@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from livecnn import paths
 from livecnn._cv2 import one_thread
-from livecnn.analysis.dataset import Dataset, ImageDataset
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.scorer import Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ModelError, OutputError, SourceError, UsageError, nearest
@@ -45,8 +45,8 @@ class Part(Protocol):
 
 P = TypeVar("P", bound=Part)
 
-# Gives the shards asked for, in any order, each with its number.
-Engine = Callable[["Job[Any]", Sequence[int]], Generator[tuple[int, bytes]]]
+# Gives the shards asked for, in any order, each with its number; the images are those of the job, opened.
+Engine = Callable[["Job[Any]", Sequence[int], ImageDataset], Generator[tuple[int, bytes]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ class Job(ABC, Generic[P]):
     def cropper(self) -> Cropper:
         return Cropper(self.bundle.pipeline, 1.0, self.finder)
 
-    def check(self, pictures: Dataset) -> None:
+    def check(self, pictures: ImageDataset) -> None:
         """Raise SourceError if these are others than the job's."""
         if pictures.fingerprint() != self.fingerprint:
             raise SourceError(f"{self.place}: holds other pictures than when the run began; begin anew in another folder")
@@ -168,14 +168,12 @@ def check_apart(place: str, out: Path) -> None:
 class Worker(Generic[P]):
     """Works on shards of a job, one after the other. Raises LivecnnError, also if the pictures are others than the job's."""
 
-    def __init__(self, job: Job[P]) -> None:
-        self._job, album = job, ImageDataset(job.place)
+    def __init__(self, job: Job[P], images: ImageDataset) -> None:
+        self._job = job
         with ExitStack() as stack:
-            pictures = stack.enter_context(album)
-            job.check(pictures)
             module, device = job.bundle.module, pick_device(job.device)
             stack.enter_context(torch_threads(short=sum(tensor.numel() for tensor in module.parameters()) < WORTH_THREADS))
-            self._scorer = Scorer(album, pictures, job.cropper, module, device, job.thumbnails)
+            self._scorer = Scorer(images, job.cropper, module, device, job.thumbnails)
             stack.enter_context(self._scorer.reading(job.jobs))
             self._stack = stack.pop_all()
 
@@ -188,14 +186,14 @@ class Worker(Generic[P]):
             return self._job.gather(self._scorer, self._job.places(shard))
 
 
-def run_locally(job: Job[Any], shards: Sequence[int]) -> Generator[tuple[int, bytes]]:
-    """The engine of one machine: shard after shard."""
-    with closing(Worker(job)) as worker:
+def run_locally(job: Job[Any], shards: Sequence[int], images: ImageDataset) -> Generator[tuple[int, bytes]]:
+    """Work on shard after shard in this process: the engine of one machine."""
+    with closing(Worker(job, images)) as worker:
         for shard in shards:
             yield shard, worker(shard).packed()
 
 
-def run(job: Job[Any], folder: Path, engine: Engine = run_locally) -> None:
+def run(job: Job[Any], folder: Path, images: ImageDataset, engine: Engine = run_locally) -> None:
     """Work on the shards that the folder lacks. Whatever ends a run, finished shards are kept.
 
     Raises LivecnnError; OutputError if the folder holds the shards of another run.
@@ -208,7 +206,7 @@ def run(job: Job[Any], folder: Path, engine: Engine = run_locally) -> None:
     left = sum(len(job.places(shard)) for shard in missing)
     count = len(job.chosen)
     bar = tqdm(desc="images", total=count, initial=count - left, unit="picture", disable=None, leave=False)
-    with bar, closing(engine(job, missing)) as finished:
+    with bar, closing(engine(job, missing, images)) as finished:
         for shard, data in finished:
             _claim(folder / JOB, settings)
             write_atomically(_file(folder, shard), data)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from livecnn._cv2 import one_thread
-from livecnn.analysis.dataset import Dataset, ImageDataset, as_spec
+from livecnn.analysis.dataset import ImageDataset, as_spec
 from livecnn.analysis.patterns.export import Summary, check_suffix
 from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.app.plan import Plan, make_cropper
@@ -227,11 +227,11 @@ def run_replay(options: ReplayOptions) -> Replay:
     classes, choice = plan.bundle.classes, options.choice
     choice.check(classes)
     summary = None if patterns is None else _empty_summary(plan)
-    album, device = ImageDataset(spec), pick_device(options.device)
+    device = pick_device(options.device)
     cropper = make_cropper(plan.bundle, plan.layout, plan.source)
-    with one_thread(), album as pictures, plan.observer(device) as observer:
+    with one_thread(), ImageDataset(spec) as pictures, plan.observer(device) as observer:
         _check_labels(pictures.labels(), options, plan.bundle.name, classes)
-        scorer = Scorer(album, pictures, cropper, plan.bundle.module, device)
+        scorer = Scorer(pictures, cropper, plan.bundle.module, device)
         places = choice.places(len(pictures))
         with closing(scorer(places, options.jobs)) as scored:
             chosen = choice.among(_bar("scores", len(places), scored), classes)
@@ -357,7 +357,7 @@ def _film(
     options: ReplayOptions,
     out: Path,
     plan: Plan,
-    pictures: Dataset,
+    pictures: ImageDataset,
     observer: Observer,
     chosen: Sequence[ScoredImage],
     skipped: list[str],

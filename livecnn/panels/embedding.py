@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.analysis.embedding.embedding import METHODS, NEAREST, load
+from livecnn.analysis.embedding.embedding import METHODS, NEAREST, LivePosition, PlacementReducer, load
 from livecnn.analysis.embedding.embedding import Embedding as Map
-from livecnn.analysis.embedding.live_placement import LivePosition, PlacementReducer
 from livecnn.analysis.embedding.pca import count
 from livecnn.analysis.embedding.picture import draw_points, legend, legend_height
 from livecnn.analysis.embedding.thumbnail_layout import FitToSquare

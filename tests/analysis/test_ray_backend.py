@@ -21,9 +21,10 @@ import psutil
 import pytest
 
 import livecnn
-from livecnn.analysis import shards
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.ray_backend import ray_engine
 from livecnn.analysis.top import api as scanning
+from livecnn.analysis.top.scan import TopJob
 from livecnn.cli import main
 from livecnn.errors import UsageError
 from tests.helpers.mnist_files import typeset, write_mnist
@@ -62,7 +63,8 @@ def test_a_cluster_gives_what_one_machine_gives_though_a_worker_is_killed(digits
         kill_a_worker(running, tmp_path / "ray" / "shards")
         told = running.communicate()
     assert running.returncode == 0, told
-    assert told == (f"{tmp_path / 'ray'}: 30 units of 2 layers, 240 images\n", "")
+    assert told[0] == f"{tmp_path / 'ray'}: 30 units of 2 layers, 240 images\n"
+    assert "Actor" not in told[1]
     assert_same_folders(tmp_path / "ray", tmp_path / "alone")
 
 
@@ -144,7 +146,6 @@ class FakeRay:
         return False
 
     def init(self, address: str, **options: Any) -> None:
-        os.write(2, b"W 1 1] rpc_client.h:153: slow\n")
         self.meanwhile()
         self.started.append(address)
         if self.error is not None:
@@ -178,46 +179,58 @@ class FakeRay:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> shards.Job[Any]:
+def job(tmp_path: Path) -> TopJob:
     write_mnist(tmp_path, *typeset(8), "test")
-    return scanning._job(tmp_path, "lenet-mnist", ("conv1",), 2, 2, "centre", "auto", allow_code=False)
+    with ImageDataset(f"idx:{tmp_path}") as images:
+        return TopJob(
+            place=images.spec, model="lenet-mnist", layers=("conv1",), images=8, fingerprint=images.fingerprint(), size=2,
+            labels=tuple(sorted(images.labels())), k=2,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Iterator[ImageDataset]:
+    with ImageDataset(f"idx:{tmp_path}") as images:
+        yield images
 
 
 def test_shards_come_back_and_the_cluster_is_left(
-    job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Output
+    job: TopJob, images: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Output
 ) -> None:
     ray = FakeRay()
     ray.install(monkeypatch)
-    found = scanning.run(job, tmp_path / "ray", ray_engine())
-    assert found.packed() == scanning.run(job, tmp_path / "alone").packed()
+    found = scanning.run(job, tmp_path / "ray", images, ray_engine())
+    assert found.packed() == scanning.run(job, tmp_path / "alone", images).packed()
     assert (ray.started, ray.stopped) == (["local"], 1)
     assert ray.options == {"compute": 4, "num_gpus": 1, "num_cpus": 0}
-    list(ray_engine()(dataclasses.replace(job, device="cpu"), [0, 1, 2]))
+    list(ray_engine()(dataclasses.replace(job, device="cpu"), [0, 1, 2], images))
     assert ray.options == {"compute": 3, "num_cpus": 1}
     assert capfd.readouterr() == ("", "")
 
 
 def test_ctrl_c_waits_until_ray_has_started_and_ended(
-    job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    job: TopJob, images: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ray = FakeRay(meanwhile=lambda: os.kill(os.getpid(), signal.SIGINT))
     ray.install(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
-        scanning.run(job, tmp_path / "ray", ray_engine())
+        scanning.run(job, tmp_path / "ray", images, ray_engine())
     assert (ray.started, ray.stopped) == (["local"], 1)
     assert not (tmp_path / "ray").exists()  # nothing is finished
 
 
-def test_a_shard_that_fails_keeps_the_others(job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shard_that_fails_keeps_the_others(
+    job: TopJob, images: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ray = FakeRay(failure=RuntimeError("traceback\n  of lines\nlivecnn.errors.SourceError: idx x: gone\n"))
     ray.install(monkeypatch)
     with pytest.raises(UsageError, match=r"^--engine ray: a shard failed: SourceError: idx x: gone; finished ones are kept$"):
-        scanning.run(job, tmp_path / "ray", ray_engine())
+        scanning.run(job, tmp_path / "ray", images, ray_engine())
     assert ray.stopped == 1
     assert (tmp_path / "ray" / "00000.npz").exists()
 
 
-def test_an_address_is_tried_once(job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_address_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "")
     monkeypatch.delenv("RAY_NUM_REDIS_GET_RETRIES")
     FakeRay().install(monkeypatch)
@@ -227,9 +240,9 @@ def test_an_address_is_tried_once(job: shards.Job[Any], tmp_path: Path, monkeypa
     assert os.environ["RAY_NUM_REDIS_GET_RETRIES"] == "1"
 
 
-def test_a_cluster_that_refuses(job: shards.Job[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_refuses(job: TopJob, images: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"ray://127.0.0.1:{server.getsockname()[1]}"
         FakeRay(error=ConnectionError("another version\nof Ray")).install(monkeypatch)
         with pytest.raises(UsageError, match=f"^--engine ray: no cluster at {address}: another version$"):
-            scanning.run(job, tmp_path / "ray", ray_engine(address))
+            scanning.run(job, tmp_path / "ray", images, ray_engine(address))

@@ -1,3 +1,4 @@
+import multiprocessing
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
+from livecnn.errors import UsageError
 from livecnn.networks import bundle as bundles
 from tests.helpers.mnist_files import typeset, write_mnist
 
@@ -33,9 +35,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(folder: Path, places: list[int], jobs: int = 1) -> tuple[list[ScoredImage], list[str]]:
     bundle = bundles.load("lenet-mnist")
     cropper = Cropper(bundle.pipeline, 1.0)
-    album = ImageDataset(f"folder:{folder}")
-    with album as found:
-        scorer = Scorer(album, found, cropper, bundle.module, CPU)
+    with ImageDataset(f"folder:{folder}") as found:
+        scorer = Scorer(found, cropper, bundle.module, CPU)
         return list(scorer(places, jobs)), scorer.skipped
 
 
@@ -64,13 +65,32 @@ def test_processes_change_nothing(pictures: Path, monkeypatch: pytest.MonkeyPatc
         assert one.scores.tobytes() == other.scores.tobytes()
 
 
+def test_a_process_that_was_killed_is_told_and_nobody_waits(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed in the middle of an answer, which is longer than a pipe holds, or ended while others ask no more."""
+    monkeypatch.setattr(scoring, "BATCH", 32)
+    bundle = bundles.load("lenet-mnist")
+    with ImageDataset(f"folder:{pictures}") as found:
+        scorer = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)
+        with scorer.reading(2):
+            scored = scorer([0] * 320, 2)
+            next(scored)
+            scored.close()
+            scored = scorer([1] * 320, 2)
+            assert next(scored).index == 1  # and no answer to what was asked before
+            for process in multiprocessing.active_children():
+                process.kill()
+            with pytest.raises(UsageError, match=r"--jobs: a process .* came to its end by itself \(exit code -9\)"):
+                list(scored)
+            list(scorer([3]))
+    assert multiprocessing.active_children() == []
+
+
 def test_scores_that_are_no_numbers_have_no_top(pictures: Path) -> None:
     bundle = bundles.load("lenet-mnist")
-    album = ImageDataset(f"folder:{pictures}")
     for parameter in bundle.module.parameters():
         parameter.fill_(float("nan"))
-    with album as found:
-        (each,) = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)([0])
+    with ImageDataset(f"folder:{pictures}") as found:
+        (each,) = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)([0])
     assert (each.top, each.score) == (None, 0.0)
 
 
@@ -78,12 +98,11 @@ def test_whoever_stops_asking_saves_the_rest(tmp_path: Path, monkeypatch: pytest
     write_mnist(tmp_path, *typeset(20), "test")
     monkeypatch.setattr(scoring, "BATCH", 4)
     bundle = bundles.load("lenet-mnist")
-    album = ImageDataset(f"idx:{tmp_path}")
     asked: list[int] = []
-    with album as found:
+    with ImageDataset(f"idx:{tmp_path}") as found:
         at = found.at
         monkeypatch.setattr(found, "at", lambda index: asked.append(index) or at(index))
-        scored = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)(range(20))
+        scored = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)(range(20))
         assert [next(scored).index for _ in range(5)] == [0, 1, 2, 3, 4]
         scored.close()
     assert asked == list(range(8))
@@ -105,8 +124,7 @@ if __name__ == "__main__":
     scoring.BATCH = 2
     bundle = bundles.load("lenet-mnist")
     with ImageDataset(f"folder:{sys.argv[1]}") as pictures:
-        album = ImageDataset(f"folder:{sys.argv[1]}")
-        scorer = scoring.Scorer(album, pictures, Cropper(bundle.pipeline, 1.0), bundle.module, torch.device("cpu"))
+        scorer = scoring.Scorer(pictures, Cropper(bundle.pipeline, 1.0), bundle.module, torch.device("cpu"))
         for _ in scorer(range(9), 2):
             os._exit(3)
 """
@@ -153,10 +171,9 @@ def test_an_interrupt_while_processes_start_is_quiet(tmp_path: Path) -> None:
 def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
     monkeypatch.setattr(scoring, "BATCH", 3)
     bundle = bundles.load("lenet-mnist")
-    album = ImageDataset(f"folder:{pictures}")
     places = [8, 0, 2, 3, 1]
-    with album as found:
-        scorer = Scorer(album, found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
+    with ImageDataset(f"folder:{pictures}") as found:
+        scorer = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
         batches = list(scorer.watched(["ip1"], places, jobs))
         apart = list(scorer.activations(["ip1"], places))
         alone = list(scorer(places))

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.live_placement import LivePosition, PlacementReducer
+from livecnn.analysis.embedding.embedding import Embedding, LivePosition, PlacementReducer
 from livecnn.app.plan import Plan
 from livecnn.app.screen.figure import FigureView
 from livecnn.errors import ConfigError

@@ -93,8 +93,8 @@ def responses(
     LivecnnError.
     """
     patterns = Patterns(layers, bundle.classes, bundle.name)
-    with one_thread(), album as pictures:
-        scorer, count = Scorer(album, pictures, cropper, bundle.module, pick_device("auto")), len(pictures)
+    with one_thread(), album:
+        scorer, count = Scorer(album, cropper, bundle.module, pick_device("auto")), len(album)
         bar = tqdm(desc="images", total=count, unit="picture", disable=None, leave=False)
         with closing(scorer.activations(layers, range(count))) as batches, bar:
             for places, activations in batches:

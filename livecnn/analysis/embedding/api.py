@@ -1,24 +1,33 @@
-"""`livecnn.embed`: a map of a folder's pictures by what a layer makes of them."""
+"""`livecnn.embed`: a map of a folder's images by a layer's activations."""
 
 from __future__ import annotations
 
+import io
+import json
 import tempfile
+import zipfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from torch import nn
 
 from livecnn.analysis import shards
 from livecnn.analysis.dataset import ImageDataset, as_spec
 from livecnn.analysis.embedding import projection
 from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.job import EmbeddingJob
-from livecnn.analysis.embedding.pca import MOST, Pca
+from livecnn.analysis.embedding.pca import MOST, Pca, count, features
+from livecnn.analysis.embedding.picture import thumbnail_side
 from livecnn.analysis.ray_backend import make_engine
-from livecnn.analysis.shards import absolute_spec, as_job_model, default_shard_size
-from livecnn.analysis.top import Covariance
+from livecnn.analysis.scorer import ScoredImage, Scorer
+from livecnn.analysis.shards import Job, absolute_spec, as_job_model, default_shard_size
+from livecnn.analysis.top.scan import Covariance
 from livecnn.drawing.artists import resize_exactly
 from livecnn.errors import UsageError, nearest
 from livecnn.networks.bundle import Bundle
@@ -27,6 +36,7 @@ from livecnn.networks.selectors import check_positive_int
 from livecnn.types import Floats, Image
 
 COMPONENTS = 50  # that are kept of the features
+PRINT = 6000  # pixels of a map's side for which thumbnails are kept
 
 
 def embed(
@@ -44,20 +54,39 @@ def embed(
     device: str = "auto",
     allow_code: bool = False,
 ) -> Embedding:
-    """A map of pictures: those to which a layer answers alike lie together.
-
-        livecnn.embed("idx:data/mnist", "lenet-mnist", "ip1", limit=2000)
-
-    folder: of pictures (sub-folders are labels), a video or `idx:DIR?split=test`.  model: as for `livecnn.dream`.  layer: a name
-    as a Probe takes it.  method: "tsne", "pca" or "umap".  limit: so many of the pictures, 8 or more, chosen at random by the
-    seed, 0 or more.  jobs: processes that prepare them, 1 or more.  engine: "local" or "ray", the latter at an `address` or,
-    without one, on this machine.
-    parts: a folder for what is finished, from which a call that was interrupted goes on; one call at a time; without one nothing
-    is kept.
+    """Lay out images on a map so that those lie together to which a layer answers alike.
 
     The layer's values (of more than 4,096 the mean of each map) are reduced to at most 50 principal components, and these to
-    two. Returns an Embedding: `.points`, float32 (N, 2); `.features`, float32 (N, at most 50); `.scores`, float32 (N, K); and
-    `.picture()`, which a notebook shows. Raises LivecnnError.
+    two dimensions.
+
+    Args:
+        folder: Images (sub-folders are labels), a video or `idx:DIR?split=test`.
+        model: A name or folder as `livecnn.load` takes it, what that returns, or a module of your own, which is left as it is.
+        layer: A name as a `Probe` takes it.
+        method: "tsne", "pca" or "umap".
+        limit: So many of the images, 8 or more, chosen at random by the seed; None takes all.
+        seed: 0 or more; the same seed gives the same map.
+        jobs: Processes that prepare images, 1 or more.
+        engine: "local" or "ray".
+        address: Of a Ray cluster; None starts one on this machine.
+        parts: A folder for what is finished, from which an interrupted call goes on; one call at a time. None keeps nothing.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        allow_code: Let a model `package.module:factory` run its code.
+
+    Returns:
+        The map, which a notebook shows as a picture.
+
+    Raises:
+        LivecnnError: If an argument is wrong, or there are too few images.
+
+    Example:
+        >>> import livecnn, numpy
+        >>> from PIL import Image
+        >>> for i, image in enumerate(numpy.random.default_rng(0).integers(0, 256, (9, 28, 28), numpy.uint8)):
+        ...     Image.fromarray(image).save(f"{i}.png")
+        >>> made = livecnn.embed(".", "lenet-mnist", "ip1", method="pca")
+        >>> made.points.shape, made.scores.shape, made.picture(400).shape[1]
+        ((9, 2), (9, 10), 400)
     """
     projection.check(method)
     if layer is not None and not isinstance(layer, str):
@@ -66,11 +95,18 @@ def embed(
         check_positive_int(name, value, least)
     if engine != "local" and jobs > 1:
         raise UsageError(f"--jobs {jobs}: allowed with --engine local; {engine} has workers of its own")
-    work = make_engine(engine, address)
-    job = _job(folder, as_job_model(model), layer, limit, seed, jobs, device, allow_code)
-    with ExitStack() as stack:
+    work, network = make_engine(engine, address), as_job_model(model)
+    pick_device(device)
+    with ImageDataset(absolute_spec(as_spec(folder))) as images, ExitStack() as stack:
+        job = EmbeddingJob(
+            place=images.spec, model=network, layers=() if layer is None else (layer,), images=len(images),
+            fingerprint=images.fingerprint(), unlisted=tuple(images.source.skipped),
+            size=default_shard_size(min(len(images), limit or len(images))), device=device, allow_code=allow_code, jobs=jobs,
+            limit=limit, seed=None if limit is None else seed,
+        )  # fmt: skip
+        job.check_layer()
         kept = Path(parts or stack.enter_context(tempfile.TemporaryDirectory(prefix="livecnn-")))
-        shards.run(job, kept, work)
+        shards.run(job, kept, images, work)
         try:
             return _embedding(job, kept, method, seed, str(folder))
         except UsageError:  # there is nothing to go on with
@@ -78,28 +114,107 @@ def embed(
             raise
 
 
-def _job(
-    folder: str | Path, model: str | Bundle, layer: str | None, limit: int | None, seed: int, jobs: int, device: str,
-    allow_code: bool,
-) -> EmbeddingJob:  # fmt: skip
-    """Everything that can be wrong is found here. Raises LivecnnError."""
-    pick_device(device)
-    place = absolute_spec(as_spec(folder))
-    album = ImageDataset(place)
-    with album as pictures:
-        images, fingerprint = len(pictures), pictures.fingerprint()
-    job = EmbeddingJob(
-        place=place, model=model, layers=() if layer is None else (layer,), images=images, fingerprint=fingerprint,
-        unlisted=tuple(album.source.skipped), size=default_shard_size(min(images, limit or images)), device=device,
-        allow_code=allow_code, jobs=jobs, limit=limit, seed=None if limit is None else seed,
-    )  # fmt: skip
-    if not job.layers:
-        raise UsageError(f"a layer is needed; {nearest('', job.bundle.shapes([]))}")
-    if job.width > MOST:
-        raise UsageError(
-            f"layer {layer!r} gives {job.width} values a picture; allowed: up to {MOST}, or maps, of which it takes means"
-        )
-    return job
+@dataclass(eq=False)
+class Answers:
+    """features: float32 (n, D).  scored: the same pictures with their thumbnails.  skipped: others, each with the reason."""
+
+    features: Floats
+    scored: list[ScoredImage]
+    skipped: list[str]
+
+    def packed(self) -> bytes:
+        """As an .npz file, not compressed: it is read soon, and then deleted."""
+        thumbnails = [each.thumbnail for each in self.scored if each.thumbnail is not None]
+        about = {
+            "names": [each.name for each in self.scored],
+            "labels": [each.label for each in self.scored],
+            "skipped": self.skipped,
+        }
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
+            "features": self.features,
+            "indices": np.array([each.index for each in self.scored], np.int64),
+            "scores": np.array([each.scores for each in self.scored], np.float32),
+            "tops": np.array([-1 if each.top is None else each.top for each in self.scored], np.int64),
+            "sizes": np.array([each.shape[:2] for each in thumbnails], np.int64).reshape(-1, 2),
+            "pixels": np.concatenate([np.empty(0, np.uint8), *(each.ravel() for each in thumbnails)]),
+        }
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **arrays)
+        return buffer.getvalue()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Answers:
+        """Raises ValueError if that is no such file."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as file:
+                about, tops = json.loads(file["about"].tobytes()), [None if top < 0 else top for top in file["tops"].tolist()]
+                thumbnails = _apart(file["pixels"], file["sizes"])
+                columns = file["indices"].tolist(), about["names"], about["labels"], file["scores"], tops, thumbnails
+                return cls(file["features"], [ScoredImage(*row) for row in zip(*columns, strict=True)], about["skipped"])
+        except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(str(error)) from error
+
+
+def _apart(pixels: Image, sizes: npt.NDArray[np.int64]) -> list[Image]:
+    """Thumbnails of these sizes (n, 2), which lie one after the other."""
+    ends = np.cumsum(3 * sizes.prod(1))
+    return [part.reshape(*size, 3) for part, size in zip(np.split(pixels, ends)[:-1], sizes.tolist(), strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingJob(Job[Answers]):
+    """limit: so many of the pictures, chosen at random by the seed; None: all."""
+
+    limit: int | None
+    seed: int | None
+
+    decisive = "images", "fingerprint", "limit", "seed", "size", "layers"
+
+    @cached_property
+    def chosen(self) -> Sequence[int]:
+        if self.limit is None:
+            return range(self.images)
+        return sorted(np.random.default_rng(self.seed).permutation(self.images)[: self.limit].tolist())
+
+    @property
+    def layer(self) -> str:
+        return self.layers[0]
+
+    @property
+    def width(self) -> int:
+        """How many features a picture has."""
+        return count(self.shapes[self.layer])
+
+    @property
+    def thumbnails(self) -> int:
+        return thumbnail_side(PRINT, len(self.chosen))
+
+    def gather(self, scorer: Scorer, places: Sequence[int]) -> Answers:
+        """Those whose activation is not finite have no place on a map."""
+        values, scored = [np.empty((0, self.width), np.float32)], []
+        with closing(scorer.watched(self.layers, places, self.jobs)) as batches:
+            for batch, activations in batches:
+                found = features(activations[self.layer]).cpu()
+                finite = torch.isfinite(found).all(1)
+                values.append(found[finite].numpy())
+                for each, fine in zip(batch, finite.tolist(), strict=True):
+                    if fine:
+                        scored.append(each)
+                    else:
+                        scorer.skipped.append(f"{each.name}: {self.layer} is not finite")
+        return Answers(np.concatenate(values), scored, scorer.skipped)
+
+    def unpacked(self, data: bytes) -> Answers:
+        return Answers.unpacked(data)
+
+    def check_layer(self) -> None:
+        """Raise UsageError if no layer was given, or it has too many values."""
+        if not self.layers:
+            raise UsageError(f"a layer is needed; {nearest('', self.bundle.shapes([]))}")
+        if self.width > MOST:
+            found = f"layer {self.layer!r} gives {self.width} values a picture"
+            raise UsageError(f"{found}; allowed: up to {MOST}, or maps, of which it takes means")
 
 
 def _embedding(job: EmbeddingJob, kept: Path, method: str, seed: int, folder: str) -> Embedding:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from livecnn.analysis.embedding import picture as embedding_picture
-from livecnn.analysis.embedding.pca import Pca
+from livecnn.analysis.embedding.pca import Pca, features
+from livecnn.engine.reducers import Reducer
 from livecnn.errors import SourceError
 from livecnn.io.images import notebook_png
 from livecnn.types import Floats, Image
@@ -143,3 +146,37 @@ def _read(path: Path) -> Embedding:
     if not fits or pca.components.shape != (k, values) or {len(embedding.names), len(embedding.labels)} != {count} or not count:
         raise ValueError("its arrays do not fit together")
     return embedding
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LivePosition:
+    """point: float32 (2,), on the map.  nearest: of its pictures, the nearest first.  distances: to these, in features."""
+
+    point: Floats
+    nearest: Ints
+    distances: Floats
+
+
+class PlacementReducer(Reducer):
+    """An activation (1, …) -> Placed; None of one that is not finite, or without a map."""
+
+    settings = None
+
+    def __init__(self, layer: str, embedding: Embedding | None) -> None:
+        self.layer = layer
+        self._embedding = embedding
+        self._pca: tuple[torch.Tensor, ...] = ()
+        if embedding is not None:
+            self._pca = torch.from_numpy(embedding.pca.mean), torch.from_numpy(embedding.pca.components)
+
+    def reduce(self, activation: torch.Tensor, settings: None) -> tuple[torch.Tensor, ...]:  # noqa: ARG002
+        if not self._pca:
+            return ()
+        self._pca = mean, components = tuple(part.to(activation.device) for part in self._pca)
+        return (components @ (features(activation)[0] - mean),)
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: None) -> LivePosition | None:  # noqa: ARG002
+        if self._embedding is None or not np.isfinite(arrays[0]).all():
+            return None
+        nearest, distances = self._embedding.nearest(arrays[0])
+        return LivePosition(self._embedding.place(nearest, distances), nearest, distances)

@@ -1,4 +1,3 @@
-from .quantile_sketch import QuantileSketch
-from .scan import CollectionStats, Covariance, LayerStats, TopK
+from .scan import CollectionStats, Covariance, LayerStats, QuantileSketch, TopK
 
 __all__ = ["CollectionStats", "Covariance", "LayerStats", "QuantileSketch", "TopK"]

@@ -1,4 +1,4 @@
-"""`livecnn.top`: what every unit of some layers does over a collection, and the images that it answers to most."""
+"""`livecnn.top`: statistics of every unit over a collection, and the images that excite it most."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from torch import nn
 from livecnn import paths
 from livecnn._cv2 import one_thread
 from livecnn.analysis import shards
-from livecnn.analysis.dataset import Dataset, ImageDataset, as_spec
+from livecnn.analysis.dataset import ImageDataset, as_spec
 from livecnn.analysis.moments import RunningStats
 from livecnn.analysis.ray_backend import make_engine
 from livecnn.analysis.shards import Engine, absolute_spec, as_job_model, check_apart, default_shard_size, run_locally
-from livecnn.analysis.top import CollectionStats
-from livecnn.analysis.top import pictures as top_shots
-from livecnn.analysis.top.job import TopJob
+from livecnn.analysis.top import pictures
 from livecnn.analysis.top.results import MANIFEST, QUANTILES, VERSION, TopResults
+from livecnn.analysis.top.scan import CollectionStats, TopJob
 from livecnn.analysis.top.tables import write_statistics
 from livecnn.engine.crop import FINDERS, check_finder
 from livecnn.errors import UsageError, nearest
@@ -62,35 +61,68 @@ def top(
     device: str = "auto",
     allow_code: bool = False,
 ) -> TopResults:
-    """For every unit of some layers the k images to which it answers most, and statistics over all images, in all and by class.
+    """Find the `k` images that excite every unit of some layers most, and statistics over all images.
 
-        livecnn.top("digits", layers="conv1,conv2")
+    Args:
+        images: A folder (sub-folders are labels), a video or `idx:DIR?split=test`.
+        model: A name or folder as `livecnn.load` takes it, what that returns, or a module of your own, which is left as it is.
+        layers: Names as a `Probe` takes them, a list or separated by commas.
+        out: A folder; a run that was interrupted there goes on. None: one in the user's data, the same for the same call, which
+            the explorer shows.
+        k: Images of each unit, 1 to 100.
+        shard: Images that are worked on and written at a time; by default 256, and more where there are over 256,000 images.
+        engine: "local" or "ray".
+        address: Of a Ray cluster; None starts one on this machine.
+        finder: What is cut out of an image: its "centre" or a "face".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        allow_code: Let a model `package.module:factory` run its code.
 
-    images: a folder (sub-folders are labels), a video or `idx:DIR?split=test`.  model: a name or folder as `livecnn.load` takes
-    it, what that gives, or a module of your own, which is left as it is.  layers: names as a Probe takes them, a list or with
-    commas.  out: a folder; a run that was interrupted there goes on. None: one in the user's data, the same for the same call,
-    which the explorer shows.  k: 1 to 100.
-    shard: images that are worked on and written at a time; 256 by default, more of more than 256,000 images.  engine: "local" or
-    "ray", the latter at an `address` or, without one, on this machine.  finder: "centre" or "face", what is cut out of an image.
-    Returns a Top, which reads that folder: `.shots(layer, unit)`, `.figures(layer)`, `.picture(layer)`; a notebook shows that of
-    the first. Raises LivecnnError; what is finished stays in the folder.
+    Returns:
+        A view of the folder; a notebook shows the picture of its first layer.
+
+    Raises:
+        LivecnnError: If an argument is wrong or the folder cannot be written; what is finished stays in the folder.
+
+    Example:
+        >>> import livecnn, numpy
+        >>> from PIL import Image
+        >>> for i, image in enumerate(numpy.random.default_rng(0).integers(0, 256, (3, 28, 28), numpy.uint8)):
+        ...     Image.fromarray(image).save(f"{i}.png")
+        >>> found = livecnn.top(".", "lenet-mnist", layers="conv1,ip2", out="../top", k=2)
+        >>> found.images, found.units("conv1"), len(found.shots("conv1", 3))
+        (3, 20, 2)
+        >>> found.figures("ip2").mean.shape  # over all images, and by each of ten classes
+        (11, 10)
     """
     work = make_engine(engine, address)
-    job = _job(images, as_job_model(model), _names(layers), k, shard, finder, device, allow_code)
-    folder = _usual(job) if out is None else Path(out)
-    check_apart(job.place, folder)
-    check_writable(folder / MANIFEST)
-    with locked(folder / MANIFEST), ImageDataset(job.place) as pictures:
-        job.check(pictures)
-        scan = run(job, folder / "shards", work)
-        if not scan.sizes.sum():
-            raise UsageError(f"{images}: none of {job.images} pictures can be read; first: {scan.skipped[0]}")
-        _write(folder, job, scan, pictures)
+    network, names = as_job_model(model), _names(layers)
+    for name, value, most in (("k", k, MOST_K), ("shard", shard, 10_000_000)):
+        check_positive_int(name, value, 1, most)
+    if finder not in FINDERS:
+        raise UsageError(f"unknown finder {finder!r}; {nearest(finder, FINDERS)}")
+    check_finder(finder)
+    pick_device(device)
+    with ImageDataset(absolute_spec(as_spec(images))) as dataset:
+        job = TopJob(
+            place=dataset.spec, model=network, layers=names, images=len(dataset), fingerprint=dataset.fingerprint(),
+            unlisted=tuple(dataset.source.skipped), size=shard or default_shard_size(len(dataset)), finder=finder, device=device,
+            allow_code=allow_code, labels=tuple(sorted(dataset.labels())), k=k,
+        )  # fmt: skip
+        if not job.shapes:
+            raise UsageError("layers: found none; allowed: names as `livecnn layers MODEL` lists them, conv1,conv2")
+        folder = _usual(job) if out is None else Path(out)
+        check_apart(job.place, folder)
+        check_writable(folder / MANIFEST)
+        with locked(folder / MANIFEST):
+            scan = run(job, folder / "shards", dataset, work)
+            if not scan.sizes.sum():
+                raise UsageError(f"{images}: none of {job.images} pictures can be read; first: {scan.skipped[0]}")
+            _write(folder, job, scan, dataset)
     return TopResults.open(folder)
 
 
 def _usual(job: TopJob) -> Path:
-    """Where the same question always leads, and another one never: by the images' folder, the layers, and all that decides."""
+    """Return the folder of a job: always the same for the same question, and another one for any other."""
     address, question, wish = split_spec(job.place)[1].partition("?")
     images = Path(address).resolve()
     decisive = hashlib.sha256(json.dumps([f"{images}{question}{wish}", job.settings()]).encode()).hexdigest()
@@ -100,9 +132,9 @@ def _usual(job: TopJob) -> Path:
     return paths.user_top(job.bundle.name) / "-".join((paths.file_name(images.name[:LONGEST]), layers, decisive[:6]))
 
 
-def run(job: TopJob, folder: Path, engine: Engine = run_locally) -> CollectionStats:
+def run(job: TopJob, folder: Path, images: ImageDataset, engine: Engine = run_locally) -> CollectionStats:
     """Work on the shards that the folder lacks, and merge all. Raises LivecnnError, see `shards.run`."""
-    shards.run(job, folder, engine)
+    shards.run(job, folder, images, engine)
     total = job.empty
     for scan in shards.read_parts(job, folder):
         total.merge(scan)
@@ -114,37 +146,13 @@ def _names(layers: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
 
 
-def _job(
-    images: str | Path, model: str | Bundle, layers: tuple[str, ...], k: int, shard: int | None, finder: str, device: str,
-    allow_code: bool,
-) -> TopJob:  # fmt: skip
-    """Everything that can be wrong is found here. Raises LivecnnError."""
-    for name, found, most in (("k", k, MOST_K), ("shard", shard, 10_000_000)):
-        check_positive_int(name, found, 1, most)
-    if finder not in FINDERS:
-        raise UsageError(f"unknown finder {finder!r}; {nearest(finder, FINDERS)}")
-    check_finder(finder)
-    pick_device(device)
-    place = absolute_spec(as_spec(images))
-    album = ImageDataset(place)
-    with album as pictures:
-        count, labels, fingerprint = len(pictures), tuple(sorted(pictures.labels())), pictures.fingerprint()
-    job = TopJob(
-        place=place, model=model, layers=layers, images=count, fingerprint=fingerprint, unlisted=tuple(album.source.skipped),
-        size=shard or default_shard_size(count), finder=finder, device=device, allow_code=allow_code, labels=labels, k=k,
-    )  # fmt: skip
-    if not job.shapes:
-        raise UsageError("layers: found none; allowed: names as `livecnn layers MODEL` lists them, conv1,conv2")
-    return job
-
-
-def _write(folder: Path, job: TopJob, scan: CollectionStats, pictures: Dataset) -> None:
-    """Everything but the shards, top.json at the very end. pictures: as they were listed when the run began."""
+def _write(folder: Path, job: TopJob, scan: CollectionStats, images: ImageDataset) -> None:
+    """Write everything but the shards, top.json at the very end."""
     (folder / MANIFEST).unlink(missing_ok=True)
     files = paths.file_names(job.layers, RESERVED)
     with one_thread():
         write_statistics(folder, scan, job.classes)
-        top_shots.write(folder, job, scan, files, pictures)
+        pictures.write(folder, job, scan, files, images)
     skipped = [*job.unlisted, *scan.skipped]
     lines = "".join(f"{line}\n" for line in skipped)
     write_atomically(folder / "skipped.txt", lines.encode("utf-8", "backslashreplace"))

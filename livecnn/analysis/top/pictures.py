@@ -11,11 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from livecnn.analysis.dataset import Dataset
-from livecnn.analysis.top import CollectionStats, LayerStats
-from livecnn.analysis.top.job import TopJob
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.top.results import SHOTS
-from livecnn.analysis.top.scan import NONE
+from livecnn.analysis.top.scan import NONE, CollectionStats, LayerStats, TopJob
 from livecnn.analysis.top.tables import Table
 from livecnn.drawing.artists import as_rgb, resize_exactly
 from livecnn.drawing.contact_sheet import draw_sheet
@@ -68,14 +66,14 @@ class CropBox:
         return math.floor(field.centre[axis] + 0.5 + place * field.stride[axis] - field.size[axis] / 2), field.size[axis]
 
 
-def write(folder: Path, job: TopJob, scan: CollectionStats, files: dict[str, str], pictures: Dataset) -> None:
+def write(folder: Path, job: TopJob, scan: CollectionStats, files: dict[str, str], images: ImageDataset) -> None:
     """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
 
-    pictures: as they were numbered; they are read once more. Raises OutputError.
+    images: the dataset, of which these are read once more. Raises OutputError.
     """
     nodes, size = {node.name: node for node in job.bundle.architecture.nodes}, _size(job.bundle.pipeline)
     with Table(folder / SHOTS) as table:
-        read = lru_cache(max(1, KEPT // (3 * math.prod(size))))(partial(_read, pictures, job.cropper, size))
+        read = lru_cache(max(1, KEPT // (3 * math.prod(size))))(partial(_read, images, job.cropper, size))
         for name, layer in scan.layers.items():
             shape, rows = job.shapes[name], []
             window = CropBox(nodes[name].field if name in nodes and len(shape) == 4 else None, size)
@@ -95,10 +93,10 @@ def _size(pipeline: Pipeline) -> Pair:
     return height, width
 
 
-def _read(pictures: Dataset, cropper: Cropper, size: Pair, number: int) -> tuple[str, str, Image]:
+def _read(images: ImageDataset, cropper: Cropper, size: Pair, number: int) -> tuple[str, str, Image]:
     """Name, label and what the network sees, uint8 (*size, 3); of a picture that is gone the reason, and gray."""
     try:
-        frame = pictures.at(number)
+        frame = images.at(number)
     except ImageError as error:
         return str(error), "", np.full((*size, 3), OUTSIDE, np.uint8)
     seen = as_rgb(cropper(frame).prepared.seen)

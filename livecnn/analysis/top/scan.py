@@ -1,4 +1,4 @@
-"""What is known of the units of some layers over some images, as one object that can be merged and written."""
+"""Statistics of the units of some layers over some images, which can be merged and written, and the job that gathers them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,11 +16,20 @@ import numpy.typing as npt
 import torch
 
 from livecnn.analysis.moments import Counts, Doubles, RunningStats, mean_and_max
-from livecnn.analysis.top.quantile_sketch import QuantileSketch
+from livecnn.analysis.scorer import ScoredImage, Scorer
+from livecnn.analysis.shards import Job
 from livecnn.types import Floats
 
 MOST_CORRELATED = 1024  # units of a layer; the memory for correlations grows with their square
+NONE = -1  # no image
+ACCURACY = 0.01  # of a quantile, relative
+LEAST, MOST = 1e-9, 1e15  # of absolute values; what is smaller is 0, what is larger counts as this
+RATIO = (1 + ACCURACY) / (1 - ACCURACY)  # of two neighbouring marks
+BINS = int(np.ceil(np.log(MOST / LEAST) / np.log(RATIO)))  # on each side of 0
+WIDTH = 2 * BINS + 1
+WAITING = 1 << 18  # values that have not been counted yet, more once there are many bins
 
+Integers = npt.NDArray[np.int64]
 Arrays = dict[str, npt.NDArray[Any]]
 
 
@@ -130,13 +141,6 @@ def _of_layer(file: Mapping[str, npt.NDArray[Any]], number: int) -> Arrays:
     return {name.removeprefix(start): file[name] for name in file if name.startswith(start)}
 
 
-# --- MERGED from best
-# """The images to which each unit answered most."""
-Integers = npt.NDArray[np.int64]
-
-NONE = -1  # no image
-
-
 @dataclass(eq=False)
 class TopK:
     """The k strongest of U units, the strongest first, of equal ones the image with the lower number; every array is (k, U).
@@ -173,8 +177,6 @@ class TopK:
             mine[:, units] = np.take_along_axis(both, order, axis=0)
 
 
-# --- MERGED from covariance
-# """Which units of a layer rise and fall together."""
 @dataclass(eq=False)
 class Covariance:
     """Of U units over the images in which the value of each is finite.
@@ -212,3 +214,125 @@ class Covariance:
         spread = np.sqrt(np.diag(self.products))
         spread = np.where(spread > 0, spread, np.nan)
         return np.asarray(np.clip(self.products / np.outer(spread, spread), -1, 1))
+
+
+class QuantileSketch:
+    """Of U units in G groups of images. Only bins that hold something take memory.
+
+    keys: int64 (B,), ascending: (group * U + unit) * WIDTH + bin.  counts: int64 (B,).
+    """
+
+    def __init__(self, groups: int, units: int, keys: Integers | None = None, counts: Integers | None = None) -> None:
+        self.groups, self.units = groups, units
+        self._keys = np.empty(0, np.int64) if keys is None else keys
+        self._counts = np.empty(0, np.int64) if counts is None else counts
+        self._waiting: list[tuple[Integers, Integers]] = []
+        self._size = 0
+
+    @property
+    def keys(self) -> Integers:
+        self._settle()
+        return self._keys
+
+    @property
+    def counts(self) -> Integers:
+        self._settle()
+        return self._counts
+
+    def add(self, values: Doubles, group: npt.NDArray[np.intp]) -> None:
+        """Take in N images: values (N, U), group (N,). Values that are not finite do not count."""
+        cells = group[:, None] * self.units + np.arange(self.units)
+        finite = np.isfinite(values)
+        keys = cells[finite] * WIDTH + _bin(values[finite])
+        self._wait(keys, np.ones(len(keys), np.int64))
+
+    def merge(self, other: QuantileSketch) -> None:
+        self._wait(other.keys, other.counts)
+
+    def total(self) -> QuantileSketch:
+        """All groups in one."""
+        total = QuantileSketch(1, self.units)
+        total._wait(self.keys % (self.units * WIDTH), self.counts)
+        return total
+
+    def quantile(self, share: float) -> Doubles:
+        """(G, U): the value of rank floor(share * (n - 1)) of n, within ACCURACY of it; NaN where there are none."""
+        cells = np.arange(self.groups * self.units + 1) * WIDTH
+        sums = np.concatenate(([0], np.cumsum(self.counts)))
+        first, last = sums[np.searchsorted(self.keys, cells[:-1])], sums[np.searchsorted(self.keys, cells[1:])]
+        if not len(self.keys):
+            return np.full((self.groups, self.units), np.nan)
+        rank = first + np.floor(share * np.maximum(last - first - 1, 0)).astype(np.int64)
+        place = np.minimum(np.searchsorted(sums[1:], rank, side="right"), len(self.keys) - 1)
+        return np.where(last > first, _value(self.keys[place] % WIDTH), np.nan).reshape(self.groups, self.units)
+
+    def _wait(self, keys: Integers, counts: Integers) -> None:
+        self._waiting.append((keys, counts))
+        self._size += len(keys)
+        if self._size > max(WAITING, len(self._keys) // 2):
+            self._settle()
+
+    def _settle(self) -> None:
+        if not self._waiting:
+            return
+        keys, counts = map(np.concatenate, zip((self._keys, self._counts), *self._waiting, strict=True))
+        order = np.argsort(keys, kind="stable")
+        keys, counts = keys[order], counts[order]
+        del order  # these are the largest arrays of a run
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        self._keys, self._counts = keys[first], np.add.reduceat(counts, first)
+        self._waiting, self._size = [], 0
+
+
+def _bin(values: Doubles) -> Integers:
+    """0 .. WIDTH - 1, rising with the value; BINS is 0."""
+    size = np.clip(np.abs(values), LEAST, MOST)
+    steps = np.sign(values) * np.ceil(np.log(size / LEAST) / np.log(RATIO))
+    return np.asarray(BINS + steps, np.int64)
+
+
+def _value(bins: Integers) -> Doubles:
+    """What differs least from everything that may lie in a bin, relatively."""
+    steps = np.abs(bins - BINS)
+    return np.where(steps, np.sign(bins - BINS) * LEAST * RATIO**steps * (2 / (RATIO + 1)), 0.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TopJob(Job[CollectionStats]):
+    """labels: that the pictures have, if any.  k: strongest images of a unit."""
+
+    labels: tuple[str, ...]
+    k: int
+
+    decisive = "images", "fingerprint", "k", "size", "finder", "layers", "labels"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """By which figures are told apart: those of the network, unless the pictures have labels that are none of these."""
+        return self.bundle.classes if set(self.labels) <= set(self.bundle.classes) else self.labels
+
+    @property
+    def empty(self) -> CollectionStats:
+        """A group a class; the last is for pictures without one."""
+        return CollectionStats.none({layer: shape[1] for layer, shape in self.shapes.items()}, len(self.classes) + 1, self.k)
+
+    def gather(self, scorer: Scorer, places: Sequence[int]) -> CollectionStats:
+        scan = self.empty
+        with closing(scorer.watched(self.layers, places, self.jobs)) as batches:
+            for scored, activations in batches:
+                scan.add(activations, [each.index for each in scored], [self._group(each) for each in scored])
+        scan.skipped = scorer.skipped
+        return scan
+
+    def unpacked(self, data: bytes) -> CollectionStats:
+        return CollectionStats.unpacked(data)
+
+    def _group(self, each: ScoredImage) -> int:
+        without = len(self.classes)
+        if self.labels:
+            return self._groups.get(each.label, without)
+        return without if each.top is None else each.top
+
+    @cached_property
+    def _groups(self) -> dict[str, int]:
+        return {name: number for number, name in enumerate(self.classes)}

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from livecnn.analysis.moments import RunningStats
-from livecnn.analysis.top import CollectionStats, LayerStats
 from livecnn.analysis.top.results import QUANTILES, STATISTICS
+from livecnn.analysis.top.scan import CollectionStats, LayerStats
 from livecnn.io.csv_files import CsvFile
 from livecnn.io.files import partial_path, write_atomically, write_error
 

@@ -90,31 +90,21 @@ def test_a_call_that_was_interrupted_goes_on(pictures: Path, tmp_path: Path, mon
     ask: dict[str, Any] = {"limit": 18, "seed": 1, "method": "pca"}
     expected = livecnn.embed(pictures, layer="ip2", **ask)
     assert not list(tmp_path.iterdir())  # nothing is kept where no folder is given
-    worked: list[int] = []
     work = shards.Worker.__call__
 
     def interrupted(worker: shards.Worker[Any], shard: int) -> object:
-        worked.append(shard)
-        if worked == [0, 1, 2]:
+        if shard == 2:
             raise KeyboardInterrupt
         return work(worker, shard)
 
-    monkeypatch.setattr(shards.Worker, "__call__", interrupted)
     parts = tmp_path / "parts"
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shards.Worker, "__call__", interrupted)
         livecnn.embed(pictures, layer="ip2", parts=parts, **ask)
     assert sorted(path.name for path in parts.iterdir()) == ["00000.npz", "00001.npz", "job.json"]
-    for other, found in (
-        ({"layer": "ip1"}, r"layers, \['ip2'\], now \['ip1'\]"),
-        ({"layer": "ip2", "seed": 2}, "seed, 1, now 2"),
-    ):
-        with pytest.raises(OutputError, match=rf"parts: holds another run \({found}\); name another folder, or delete this one"):
-            livecnn.embed(pictures, parts=parts, **{"layer": "ip2", **ask, **other})
+    with pytest.raises(OutputError, match=r"parts: holds another run \(seed, 1, now 2\)"):
+        livecnn.embed(pictures, layer="ip2", parts=parts, **{**ask, "seed": 2})
     assert livecnn.embed(pictures, layer="ip2", parts=parts, **ask).data() == expected.data()
-    assert worked == [0, 1, 2, 2, 3]
-    (parts / "00001.npz").write_bytes(b"PK")
-    with pytest.raises(OutputError, match=r"00001\.npz: damaged: .*; delete it, and the same command works on it again"):
-        livecnn.embed(pictures, layer="ip2", parts=parts, **ask)
 
 
 def test_idx_files_and_a_network_of_ones_own(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -20,13 +21,15 @@ from PIL import Image as PillowImage
 from torch import nn
 
 import livecnn
+from livecnn._cv2 import cv2
 from livecnn.analysis import shards
-from livecnn.analysis.shards import Job
+from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.top import api as scanning
 from livecnn.analysis.top import tables as top_tables
 from livecnn.analysis.top.results import QUANTILES, TopResults
-from livecnn.errors import LivecnnError, ModelError, OutputError, SourceError, UsageError
+from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError
 from livecnn.io import file_lock as locking
+from livecnn.sources.video import VideoSource
 from tests.helpers.files import contents
 from tests.helpers.mnist_files import typeset, write_mnist
 
@@ -137,23 +140,19 @@ def test_pictures(found: TopResults) -> None:
 
 
 def test_a_run_cut_short_goes_on(digits: Path, found: TopResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder is the same to the byte, and nothing is worked on twice."""
-    worked: list[int] = []
+    """The folder is the same to the byte."""
     work = shards.Worker.__call__
-    monkeypatch.setattr(shards.Worker, "__call__", lambda worker, shard: (worked.append(shard), work(worker, shard))[1])
 
-    def failing(job: Job, missing: Sequence[int]) -> Generator[tuple[int, bytes]]:
-        for number, data in shards.run_locally(job, list(reversed(missing))):
-            yield number, data
-            if number == 1:
-                raise OutputError("the disk is full")
+    def interrupted(worker: shards.Worker[Any], shard: int) -> object:
+        if shard == 1:
+            raise KeyboardInterrupt
+        return work(worker, shard)
 
-    job = scanning._job(digits, "lenet-mnist", ("conv1", "ip2"), 4, 16, "centre", "auto", allow_code=False)
-    with pytest.raises(OutputError, match="full"):
-        scanning.run(job, tmp_path / "shards", failing)
-    assert sorted(contents(tmp_path)) == ["shards/00001.npz", "shards/00002.npz", "shards/job.json"]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shards.Worker, "__call__", interrupted)
+        livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=16)
+    assert sorted(contents(tmp_path)) == ["shards/00000.npz", "shards/job.json"]
     livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=16)
-    assert worked == [2, 1, 0]
     assert contents(tmp_path) == contents(found.path)
 
 
@@ -323,40 +322,8 @@ def test_mistakes(digits: Path, tmp_path: Path, options: dict[str, Any], error: 
     assert not (tmp_path / "top").exists()
 
 
-def test_a_folder_that_holds_another_run(digits: Path, tmp_path: Path) -> None:
-    livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
-    with pytest.raises(OutputError, match=r"holds another run \(k, 1, now 2\); name another folder"):
-        livecnn.top(digits, layers="conv1", out=tmp_path, k=2)
-    job = tmp_path / "shards" / "job.json"
-    job.rename(tmp_path / "kept.json")
-    for layers in ("conv1", "conv2"):
-        with pytest.raises(OutputError, match=r"shards: holds shards, but no job\.json that tells whose; delete them, or"):
-            livecnn.top(digits, layers=layers, out=tmp_path, k=1)
-    (tmp_path / "kept.json").rename(job)
-    livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
-    job.write_text("[]")
-    with pytest.raises(OutputError, match=r"job\.json: not what a run leaves"):
-        livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
-
-
-def test_a_damaged_shard(digits: Path, tmp_path: Path) -> None:
-    livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
-    before = contents(tmp_path)
-    shard = tmp_path / "shards" / "00000.npz"
-    shard.write_bytes(shard.read_bytes()[:-50])
-    with pytest.raises(OutputError, match=r"00000\.npz: damaged: .*; delete it, and the same command works on it again"):
-        livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
-    shard.unlink()
-    livecnn.top(digits, layers="conv1", out=tmp_path, k=1)
-    assert contents(tmp_path) == before
-
-
-def test_pictures_that_change(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_or_pictures_that_change(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "top"
-    job = scanning._job(photos, shards.as_job_model(Small()), ("0",), 2, None, "centre", "auto", allow_code=False)
-    (photos / "1.png").rename(photos / "0.png")
-    with pytest.raises(SourceError, match="holds other pictures than when the run began"):
-        shards.Worker(job)
     module, trained = Small(), Small()
     nn.init.zeros_(trained[3].bias)
     livecnn.top(photos, module, layers="0", out=out)
@@ -399,14 +366,6 @@ def test_a_picture_that_is_gone_when_it_is_to_be_shown(
     assert all(len(np.unique(shot.image)) > 1 for shot in shots.values())
 
 
-def test_a_folder_among_the_images(photos: Path, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(photos)
-    for out in (photos, photos / "cat" / "top", tmp_path / "link" / "top"):
-        with pytest.raises(UsageError, match=r"--out .*: lies in the folder of the images; name one outside .*photos"):
-            livecnn.top(photos, Small(), layers="0", out=out)
-    assert not (photos / "top").exists()
-
-
 def test_two_runs_at_a_time(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locking, "PATIENCE", 0)
     with locking.locked(tmp_path / "top.json"), pytest.raises(OutputError, match="another program has been writing there"):
@@ -433,14 +392,22 @@ def test_tables_without_rows_have_columns(photos: Path, tmp_path: Path) -> None:
     assert empty.shots("0", 1) == ()
 
 
-def test_pictures_that_are_others_once_the_run_begins(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check, module = scanning.check_writable, Small()
-    livecnn.top(photos, module, layers="0", out=tmp_path / "top")
-    before = contents(tmp_path / "top")
-    monkeypatch.setattr(scanning, "check_writable", lambda path: (check(path), (photos / "1.png").unlink()))
-    with pytest.raises(SourceError, match="holds other pictures than when the run began"):
-        livecnn.top(photos, module, layers="0", out=tmp_path / "top")
-    assert contents(tmp_path / "top") == before
+def test_images_are_opened_and_listed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A video is decoded once to count its frames, once for the shards, and for the pictures in the folder."""
+    writer = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (32, 32))
+    for image in typeset(8)[0]:
+        writer.write(np.repeat(np.pad(image, 2)[..., None], 3, 2))
+    writer.release()
+    calls: Counter[str] = Counter()
+    for kind, name in ((ImageDataset, "__enter__"), (ImageDataset, "fingerprint"), (VideoSource, "read")):
+        method = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda self, name=name, method=method: (calls.update([name]), method(self))[1])
+    livecnn.embed(tmp_path / "clip.avi", layer="ip1", method="pca")
+    assert calls == {"__enter__": 1, "fingerprint": 1, "read": 9 + 8}
+    calls.clear()
+    monkeypatch.setattr(scanning.pictures, "write", Mock())
+    livecnn.top(tmp_path / "clip.avi", layers="ip2", out=tmp_path / "top")
+    assert calls == {"__enter__": 1, "fingerprint": 1, "read": 9 + 8}
 
 
 def test_nothing_can_be_read(tmp_path: Path) -> None:

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from livecnn.analysis.top import QuantileSketch
-from livecnn.analysis.top.quantile_sketch import ACCURACY, LEAST, MOST
+from livecnn.analysis.top.scan import ACCURACY, LEAST, MOST, QuantileSketch
 
 SHARES = (0.0, 0.01, 0.25, 0.5, 0.9, 1.0)
 
