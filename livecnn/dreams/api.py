@@ -129,19 +129,32 @@ def dream(
     seed: int = 0,
     **options: Any,
 ) -> DreamResult:
-    """What units of a network's layer, or classes of it, like best, found by gradient ascent.
+    """Find what units of a network's layer, or classes of it, like best, by gradient ascent.
 
-        livecnn.dream("lenet-mnist", "conv2", "0-8")
-        livecnn.dream("lenet-mnist", classes=[3])
+    Args:
+        model: A name or folder as `load` takes it, what that gives, or a module of your own, which is left as it is; its
+            attribute `input` describes what it takes, as in model.yaml.
+        layer: A name as `Probe` takes it.
+        units: Counted from 0: `5`, `"0-19"`, `[0, 3, "10-19"]`, a range or an array of numbers, or "all".
+        classes: Instead of a layer and units: the same, or names.
+        steps: Of the ascent, 1 or more.
+        seed: Of the random transforms, 0 or more; the same seed gives the same pictures.
+        **options: `device`, `allow_code`, and the fields of `livecnn.dreams.RandomTransforms`, `Regularizers` and `Dream`:
+            `over`, "centre", "max" or "mean"; `parameters`, "fourier" or "pixels"; `ground`, 0 (black) to 1 (white); `rate`,
+            above 0.
 
-    model: a name or folder as `livecnn.load` takes it, what that gives, or a module of your own, which is left as it is; its
-    attribute `input` tells what it takes, as in model.yaml.  layer: a name as a Probe takes it.  units: `5`, `"0-19"`,
-    `[0, 3, "10-19"]`, a range or an array of numbers, or `"all"`.  classes: the same, or names.  steps: 1 or more.  seed: 0 or
-    more.  options: `device`, `allow_code`, and the fields of `livecnn.dreams.RandomTransforms`, `Regularizers` and, of `Dream`:
-    over, "centre", "max" or "mean"; parameters, "fourier" or "pixels"; ground, 0 (black) to 1 (white); rate, above 0.
+    Returns:
+        DreamResult: `.images`, uint8 (U, H, W) or (U, H, W, 3); `.values`, float32 (U,); `.picture()`, which a notebook shows.
 
-    Returns Dreams: `.images`, uint8 (U, H, W) or (U, H, W, 3); `.values`, float32 (U,); `.picture()`, which a notebook shows.
-    Raises UsageError, ModelError.
+    Raises:
+        UsageError: An argument is wrong.
+        ModelError: The network or the layer is unknown.
+
+    Example:
+        >>> import livecnn
+        >>> found = livecnn.dream("lenet-mnist", "conv1", "0-3", steps=2)
+        >>> len(found.images), found.values.shape
+        (4, (4,))
     """
     check_positive_int("steps", steps, 1)
     dreamer = DreamBatch(model, layer, units, classes=classes, seed=seed, **options)

@@ -216,23 +216,38 @@ def explanations(
     allow_code: bool = False,
     **options: Unpack[Options],
 ) -> Explanations:
-    """What in an image units of a network's layers, or classes, answer to.
+    """Show what in an image units of a network's layers, or classes, answer to.
 
-        livecnn.explanations("lenet-mnist", "digit.png", "conv2", "0-8")
-        livecnn.explanations("lenet-mnist", "digit.png", classes=[3], method=["gradient", "occlusion"])
+    Args:
+        model: A name or folder as `load` takes it, what that gives, or a module of your own, which is left as it is.
+        image: A file, or uint8 (H, W, 3) RGB; its largest centered square counts.
+        layer: A name as `Probe` takes it, several, or "all": every convolution.
+        units: Counted from 0: `5`, `"0-19"`, `[0, 3, "10-19"]`, a range or an array of numbers; by default "all".
+        classes: Instead of units: the same, or names; for "grad_cam" by default the strongest class.
+        method: One or several of "activation", "gradient", "guided_backprop", "deconvnet", "deconvnet_unpooled", "grad_cam",
+            "occlusion", "integrated_gradients"; docs/explain.md describes what they show.
+        device: Where the network runs; by default where it is.
+        allow_code: Let a model `package.module:factory` run its code.
+        **options: Options of the methods: `at`, "max", "sum" or (row, column) of a map; `patch` and `stride` of occlusion, in
+            pixels, 1 or more, and `fill`, in the network's own units; `baseline` of integrated gradients, in these units, and
+            `steps`, 1 to 1000.
 
-    model: as `livecnn.dream` takes it.  image: a file, or uint8 (H, W, 3) RGB; its largest centred square counts.
-    layer: a name as a Probe takes it, several, or "all", every convolution.  units: `5`, `"0-19"`, `[0, 3, "10-19"]`, a range or
-    an array of numbers, or `"all"`, the default.  classes: the same, or names, instead of units; for "grad_cam" the strongest by
-    default.  method: one or several of "activation", "gradient", "guided_backprop", "deconvnet", "deconvnet_unpooled",
-    "grad_cam", "occlusion", "integrated_gradients"; docs/explain.md tells what they show.
+    Returns:
+        Explanations: `.parts`, one for each method and layer, whose `.maps` are float32 (U, C or 1, H, W); `.picture()`, which a
+        notebook shows.
 
-    Options of the methods, each of which takes what it knows: at, "max", "sum" or (row, column) of a map; patch and stride of
-    occlusion, in pixels, 1 or more, and fill, in the network's own units; baseline of integrated gradients, in these units, and
-    steps, 1 to 1000.
+    Raises:
+        UsageError: An argument is wrong.
+        ModelError: The network or a layer is unknown.
+        ImageError: The image cannot be read.
 
-    Returns Explanations: `.parts`, one a method and layer, whose `.maps` are float32 (U, C or 1, H, W); `.picture()`, which a
-    notebook shows. Raises UsageError, ModelError, ImageError.
+    Example:
+        >>> import livecnn
+        >>> image = np.full((28, 28, 3), 255, np.uint8)
+        >>> image[4:24, 12:16] = 0
+        >>> found = livecnn.explanations("lenet-mnist", image, "conv2", "0-2", method="gradient")
+        >>> found.parts[0].maps.shape
+        (3, 1, 28, 28)
     """
     explainer = ImageExplainer(
         model, layer, units, classes=classes, method=method, device=device, allow_code=allow_code, **options
