@@ -53,7 +53,7 @@ _USUAL_INPUT: dict[int, dict[str, Any]] = {
 
 
 def _inside(file: str) -> str:
-    """A bundle must not reach out of its folder, whatever the platform's idea of a path is."""
+    """Refuse a file outside of the bundle's folder, whatever the platform's idea of a path is."""
     windows = PureWindowsPath(file)
     if "\0" in file or file.startswith("/") or windows.drive or windows.root or ".." in windows.parts:
         raise ValidationProblem(f"found {file!r}; allowed: a file inside the bundle's folder")
@@ -170,7 +170,7 @@ class Bundle:
         return self._with_blank(function_shapes)
 
     def _with_blank(self, look: Callable[[nn.Module, torch.Tensor], T]) -> T:
-        """What there is to see in a pass of a picture of zeros."""
+        """Look at the network in a pass of a picture of zeros. Raises ModelError."""
         shape = self.pipeline.shape
         tensor = next(self.module.parameters(), torch.empty(0))
         try:
@@ -255,7 +255,7 @@ def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path
 
 
 def architecture(name: str, options: Mapping[str, JsonValue], *, allow_code: bool = False) -> nn.Module:
-    """A network without its weights: a file name in architectures/ or, with `allow_code`, `package.module:factory`.
+    """Build a network without its weights: a file name in architectures/ or, with `allow_code`, `package.module:factory`.
 
     Raises ModelError, TypeError, ValueError or RuntimeError (the options are wrong).
     """
@@ -332,7 +332,7 @@ def _declared_input(network: nn.Module, name: str) -> Any:
 
 
 def default_input_spec(name: str, network: nn.Module) -> dict[str, Any]:
-    """The fields of `input` that networks for photographs, or for MNIST, have; by channels. Raises ModelError."""
+    """Return the fields of `input` that networks for photographs, or for MNIST, have; by channels. Raises ModelError."""
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     channels = first.in_channels if first else 0
     if channels not in _USUAL_INPUT:
@@ -349,7 +349,7 @@ def _validated_card(document: Document) -> ModelCard:
 
 
 def _pipeline(document: Document) -> inputs.Pipeline:
-    """The pipeline of a document's `input`."""
+    """Make the pipeline of a document's `input`."""
     fields = document.data["input"]
     try:
         return inputs.make(fields)

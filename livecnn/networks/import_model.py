@@ -83,7 +83,7 @@ def import_model(
 
 
 def new_bundle_folder(name: str, force: bool = False) -> Path:
-    """The folder of a new bundle. Raises UsageError for a name that will not do, or is taken unless `force`."""
+    """Return the folder of a new bundle. Raises UsageError for a name that will not do, or is taken unless `force`."""
     if not NAME.fullmatch(name):
         raise UsageError(f"found the name {name!r}; allowed: up to 64 letters, digits, - and _, a letter or digit first")
     folder = paths.user_models() / name
@@ -149,7 +149,7 @@ def _read(files: Sequence[Path], chosen: Mapping[str, Any]) -> Imported:
 
 
 def _described(imported: Imported, name: str, about: ModelDescription) -> tuple[Bundle, dict[str, Any]]:
-    """The network with its input and classes, tried; and the input's fields."""
+    """Try the network with its input and classes; return it and the input's fields."""
     told = dict(imported.input or {})
     if not told and not {"size", "channels"} <= about.input.keys():
         told = bundles.default_input_spec(name, imported.module)
@@ -161,7 +161,7 @@ def _described(imported: Imported, name: str, about: ModelDescription) -> tuple[
 
 
 def _write(folder: Path, imported: Imported, name: str, about: ModelDescription, files: str) -> None:
-    """The bundle; nothing of the network stays in memory."""
+    """Write the bundle; nothing of the network stays in memory."""
     bundle, fields = _described(imported, name, about)
     card = {
         "name": name,
@@ -193,7 +193,7 @@ def _put(new: Path, folder: Path) -> None:
 
 
 def _at_hand(file: ModelFile, given: Sequence[Path]) -> Path | None:
-    """The file among those given or beside them. Raises UsageError if it is damaged or another one."""
+    """Find the file among those given or beside them. Raises UsageError if it is damaged or another one."""
     own = [path for path in given if path.suffix.lower() == file.suffix]
     beside = [path.with_name(file.name) for path in given if path.with_name(file.name).is_file()]
     for path in own or beside:

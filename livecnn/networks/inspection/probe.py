@@ -203,7 +203,7 @@ def _writes(tensor: torch.Tensor) -> float:
 
 
 def find_scores(output: object) -> torch.Tensor:
-    """What a network returned, or, of several tensors (tuple, dict, dataclass), the first of shape (N, classes).
+    """Return a network's output or, of several tensors (tuple, dict, dataclass), the first of shape (N, classes).
 
     Raises ModelError if there is none.
     """
@@ -256,7 +256,7 @@ def run_and_shapes(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, t
 
 
 def function_shapes(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
-    """The shapes that `layers_of` tells of functions; {} where the network cannot be traced."""
+    """Return the shapes that `layers_of` lists for functions; {} where the network cannot be traced."""
     try:
         trace = FunctionTrace(module)
     except ModelError:
@@ -297,7 +297,7 @@ def weight_norms(module: nn.Module, layer: str) -> Floats | None:
 
 
 def _by_unit(inner: nn.Module) -> torch.Tensor | None:
-    """A layer's weights with the axis of its units first; Keras has it last."""
+    """Return a layer's weights with the axis of its units first; Keras has it last."""
     weight, kernel = getattr(inner, "weight", None), dict(inner.named_parameters(recurse=False)).get("kernel")
     if isinstance(weight, torch.Tensor) and weight.ndim >= 2:
         return weight.movedim(1, 0) if isinstance(inner, nn.ConvTranspose2d) else weight

@@ -38,6 +38,7 @@ class Names:
         self._starts = array("q")
 
     def append(self, name: str) -> None:
+        """Add a name."""
         self._starts.append(len(self._block))
         self._block += os.fsencode(name) + b"\0"
 
