@@ -25,6 +25,7 @@ class Rect(NamedTuple):
         return Rect(self.x + (self.w - w) // 2, self.y + (self.h - h) // 2, w, h)
 
     def contains(self, x: float, y: float) -> bool:
+        """Return whether a point is inside."""
         return self.x <= x < self.x + self.w and self.y <= y < self.y + self.h
 
 

@@ -59,6 +59,7 @@ def examine(checks: Iterable[Callable[[], Iterator[Finding]]] | None = None) -> 
 
 
 def python() -> Iterator[Finding]:
+    """Check the version of Python."""
     enough = sys.version_info >= OLDEST_PYTHON
     advice = "" if enough else f"install Python {'.'.join(map(str, OLDEST_PYTHON))} or newer"
     yield Finding("Python", "ok" if enough else "failed", f"{platform.python_version()} on {platform.platform()}", advice)
@@ -99,6 +100,7 @@ def cameras() -> Iterator[Finding]:
 
 
 def window() -> Iterator[Finding]:
+    """Check that a window can be opened."""
     from livecnn.app.toolkit.backend import backend, has_display
 
     if not has_display():
@@ -118,6 +120,7 @@ def window() -> Iterator[Finding]:
 
 
 def gpu() -> Iterator[Finding]:
+    """Check that the device that would be chosen computes."""
     import torch
 
     from livecnn.networks.device import pick_device
@@ -138,6 +141,7 @@ def gpu() -> Iterator[Finding]:
 
 
 def fonts() -> Iterator[Finding]:
+    """Check that matplotlib's font is there."""
     from matplotlib.font_manager import FontProperties, findfont
 
     try:
@@ -150,6 +154,7 @@ def fonts() -> Iterator[Finding]:
 
 
 def folders() -> Iterator[Finding]:
+    """Check that the folders livecnn writes to are writable."""
     import matplotlib as mpl
     import torch.hub
 
@@ -171,6 +176,7 @@ def folders() -> Iterator[Finding]:
 
 
 def ffmpeg() -> Iterator[Finding]:
+    """Check that ffmpeg is there and runs."""
     from livecnn.io.recorders import find_ffmpeg
 
     try:

@@ -77,12 +77,12 @@ def get(name: str, given: tuple[Path, ...], force: bool) -> None:
     A download that breaks off, or is ended with Ctrl-C, goes on from there the next time.
     """
     from livecnn.networks import catalogue
-    from livecnn.networks.fetch_model import get as get_model
+    from livecnn.networks.import_model import fetch_model
 
     entry = catalogue.find(name)
     unpinned = "" if all(file.sha256 for file in entry.files if file.suffix != ".txt") else " (its maker names no checksum)"
     click.echo(f"{name}: {entry.what}, {entry.megabytes:.1f} MB{unpinned}\nsource: {entry.source}\nlicence: {entry.licence}")
-    _done(name, get_model(name, given, force=force))
+    _done(name, fetch_model(name, given, force=force))
 
 
 @command.command(name="import")

@@ -299,6 +299,7 @@ class Paragraph(Group):
 
     @property
     def text(self) -> str:
+        """Return the words of all lines."""
         return self._placed[0]
 
     def put(self, text: str, box: Rect, size: int) -> None:

@@ -30,6 +30,7 @@ SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (
 
 
 def color_of(group: int) -> Color:
+    """Return the color of a class."""
     return CLASSES[group % len(CLASSES)]
 
 

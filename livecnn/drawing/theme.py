@@ -96,32 +96,40 @@ class Metrics:
 
     @classmethod
     def of(cls, width: int, height: int) -> Metrics:
+        """Return the measures for a figure of this size."""
         # Below 0.72 letters stop being readable; a small window then shows fewer words instead of smaller ones.
         return cls(max(0.72, min(width / 1280, height / 720)))
 
     def px(self, size: float) -> int:
+        """Scale a length in pixels of the design to this figure."""
         return max(1, round(size * self.scale))
 
     @property
     def title(self) -> int:
+        """Return the font size of titles in pixels."""
         return self.px(16)
 
     @property
     def body(self) -> int:
+        """Return the font size of text in pixels."""
         return self.px(14)
 
     @property
     def small(self) -> int:
+        """Return the font size of captions in pixels."""
         return self.px(13)
 
     @property
     def gap(self) -> int:
+        """Return the distance between panels in pixels."""
         return self.px(12)
 
     @property
     def pad(self) -> int:
+        """Return the distance from a panel's rim to its content in pixels."""
         return self.px(12)
 
     @property
     def header(self) -> int:
+        """Return the height of the header in pixels."""
         return self.px(42)

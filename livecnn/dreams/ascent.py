@@ -43,6 +43,7 @@ class State:
     square: torch.Tensor
 
     def on(self, device: torch.device) -> State:
+        """Return the state on a device."""
         return State(self.step, self.values.to(device), self.slope.to(device), self.square.to(device))
 
 

@@ -39,6 +39,7 @@ class Regularizers:
 
     @property
     def on_pixels(self) -> bool:
+        """Return whether any of them works on pixels, not on a spectrum."""
         return bool(self.decay or self.blur or self.norm or self.contribution)
 
     def __call__(self, levels: torch.Tensor, slopes: torch.Tensor, rest: torch.Tensor, step: int) -> torch.Tensor:

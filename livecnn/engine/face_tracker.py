@@ -46,6 +46,7 @@ class Face(NamedTuple):
         return alike and abs(self.x - other.x) < reach and abs(self.y - other.y) < reach
 
     def towards(self, other: Face, share: float) -> Face:
+        """Move a part of the way to another face."""
         return Face(*(here + share * (there - here) for here, there in zip(self, other, strict=True)))
 
 

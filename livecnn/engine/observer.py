@@ -53,6 +53,7 @@ class Observer:
 
     @property
     def note(self) -> str:
+        """Return what the user should know of the networks, an empty text for nothing."""
         return next(filter(None, (self._note, *(other.note for other in self._other_observers.values()))), "")
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:

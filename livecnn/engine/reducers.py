@@ -40,7 +40,8 @@ class Reducer(ABC):
 
     @property
     @abstractmethod
-    def settings(self) -> Hashable: ...
+    def settings(self) -> Hashable:
+        """Return what `reduce` gets beside the activation."""
 
     @abstractmethod
     def reduce(self, activation: torch.Tensor, settings: Any) -> tuple[torch.Tensor, ...]:
@@ -208,6 +209,7 @@ class NeuronsReducer(Reducer):
         self._placed: tuple[tuple[int, ...], torch.Tensor] = (), torch.empty(0)
 
     def reorder(self, order: Sequence[int]) -> None:
+        """Show the units in another order from the next frame on."""
         self._order = tuple(order)
 
     @property

@@ -31,6 +31,7 @@ class UnitActivation:
 
     @classmethod
     def of(cls, layer: str, index: int, values: Floats) -> UnitActivation:
+        """Reduce a unit's map, or value, to what a panel shows."""
         finite = values[np.isfinite(values)]
         if not finite.size:
             return cls(layer, index, values, np.nan, np.nan, np.nan, (0, 0))

@@ -30,6 +30,7 @@ def check_writable(path: Path) -> None:
 
 
 def write_error(path: Path, error: OSError) -> OutputError:
+    """Make the OutputError of a file that cannot be written."""
     blocked = isinstance(error, (FileExistsError, NotADirectoryError))
     reason = f"{error.filename} is not a folder" if blocked else error.strerror or error
     return OutputError(f"{path}: cannot be written: {reason}")

@@ -53,7 +53,7 @@ _USUAL_INPUT: dict[int, dict[str, Any]] = {
 
 
 def _inside(file: str) -> str:
-    """A bundle must not reach out of its folder, whatever the platform's idea of a path is."""
+    """Refuse a file outside of the bundle's folder, whatever the platform's idea of a path is."""
     windows = PureWindowsPath(file)
     if "\0" in file or file.startswith("/") or windows.drive or windows.root or ".." in windows.parts:
         raise ValidationProblem(f"found {file!r}; allowed: a file inside the bundle's folder")
@@ -111,7 +111,12 @@ class ModelCard(_Section):
 class Bundle:
     """A network ready to be looked at: in evaluation mode, and, unless it is a user's module, without gradients.
 
-    classes: names in the order of the scores.  pipeline: from a shot to its input.  card: None for a network from code.
+    Attributes:
+        name: As its card, or its class, names it.
+        module: The network, from tensors (N, C, H, W) to scores (N, classes).
+        classes: Names in the order of the scores.
+        pipeline: From a shot to the network's input.
+        card: What model.yaml says; None for a network from code.
     """
 
     name: str
@@ -126,7 +131,17 @@ class Bundle:
         return self.card.precision if self.card else "float32"
 
     def prepare(self, rgb: Image) -> torch.Tensor:
-        """uint8 (H, W, 3) RGB, values 0..255 -> the network's input, float32 (1, C, H, W). Raises UsageError."""
+        """Turn an image into the network's input.
+
+        Args:
+            rgb: Image, uint8 (H, W, 3) RGB, values 0..255.
+
+        Returns:
+            The input, float32 (1, C, H, W).
+
+        Raises:
+            UsageError: The image has another shape or dtype.
+        """
         if not isinstance(rgb, np.ndarray) or rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3 or not rgb.size:
             found = f"{rgb.dtype} {rgb.shape}" if isinstance(rgb, np.ndarray) else type(rgb).__name__
             raise UsageError(f"prepare: found {found}; a NumPy array of uint8 (H, W, 3) is needed")
@@ -143,7 +158,7 @@ class Bundle:
 
     @cached_property
     def architecture(self) -> Architecture:
-        """The network as data, by a pass of zeros. Raises ModelError."""
+        """The network as data, found by a pass of zeros. Raises ModelError."""
         return self._with_blank(partial(Architecture.of, name=self.name))
 
     @cached_property
@@ -155,7 +170,7 @@ class Bundle:
         return self._with_blank(function_shapes)
 
     def _with_blank(self, look: Callable[[nn.Module, torch.Tensor], T]) -> T:
-        """What there is to see in a pass of a picture of zeros."""
+        """Look at the network in a pass of a picture of zeros. Raises ModelError."""
         shape = self.pipeline.shape
         tensor = next(self.module.parameters(), torch.empty(0))
         try:
@@ -168,10 +183,24 @@ class Bundle:
 
 
 def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
-    """The bundle of that name (the user's own first, then what ships), in that folder, or from `package.module:factory`.
+    """Load a network with its classes and its input pipeline.
 
-    The last runs the user's code and needs `allow_code`, and so does a bundle whose architecture is such a factory.
-    Raises ModelError: unknown, damaged, or not what its card says.
+    Args:
+        spec: Name of a bundle (the user's own come first, then what ships), its folder, or `package.module:factory`.
+        allow_code: Let such a factory run its code, also where a bundle names it as its architecture.
+
+    Returns:
+        The bundle: `.module` (in evaluation mode, on the CPU), `.classes`, and `.prepare(rgb)`, which makes the network's input.
+
+    Raises:
+        ModelError: The bundle is unknown, damaged, or not what its card says.
+
+    Example:
+        >>> import livecnn
+        >>> bundle = livecnn.load("lenet-mnist")
+        >>> x = bundle.prepare(np.full((28, 28, 3), 255, np.uint8))  # an image as uint8 (H, W, 3) RGB
+        >>> tuple(bundle.module(x).shape), len(bundle.classes)
+        ((1, 10), 10)
     """
     name = str(spec)
     known = paths.bundles()
@@ -190,14 +219,24 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
 
 
 def read_card(folder: Path) -> ModelCard:
-    """What a bundle's model.yaml says; nothing else is looked at. Raises ModelError."""
+    """Read a bundle's model.yaml and nothing else. Raises ModelError."""
     return _validated_card(yamlfile.load(folder / CARD, ModelError))
 
 
 def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path:
-    """Write a network and its card as a bundle; returns the folder. An older bundle there is replaced at the very end.
+    """Write a network and its card as a bundle; an older bundle there is replaced at the very end.
 
-    card: the fields of ModelCard but `weights`. Raises ModelError (the card is wrong) or OutputError (cannot be written).
+    Args:
+        folder: Where the bundle is written; made if it is absent.
+        module: The network.
+        card: The fields of ModelCard but `weights`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ModelError: The card is wrong.
+        OutputError: The folder cannot be written.
     """
     folder = Path(folder)
     fields = {**card, "weights": {"file": WEIGHTS, "sha256": "0" * 64}}
@@ -216,7 +255,7 @@ def save(folder: str | Path, module: nn.Module, card: Mapping[str, Any]) -> Path
 
 
 def architecture(name: str, options: Mapping[str, JsonValue], *, allow_code: bool = False) -> nn.Module:
-    """A network without its weights: a file name in architectures/ or, with `allow_code`, `package.module:factory`.
+    """Build a network without its weights: a file name in architectures/ or, with `allow_code`, `package.module:factory`.
 
     Raises ModelError, TypeError, ValueError or RuntimeError (the options are wrong).
     """
@@ -248,11 +287,22 @@ def bundle_from_module(
     classes: Sequence[str] | None = None,
     input: Mapping[str, Any] | Callable[[Image], torch.Tensor] | None = None,
 ) -> Bundle:
-    """A bundle of any network, which may say as attributes what a card says: `classes`, and `input` as in model.yaml.
+    """Make a bundle of any network, which may have as attributes what a card says: `classes`, and `input` as in model.yaml.
 
-    name: by default that of its class.  classes: None means that attribute, else numbers.  input: as in model.yaml, or a function
-    from a shot, uint8 (H, W, 3) RGB, to the network's input (1, …); None means that attribute, else what is usual for so many
-    channels. The network is put into evaluation mode. Raises ModelError.
+    The network is put into evaluation mode.
+
+    Args:
+        module: The network, from tensors (1, C, H, W) to scores (1, classes).
+        name: By default that of its class.
+        classes: Names in the order of the scores; by default the network's attribute, else numbers.
+        input: A dict as in model.yaml, or a function from a shot, uint8 (H, W, 3) RGB, to the network's input (1, …); by default
+            the network's attribute, else what is usual for so many channels.
+
+    Returns:
+        The bundle, without a card.
+
+    Raises:
+        ModelError: The input is unknown, or the network does not give a score for each class.
     """
     name = name or type(module).__name__
     pipeline = _pipeline_of(name, module, _declared_input(module, "input") if input is None else input)
@@ -282,7 +332,7 @@ def _declared_input(network: nn.Module, name: str) -> Any:
 
 
 def default_input_spec(name: str, network: nn.Module) -> dict[str, Any]:
-    """The fields of `input` that networks for photographs, or for MNIST, have; by channels. Raises ModelError."""
+    """Return the fields of `input` that networks for photographs, or for MNIST, have; by channels. Raises ModelError."""
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     channels = first.in_channels if first else 0
     if channels not in _USUAL_INPUT:
@@ -299,7 +349,7 @@ def _validated_card(document: Document) -> ModelCard:
 
 
 def _pipeline(document: Document) -> inputs.Pipeline:
-    """The pipeline of a document's `input`."""
+    """Make the pipeline of a document's `input`."""
     fields = document.data["input"]
     try:
         return inputs.make(fields)

@@ -24,14 +24,17 @@ class ModelFile:
 
     @property
     def name(self) -> str:
+        """Return the file's name."""
         return PurePosixPath(urlsplit(self.url).path).name
 
     @property
     def suffix(self) -> str:
+        """Return how its name ends, with the dot."""
         return PurePosixPath(self.name).suffix
 
     @property
     def most(self) -> int:
+        """Return how many bytes a server may send."""
         return int(2 * self.megabytes * MEGABYTE)
 
 
@@ -57,18 +60,19 @@ class CatalogueEntry:
 
     @property
     def megabytes(self) -> float:
+        """Return the size of all files."""
         return sum(file.megabytes for file in self.files)
 
 
 def find(name: str) -> CatalogueEntry:
-    """Raises UsageError for a name that is not in the catalogue."""
+    """Find an entry by its name. Raises UsageError for one that is not in the catalogue."""
     if name not in ENTRIES:
         raise UsageError(f"{name}: not among the models that can be fetched; {nearest(name, ENTRIES)}")
     return ENTRIES[name]
 
 
 def vgg16_prototxt(outputs: int) -> str:
-    """The VGG-16 of Simonyan and Zisserman as a Caffe net with so many classes, its last layer named as in DEX."""
+    """Write the VGG-16 of Simonyan and Zisserman as a Caffe net with so many classes, its last layer named as in DEX."""
     return "".join([f'name: "VGG_ILSVRC_16_layers"\n{_layer("input", "Input", "", "data", _INPUT)}', *_layers(outputs)])
 
 

@@ -39,7 +39,7 @@ def record(bundle: Bundle) -> dict[str, Any]:
 
 
 def describe_difference(bundle: Bundle) -> str:
-    """What differs from the card's `check`, in words; "" if all is as it was. Raises ModelError if the card has none."""
+    """Describe what differs from the card's `check`; "" if all is as it was. Raises ModelError if the card has none."""
     known = bundle.card.check if bundle.card else None
     if known is None:
         raise ModelError(f"{bundle.name}: its model.yaml holds no `check` to compare with")

@@ -18,7 +18,7 @@ CHOICES = ("auto", "cpu", "cuda", "cuda:N", "mps")
 
 
 def pick_device(spec: str | torch.device = "auto") -> torch.device:
-    """The device that `auto`, `cpu`, `cuda`, `cuda:N` or `mps` names; auto: CUDA if there is one, else MPS, else the CPU.
+    """Find the device `auto` (CUDA if there is one, else MPS, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
 
     Raises ModelError for a device that this machine lacks, naming what it has, and for any other text.
     """

@@ -1,4 +1,4 @@
-"""From files that other programs wrote to a bundle among the user's own models."""
+"""New bundles among the user's own models: from files that other programs wrote, or a network of the catalogue."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ import inspect
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from livecnn import paths, registry
-from livecnn.errors import ModelError, UsageError
+from livecnn.errors import ModelError, SourceError, UsageError
+from livecnn.io.download import check, fetch
 from livecnn.io.files import write_error
 from livecnn.networks import bundle as bundles
+from livecnn.networks import catalogue
 from livecnn.networks import check as checking
 from livecnn.networks.bundle import Bundle
+from livecnn.networks.catalogue import CatalogueEntry, ModelFile
 from livecnn.networks.importers import Imported
 from livecnn.types import Precision
 
@@ -79,7 +83,7 @@ def import_model(
 
 
 def new_bundle_folder(name: str, force: bool = False) -> Path:
-    """The folder of a new bundle. Raises UsageError for a name that will not do, or is taken unless `force`."""
+    """Return the folder of a new bundle. Raises UsageError for a name that will not do, or is taken unless `force`."""
     if not NAME.fullmatch(name):
         raise UsageError(f"found the name {name!r}; allowed: up to 64 letters, digits, - and _, a letter or digit first")
     folder = paths.user_models() / name
@@ -106,6 +110,26 @@ def read_labels(path: Path) -> list[str]:
     return [_NUMBER.sub("", line.strip(), count=1) for line in lines if line.strip()]
 
 
+def fetch_model(name: str, given: Sequence[Path] = (), *, force: bool = False) -> Path:
+    """Make the bundle `name`; returns its folder. No code of a downloaded file is ever run.
+
+    given: files that need no download, by their suffixes; what lies beside them under its published name is taken, too. They
+    are checked as downloads are. force: replace a model of that name. Raises LivecnnError.
+    """
+    entry = catalogue.find(name)
+    new_bundle_folder(name, force)
+    suffixes = sorted({file.suffix for file in entry.files})
+    stranger = next((path for path in given if path.suffix.lower() not in suffixes), None)
+    if stranger is not None:
+        raise UsageError(f"{stranger}: found a file that ends in {stranger.suffix!r}; {name} is made of {', '.join(suffixes)}")
+    folder = paths.user_models() / ".downloads"
+    files = [_at_hand(file, given) or _downloaded(file, folder, name) for file in entry.files]
+    bundle = _install(entry, files, name, force)
+    for file in entry.files:
+        (folder / file.name).unlink(missing_ok=True)
+    return bundle
+
+
 def _read(files: Sequence[Path], chosen: Mapping[str, Any]) -> Imported:
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
@@ -125,7 +149,7 @@ def _read(files: Sequence[Path], chosen: Mapping[str, Any]) -> Imported:
 
 
 def _described(imported: Imported, name: str, about: ModelDescription) -> tuple[Bundle, dict[str, Any]]:
-    """The network with its input and classes, tried; and the input's fields."""
+    """Try the network with its input and classes; return it and the input's fields."""
     told = dict(imported.input or {})
     if not told and not {"size", "channels"} <= about.input.keys():
         told = bundles.default_input_spec(name, imported.module)
@@ -137,7 +161,7 @@ def _described(imported: Imported, name: str, about: ModelDescription) -> tuple[
 
 
 def _write(folder: Path, imported: Imported, name: str, about: ModelDescription, files: str) -> None:
-    """The bundle; nothing of the network stays in memory."""
+    """Write the bundle; nothing of the network stays in memory."""
     bundle, fields = _described(imported, name, about)
     card = {
         "name": name,
@@ -166,3 +190,39 @@ def _put(new: Path, folder: Path) -> None:
             os.replace(old, folder)
         raise write_error(folder, error) from error
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _at_hand(file: ModelFile, given: Sequence[Path]) -> Path | None:
+    """Find the file among those given or beside them. Raises UsageError if it is damaged or another one."""
+    own = [path for path in given if path.suffix.lower() == file.suffix]
+    beside = [path.with_name(file.name) for path in given if path.with_name(file.name).is_file()]
+    for path in own or beside:
+        try:
+            check(path, file.sha256)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
+        return path
+    return None
+
+
+def _downloaded(file: ModelFile, folder: Path, name: str) -> Path:
+    path = folder / file.name
+    if path.exists():  # an import that failed, or was stopped, after the download
+        return path
+    try:
+        return fetch(file.url, path, sha256=file.sha256, most=file.most)
+    except SourceError as error:
+        hint = f"if you have {file.name} from elsewhere: livecnn models get {name} --from {file.name}"
+        raise SourceError(f"{error}; {hint}") from error
+
+
+def _install(entry: CatalogueEntry, files: Sequence[Path], name: str, force: bool) -> Path:
+    labels = next((path for path in files if path.suffix.lower() == ".txt"), None)
+    classes = entry.classes if labels is None else read_labels(labels)
+    about = ModelDescription(entry.input, classes, entry.licence, entry.source, entry.accuracy, entry.precision)
+    with tempfile.TemporaryDirectory() as scratch:
+        own = [Path(scratch, written) for written in entry.written]
+        for path in own:
+            path.write_text(entry.written[path.name]())
+        weights = [path for path in files if path != labels]
+        return import_model([*own, *weights], name, about, architecture=entry.architecture, options=entry.options, force=force)

@@ -38,7 +38,7 @@ def as_bundle(model: str | Path | Bundle | nn.Module, device: str | None, allow_
 
 
 def as_module(model: object) -> nn.Module:
-    """Raises UsageError if it is none."""
+    """Return the module itself. Raises UsageError if it is none."""
     if isinstance(model, nn.Module):
         return model
     allowed = "a name or folder, what livecnn.load gives, a torch.nn.Module"
@@ -62,6 +62,7 @@ def check_positive_int(name: str, value: object, least: int, most: int | None = 
 
 
 def resolve_units(bundle: Bundle, layer: str | None, units: Wanted | None) -> tuple[int, ...]:
+    """Return the numbers of units of a layer. Raises UsageError."""
     try:
         parsed = ranges.parse(units)
     except ValueError as error:

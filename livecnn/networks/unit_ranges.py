@@ -39,7 +39,7 @@ def parse(value: Any) -> UnitSet:
 
 
 def resolve(units: UnitSet, count: int, noun: str = "unit", layer: str = "the layer") -> tuple[int, ...]:
-    """Unit numbers for a layer that has `count`. Raises ValueError: "channel 20: conv1 has 20 (0-19)"."""
+    """Return unit numbers for a layer that has `count`. Raises ValueError: "channel 20: conv1 has 20 (0-19)"."""
     if units == "all":
         return tuple(range(count))
     beyond = next((unit for unit in units if unit >= count), None)

@@ -30,7 +30,7 @@ def is_factory_spec(spec: str, allow_code: bool) -> bool:
 
 
 def build(spec: str, options: Mapping[str, Any] = MappingProxyType({})) -> nn.Module:
-    """What the factory returns for these arguments. The path of the code is printed first, to the standard error output.
+    """Call the factory with these arguments. The path of the code is printed first, to the standard error output.
 
     The current folder is searched last, as `python -m` searches it first. Raises ModelError: no such module or factory, the code
     fails, or it returns something else than an nn.Module.

@@ -50,7 +50,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
 
 
 def content(path: Path) -> Any:
-    """What such a file holds, a state dict or what it lies in, such as a checkpoint. Raises ModelError; no code is run."""
+    """Read what such a file holds, a state dict or a checkpoint around it. Raises ModelError; no code is run."""
     try:
         return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
     except OSError as error:
@@ -58,7 +58,7 @@ def content(path: Path) -> Any:
 
 
 def as_state_dict(tensors: Any, path: Path) -> dict[str, torch.Tensor]:
-    """The state dict that was read from there. Raises ModelError if it is none."""
+    """Return the state dict that was read from there. Raises ModelError if it is none."""
     if not isinstance(tensors, Mapping):
         raise ModelError(f"{path}: found a {type(tensors).__name__}; a state dict is needed (name -> tensor)")
     for name, tensor in tensors.items():
@@ -68,7 +68,7 @@ def as_state_dict(tensors: Any, path: Path) -> dict[str, torch.Tensor]:
 
 
 def write(module: nn.Module, path: Path) -> None:
-    """A network's state as a safetensors file; copied is only what shares its memory or has gaps. Raises OSError."""
+    """Write a network's state as a safetensors file; only what shares its memory or has gaps is copied. Raises OSError."""
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 

@@ -73,6 +73,7 @@ class FolderSource(Source):
         return Frame(self._image(name), index, index * self.interval, _shown(name), _label(name))
 
     def labels(self) -> set[str]:
+        """Return the names of the sub-folders, which are the labels."""
         return set(map(_label, self._files)) - {""}
 
     def fingerprint(self) -> str:

@@ -56,6 +56,7 @@ class IdxSource(Source):
         return Frame(image, index, index * self.interval, f"{self.name} #{index}", str(self._labels[index]))
 
     def labels(self) -> set[str]:
+        """Return the labels that occur."""
         return {str(label) for label in np.unique(self._labels)}
 
     def fingerprint(self) -> str:

@@ -201,7 +201,7 @@ def test_get_tells_the_licence_before_anything_else(monkeypatch: pytest.MonkeyPa
         assert "licence: its authors': for academic research only" in capsys.readouterr().out
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("livecnn.networks.fetch_model.fetch", told_already)
+    monkeypatch.setattr("livecnn.networks.import_model.fetch", told_already)
     assert main(["models", "get", "age-dex"]) == 130
 
 
@@ -209,7 +209,7 @@ def test_get_says_when_nothing_vouches_for_the_bytes(monkeypatch: pytest.MonkeyP
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("livecnn.networks.fetch_model.fetch", interrupted)
+    monkeypatch.setattr("livecnn.networks.import_model.fetch", interrupted)
     assert main(["models", "get", "age-dex"]) == 130
     assert "540.0 MB (its maker names no checksum)\n" in capsys.readouterr().out
     assert main(["models", "get", "vgg16"]) == 130

@@ -14,7 +14,7 @@ from livecnn.networks import bundle as bundles
 from livecnn.networks import catalogue
 from livecnn.networks import check as checking
 from livecnn.networks.catalogue import ENTRIES, CatalogueEntry, ModelFile
-from livecnn.networks.fetch_model import get
+from livecnn.networks.import_model import fetch_model
 from tests.helpers import fake_importers
 from tests.helpers.file_server import FileServer, cut, hang_up, status
 
@@ -47,7 +47,7 @@ def downloads() -> list[str]:
 
 
 def test_fetched_and_ready(server: FileServer) -> None:
-    folder = get("small")
+    folder = fetch_model("small")
     assert folder == paths.user_models() / "small"
     bundle = bundles.load("small")
     assert bundle.card is not None
@@ -61,12 +61,12 @@ def test_fetched_and_ready(server: FileServer) -> None:
 
 
 def test_a_name_that_is_taken_is_told_before_the_download(server: FileServer) -> None:
-    get("small")
+    fetch_model("small")
     server.asked.clear()
     with pytest.raises(UsageError, match=r"^small: there is a model of that name already"):
-        get("small")
+        fetch_model("small")
     assert server.asked == []
-    get("small", force=True)
+    fetch_model("small", force=True)
     assert len(server.asked) == 2
 
 
@@ -75,9 +75,9 @@ def test_a_download_goes_on_another_day(server: FileServer) -> None:
     with pytest.raises(
         SourceError, match=r"what came is kept.*; if you have small-0a0b\.pth from elsewhere: livecnn models get small --from"
     ):
-        get("small")
+        fetch_model("small")
     assert downloads() == ["small-0a0b.pth.part", "small-0a0b.pth.part.etag"]
-    get("small")
+    fetch_model("small")
     assert server.asked[-2][1] == "bytes=3-"
     assert downloads() == []
 
@@ -85,18 +85,18 @@ def test_a_download_goes_on_another_day(server: FileServer) -> None:
 def test_an_import_that_fails_keeps_the_download(server: FileServer) -> None:
     server.files["/labels.txt"] = b"only one\n"
     with pytest.raises(ModelError, match=r"scores of shape \(1, 4\); \(1, 1\) is needed"):
-        get("small")
+        fetch_model("small")
     assert downloads() == ["labels.txt", "small-0a0b.pth"]
     (paths.user_models() / ".downloads" / "labels.txt").write_bytes(LABELS)
     server.asked.clear()
-    get("small")
+    fetch_model("small")
     assert server.asked == []
 
 
 def test_wrong_bytes(server: FileServer) -> None:
     server.files["/m/small-0a0b.pth"] = b"other weights"
     with pytest.raises(SourceError, match=r"damaged, or not the file that is meant"):
-        get("small")
+        fetch_model("small")
     assert not (paths.user_models() / "small").exists()
 
 
@@ -105,7 +105,7 @@ def test_from_files_at_hand(server: FileServer, tmp_path: Path, beside: bool) ->
     weights, labels = tmp_path / "renamed.PTH", tmp_path / ("labels.txt" if beside else "other.txt")
     weights.write_bytes(b"weights")
     labels.write_bytes(LABELS)
-    get("small", [weights] if beside else [labels, weights])
+    fetch_model("small", [weights] if beside else [labels, weights])
     assert server.asked == []
     assert weights.exists()
     assert labels.exists()
@@ -115,18 +115,18 @@ def test_files_at_hand_are_checked(server: FileServer, tmp_path: Path) -> None:
     weights = tmp_path / "x.pth"
     weights.write_bytes(b"other")
     with pytest.raises(SourceError, match=r"x\.pth: damaged, or not the file that is meant: its sha256 is"):
-        get("small", [weights])
+        fetch_model("small", [weights])
     with pytest.raises(UsageError, match=r"nix\.pth: cannot be read: No such file"):
-        get("small", [tmp_path / "nix.pth"])
+        fetch_model("small", [tmp_path / "nix.pth"])
     with pytest.raises(UsageError, match=r"x\.zip: found a file that ends in '\.zip'; small is made of \.pth, \.txt$"):
-        get("small", [weights, tmp_path / "x.zip"])
+        fetch_model("small", [weights, tmp_path / "x.zip"])
     assert server.asked == []
 
 
 def test_what_is_not_at_hand_is_fetched(server: FileServer, tmp_path: Path) -> None:
     weights = tmp_path / "x.pth"
     weights.write_bytes(b"weights")
-    get("small", [weights])
+    fetch_model("small", [weights])
     assert [path for path, *_ in server.asked] == ["/labels.txt"]
 
 
@@ -134,19 +134,19 @@ def test_a_name_that_nobody_knows(server: FileServer) -> None:
     with pytest.raises(
         UsageError, match=r"^vgg: not among the models that can be fetched; did you mean 'vgg16'\? allowed: age, "
     ):
-        get("vgg")
+        fetch_model("vgg")
     assert server.asked == []
 
 
 def test_the_age_network_from_its_file(server: FileServer, shared: Path) -> None:
-    get("age", [shared / "age" / "age_gender_model.weights"])
+    fetch_model("age", [shared / "age" / "age_gender_model.weights"])
     bundle = bundles.load("age")
     assert bundle.classes == ("male", "female")
     assert bundle.shapes()["age"] == (1, 1)
     server.files["/justadudewhohacks/face-api.js-models/master/uncompressed/age_gender_model.weights"] = (
         shared / "age" / "age_gender_model.weights"
     ).read_bytes()
-    get("age", force=True)
+    fetch_model("age", force=True)
     assert len(server.asked) == 1
 
 
@@ -162,14 +162,14 @@ def test_what_livecnn_writes_itself_goes_with_the_weights(server: FileServer, mo
     fake_importers.use(monkeypatch)
     server.files["/cvl/rrothe/imdb-wiki/static/dex_chalearn_iccv2015.caffemodel"] = b"blobs"
     with pytest.raises(LivecnnError, match=r"^seen$"):
-        get("age-dex")
+        fetch_model("age-dex")
     assert found == ["dex_age.prototxt", catalogue.vgg16_prototxt(101), "dex_chalearn_iccv2015.caffemodel"]
 
 
 def test_a_server_in_trouble(server: FileServer) -> None:
     server.faults = [status(404)]
     with pytest.raises(SourceError, match=r"the server says 404 .*; if you have small-0a0b\.pth from elsewhere"):
-        get("small")
+        fetch_model("small")
 
 
 # What the catalogue says

@@ -56,6 +56,7 @@ class ShellCommands(click.Group):
         return program.get_command(ctx, cmd_name) if cmd_name in SHARED else own
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command of a line. Raises UsageError for an unknown one."""
         if self.get_command(ctx, args[0]) is None and not ctx.resilient_parsing:
             names = self.list_commands(ctx)
             raise UsageError(f"unknown command {args[0]!r}; {nearest(args[0], names, most=len(names))}")

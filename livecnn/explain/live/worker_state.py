@@ -103,11 +103,13 @@ class WorkerState:
         self.error: Exception | None = None
 
     def want(self, wish: ExplainRequest) -> None:
+        """Note what is to be explained."""
         with self._changed:
             self.wish = wish
             self._changed.notify_all()
 
     def passed(self, tick: Tick) -> None:
+        """Note that a frame went through the network."""
         with self._changed:
             self.passes += 1
             if not tick.patch.prepared.empty:

@@ -37,7 +37,7 @@ class Ablation:
         self._inside = False
 
     def set(self, units: Units) -> None:
-        """These, in place of those before; () for none. Raises ModelError, and changes nothing, if a layer is unknown.
+        """Mute these units in place of those before; () for none. Raises ModelError, and changes nothing, if a layer is unknown.
 
         A pass raises ModelError for a unit that its layer does not have, or a layer that gives no tensor (N, units, …).
         """
@@ -112,7 +112,7 @@ class _Layer:
         return output.index_fill(1, self._on(output.device), 0)
 
     def _on(self, device: torch.device) -> torch.Tensor:
-        """The units there. Kept: a recorded pass cannot upload them."""
+        """Return the units there; they are kept, because a recorded pass cannot upload them."""
         if self._index is None or self._index.device != device:
             with torch.inference_mode(False):  # else no later pass could record gradients with it
                 self._index = torch.tensor(self._units, device=device)

@@ -18,10 +18,14 @@ from livecnn.networks.inspection.windows import WindowSpec, layer_kind, layer_wi
 class Node:
     """A call of a layer, or of a function between layers.
 
-    name: as a Probe takes it, "relu:2" in the second call.  type: what the program that it comes from calls it, "Conv2d" or
-    "Convolution"; of a function its name.  inputs: names of the nodes that feed it, "" for the network's input.
-    output: the size without the batch axis, (C, H, W) or (units,).  parameters: how many, counted in the layer's first call.
-    window: of a convolution or pooling.  field: the receptive field; None where it cannot be told.
+    Attributes:
+        name: As a Probe takes it; "relu:2" is the second call.
+        type: What the program that the layer comes from calls it, "Conv2d" or "Convolution"; of a function its name.
+        inputs: Names of the nodes that feed it; "" is the network's input.
+        output: Size without the batch axis, (C, H, W) or (units,).
+        parameters: How many, counted in the layer's first call.
+        window: Of a convolution or pooling.
+        field: The receptive field; None where it cannot be found.
     """
 
     name: str
@@ -35,10 +39,23 @@ class Node:
 
 @dataclass(frozen=True)
 class Architecture:
-    """A network at work on an input of one size.
+    """A network at work on an input of one size: its layers, what feeds them, and what each of them sees.
 
-    input: (C, H, W).  nodes: in the order in which they work.  layers: how many run; calling one twice makes no second.
-    parameters: of the whole network.
+    Attributes:
+        name: Of the network.
+        input: Size of the input, (C, H, W).
+        nodes: In the order in which they work.
+        layers: How many layers run; a layer that is called twice counts once.
+        parameters: Of the whole network.
+
+    Example:
+        >>> import livecnn
+        >>> net = nn.Sequential(nn.Conv2d(1, 4, 3, stride=2), nn.ReLU())
+        >>> found = livecnn.Architecture.of(net, torch.zeros(1, 1, 9, 9))
+        >>> [(node.name, node.type, node.output, node.parameters) for node in found.nodes]
+        [('0', 'Conv2d', (4, 4, 4), 40), ('1', 'ReLU', (4, 4, 4), 0)]
+        >>> found.nodes[0].field.size
+        (3, 3)
     """
 
     name: str
@@ -49,10 +66,23 @@ class Architecture:
 
     @classmethod
     def of(cls, module: nn.Module, x: torch.Tensor, name: str = "") -> Architecture:
-        """The architecture by a pass of x (1, C, H, W), whatever its values.
+        """Find the architecture of a network by one forward pass.
 
         Functions between layers are nodes where torch.fx can trace the network; elsewhere their inputs feed the next layer.
         Mode, device and hooks stay as they are; whatever the network raises comes through.
+
+        Args:
+            module: The network.
+            x: An input (1, C, H, W) on the network's device, whatever its values.
+            name: Of the network; by default that of its class.
+
+        Returns:
+            The architecture for an input of this size.
+
+        Example:
+            >>> import livecnn
+            >>> livecnn.Architecture.of(nn.Sequential(nn.Linear(4, 2)), torch.zeros(1, 4)).parameters
+            10
         """
         calls = record(module, x)
         modules = [inner for inner in dict.fromkeys(call.module for call in calls) if inner is not None]
@@ -60,7 +90,17 @@ class Architecture:
         return cls(name or type(module).__name__, tuple(x.shape[1:]), _nodes(calls, tuple(x.shape)), len(modules), total)
 
     def data(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
+        """Return everything as `livecnn layers --json` writes it.
+
+        Returns:
+            Dicts, lists, texts and numbers, ready for JSON; docs/layers.md describes the keys.
+
+        Example:
+            >>> import livecnn
+            >>> found = livecnn.Architecture.of(nn.Sequential(nn.Linear(4, 2)), torch.zeros(1, 4), "tiny")
+            >>> found.data()["model"], found.data()["nodes"][0]["output"]
+            ('tiny', (2,))
+        """
         return {
             "model": self.name,
             "input": list(self.input),

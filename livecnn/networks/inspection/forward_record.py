@@ -41,7 +41,7 @@ class FunctionCall:
 
 
 def record(module: nn.Module, x: torch.Tensor) -> list[FunctionCall]:
-    """The calls of a pass of x (1, C, H, W), in the order in which they end.
+    """Record the calls of a pass of x (1, C, H, W), in the order in which they end.
 
     A layer is a module that is made of no others, or one of torch.nn's own. Functions have names if torch.fx can trace the
     network. Mode, device and hooks stay as they are; whatever the network raises comes through.
@@ -125,7 +125,7 @@ def _writes(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[int, int]:
 
 
 def _word(function: Callable[..., Any]) -> str:
-    """The name of a function: "add" of torch.add, Tensor.add_, `+` and `+=`; "T" of what is an attribute."""
+    """Return the name of a function: "add" of torch.add, Tensor.add_, `+` and `+=`; "T" of what is an attribute."""
     name = getattr(function, "__name__", "")
     if name == "__get__":
         return str(getattr(function.__self__, "__name__", ""))  # type: ignore[attr-defined]
@@ -134,7 +134,7 @@ def _word(function: Callable[..., Any]) -> str:
 
 
 def _names(module: nn.Module, x: torch.Tensor, functions: list[FunctionCall]) -> list[str]:
-    """The names that torch.fx gives them; "" where it has none, as where its way through the network is another."""
+    """Return the names that torch.fx gives them; "" where it has none, as where its way through the network is another."""
     try:
         found = _traced(module, x)
     except Exception:  # it cannot be traced, or not as it runs

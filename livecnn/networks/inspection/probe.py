@@ -20,11 +20,19 @@ Wanted = list[tuple[str, str]]  # of one step's output: the layer as it was aske
 
 
 class LayerHooks:
-    """Forward hooks on layers of a network: `take(layer, output)` gets every output before a later step can write over it.
+    """Forward hooks on layers of a network that hand on every output before a later step can write over it.
 
-    For the names of layers see Probe. A network with a mapping `blobs` (layer -> the layer that overwrites its blob, Caffe's
-    way) gives the overwritten value under the layer's name, as Caffe's blob holds it. Only if a layer is no module the network
-    is traced, and then goes step by step. Raises ModelError for an unknown layer, or one that did not run or gave no tensor.
+    For the names of layers see Probe. A network with a mapping `blobs` (layer -> the layer that overwrites its blob, Caffe's way)
+    gives the overwritten value under the layer's name, as Caffe's blob holds it. Only if a layer is no module the network is
+    traced, and then goes step by step.
+
+    Args:
+        module: The network.
+        layers: Names of layers.
+        take: Is called with a layer and its output.
+
+    Raises:
+        ModelError: A layer is unknown, did not run, or gave no tensor.
     """
 
     def __init__(self, module: nn.Module, layers: Iterable[str], take: Callable[[str, torch.Tensor], None]) -> None:
@@ -55,13 +63,13 @@ class LayerHooks:
         self._inside = False
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
-        """One forward pass without gradients: the network's scores, see `find_scores`."""
+        """Run a forward pass without gradients and return the network's scores, see `find_scores`."""
         # In inference mode tensors would not count what is written to them.
         with torch.inference_mode(False), torch.no_grad():
             return self.run(x)
 
     def run(self, x: torch.Tensor) -> torch.Tensor:
-        """The same, with gradients where they are recorded."""
+        """Run a forward pass with gradients where they are recorded, and return the scores."""
         self._ran.clear()
         self._calls.clear()
         output = self.module(x) if self._trace is None or not self._inside else self._step_by_step(self._trace, x)
@@ -130,21 +138,32 @@ def _no_tensor(layer: str, part: str, output: object) -> ModelError:
 
 
 class Probe:
-    """Scores and chosen activations of a network.
+    """Get the scores and chosen activations of a network, with hooks that live exactly as long as a `with`.
 
-        with Probe(model, ["conv1", "fc1"]) as probe:
-            scores, activations = probe(x)  # x (N, C, H, W); activations: dict layer -> tensor (N, ...)
+    A call of the probe takes x (N, C, H, W) and returns the scores and a dict from layers to activations (N, …). The scores are
+    what the network returns; of several tensors the first of shape (N, classes).
 
-    layers: "block.conv1" is a module by its name in `named_modules`, in its first call of a pass, "relu:2" in its second. Of a
-    module that gives a tuple or a dict, "lstm" is the first tensor; "lstm.0", "lstm.1.0", "head.logits" are those at their
-    places. Any other name is that of a function in the forward pass, as torch.fx gives it: "relu_1", "add", "flatten"; then the
-    network is traced, and runs function by function. `layers_of` lists what there is.
+    Gradients are not recorded. Training or evaluation mode is left as it is, inside and afterwards; call `model.eval()` first for
+    a network that normalizes by batch or drops units. An activation is copied where a later step of the network writes over it
+    (`nn.ReLU(inplace=True)`, `x += y`), so it is what the layer gave. For `blobs` see LayerHooks.
 
-    scores: what the network returns; of several tensors the first of shape (N, classes).
+    Args:
+        module: The network.
+        layers: Names, as `layers_of` lists them. "block.conv1" is a module by its name in `named_modules`, in its first call of a
+            pass; "relu:2" is its second call. Of a module that gives a tuple or a dict, "lstm" is the first tensor, and "lstm.0",
+            "lstm.1.0", "head.logits" are those at their places. Any other name is that of a function in the forward pass, as
+            torch.fx gives it: "relu_1", "add", "flatten"; then the network is traced, and runs function by function.
 
-    Gradients are not recorded. Training or evaluation mode is left as it is, inside and afterwards; a network that normalises
-    by batch or drops units wants `model.eval()` first. An activation is copied where a later step of the network writes over it
-    (`nn.ReLU(inplace=True)`, `x += y`), so it is what the layer gave. For `blobs` and errors see Tap.
+    Raises:
+        ModelError: A layer is unknown; in a call: a layer did not run, or gave no tensor.
+
+    Example:
+        >>> import livecnn
+        >>> net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 10))
+        >>> with livecnn.Probe(net, ["0", "1"]) as probe:
+        ...     scores, activations = probe(torch.zeros(2, 1, 8, 8))
+        >>> tuple(scores.shape), {layer: tuple(each.shape) for layer, each in activations.items()}
+        ((2, 10), {'0': (2, 4, 6, 6), '1': (2, 4, 6, 6)})
     """
 
     def __init__(self, module: nn.Module, layers: Iterable[str]) -> None:
@@ -163,7 +182,7 @@ class Probe:
         self._kept = {}
 
     def __call__(self, x: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        """One forward pass: the scores, and the activations by layer."""
+        """Run one forward pass and return the scores and the activations by layer."""
         self._kept = {}
         scores = self._tap(x)
         if self._overwritten is None:
@@ -184,7 +203,7 @@ def _writes(tensor: torch.Tensor) -> float:
 
 
 def find_scores(output: object) -> torch.Tensor:
-    """What a network returned, or, of several tensors (tuple, dict, dataclass), the first of shape (N, classes).
+    """Return a network's output or, of several tensors (tuple, dict, dataclass), the first of shape (N, classes).
 
     Raises ModelError if there is none.
     """
@@ -199,10 +218,22 @@ def find_scores(output: object) -> torch.Tensor:
 
 
 def layers_of(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
-    """Every name that a Probe takes, and the shape (N, …) of what stands there for the input x.
+    """List the layers of a network that a Probe takes, by one forward pass.
 
-    Modules in the order in which they finish, then functions, if the network can be traced. What does not run, or has no batch
-    axis, is left out. Mode, device and hooks stay as they are; whatever the network raises comes through.
+    Mode, device and hooks stay as they are; whatever the network raises comes through.
+
+    Args:
+        module: The network.
+        x: Input (N, C, H, W) on the network's device.
+
+    Returns:
+        Shape (N, …) of each output by its name: modules in the order in which they finish, then functions, if the network can be
+        traced. What does not run, or has no batch axis, is left out.
+
+    Example:
+        >>> import livecnn
+        >>> livecnn.layers_of(nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU()), torch.zeros(1, 1, 8, 8))
+        {'0': (1, 4, 6, 6), '1': (1, 4, 6, 6)}
     """
     return {**run_and_shapes(module, x)[1], **function_shapes(module, x)}
 
@@ -225,7 +256,7 @@ def run_and_shapes(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, t
 
 
 def function_shapes(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
-    """The shapes that `layers_of` tells of functions; {} where the network cannot be traced."""
+    """Return the shapes that `layers_of` lists for functions; {} where the network cannot be traced."""
     try:
         trace = FunctionTrace(module)
     except ModelError:
@@ -266,7 +297,7 @@ def weight_norms(module: nn.Module, layer: str) -> Floats | None:
 
 
 def _by_unit(inner: nn.Module) -> torch.Tensor | None:
-    """A layer's weights with the axis of its units first; Keras has it last."""
+    """Return a layer's weights with the axis of its units first; Keras has it last."""
     weight, kernel = getattr(inner, "weight", None), dict(inner.named_parameters(recurse=False)).get("kernel")
     if isinstance(weight, torch.Tensor) and weight.ndim >= 2:
         return weight.movedim(1, 0) if isinstance(inner, nn.ConvTranspose2d) else weight

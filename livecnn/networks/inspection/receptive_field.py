@@ -52,7 +52,7 @@ FIRST = ReceptiveField((1, 1), (1, 1), (0.0, 0.0))  # of the picture itself
 
 
 def output_field(call: FunctionCall, fields: Iterable[ReceptiveField | None], picture: Shape) -> ReceptiveField | None:
-    """The field of a call's output for those of its inputs; None where it cannot be told. picture: (1, C, H, W)."""
+    """Compute the field of a call's output from those of its inputs; None where that is impossible. picture: (1, C, H, W)."""
     word, known = layer_label(call), list(fields)
     whole = ReceptiveField((picture[-2], picture[-1]))
     if whole in known or (call.given and _sees_all(call, word)):
@@ -69,7 +69,7 @@ def output_field(call: FunctionCall, fields: Iterable[ReceptiveField | None], pi
 
 
 def through_window(field: ReceptiveField, window: WindowSpec) -> ReceptiveField | None:
-    """The field behind a window: its reach grows by that of the kernel, in steps of the stride so far."""
+    """Compute the field behind a window: its reach grows by that of the kernel, in steps of the stride so far."""
     if field.stride is None or field.centre is None:
         return None
     reach = [d * (k - 1) for k, d in zip(window.kernel, window.dilation, strict=True)]
@@ -92,7 +92,7 @@ def _sees_all(call: FunctionCall, word: str) -> bool:
 
 
 def _union(fields: list[ReceptiveField | None]) -> ReceptiveField | None:
-    """What all see together; None if that of one is not known, or if they move at different rates."""
+    """Return what all see together; None if that of one is not known, or if they move at different rates."""
     known = [field for field in fields if field is not None]
     if not known or len(known) < len(fields):
         return None
@@ -108,12 +108,12 @@ def _union(fields: list[ReceptiveField | None]) -> ReceptiveField | None:
 
 
 def _edge(fields: list[ReceptiveField], axis: int, end: int) -> float:
-    """The first (end -1) or last (1) pixel that the first value of any of them sees."""
+    """Return the first (end -1) or last (1) pixel that the first value of any of them sees."""
     return end * max(end * field.centre[axis] + (field.size[axis] - 1) / 2 for field in fields if field.centre)
 
 
 def _stretched(call: FunctionCall, word: str) -> WindowSpec | None:
-    """The window of a pooling to a size, if it is the same everywhere."""
+    """Return the window of a pooling to a size, if it is the same everywhere."""
     if word not in ADAPTIVE or len(call.shape) != 4:
         return None
     (height, width), (rows, columns) = call.given[0][-2:], call.shape[-2:]
@@ -122,7 +122,7 @@ def _stretched(call: FunctionCall, word: str) -> WindowSpec | None:
 
 
 def _padded(call: FunctionCall, word: str) -> WindowSpec | None:
-    """A window of one pixel that begins before the first."""
+    """Return a window of one pixel that begins before the first."""
     if word not in PADDING or len(call.shape) != 4:
         return None
     module = call.module

@@ -42,7 +42,7 @@ def locate(names: Collection[str], key: str) -> TensorPath | None:
 
 
 def key_of(place: TensorPath) -> str:
-    """The key that leads there."""
+    """Return the key that leads there."""
     called = place.name if place.call == 1 else f"{place.name}:{place.call}"
     return f"{called}.{place.part}" if place.part else called
 
@@ -62,7 +62,7 @@ def parts(output: Any, kind: type[T]) -> dict[str, T]:
 
 
 def pick(output: Any, part: str, kind: type[T]) -> T | None:
-    """What stands at a place in what a step returned; the first of its kind for ""."""
+    """Return what stands at a place in what a step returned; the first of its kind for ""."""
     found = parts(output, kind)
     return found.get(part) if part else next(iter(found.values()), None)
 
@@ -123,7 +123,7 @@ class FunctionTrace(fx.Tracer):
         is_module: bool,  # noqa: ARG002
         concrete_args: Any = None,  # noqa: ARG002
     ) -> tuple[Any, list[Any]]:
-        """The first argument is the input; all others keep their defaults, as in a call with the input alone."""
+        """Take the first argument as the input; all others keep their defaults, as in a call with the input alone."""
         root = self.root
         assert isinstance(root, nn.Module)
         return root.forward, [self.create_proxy("placeholder", "input", (), {})]
@@ -141,7 +141,7 @@ class FunctionTrace(fx.Tracer):
         return output
 
     def step(self, place: TensorPath) -> tuple[fx.Node, str] | None:
-        """The node that gives what `place` means, and the part of its output; None if there is none."""
+        """Return the node that gives what `place` means, and the part of its output; None if there is none."""
         if place.name in self.functions:
             return (self.functions[place.name], place.part) if place.call == 1 else None
         returned = self._returned.get(key_of(place._replace(part="")))

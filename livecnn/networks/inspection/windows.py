@@ -67,7 +67,7 @@ def window_facts(window: WindowSpec | None) -> list[str]:
 
 
 def layer_kind(module: nn.Module) -> str:
-    """What the program that a layer comes from calls it, Keras or Caffe; "" of any other layer."""
+    """Return what the program that a layer comes from calls it, Keras or Caffe; "" of any other layer."""
     config = getattr(module, "config", None)
     inner = config.get("kind") if isinstance(config, Mapping) else None
     kind = getattr(module, "kind", "") or inner
@@ -75,7 +75,7 @@ def layer_kind(module: nn.Module) -> str:
 
 
 def layer_label(call: FunctionCall) -> str:
-    """What it is, in small letters: of a function its name, of a layer of torch its class there, else its kind."""
+    """Return what a call is, in small letters: of a function its name, of a layer of torch its class there, else its kind."""
     if call.module is None:
         return call.function
     home = next((kind for kind in type(call.module).__mro__ if kind.__module__.startswith("torch.nn.modules.")), nn.Module)
@@ -107,7 +107,7 @@ def _of_function(call: FunctionCall) -> Mapping[str, Any] | None:
 
 
 def _of_layer(module: nn.Module) -> Mapping[str, Any] | None:
-    """The same of a layer."""
+    """Return the same of a layer."""
     if isinstance(module, TORCH):
         return {key: getattr(module, key) for key in KEYS if hasattr(module, key)}
     kind, inner = layer_kind(module), getattr(module, "layer", None)
@@ -135,5 +135,5 @@ def _pair(value: Any) -> Pair:
 
 
 def _same(side: int, kernel: int, stride: int, dilation: int) -> int:
-    """What "same" puts before the first pixel."""
+    """Return what "same" puts before the first pixel."""
     return max((math.ceil(side / stride) - 1) * stride + dilation * (kernel - 1) + 1 - side, 0) // 2
