@@ -18,7 +18,6 @@ from livecnn.errors import ConfigError, LivecnnError
 
 Location = tuple[str | int, ...]  # keys and indices from the top of the document
 
-MOST_BYTES = 1 << 18
 MOST_VALUES = 20_000  # with aliases expanded, so that a few lines cannot stand for billions of values
 MOST_DEPTH = 32
 
@@ -86,12 +85,9 @@ class Document:
 def load(path: Path, error: type[LivecnnError] = ConfigError) -> Document:
     """Read a file. Raises `error` ("FILE:LINE: …") where it cannot be read, is not UTF-8, not YAML, or not a mapping."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)  # not all of it: it may be a film, or endless
+        raw = path.read_bytes()
     except OSError as cause:
         raise error(f"{path}: cannot be read: {cause.strerror or cause}") from cause
-    if len(raw) > MOST_BYTES:
-        raise error(f"{path}: found more than {MOST_BYTES} bytes; is it a YAML file?")
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as cause:
@@ -201,7 +197,7 @@ class _Reader:
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._fail(key_node, "found a list or mapping as a key; a word is allowed")
-            key = self._text(key_node)  # as written: `on`, `7` and `true` are names here
+            key: str = key_node.value  # as written: `on`, `7` and `true` are names here
             if key in result:
                 first = self.lines[(*location, key)]
                 raise self._fail(key_node, f"{_dotted((*location, key))}: found twice (first in line {first}); once is allowed")
@@ -209,14 +205,8 @@ class _Reader:
             self.lines[(*location, key)] = key_node.start_mark.line + 1
         return result
 
-    def _text(self, node: yaml.ScalarNode) -> str:
-        text: str = node.value
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise self._fail(node, f"found {text[:40]!r}: half a character, which no file can hold")
-        return text
-
     def _scalar(self, node: yaml.ScalarNode, location: Location) -> Any:
-        text = self._text(node)
+        text: str = node.value
         kind = node.tag.removeprefix(_TAG)
         if kind == "str":
             if node.style == "|":
