@@ -53,7 +53,7 @@ _restore_environment()
 
 @contextlib.contextmanager
 def one_thread() -> Iterator[None]:
-    """OpenCV works on the caller's thread alone. Those that share small pictures among them mostly wait for each other."""
+    """Let OpenCV work on the caller's thread alone: threads that share small pictures mostly wait for each other."""
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 
 class LivecnnError(Exception):
-    """A mistake or a failing device, told in one line, whatever file or key names it quotes."""
+    """A mistake or a failing device, in one line, whatever file or key names it quotes."""
 
     def __init__(self, message: str) -> None:
         super().__init__("".join(char if char.isprintable() else "\ufffd" for char in message))
@@ -59,7 +59,7 @@ def first_line(error: BaseException) -> str:
 
 
 def nearest(name: str, allowed: Iterable[str], most: int = 8) -> str:
-    """The part of a message that says what is allowed: the nearest name first, the list when it is short."""
+    """Return the part of a message that says what is allowed: the nearest name first, the list when it is short."""
     names = [str(a) for a in allowed]
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"did you mean {close[0]!r}? " if close else ""

@@ -1,4 +1,4 @@
-"""Where layouts, bundles, annotations and finds lie: what ships with livecnn, and the user's own folders."""
+"""Where layouts, bundles, annotations and results are: what ships with livecnn, and the user's own folders."""
 
 from __future__ import annotations
 
@@ -13,36 +13,33 @@ PACKAGE = Path(__file__).resolve().parent
 
 
 def shipped(room: str) -> Path:
-    """The folder of "configs" or "models": inside an installed package, beside it in a checkout."""
+    """Return the folder of "configs" or "models": inside an installed package, beside it in a checkout."""
     inside = PACKAGE / "_shipped" / room
     return inside if inside.is_dir() else PACKAGE.parent / room
 
 
 def user_models() -> Path:
-    """The user's own bundles: $LIVECNN_MODELS, else `models` in the user data folder of the platform. It may not exist."""
+    """Return the folder of the user's own bundles, $LIVECNN_MODELS or `models` in the user data folder; it may not exist."""
     return _users("LIVECNN_MODELS", "models")
 
 
 def user_annotations() -> Path:
-    """Annotations without a place of their own: $LIVECNN_ANNOTATIONS, else `annotations` beside `models`. It may not exist."""
+    """Return the folder of annotations in layouts that ship, $LIVECNN_ANNOTATIONS or `annotations`; it may not exist."""
     return _users("LIVECNN_ANNOTATIONS", "annotations")
 
 
 def user_top(model: str) -> Path:
-    """What runs of `livecnn top` found with that network, a folder each: in $LIVECNN_TOPS, else in `top` beside `models`.
-
-    It may not exist.
-    """
+    """Return the folder of results of `livecnn top` with that network, in $LIVECNN_TOPS or `top`; it may not exist."""
     return _users("LIVECNN_TOPS", "top") / file_name(model)
 
 
 def file_name(text: str) -> str:
-    """Of a model's or a layout's name, which may be a path or package.module:factory."""
+    """Return a file name for a model or a layout, whose own name may be a path or package.module:factory."""
     return re.sub(r"[^\w.-]+", "-", text).strip(".-") or "unnamed"
 
 
 def file_names(texts: Iterable[str], taken: Collection[str] = ()) -> dict[str, str]:
-    """The same of several, no two alike on any system, and none that is `taken`."""
+    """Return a file name for each text, no two alike on any system, and none that is `taken`."""
     names: dict[str, str] = {}
     for number, text in enumerate(texts):
         name = file_name(text)
@@ -52,7 +49,7 @@ def file_names(texts: Iterable[str], taken: Collection[str] = ()) -> dict[str, s
 
 
 def user_history() -> Path:
-    """What was typed in `livecnn shell`: $LIVECNN_HISTORY, else `history` in the user state folder. It may not exist."""
+    """Return the file of lines typed in `livecnn shell`, $LIVECNN_HISTORY or `history` in the user state folder."""
     chosen = os.environ.get("LIVECNN_HISTORY")
     return Path(chosen).expanduser() if chosen else platformdirs.user_state_path("livecnn", appauthor=False) / "history"
 
@@ -63,11 +60,11 @@ def _users(variable: str, room: str) -> Path:
 
 
 def layouts() -> dict[str, Path]:
-    """The shipped layouts, name -> file, sorted."""
+    """Return the shipped layouts, name -> file, sorted."""
     return dict(sorted((path.stem, path) for path in shipped("configs").glob("*.yaml")))
 
 
 def bundles() -> dict[str, Path]:
-    """The bundles at hand, name -> folder, sorted; the user's own hide shipped ones of the same name."""
+    """Return the bundles at hand, name -> folder, sorted; the user's own hide shipped ones of the same name."""
     cards = [card for folder in (shipped("models"), user_models()) for card in folder.glob("*/model.yaml")]
     return dict(sorted({card.parent.name: card.parent for card in cards}.items()))

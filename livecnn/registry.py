@@ -27,7 +27,7 @@ def kinds(room: str) -> tuple[str, ...]:
 
 
 def find(room: str, kind: str, error: type[LivecnnError]) -> Any:
-    """The class of a kind; raises `error` with the nearest names if there is none."""
+    """Return the class of a kind; raises `error` with the nearest names if there is none."""
     known = kinds(room)
     if kind not in known:
         raise error(f"unknown kind {kind!r} in {room.rsplit('.', maxsplit=1)[-1]}; {nearest(kind, known)}")

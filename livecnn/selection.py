@@ -76,11 +76,17 @@ class Unit:
 class Selection:
     """What the user looks at.
 
-    layer: a node's name, INPUT or OUTPUT.  unit: the selected one of that layer.  hover: the unit under the mouse, of that layer.
-    target: the chosen class; None: the one that the network predicts.  methods: kinds in livecnn/explain, of the unit, side by
-    side.  grid: the kind that the layer's grid shows, "activation" or one that explains units.  order: of the grid, the
-    important units first.  page: of the grid.  marking: clicks annotate.
-    collection: the unit's strongest images are those of a collection, not of this session; None: where there is one.
+    Attributes:
+        layer: a node's name, INPUT or OUTPUT.
+        unit: the selected one of that layer.
+        hover: the unit under the mouse, of that layer.
+        target: the chosen class; None: the one that the network predicts.
+        methods: modules of `livecnn.explain.methods`, whose pictures of the unit are side by side.
+        grid: the method that the layer's grid shows, "activation" or one that explains units.
+        order: of the grid, the important units first.
+        page: of the grid.
+        marking: clicks annotate.
+        collection: the unit's strongest images are those of a collection, not of this session; None: where there is one.
     """
 
     layer: str = OUTPUT
@@ -100,7 +106,7 @@ class Selection:
         return self.hover or Unit(self.layer, self.unit)
 
     def at_layer(self, layer: str) -> Selection:
-        """The same for another layer, its first unit and page."""
+        """Return the same for another layer, its first unit and page."""
         return self if layer == self.layer else replace(self, layer=layer, unit=0, page=0, hover=None)
 
 

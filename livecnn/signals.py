@@ -12,7 +12,11 @@ _ASKING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 
 class Terminated(BaseException):
-    """As KeyboardInterrupt, for the other signals. code: what the shell expects as exit code, 128 + the signal's number."""
+    """The KeyboardInterrupt of the other signals.
+
+    Attributes:
+        code: what the shell expects as exit code, 128 + the signal's number.
+    """
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -25,7 +29,7 @@ def _raise(error: BaseException) -> None:
 
 @contextlib.contextmanager
 def raise_on_signals(handle: Callable[[BaseException], None] = _raise) -> Iterator[None]:
-    """Inside, these signals and Ctrl-C are handed over as Terminated and KeyboardInterrupt; by default they are raised.
+    """Turn these signals and Ctrl-C into Terminated and KeyboardInterrupt inside a `with`; by default they are raised.
 
     On another than the main thread, which Python does not let handle signals, this does nothing.
     """

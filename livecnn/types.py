@@ -24,10 +24,12 @@ Precision = Literal["float32", "tf32", "bfloat16"]  # of a network's calculation
 class Frame:
     """One picture from a source.
 
-    image: uint8 (H, W, 3) RGB.
-    seq: counts up by one per picture that the source delivered, from 0; a gap means pictures that nobody waited for.
-    time: seconds. Live: `time.monotonic()` when it was taken. Read in order: when it would be shown at its own pace.
-    name: file name, or what the source calls it. label: the true class where the source knows it, else "".
+    Attributes:
+        image: uint8 (H, W, 3) RGB.
+        seq: counts up by one per picture that the source delivered, from 0; a gap means pictures that nobody waited for.
+        time: seconds. Live: `time.monotonic()` when it was taken. Read in order: when it would be shown at its own pace.
+        name: file name, or what the source calls it.
+        label: the true class where the source knows it, else "".
     """
 
     image: Image
@@ -51,10 +53,11 @@ class Box:
 class Prepared:
     """What an input pipeline makes of a shot.
 
-    tensor: float32 (1, C, H, W), what the network gets; where there is a `device_transform`, what that makes it of, on the
-    network's device.
-    seen: uint8 (H, W) or (H, W, 3), the same for the eye.
-    empty: the pipeline found nothing to classify.
+    Attributes:
+        tensor: float32 (1, C, H, W), what the network gets, or what `device_transform` makes that of.
+        seen: uint8 (H, W) or (H, W, 3), the same for the eye.
+        empty: the pipeline found nothing to classify.
+        device_transform: the last step, done on the network's device.
     """
 
     tensor: torch.Tensor
@@ -67,7 +70,9 @@ class Prepared:
 class Patch:
     """The cropped shot, uint8 (h, w, 3) RGB, its box in the frame, and what the network gets of it.
 
-    note: what there is to say of the box's place.  lost: what it should be around is not there, so it is elsewhere.
+    Attributes:
+        note: a remark about the place of the box, "" for none.
+        lost: what the box should be around is not there, so it is elsewhere.
     """
 
     shot: Image
@@ -81,10 +86,12 @@ class Patch:
 class SourceStatus:
     """How the source fares, for the status panel and the statistics.
 
-    state: "live"; of a device also "stale" (no new picture for seconds), "frozen" (the same one again and again) or "lost"
-    (it is being connected again); "ended"; "failed" (never gave a picture).
-    name: "camera 0".  note: one line for the user, "" when all is well.
-    reconnects: how often a lost device was connected again.
+    Attributes:
+        state: "live"; of a device also "stale" (no new picture for seconds), "frozen" (the same one again and again) or "lost"
+            (it is being connected again); "ended"; "failed" (never gave a picture).
+        name: such as "camera 0".
+        note: one line for the user, "" when all is well.
+        reconnects: how often a lost device was connected again.
     """
 
     state: str = "live"
@@ -97,10 +104,11 @@ class SourceStatus:
 class Tick:
     """One pass through the network.
 
-    scores: float32 (K,), probabilities; all zero when the box is empty.
-    views: by panel name, what the panel's reducer made of its layer (small arrays on the host).
-    timings: seconds by step ("patch", "model").
-    others: of further networks on the same frame, by the names that panels use.
+    Attributes:
+        scores: float32 (K,), probabilities; all zero when the box is empty.
+        views: by panel name, what the panel's reducer made of its layer (small arrays on the host).
+        timings: seconds by step ("patch", "model").
+        others: of further networks on the same frame, by the names that panels use.
     """
 
     frame: Frame
@@ -113,7 +121,12 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreferredInput:
-    """What a unit likes best, as far as gradient ascent has come. picture: uint8 (H, W) or (H, W, 3); value: the unit's there."""
+    """What a unit likes best, as far as gradient ascent has come.
+
+    Attributes:
+        picture: uint8 (H, W) or (H, W, 3).
+        value: what the unit gives for it.
+    """
 
     unit: Unit
     picture: Image
@@ -124,13 +137,22 @@ class PreferredInput:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExplanationUpdate:
-    """What explanations told of one tick; they may be some ticks behind.
+    """The explanations of one tick; they may be some ticks behind.
 
-    seq: of the frame.  focus: what was asked for.  maps: by method, float32 (C, H, W) or (1, H, W) over the network's input, of
-    `focus.shown` or, for methods of classes, of `target`.  refused: by method, why there is none.  progress: of methods that
-    refine, 0..1.  units: of which `grid` has a picture each, float32 (U, C, H, W), by the method `focus.grid`.
-    contributions: float32 (units of the layer,), what each adds to the score of `target` before the softmax, to first order:
-    activation times gradient.  logit: that score.
+    Attributes:
+        seq: of the frame.
+        focus: what was asked for.
+        target: the class that is explained.
+        maps: by method, float32 (C, H, W) or (1, H, W) over the network's input, of the unit that `focus` shows or, for methods
+            of classes, of `target`.
+        refused: by method, why there is none.
+        progress: of methods that refine, 0..1.
+        units: those of which `grid` has a picture each.
+        grid: float32 (U, C, H, W), by the method `focus.grid`.
+        contributions: float32 (units of the layer,), what each adds to the score of `target` before the softmax, to first
+            order: activation times gradient.
+        logit: that score.
+        preferred: what the unit likes best, so far.
     """
 
     seq: int
@@ -150,9 +172,11 @@ class ExplanationUpdate:
 class LoopStatus:
     """How the loop fares, for the header and the status panel.
 
-    Rates in pictures a second, times in milliseconds; None where nothing has been measured yet or nothing is paced.
-    picture_age: from the capture of the frame on screen until it was shown. model_age: the same for the frame that the
-    network's panels show.
+    Rates are in pictures a second, times in milliseconds; None where nothing has been measured yet or nothing is paced.
+
+    Attributes:
+        picture_age: from the capture of the frame on screen until it was shown.
+        model_age: the same for the frame that the network's panels show.
     """
 
     source: SourceStatus = field(default_factory=SourceStatus)
@@ -169,7 +193,8 @@ class LoopStatus:
 class Scene:
     """What the figure is given to show: the newest frame, the newest pass through the network (maybe of an older frame).
 
-    findings: the newest explanations, if a panel asks for any.
+    Attributes:
+        findings: the newest explanations, if a panel asks for any.
     """
 
     frame: Frame
@@ -178,26 +203,16 @@ class Scene:
     findings: ExplanationUpdate | None = None
 
     def of(self, model: str) -> Scene:
-        """As a panel sees it that names this network; "" is the main one."""
+        """Return it as a panel sees it that names this network; "" is the main one."""
         return replace(self, tick=self.tick.others[model]) if model in self.tick.others else self
 
 
+# Level codes, of which pictures of activations consist; 2 .. 255 are values from the low to the high end of the scale.
 EMPTY = 0  # no unit here: the card shows through
-
-
 NOT_FINITE = 1  # NaN or infinite
-
-
-LOWEST = 2  # codes 2 .. 255 are values from the low to the high end of the scale
-
-
+LOWEST = 2
 LEVELS = 255 - LOWEST
 
-
 ScaleName = Literal["map", "layer", "running"]
-
-
 ScaleValue = ScaleName | tuple[float, float]
-
-
 SCALES: tuple[ScaleName, ...] = get_args(ScaleName)

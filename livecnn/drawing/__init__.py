@@ -1,1 +1,1 @@
-"""TODO drawing."""
+"""What pictures are drawn with: artists, colors, shapes, tiles, sheets; it knows no panel, and nothing here runs a network."""

@@ -33,12 +33,12 @@ Align = Literal["left", "center", "right"]
 
 
 def renderer_buffer(renderer: RendererAgg) -> Image:
-    """The renderer's own pixels, uint8 (H, W, 4) RGBA, writable in place."""
+    """Return the renderer's own pixels, uint8 (H, W, 4) RGBA, writable in place."""
     return np.asarray(renderer.buffer_rgba())
 
 
 def resize_exactly(image: Image, width: int, height: int, *, sharp: bool = False) -> Image:
-    """uint8 (H, W, 3) at exactly height x width: averaged down; enlarged smoothly or, if sharp, as squares."""
+    """Resize uint8 (H, W, 3) to exactly height x width: averaged down; enlarged smoothly or, if sharp, as squares."""
     # Means of 2x2 pixels first: OpenCV has a fast way for these and for no others.
     while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
         h, w = image.shape[0] // 2, image.shape[1] // 2
@@ -51,12 +51,12 @@ Spot = tuple[slice, slice]  # rows and columns of the buffer
 
 
 def buffer_slice(x: int, y: int, w: int, h: int) -> Spot:
-    """The part of the buffer that a rectangle covers; it may reach over the edges."""
+    """Return the part of the buffer that a rectangle covers; it may reach over the edges."""
     return slice(max(0, y), max(0, y + h)), slice(max(0, x), max(0, x + w))
 
 
 class BufferArtist(Artist):
-    """Drawn at every tick. It knows where, so that the still picture has to be put back there only."""
+    """An artist that is drawn at every tick; it remembers where, so that the still picture has to be put back there only."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class Pixels(BufferArtist):
         self.picture: Image | None = None
 
     def put(self, x: int, y: int, picture: Image) -> None:
-        """picture: uint8 (h, w, 3) RGB or (h, w, 4) RGBA with its top left pixel at (x, y); what lies outside is cut off."""
+        """Set the picture, uint8 (h, w, 3) RGB or (h, w, 4) RGBA, its top left pixel at (x, y); what is outside is cut off."""
         # Whole pixels are copied thirty times as fast as three of their four channels.
         opaque = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if picture.shape[2] == 3 else picture
         self.x, self.y, self.picture = x, y, np.asarray(opaque, np.uint8)
@@ -140,7 +140,7 @@ def _mask(text: str, size: int, weight: Weight) -> tuple[npt.NDArray[np.int32], 
 
 @lru_cache(maxsize=4096)
 def text_width(text: str, size: int, weight: Weight = "normal") -> int:
-    """Advance width of one line in pixels."""
+    """Return the advance width of one line in pixels."""
     return round(_font(size, weight).getlength(_printable(text)))
 
 
@@ -150,7 +150,7 @@ def baseline_offset(size: int) -> int:
 
 
 def shorten(text: str, width: int, size: int, weight: Weight = "normal") -> str:
-    """The text, or as much of its beginning as fits with an ellipsis."""
+    """Return the text, or as much of its beginning as fits with an ellipsis."""
     if text_width(text, size, weight) <= width:
         return text
     while text and text_width(text + "…", size, weight) > width:
@@ -174,7 +174,7 @@ class Label(BufferArtist):
     """
 
     def __init__(self, color: Color, weight: Weight = "normal", align: Align = "left", ground: Color | None = None) -> None:
-        """ground: colour of a box behind the text, for text over a picture."""
+        """Make an empty label; ground is the color of a box behind the text, for text over a picture."""
         super().__init__()
         self.text = ""
         self.ground = ground
@@ -187,11 +187,11 @@ class Label(BufferArtist):
         self._drawn: _Drawn | None = None
 
     def place(self, x: int, y: int, size: int, width: int | None = None) -> None:
-        """Baseline at y, text size in pixels; x is the left end, centre or right end. Longer text than `width` is shortened."""
+        """Put the baseline at y, the left end, center or right end at x; text longer than `width` pixels is shortened."""
         self.x, self.y, self.size, self.width = x, y, size, width
 
     def advance(self) -> int:
-        """Width of the whole text in pixels."""
+        """Return the width of the whole text in pixels."""
         return text_width(self.text, self.size, self.weight)
 
     def draw(self, renderer: RendererAgg) -> None:  # type: ignore[override]
@@ -254,7 +254,7 @@ class Group(BufferArtist):
 
 
 def as_rgb(image: Image) -> Image:
-    """uint8 (H, W) or (H, W, 3) -> (H, W, 3)."""
+    """Return a picture, uint8 (H, W) or (H, W, 3), as (H, W, 3)."""
     return np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
 
 
@@ -272,12 +272,12 @@ def frame(inside: Rect, color: Color, thick: int) -> list[tuple[Rect, Color]]:
 
 
 def longest_fitting(wordings: Sequence[str], width: int, size: int, weight: Weight = "normal") -> str:
-    """The first that is no wider than `width` pixels, else the last."""
+    """Return the first that is no wider than `width` pixels, else the last."""
     return next((words for words in wordings if text_width(words, size, weight) <= width), wordings[-1])
 
 
 def wrap_words(text: str, width: int, size: int) -> list[str]:
-    """Lines of whole words; only one that is wider than `width` pixels itself stands alone on a line too long."""
+    """Break a text into lines of whole words; one that is wider than `width` pixels itself has a line of its own."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word
@@ -302,7 +302,7 @@ class Paragraph(Group):
         return self._placed[0]
 
     def put(self, text: str, box: Rect, size: int) -> None:
-        """size: of the letters, in pixels. What has no room in the box is left out, which an ellipsis tells."""
+        """Write a text with letters of so many pixels; an ellipsis stands for what has no room in the box."""
         if self._placed == (text, box, size):
             return
         self._placed = text, box, size

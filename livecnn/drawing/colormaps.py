@@ -27,14 +27,14 @@ FAINT = 0.25  # share of its own colour that a faint map keeps
 
 
 def high_color_name(colormap: str) -> str:
-    """ "white" for gray: the colour that stands for high values."""
+    """Return the word for the color of high values, "white" for gray."""
     name = colormap.removesuffix("_r")
     return (WEAK if colormap.endswith("_r") else STRONG)[name]
 
 
 @lru_cache(maxsize=32)
 def table(colormap: str, theme: Theme, *, faint: bool = False) -> npt.NDArray[np.uint32]:
-    """256 colours, RGBA in memory order as one uint32 each, by level code.
+    """Return 256 colors, RGBA in memory order as one uint32 each, by level code.
 
     faint: mostly the card's colour, for what a network answers where there is nothing to look at.
     """
@@ -61,7 +61,7 @@ def enlarge(codes: Image, colors: npt.NDArray[np.uint32], rows: npt.NDArray[np.i
 
 @lru_cache(maxsize=256)
 def cells(count: int, each: int, pixels: int, gap: int) -> npt.NDArray[np.intp]:
-    """Source index of each of `count * pixels + (count - 1) * gap` device pixels: cells of `each` source pixels, -1 between."""
+    """Return the source index of each device pixel of `count` cells, `pixels` wide and of `each` source pixels; -1: a gap."""
     inside = np.arange(pixels) * each // pixels
     line = np.full((count, pixels + gap), -1, np.intp)
     line[:, :pixels] = np.arange(count)[:, None] * each + inside
@@ -69,13 +69,13 @@ def cells(count: int, each: int, pixels: int, gap: int) -> npt.NDArray[np.intp]:
 
 
 def subsample_index(index: npt.NDArray[np.intp], pixels: int) -> npt.NDArray[np.intp]:
-    """As many entries, evenly spaced, of an index that is longer than there are pixels: thousands of maps in a small panel."""
+    """Return at most `pixels` entries of an index, evenly spaced: thousands of maps in a small panel."""
     return index if len(index) <= pixels else index[np.arange(pixels) * len(index) // pixels]
 
 
 @lru_cache(maxsize=8)
 def signed(theme: Theme) -> npt.NDArray[np.uint32]:
-    """As `table`, for values around zero: blue below, red above, between them the ground that a figure stands on."""
+    """Return such a table for values around zero: blue below, red above, between them the ground that a figure stands on."""
     share = np.linspace(-1, 1, LEVELS + 1)[:, None]
     strength = np.abs(share) ** 0.7  # on a dark ground weak colours are hard to see
     ground = np.array(theme.background)

@@ -30,12 +30,13 @@ SHAPES: tuple[tuple[tuple[float, float], ...], ...] = (
 
 
 def color_of(group: int) -> Color:
+    """Return the color of a class; after the last one they begin again."""
     return CLASSES[group % len(CLASSES)]
 
 
 @lru_cache(maxsize=256)
 def mask(group: int, side: int) -> Floats:
-    """Coverage 0..1 of a mark's pixels, (side, side)."""
+    """Return the coverage, 0..1, of a mark's pixels, float32 (side, side)."""
     fine = np.zeros((side * FINE, side * FINE), np.uint8)
     corners = (np.array(SHAPES[group % len(SHAPES)]) + 1) / 2 * (side * FINE - 1)
     cv2.fillPoly(fine, [corners.round().astype(np.int32)], (255,))

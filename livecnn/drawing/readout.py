@@ -10,7 +10,7 @@ LARGEST = 96  # pixels at 1280x720
 
 
 class Readout:
-    """Artists of one number; the figure's right end stays where it is, so that nothing jumps from tick to tick."""
+    """The artists of one number; the figure's right end stays where it is, so that nothing jumps from tick to tick."""
 
     def __init__(self, theme: Theme, unit: str) -> None:
         self._figure = Label(theme.accent, "bold", "right")
@@ -20,7 +20,7 @@ class Readout:
         self.artists = [self._figure, self._unit, self._note]
 
     def place(self, room: Rect, widest: str, metrics: Metrics) -> None:
-        """widest: a figure as wide as any that is to be expected."""
+        """Lay it out in a room; `widest` is a figure as wide as any that is to be expected."""
         self._room = room
         line = metrics.small + metrics.px(8)
         noted = room.h >= line + metrics.px(24)
@@ -44,7 +44,7 @@ class Readout:
         return text_width(figure, size, "bold") + unit
 
     def show(self, figure: str, note: str, color: Color) -> None:
-        """A figure that is wider than expected is written smaller."""
+        """Show a figure and a note; a figure that is wider than expected is written smaller."""
         room = max(1, self._figure.x - self._room.x)
         self._figure.size = min(self._tallest, self._tallest * room // max(1, text_width(figure, self._tallest, "bold")))
         self._figure.text, self._figure.color, self._note.text = figure, color, note

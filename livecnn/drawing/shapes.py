@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 @lru_cache(maxsize=256)
 def rounded_rectangle(width: int, height: int, radius: float, line: float, fill: Color, edge: Color, ground: Color) -> Image:
-    """A rectangle with round corners and an edge so many pixels wide, on the ground: uint8 (height, width, 3)."""
+    """Return a rectangle with round corners and an edge `line` pixels wide, on the ground, uint8 (height, width, 3)."""
     away = _distance(width, height, radius)
     picture = np.empty((height, width, 3))
     picture[:] = ground
@@ -41,25 +41,25 @@ def _distance(width: int, height: int, radius: float) -> npt.NDArray[np.float64]
 
 
 def paste(picture: Image, x: int, y: int, image: Image) -> None:
-    """Lay an image on a picture, its top left at (x, y); what lies outside is cut off."""
+    """Put an image on a picture, its top left at (x, y); what is outside is cut off."""
     image = image[max(0, -y) :, max(0, -x) :]
     part = picture[max(0, y) :, max(0, x) :][: image.shape[0], : image.shape[1]]
     part[:] = image[: part.shape[0], : part.shape[1]]
 
 
 def draw_polyline(picture: Image, points: Sequence[Point], color: Color, thickness: int) -> None:
-    """A line through these points."""
+    """Draw a line through these points."""
     cv2.polylines(picture, [_fixed(points)], False, color, thickness, cv2.LINE_AA, SHIFT)
 
 
 def draw_arrow_head(picture: Image, x: float, y: float, size: float, color: Color) -> None:
-    """An arrow head that points to the right, its tip at (x, y)."""
+    """Draw an arrow head that points to the right, its tip at (x, y)."""
     corners = ((x, y), (x - size, y - 0.6 * size), (x - size, y + 0.6 * size))
     cv2.fillConvexPoly(picture, _fixed(corners), color, cv2.LINE_AA, SHIFT)
 
 
 def s_curve(start: Point, end: Point, steps: int = 12) -> list[Point]:
-    """From level to level: it leaves and arrives horizontally."""
+    """Return the points of a curve from start to end that leaves and arrives horizontally."""
     (x, y), (to_x, to_y) = start, end
     if y == to_y:
         return [start, end]
@@ -68,7 +68,7 @@ def s_curve(start: Point, end: Point, steps: int = 12) -> list[Point]:
 
 
 def fade(picture: Image, width: int, ground: Color) -> None:
-    """The left edge sinks into the ground; of a mirrored view of a picture the right one."""
+    """Fade the left edge of a picture into the ground; of a mirrored view of it the right one."""
     part = picture[:, :width]
     shares = np.linspace(0, 1, part.shape[1])[None, :, None]
     part[:] = np.round(np.array(ground) + (part - np.array(ground, float)) * shares)

@@ -1,4 +1,4 @@
-"""Colours, one type scale, spacing: everything that makes the figure look like one thing."""
+"""Colors, one type scale, spacing: everything that makes the figure look like one thing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def _rgb(code: str) -> Color:
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours by role.
+    """Colors by role.
 
     On card and background the contrast of text is at least 7:1, that of muted, good and bad 4.5:1 (WCAG 2.2, AAA and AA).
     """
@@ -80,7 +80,7 @@ BAND = 0.2  # of a colour over the card, for what lies behind bars and lines
 
 
 def mix_colors(ground: Color, color: Color, share: float) -> Color:
-    """So much of a colour over the ground."""
+    """Return the ground with a share, 0..1, of a color over it."""
     red, green, blue = (round(a + share * (b - a)) for a, b in zip(ground, color, strict=True))
     return red, green, blue
 
@@ -96,10 +96,12 @@ class Metrics:
 
     @classmethod
     def of(cls, width: int, height: int) -> Metrics:
+        """Return those of a figure of that size in pixels."""
         # Below 0.72 letters stop being readable; a small window then shows fewer words instead of smaller ones.
         return cls(max(0.72, min(width / 1280, height / 720)))
 
     def px(self, size: float) -> int:
+        """Return a size at 1280x720 in pixels of this figure, at least one."""
         return max(1, round(size * self.scale))
 
     @property

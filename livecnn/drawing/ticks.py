@@ -6,20 +6,20 @@ import math
 
 
 def ticks(low: float, high: float, most: int) -> tuple[float, ...]:
-    """At most so many multiples of 1, 2 or 5 times a power of ten from low to high, at equal distances; low < high."""
+    """Return at most `most` multiples of 1, 2 or 5 times a power of ten from low to high, at equal distances; low < high."""
     step = round_step((high - low) / max(1, most - 1))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return tuple(index * step for index in range(first, last + 1))[:most]
 
 
 def round_step(least: float) -> float:
-    """The smallest of 1, 2 and 5 times a power of ten that is no smaller."""
+    """Return the smallest of 1, 2 and 5 times a power of ten that is at least `least`."""
     power = 10.0 ** math.floor(math.log10(least))
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
 
 
 def round_limits(low: float, high: float) -> tuple[float, float]:
-    """Round ends of an axis on which both are, low <= high."""
+    """Return round ends of an axis that holds both, low <= high."""
     if low == high:
         low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (0.0, 1.0)
     step = round_step((high - low) / 4)
@@ -27,12 +27,12 @@ def round_limits(low: float, high: float) -> tuple[float, float]:
 
 
 def format_tick(value: float) -> str:
-    """A number at an axis."""
+    """Return a number as it is written at an axis."""
     return f"{value + 0:.6g}" if value else "0"
 
 
 def three_digits(value: float) -> str:
-    """A number that is read from afar, three digits of it and never a change of width by rounding: 34.2, 0.342, 342."""
+    """Return three digits of a number, for reading from afar; rounding never changes the width: 34.2, 0.342, 342."""
     size = abs(value)
     return f"{value:.0f}" if 99.95 <= size < 1e6 else f"{value:.1f}" if 0.95 <= size < 99.95 else f"{value:.3g}"
 

@@ -20,7 +20,12 @@ Margins = tuple[float, float, float, float]  # top, left, bottom, right
 
 
 class Tile(Group):
-    """box: where pictures belong; None while it is not on show."""
+    """A picture with a name under it and a word over it.
+
+    Attributes:
+        box: where pictures belong; None while it is not on show.
+        label: the line below the box.
+    """
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
@@ -36,7 +41,7 @@ class Tile(Group):
         self._small, self._pen = 12, 3
 
     def place(self, box: Rect | None, metrics: Metrics, *, named: bool = True) -> None:
-        """Afterwards it is empty. named: there is room for a line under the box."""
+        """Put it into a box, or nowhere, and empty it; `named` if there is room for a line under the box."""
         self.box, self._small, self._pen = box, metrics.small, metrics.px(3)
         self.clear()
         if box is not None:
@@ -47,7 +52,7 @@ class Tile(Group):
             self._word.place(middle, box.y + box.h // 2 + baseline_offset(metrics.body), metrics.body, box.w)
 
     def clear(self) -> None:
-        """Nothing at all in its place."""
+        """Leave nothing at all in its place."""
         self._picture.picture = self._bright = None
         self._name.text = ""
         self._bar.rectangles = []
@@ -55,12 +60,12 @@ class Tile(Group):
         self._say("")
 
     def call(self, wordings: Sequence[str]) -> None:
-        """What stands under it, from the longest wording to the shortest."""
+        """Set the name under it: the longest of these wordings, ordered by length, that fits."""
         assert self.box is not None
         self._name.text = longest_fitting(wordings, self._name.width or 0, self._small)
 
     def progress(self, done: float) -> None:
-        """How far what it shows has come, 0..1; a bar tells of what is under way."""
+        """Show a bar for what is under way, done 0..1."""
         assert self.box is not None
         x, y, w, h = self.box
         bar = Rect(x, y + h - self._pen, w, self._pen)
@@ -68,19 +73,19 @@ class Tile(Group):
         self._bar.rectangles = [] if done >= 1 else [*ends]
 
     def shows(self, *key: object) -> bool:
-        """Whether it shows what was made of these very objects; else it takes for granted that it will now."""
+        """Return whether it shows what was made of these very objects; remember them as shown from now on."""
         same = len(key) == len(self._key) and all(a is b for a, b in zip(key, self._key, strict=True))
         self._key = key
         return same
 
     def show(self, picture: Image, word: str = "", color: Color | None = None) -> None:
-        """uint8 (h, w, 3 or 4), at most as large as the box, and a word over it."""
+        """Show a picture, uint8 (h, w, 3 or 4), at most as large as the box, and a word over it."""
         self._say(word, color)
         self._bright = picture
         self._put(picture)
 
     def wait(self) -> None:
-        """What there is, is of something else by now."""
+        """Dim what is shown: it is of something else by now."""
         if self._word.text == MORE:
             return
         bright = self._bright
@@ -89,12 +94,12 @@ class Tile(Group):
         self._say(MORE, self._theme.muted)
 
     def say(self, word: str, color: Color | None = None) -> None:
-        """Instead of a picture."""
+        """Show a word instead of a picture."""
         self._replace()
         self._say(word, color)
 
     def explain(self, reason: str) -> None:
-        """Why there is no picture."""
+        """Tell why there is no picture."""
         self._replace()
         self._say("", reason=reason)
 
@@ -110,7 +115,7 @@ class Tile(Group):
         self._reason.put(reason, box.inset(inset, inset, inset, inset), self._small)
 
     def _blank(self) -> Image:
-        """The card with a thin frame."""
+        """Return the card with a thin frame."""
         assert self.box is not None
         ground = np.full((self.box.h, self.box.w, 3), self._theme.edge, np.uint8)
         ground[1:-1, 1:-1] = self._theme.card
@@ -122,7 +127,7 @@ class Tile(Group):
         self._picture.put(self.box.x + left, self.box.y + top, picture)
 
     def place_in(self, x: float, y: float) -> tuple[float, float] | None:
-        """How far down and across a device pixel lies in the picture, each 0..1; None beside it."""
+        """Return how far down and across the picture a device pixel is, each 0..1; None beside it."""
         shown = self._picture
         if self.box is None or self._bright is None or shown.picture is None:
             return None
@@ -132,7 +137,7 @@ class Tile(Group):
 
 
 def tile_grid(room: Rect, count: int, line: int, gap: int, least: int) -> list[Rect]:
-    """Squares in rows, as large as they can be, `line` pixels below each left free; fewer where they were smaller than least."""
+    """Return squares in rows, as large as possible, `line` pixels free below each; fewer if they were smaller than `least`."""
 
     def side(columns: int) -> int:
         rows = math.ceil(count / columns)
@@ -149,7 +154,7 @@ def tile_grid(room: Rect, count: int, line: int, gap: int, least: int) -> list[R
 
 
 def dim(picture: Image, ground: Color) -> Image:
-    """uint8 (h, w, 3 or 4): mostly the ground's colour."""
+    """Return a picture, uint8 (h, w, 3 or 4), mostly in the ground's color."""
     still = np.empty_like(picture)
     still[:] = (*ground, 255)[: picture.shape[2]]
     return np.asarray(cv2.addWeighted(picture, DIM, still, 1 - DIM, 0), np.uint8)

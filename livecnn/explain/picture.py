@@ -29,7 +29,7 @@ def draw_explanations(
     parts: Iterable[Explanation],
     settings: Mapping[str, Any],
 ) -> Image:
-    """uint8 (H, W, 3). For the arguments see `Explanations`.
+    """Draw explanations, uint8 (H, W, 3). For the arguments see `Explanations`.
 
     parts: the answers, in the order of the questions; each is drawn and let go before the next is asked for.
     Raises UsageError, before it asks for any, if the picture would be too large.

@@ -35,10 +35,22 @@ class _ConnectionLost(Exception):
 
 
 def fetch(url: str, path: Path, *, sha256: str = "", most: int) -> Path:
-    """Download to `path`, complete and checked, or not there at all; what came before the line broke waits in PATH.part.
+    """Download a file, complete and checked, or not at all; what came before the line broke waits in PATH.part.
 
-    sha256: at least the first eight hex digits of the digest, "" where none is known.  most: bytes that are too many.
-    $LIVECNN_MIRROR is another server with the same paths. Raises SourceError, or OutputError if `path` cannot be written.
+    $LIVECNN_MIRROR is another server with the same paths.
+
+    Args:
+        url: http:// or https://.
+        path: where the file is put.
+        sha256: at least the first eight hex digits of its digest, "" where none is known.
+        most: bytes that it may have.
+
+    Returns:
+        The path.
+
+    Raises:
+        SourceError: it cannot be had, or is another file.
+        OutputError: `path` cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
     with _writing(path):
@@ -80,7 +92,7 @@ def _address(url: str) -> str:
 
 
 def _retry(url: str, part: Path, most: int, checked: bool) -> None:
-    """Attempts until all is there; only those that bring nothing are counted."""
+    """Try until all is there; only attempts that bring nothing are counted."""
     pauses = list(PAUSES)
     while True:
         before = _size(part)
@@ -104,7 +116,7 @@ def _retry(url: str, part: Path, most: int, checked: bool) -> None:
 
 
 def _attempt(url: str, part: Path, most: int, checked: bool) -> None:
-    """What is missing of the file, or all of it if the server cannot go on where the last attempt ended."""
+    """Fetch what is missing of the file, or all of it if the server cannot go on where the last attempt ended."""
     validator = _validator_file(part)
     mark = validator.read_text("utf-8") if validator.exists() else ""
     start = _size(part) if mark or checked else 0
@@ -128,7 +140,7 @@ def _attempt(url: str, part: Path, most: int, checked: bool) -> None:
 
 
 def _beyond_the_end(headers: Any, part: Path, start: int) -> None:
-    """The server has no byte more than what is there: it was all there, or it is another file by now."""
+    """Begin anew unless all is there: the server has no byte more than that."""
     if headers.get("Content-Range") != f"bytes */{start}":
         _forget(part)
         raise _ConnectionLost("the server has another file by now")
@@ -160,7 +172,7 @@ def _take(answer: Any, part: Path, start: int, most: int, url: str) -> None:
 
 
 def _copy(answer: Any, file: IO[bytes], most: int, progress: Any) -> int:
-    """Bytes copied; stops when there are more than `most`."""
+    """Return how many bytes were copied; stop when there are more than `most`."""
     received = 0
     while received <= most and (piece := answer.read1(_PIECE)):
         try:
@@ -176,7 +188,7 @@ def _copy(answer: Any, file: IO[bytes], most: int, progress: Any) -> int:
 
 
 def _remember(part: Path, headers: Any) -> None:
-    """What says, in the next attempt, whether the server still has the same file (If-Range takes no weak tags)."""
+    """Keep what tells the next attempt whether the server still has the same file (If-Range takes no weak tags)."""
     mark = headers.get("ETag", "")
     mark = headers.get("Last-Modified", "") if not mark or mark.startswith("W/") else mark
     _validator_file(part).write_text(mark if mark.isprintable() else "", "utf-8")
@@ -197,7 +209,7 @@ def _size(part: Path) -> int:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """A full disk is no broken line: it is told at once."""
+    """Report a full disk at once: it is no broken line."""
     try:
         yield
     except OSError as error:

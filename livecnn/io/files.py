@@ -30,20 +30,24 @@ def check_writable(path: Path) -> None:
 
 
 def write_error(path: Path, error: OSError) -> OutputError:
+    """Return the error to raise for a file that cannot be written."""
     blocked = isinstance(error, (FileExistsError, NotADirectoryError))
     reason = f"{error.filename} is not a folder" if blocked else error.strerror or error
     return OutputError(f"{path}: cannot be written: {reason}")
 
 
 def partial_path(path: Path) -> Path:
-    """What a file is called until it is complete: NAME.part.SUFFIX, so that viewers open it."""
+    """Return what a file is called until it is complete: NAME.part.SUFFIX, so that viewers open it."""
     return path.with_name(f"{path.stem}.part{path.suffix}")
 
 
 def free_path(folder: Path, suffix: str, taken: Collection[Path] = ()) -> Path:
-    """A name made of the time of day that no file has yet, finished or not, e.g. livecnn-20260131-142355.png.
+    """Return a name made of the time that no file has yet, finished or not, e.g. livecnn-20260131-142355.png.
 
-    taken: what is about to be written, and no candidate either.
+    Args:
+        folder: of the file.
+        suffix: with its dot.
+        taken: what is about to be written, and no candidate either.
     """
     stem = time.strftime("livecnn-%Y%m%d-%H%M%S")
     names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
@@ -52,7 +56,7 @@ def free_path(folder: Path, suffix: str, taken: Collection[Path] = ()) -> Path:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """The whole file or none, even if the power fails. Raises OutputError."""
+    """Write the whole file or none, even if the power fails. Raises OutputError."""
     part = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +72,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_png(path: Path, picture: Image) -> None:
-    """One picture, uint8 (H, W, 3) RGB. Raises OutputError."""
+    """Write one picture, uint8 (H, W, 3) RGB. Raises OutputError."""
     buffer = io.BytesIO()
     PillowImage.fromarray(picture).save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())

@@ -25,7 +25,7 @@ MOST_BYTES = 1 << 28  # of one file's content: MNIST's largest has 47 MB
 
 
 def read_idx(path: Path) -> Image:
-    """The array of bytes in an idx file, gzipped or plain. Raises SourceError.
+    """Return the array of bytes in an idx file, gzipped or plain. Raises SourceError.
 
     Two zero bytes, the type (8: unsigned byte), the number of axes, each axis as a big-endian uint32, then the values in C order.
     """
@@ -49,7 +49,7 @@ def read_idx(path: Path) -> Image:
 
 
 def find(folder: Path, name: str) -> Path | None:
-    """The file, gzipped or plain; some unpackers write `idx3` with a dot before it."""
+    """Return the file, gzipped or plain, None without it; some unpackers write `idx3` with a dot before it."""
     names = (f"{name}.gz", name, f"{name.replace('-idx', '.idx')}")
     return next((folder / n for n in names if (folder / n).is_file()), None)
 

@@ -18,6 +18,7 @@ from livecnn.types import Image
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 NOTEBOOK = 2600  # pixels of a side, at most, of a picture that a notebook shows by itself
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+THUMBNAIL = 96  # pixels of a kept shot's longer side
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
@@ -47,7 +48,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
 
 
 def notebook_png(picture: Image) -> bytes:
-    """The PNG that a notebook shows: a large picture made smaller."""
+    """Return the PNG that a notebook shows: a large picture made smaller."""
     smaller, buffer = Pillow.fromarray(picture), io.BytesIO()
     smaller.thumbnail((NOTEBOOK, NOTEBOOK))
     smaller.save(buffer, "PNG")
@@ -82,7 +83,7 @@ def _rgb(picture: Pillow.Image) -> Pillow.Image:
 
 
 def _from_deep_gray(picture: Pillow.Image) -> Pillow.Image:
-    """16-bit gray to 8 bits; Pillow's own conversion would clip at 255. Deeper samples have no agreed white: refused."""
+    """Bring 16-bit gray to 8 bits; Pillow's own conversion would clip at 255. Deeper samples have no agreed white: refused."""
     samples = np.asarray(picture)
     if samples.dtype.kind == "f" or samples.min() < 0 or samples.max() > 0xFFFF:
         raise ValueError(f"samples of type {samples.dtype}; allowed: 8 or 16 bits")
@@ -94,11 +95,8 @@ def _reason(error: Exception) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
-THUMBNAIL = 96  # pixels of a kept shot's longer side
-
-
 def thumbnail(shot: Image, longest: int = THUMBNAIL) -> Image:
-    """uint8 (h, w, 3), a copy, no side longer than that."""
+    """Return a copy, uint8 (h, w, 3), no side longer than `longest` pixels."""
     ratio = longest / max(shot.shape)
     if ratio >= 1:
         return shot.copy()

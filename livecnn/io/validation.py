@@ -17,7 +17,7 @@ from livecnn.io.yaml_document import Document, Location
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with the value at a location; `row`: in which row of its text."""
+    """What is wrong with the value at a location, and, for a text of several lines, in which row."""
 
     location: Location
     message: str
@@ -25,7 +25,7 @@ class Problem:
 
 
 class ValidationProblem(ValueError):
-    """Raised inside a validator: what is wrong, at which location below the validated value, in which row of its text."""
+    """An error for a validator to raise: what is wrong, at which location below its value, in which row of a text."""
 
     def __init__(self, message: str, location: Location = (), row: int | None = None) -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class ValidationProblem(ValueError):
 
 
 def explain(error: ValidationError, model: type[BaseModel], data: Any, at: Location = ()) -> list[Problem]:
-    """Problems by location, one each. data: what was validated as `model`; at: where that stands in the document."""
+    """Return the problems, one a location; `data` was validated as `model` and is at the location `at` of the document."""
     merged: dict[Location, Problem] = {}
     for details in error.errors(include_url=False):
         problem = _problem(details, model, data)
@@ -46,7 +46,7 @@ def explain(error: ValidationError, model: type[BaseModel], data: Any, at: Locat
 
 
 def report(document: Document, problems: Iterable[Problem]) -> LivecnnError:
-    """The error to raise for the problems of a document: the first by line, and how many more there are."""
+    """Return the error to raise for the problems of a document: the first by line, and how many more there are."""
     ordered = sorted(problems, key=lambda problem: document.line_of(_place(problem)))
     first, more = ordered[0], len(ordered) - 1
     key = ".".join(map(str, first.location))
@@ -85,7 +85,7 @@ def _allowed(details: ErrorDetails) -> str:
 
 
 def _within(location: Location, data: Any) -> Location:
-    """The part of a location that the data has; pydantic adds its own words, such as the member of a union."""
+    """Return the part of a location that the data has; pydantic adds its own words, such as the member of a union."""
     kept: list[str | int] = []
     for part in location:
         known = range(len(data)) if isinstance(data, list) else data if isinstance(data, dict) else ()
@@ -97,7 +97,7 @@ def _within(location: Location, data: Any) -> Location:
 
 
 def _keys(model: type[BaseModel], location: Location) -> list[str]:
-    """The keys that the model at a location has; none where a list or mapping of models lies on the way."""
+    """Return the keys of the model at a location; none where a list or mapping of models is on the way."""
     for part in location:
         field = model.model_fields.get(str(part))
         choices = (field.annotation, *get_args(field.annotation)) if field else ()

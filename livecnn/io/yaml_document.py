@@ -51,9 +51,10 @@ _CORE_SCHEMA = {
 class Document:
     """A YAML mapping as plain Python (keys are text), and where each of its values stands.
 
-    lines: by location, counted from 1; the rows of a literal block (`|`) that are not blank have their own, under their index.
-    overrides: by location, the words that replaced the file's value (`--set box.size=1.0`).
-    error: what `problem` and the readers raise.
+    Attributes:
+        lines: by location, from 1; the rows of a literal block (`|`) that are not blank have their own, under their index.
+        overrides: by location, the words that replaced the file's value (`--set box.size=1.0`).
+        error: what the readers raise.
     """
 
     data: Mapping[str, Any]
@@ -63,16 +64,16 @@ class Document:
     error: type[LivecnnError] = ConfigError
 
     def line_of(self, location: Sequence[str | int]) -> int:
-        """Line of a value, or of the nearest value around it that the file holds."""
+        """Return the line of a value, or of the nearest value around it that the file holds."""
         return next((self.lines[key] for key in _parents(location) if key in self.lines), 1)
 
     def where(self, location: Sequence[str | int]) -> str:
-        """`FILE:LINE` (`FILE` where nothing is known of lines), or the override that put the value there."""
+        """Return `FILE:LINE` of a value (`FILE` where no lines are known), or the override that put it there."""
         override = next((self.overrides[key] for key in _parents(location) if key in self.overrides), None)
         return override or (f"{self.path}:{self.line_of(location)}" if self.lines else str(self.path))
 
     def with_override(self, assignment: str) -> Document:
-        """The document with `dotted.key=YAML value` put in (`panels.conv1.channels=0-9`). Raises `error`."""
+        """Return the document with `dotted.key=YAML value` put in (`panels.conv1.channels=0-9`). Raises `error`."""
         words = f"--set {assignment}"
         dotted, equals, text = assignment.partition("=")
         keys = tuple(dotted.strip().split("."))
@@ -97,7 +98,7 @@ def load(path: Path, error: type[LivecnnError] = ConfigError) -> Document:
 
 
 def parse(text: str, path: Path, error: type[LivecnnError] = ConfigError) -> Document:
-    """As `load`, from the text; `path` is for the messages."""
+    """Read a text as `load` reads a file; `path` is for the messages."""
     reader = _Reader(lambda line: f"{path}:{line}", error)
     data = reader.read(text)
     if not isinstance(data, dict):
@@ -107,12 +108,12 @@ def parse(text: str, path: Path, error: type[LivecnnError] = ConfigError) -> Doc
 
 
 def parse_value(text: str, where: str, error: type[LivecnnError] = ConfigError) -> Any:
-    """A single value, as after `KEY=` on the command line. Raises `error`, beginning with `where`."""
+    """Read a single value, as after `KEY=` on the command line. Raises `error`, beginning with `where`."""
     return _Reader(lambda _: where, error).read(text)
 
 
 def dump(data: Mapping[str, Any]) -> str:
-    """YAML text of plain Python that both this module and a YAML 1.1 reader understand alike."""
+    """Return plain Python as YAML that this module and a YAML 1.1 reader understand alike."""
     return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -238,7 +239,7 @@ def _noun(data: Any) -> str:
 
 
 def _put(data: Mapping[str, Any], keys: tuple[str, ...], value: Any, words: str, error: type[LivecnnError]) -> dict[str, Any]:
-    """A copy of nested mappings with one value replaced; mappings on the way are made where the file has none."""
+    """Copy nested mappings with one value replaced; mappings on the way are made where the file has none."""
     key, *rest = keys
     if not rest:
         return {**data, key: value}

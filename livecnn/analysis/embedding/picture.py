@@ -25,7 +25,7 @@ NAMED = 48  # classes that the legend names
 
 
 def thumbnail_side(size: int, count: int) -> int:
-    """Pixels of a thumbnail's side on a map of that size."""
+    """Return the pixels of a thumbnail's side on a map of that size."""
     return int(np.clip(FILLED * size / np.sqrt(count), LEAST, MOST_SIDE * max(1, size / 6000)))
 
 
@@ -40,7 +40,7 @@ def draw_embedding(
     *,
     grid: bool = False,
 ) -> Image:
-    """uint8 (H, size, 3). groups: int (N,), which of the names each point belongs to, -1 for none. See Embedding."""
+    """Draw an `Embedding`, uint8 (H, size, 3); groups, int (N,), say which name each point belongs to, -1: none."""
     metrics = Metrics.of(size, size)
     edge, top = metrics.px(20), metrics.px(74)
     head = top + legend_height(names, size - 2 * edge, metrics)
@@ -56,7 +56,7 @@ def draw_embedding(
 
 
 def draw_thumbnails(ground: Image, points: Floats, thumbnails: Image, groups: Groups, metrics: Metrics) -> None:
-    """Each at its point: the thumbnail if it covers no other, else a mark."""
+    """Draw each at its point: the thumbnail if it covers no other, else a mark."""
     room, side = len(ground), thumbnail_side(len(ground), len(points))
     centres = FitToSquare.of(points, room - side - metrics.px(16), (room / 2, room / 2))(points).round()
     shown = without_overlap(centres, side + metrics.px(2))
@@ -68,7 +68,7 @@ def draw_thumbnails(ground: Image, points: Floats, thumbnails: Image, groups: Gr
 
 
 def draw_grid(ground: Image, points: Floats, thumbnails: Image, groups: Groups, metrics: Metrics) -> None:
-    """Each thumbnail in a cell of its own."""
+    """Draw each thumbnail in a cell of its own."""
     places, count = grid_cells(fit_unit_square(points))
     pitch = len(ground) // count
     gap = min(metrics.px(3), max(1, pitch // 12)) if pitch > 3 else 0
@@ -79,7 +79,7 @@ def draw_grid(ground: Image, points: Floats, thumbnails: Image, groups: Groups, 
 
 
 def draw_points(ground: Image, points: Floats, groups: Groups, side: int, other: Color) -> FitToSquare:
-    """Marks only, on a ground of any proportions; returns what puts points of the map there. other: colour of no class."""
+    """Draw marks only, on a ground of any proportions; return what puts points of the map there. other: colour of no class."""
     height, width = ground.shape[:2]
     fit = FitToSquare.of(points, max(1, min(height, width) - 3 * side), (width / 2, height / 2))
     for group, centre in zip(groups, fit(points), strict=True):
@@ -88,7 +88,7 @@ def draw_points(ground: Image, points: Floats, groups: Groups, side: int, other:
 
 
 def _hang(place: Image, thumbnail: Image, group: int, metrics: Metrics) -> None:
-    """A thumbnail in a frame of its class, whose mark stands in the corner where there is room."""
+    """Put a thumbnail into a frame of its class, whose mark stands in the corner where there is room."""
     side = len(place)
     rim = max(1, side // 24)
     place[:] = THEME.muted if group < 0 else color_of(group)
@@ -103,7 +103,7 @@ def _hang(place: Image, thumbnail: Image, group: int, metrics: Metrics) -> None:
 
 
 def _mark(ground: Image, group: int, centre: Floats, side: int, other: Color) -> None:
-    """A gray dot for what belongs to no class."""
+    """Draw a mark, or a dot for what belongs to no class."""
     x, y = centre.tolist()
     if group >= 0:
         draw_marker(ground, group, x, y, side)
@@ -114,12 +114,12 @@ def _mark(ground: Image, group: int, centre: Floats, side: int, other: Color) ->
 
 
 def legend_height(names: Sequence[str], width: int, metrics: Metrics) -> int:
-    """Pixels that a legend takes, the gap below it included."""
+    """Return the pixels that a legend takes, the gap below it included."""
     return len(_legend_rows(names, width, metrics)) * metrics.px(24) + metrics.px(8 if names else 0)
 
 
 def legend(sheet: Image, names: Sequence[str], metrics: Metrics, color: Color = THEME.text) -> None:
-    """Marks and names of classes, from the top left of a picture, uint8 (h, w, 3)."""
+    """Draw marks and names of classes, from the top left of a picture, uint8 (h, w, 3)."""
     for i, row in enumerate(_legend_rows(names, sheet.shape[1], metrics)):
         _legend_row(sheet, row, i * metrics.px(24), metrics, color)
 

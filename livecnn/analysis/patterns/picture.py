@@ -34,7 +34,7 @@ THEME = THEMES["dark"]
 
 
 def draw_patterns(patterns: Patterns) -> Image:
-    """uint8 (1000, 1600, 3) RGB; higher where there are more than five layers."""
+    """Draw the patterns, uint8 (1000, 1600, 3) RGB; higher where there are more than five layers."""
     sheet = PatternsSheet(SIZE[0], max(SIZE[1], HEADER + EDGE + len(patterns.layers) * LEAST_CARD))
     _title(sheet, patterns)
     # Of a network's thousand classes a folder may show three.
@@ -233,12 +233,12 @@ def _name(axes: Axes, classes: Sequence[str], room: int, axis: str = "y") -> Non
 
 
 def _turned(classes: Sequence[str], room: int) -> bool:
-    """The names stand upright where they would run into each other side by side."""
+    """Return whether names stand upright: side by side they would run into each other."""
     return max(len(short(name, 10)) for name in classes) * 9 > room / len(classes)
 
 
 def dead_units_text(dead: Sequence[int], kind: str) -> str:
-    """One line that names the units that never fire, the first twelve by number."""
+    """Return one line that names the units that never fire, the first twelve by number."""
     if not dead:
         return f"All {kind} fire for some image."
     rest = f" … and {len(dead) - NAMED} more" if len(dead) > NAMED else ""
@@ -246,14 +246,14 @@ def dead_units_text(dead: Sequence[int], kind: str) -> str:
 
 
 def span(values: Doubles) -> tuple[float, float]:
-    """Ends of a colour scale for values of which some may be NaN."""
+    """Return the ends of a color scale for values of which some may be NaN."""
     finite = values[np.isfinite(values)]
     low, high = min(0.0, float(finite.min(initial=0.0))), float(finite.max(initial=-np.inf))
     return low, high if high > low else low + 1.0
 
 
 def average_columns(values: Doubles, most: int) -> Doubles:
-    """(K, U) -> (K, at most `most`): where there are more columns than pixels, the means of neighbours."""
+    """Average (K, U) to (K, at most `most`): neighbors where there are more columns than pixels."""
     if values.shape[1] <= most:
         return values
     starts = np.arange(most) * values.shape[1] // most
@@ -262,11 +262,12 @@ def average_columns(values: Doubles, most: int) -> Doubles:
 
 
 def short(name: str, most: int) -> str:
+    """Return a name of at most so many characters."""
     return name if len(name) <= most else name[: max(1, most - 1)] + "…"
 
 
 def plain(text: str) -> str:
-    """What has no glyph, such as a line break, is shown as �."""
+    """Return a text in which what has no glyph, such as a line break, is �."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 

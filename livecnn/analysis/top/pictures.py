@@ -49,13 +49,13 @@ class CropBox:
 
     @property
     def size(self) -> Pair:
-        """(height, width)"""
+        """(height, width) in pixels."""
         if self.field is None or self.field.stride is None:
             return self.input
         return min(self.field.size[0], self.input[0]), min(self.field.size[1], self.input[1])
 
     def at(self, position: Pair) -> Edges:
-        """It may reach beyond the input's edges."""
+        """Return the box of a position; it may reach beyond the input's edges."""
         (top, height), (left, width) = (self._along(axis, position[axis]) for axis in (0, 1))
         return left, top, width, height
 
@@ -67,7 +67,7 @@ class CropBox:
 
 
 def write(folder: Path, job: TopJob, scan: CollectionStats, files: dict[str, str], images: ImageDataset) -> None:
-    """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
+    """Write shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
 
     images: the dataset, of which these are read once more. Raises OutputError.
     """
@@ -129,7 +129,7 @@ def _units(layer: LayerStats, across: int, window: CropBox, read: Read) -> Itera
 
 
 def crop_padded(image: Image, edges: Edges) -> Image:
-    """uint8 (H, W, 3) -> (height, width, 3); what lies beyond the edges is gray."""
+    """Cut a box out of uint8 (H, W, 3); what is beyond the edges is gray."""
     left, top, width, height = edges
     patch = np.full((height, width, 3), OUTSIDE, np.uint8)
     inside = image[max(0, top) : max(0, top + height), max(0, left) : max(0, left + width)]

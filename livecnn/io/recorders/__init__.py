@@ -10,8 +10,7 @@ from pathlib import Path
 
 from livecnn.errors import OutputError
 from livecnn.io.files import check_writable, is_folder
-from livecnn.io.recorders.background import ThreadedRecorder
-from livecnn.io.recorders.base import Recorder, letterbox
+from livecnn.io.recorders.base import Recorder, ThreadedRecorder, letterbox
 from livecnn.io.recorders.gif import GifRecorder
 from livecnn.io.recorders.mp4 import Mp4Recorder, find_ffmpeg
 from livecnn.io.recorders.png_folder import NUMBERED, FolderRecorder, check_unnumbered
@@ -32,10 +31,16 @@ SUFFIXES = (".gif", ".mp4")
 
 
 def open_recorder(path: Path | str, *, fps: float = 10.0, hold: float = 0.0, loop: int = 0) -> Recorder:
-    """The recorder for a file's suffix, or for a folder: a path that ends with / or is a folder already.
+    """Return the recorder for a file's suffix, or for a folder: a path that ends with / or is a folder already.
 
-    fps: pictures a second, above 0, where it is known: the last picture lasts 1 / fps and `hold` seconds more. loop: how often a
-    GIF is played, at most 65,536 times, 0: for ever. Raises OutputError for another suffix or a place that cannot be written to.
+    Args:
+        path: .gif, .mp4 or a folder.
+        fps: pictures a second, above 0; the last picture lasts 1 / fps seconds.
+        hold: seconds that it lasts longer.
+        loop: how often a GIF is played, at most 65,536 times; 0: for ever.
+
+    Raises:
+        OutputError: another suffix, or a place that cannot be written to.
     """
     name, path = str(path), Path(path)
     suffix = path.suffix.lower()

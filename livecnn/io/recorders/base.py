@@ -1,11 +1,13 @@
-"""What the recorders have in common."""
+"""What the recorders have in common, and how one works beside a live picture."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import queue
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -19,14 +21,14 @@ from livecnn.types import Image
 
 
 class Recorder(ABC):
-    """Takes pictures with their times; use it in a `with`. Leaving it, for whatever reason, finishes the file.
+    """A film from pictures with their times; leaving its `with`, for whatever reason, finishes the file.
 
     Pictures are uint8 (H, W, 3) RGB, all brought to the size of the first; times are seconds on any clock and never go back.
     A picture is written at once and lasts until the next one's time, so the film keeps real time.
     """
 
     def __init__(self, path: Path, fps: float = 10.0, hold: float = 0.0) -> None:
-        """The last picture lasts 1 / fps seconds if nobody says when the film ends, and hold seconds more in any case."""
+        """Make the last picture last 1 / fps seconds if nobody says when the film ends, and `hold` seconds more in any case."""
         self.path = path
         self._lasts, self._hold = 1 / fps, hold
         self.pictures = 0
@@ -36,7 +38,7 @@ class Recorder(ABC):
         self._size = 0, 0
 
     def add(self, picture: Image, when: float) -> None:
-        """Raises OutputError; what was written until then is finished and kept."""
+        """Add a picture. Raises OutputError; what was written until then is finished and kept."""
         with self._keeping():
             if not self._open:
                 self._start = when
@@ -114,7 +116,7 @@ class Recorder(ABC):
 
 
 def letterbox(picture: Image, width: int, height: int) -> Image:
-    """The whole picture at the film's size, on black: a window may be resized while it is recorded."""
+    """Return the whole picture at the film's size, on black: a window may be resized while it is recorded."""
     if picture.shape[:2] == (height, width):
         return picture
     place = Rect(0, 0, width, height).fit(picture.shape[1] / picture.shape[0])
@@ -122,3 +124,64 @@ def letterbox(picture: Image, width: int, height: int) -> Image:
     scaled = cv2.resize(picture, (place.w, place.h), interpolation=cv2.INTER_AREA)
     film[place.y : place.y + place.h, place.x : place.x + place.w] = scaled
     return film
+
+
+class ThreadedRecorder:
+    """Feeds a recorder from its own thread, so that encoding never holds up a live picture, and Ctrl-C never cuts one in two.
+
+    When encoding is slower than the picture, pictures are left out, and the film keeps real time all the same; with `every` `add`
+    waits instead. Use it in a `with`; leaving it finishes the file. Raises what the recorder raised, at the next `add` or on
+    leaving.
+    """
+
+    WAITING = 4  # pictures, so that a slow moment of the disk costs none
+
+    def __init__(self, recorder: Recorder, *, every: bool = False, clock: Callable[[], float] | None = None) -> None:
+        """Take a recorder; with a clock, that of the pictures' times, the last picture lasts until the film is ended."""
+        self._recorder, self._every, self._clock = recorder, every, clock
+        # One place more, so that the end finds room at once.
+        self._queue: queue.Queue[tuple[Image, float] | None] = queue.Queue(self.WAITING + 1)
+        self._until: float | None = None
+        self._finishing = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+
+    def add(self, picture: Image, when: float) -> None:
+        if self._error is not None:
+            raise self._error
+        if self._every or self._queue.qsize() < self.WAITING:
+            self._queue.put((picture, when))
+
+    def finish(self) -> None:
+        """End the film now; its file is finished in the background. Idempotent; nothing may be added any more."""
+        if not self._finishing:
+            self._finishing = True
+            self._until = None if self._clock is None else self._clock()
+            self._queue.put(None)
+
+    @property
+    def done(self) -> bool:
+        """The file is finished, or has failed."""
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        item: tuple[Image, float] | None = None
+        try:
+            with self._recorder:
+                while (item := self._queue.get()) is not None:
+                    self._recorder.add(*item)
+                self._recorder.close(self._until)
+        except BaseException as error:
+            self._error = error
+            while item is not None:  # the other side must never wait on a full queue
+                item = self._queue.get()
+
+    def __enter__(self) -> ThreadedRecorder:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.finish()
+        self._thread.join()
+        if self._error is not None and value is None:
+            raise self._error

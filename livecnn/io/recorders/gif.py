@@ -17,7 +17,7 @@ class GifRecorder(Recorder):
     """Animated GIF (GIF89a), complete after every picture. A picture that looks like the last one makes that last longer."""
 
     def __init__(self, path: Path, fps: float = 10.0, hold: float = 0.0, loop: int = 0) -> None:
-        """loop: how often it is played, 0: for ever."""
+        """Make it play `loop` times, 0: for ever."""
         super().__init__(path, fps, hold)
         self._loop = loop
 

@@ -22,7 +22,7 @@ WORTH = 36  # by how much the square of a pixel's error must become less for it 
 
 
 def head(width: int, height: int, loop: int = 0) -> bytes:
-    """Logical screen without a global palette, then how often the film is played: 0 is for ever."""
+    """Return the logical screen without a global palette, then how often the film is played: 0 is for ever."""
     screen = struct.pack("<6sHHBBB", b"GIF89a", width, height, 0x70, 0, 0)
     if loop == 1:
         return screen
@@ -31,7 +31,7 @@ def head(width: int, height: int, loop: int = 0) -> bytes:
 
 
 def empty_frame(delay: int) -> bytes:
-    """A block that changes nothing. delay: hundredths of a second."""
+    """Return a block that changes nothing and lasts so many hundredths of a second."""
     return _frame_block(np.full((1, 1), TRANSPARENT, np.uint8), np.zeros((1, 3), np.uint8), (0, 0), delay)
 
 
@@ -48,7 +48,7 @@ class GifEncoder:
         self._code_of = np.zeros(1 << 24, np.uint8)  # of a packed colour; the system gives it memory where it is used
 
     def block(self, picture: Image, delay: int) -> bytes:
-        """What changes from the last picture to this one; empty if nothing does. delay: hundredths of a second."""
+        """Return what changes from the last picture to this one, empty if nothing does; it lasts `delay` / 100 seconds."""
         wanted, last = _packed(picture), self._last
         if last is not None and np.array_equal(wanted, last):
             return b""
@@ -80,7 +80,7 @@ class GifEncoder:
 
 
 def _frame_block(codes: Image, colors: npt.NDArray[np.floating | np.uint8], corner: tuple[int, int], delay: int) -> bytes:
-    """A block: codes (h, w) of colours (N, 3) at a corner, x and y, over what is shown; they stay."""
+    """Return a block: codes (h, w) of colors (N, 3) at a corner, x and y, over what is shown; they stay."""
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(colors)] = colors
     image = PillowImage.fromarray(codes)

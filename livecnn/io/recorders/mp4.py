@@ -53,7 +53,7 @@ class Mp4Recorder(Recorder):
 
 
 def find_ffmpeg() -> str:
-    """ffmpeg on PATH, else the one of the package imageio-ffmpeg. Raises OutputError that names the extra."""
+    """Return ffmpeg on PATH, else the one of the package imageio-ffmpeg. Raises OutputError that names the extra."""
     found = shutil.which("ffmpeg")
     if found:
         return found

@@ -1,4 +1,4 @@
-"""A few colours in the place of many."""
+"""A few colors in the place of many."""
 
 from __future__ import annotations
 

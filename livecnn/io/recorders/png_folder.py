@@ -32,11 +32,11 @@ class FolderRecorder(Recorder):
         """Every picture has its name already."""
 
     def _discard(self) -> None:
-        """What was written is whole."""
+        """Keep what was written: it is whole."""
 
 
 def check_unnumbered(folder: Path) -> None:
-    """Pictures of two films must not mix. Raises OutputError if there are numbered ones already."""
+    """Raise OutputError if there are numbered pictures already: those of two films must not mix."""
     names = sorted(path.name for path in folder.glob("*.png") if NUMBERED.fullmatch(path.name))
     if names:
         raise OutputError(f"{folder}: holds {names[0]} already; name an empty folder or a new one")
