@@ -67,7 +67,7 @@ class CropBox:
 
 
 def write(folder: Path, job: TopJob, scan: CollectionStats, files: dict[str, str], images: ImageDataset) -> None:
-    """shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
+    """Write shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
 
     images: the dataset, of which these are read once more. Raises OutputError.
     """
