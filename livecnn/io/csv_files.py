@@ -29,7 +29,7 @@ def as_csv(rows: Iterable[Row]) -> bytes:
 
 
 class CsvFile:
-    """A file that is written row by row; its folder is made if need be. Use it in a `with`.
+    """A file that is written row by row. Use it in a `with`.
 
     Raises:
         OutputError: the file cannot be made or written; it names `path`.
@@ -39,13 +39,14 @@ class CsvFile:
         """Begin the file.
 
         Args:
-            path: of the file.
-            part: where it is written instead, until somebody moves it.
+            path: of the file; its folder is made if need be.
+            part: where it is written instead, in a folder that exists, until somebody moves it.
             buffering: 1 puts each row on the disk at once.
         """
         self.path = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            if part is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._file = (part or path).open("w", newline="", encoding="utf-8", errors=ERRORS, buffering=buffering)
         except OSError as error:
             raise write_error(path, error) from error

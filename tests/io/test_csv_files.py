@@ -14,12 +14,13 @@ def test_a_whole_file() -> None:
 
 
 def test_row_by_row(tmp_path: Path) -> None:
-    path, part = tmp_path / "new" / "x.csv", tmp_path / "new" / "x.part.csv"
-    with CsvFile(path, part=part, buffering=1) as file:
-        for count, row in enumerate(ROWS, 1):
-            file.write(row)
-            assert part.read_bytes() == as_csv(ROWS[:count])
-    assert not path.exists()
+    path, part = tmp_path / "new" / "x.csv", tmp_path / "x.part.csv"
+    for written, options in ((part, {"part": part}), (path, {})):
+        with CsvFile(path, buffering=1, **options) as file:
+            for count, row in enumerate(ROWS, 1):
+                file.write(row)
+                assert written.read_bytes() == as_csv(ROWS[:count])
+        assert path.exists() == (written == path)
 
 
 def test_what_cannot_be_written(tmp_path: Path) -> None:
