@@ -22,8 +22,7 @@ from sklearn.manifold import TSNE, trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from livecnn.analysis.embedding.api import COMPONENTS
-from livecnn.analysis.embedding.pca import Pca, features
-from livecnn.analysis.embedding.projection import project
+from livecnn.analysis.embedding.projection import Pca, features, project
 from livecnn.networks.bundle import load
 from livecnn.networks.inspection.probe import Probe
 from livecnn.networks.training import mnist

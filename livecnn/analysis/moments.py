@@ -18,9 +18,13 @@ Counts = npt.NDArray[np.int64]
 class RunningStats:
     """What is known of U units in each of G groups of images; every array is (G, U).
 
-    count: images whose value is finite; all but `not_finite` are of these.  mean: of the value.  m2: sum of squared differences
-    from the mean.  max: the largest value at any position, -inf where count is 0.  active: images with a value above 0 at any
-    position.  not_finite: images in which a value is NaN or infinite.
+    Attributes:
+        count: Images whose value is finite; all but `not_finite` are of these.
+        mean: Of the value.
+        m2: Sum of squared differences from the mean.
+        max: The largest value at any position, -inf where count is 0.
+        active: Images with a value above 0 at any position.
+        not_finite: Images in which a value is NaN or infinite.
     """
 
     count: Counts
@@ -32,6 +36,8 @@ class RunningStats:
 
     @classmethod
     def empty(cls, groups: int, units: int) -> RunningStats:
+        """Return those of no image."""
+
         def zeros(kind: Any) -> Any:
             return np.zeros((groups, units), kind)
 
@@ -92,7 +98,7 @@ class RunningStats:
         self.not_finite[groups] += other.not_finite
 
     def total(self) -> RunningStats:
-        """All groups in one: arrays (1, U)."""
+        """Return all groups in one: arrays (1, U)."""
         groups, units = self.count.shape
         total = RunningStats.empty(1, units)
         for group in range(groups):
@@ -100,15 +106,16 @@ class RunningStats:
         return total
 
     def only(self, groups: slice) -> RunningStats:
+        """Return some of the groups."""
         return RunningStats(*(getattr(self, field.name)[groups] for field in fields(self)))
 
     def dead(self) -> tuple[int, ...]:
-        """Units that were active in no image at all, though their value was finite in some."""
+        """Return the units that were active in no image at all, though their value was finite in some."""
         total = self.total()
         return tuple(int(unit) for unit in np.flatnonzero((total.active[0] == 0) & (total.count[0] > 0)))
 
     def specificity(self) -> Doubles:
-        """(G, U): how far a unit's mean in a group lies above its mean over all other images, in its standard deviations.
+        """Return how far a unit's mean in a group lies above its mean over all other images, in its standard deviations, (G, U).
 
         0 where there is nothing to compare with, or the unit never changes.
         """
@@ -120,7 +127,7 @@ class RunningStats:
 
 
 def mean_and_max(activation: torch.Tensor) -> tuple[Doubles, Doubles]:
-    """(N, U) or (N, U, …) -> mean and maximum over the positions of each unit, both (N, U), on the host.
+    """Return mean and maximum over the positions of each unit, both (N, U), on the host, of (N, U) or (N, U, …).
 
     Where one position is NaN or infinite, so is the mean.
     """
@@ -131,14 +138,14 @@ def mean_and_max(activation: torch.Tensor) -> tuple[Doubles, Doubles]:
 
 
 def cosines(vectors: Doubles) -> Doubles:
-    """(K, U) -> cosine of the angle between each two, (K, K), -1..1; NaN where one is all zero or not known."""
+    """Return the cosine of the angle between each two of K vectors, (K, K), -1..1; NaN where one is all zero or not known."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = vectors / np.where(lengths > 0, lengths, np.nan)
     return np.clip(units @ units.T, -1, 1)
 
 
 def strongest(specificity: Doubles, group: int, most: int, without: Sequence[int] = ()) -> tuple[int, ...]:
-    """The units most specific to a group, most specific first; only those above 0."""
+    """Return the units most specific to a group, most specific first; only those above 0."""
     values = specificity[group].copy()
     values[list(without)] = 0
     best = np.argsort(-values, kind="stable")[:most]

@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 
 def make_engine(name: str, address: str | None = None) -> Engine:
-    """By its name. Raises UsageError, and what `ray_engine` raises."""
+    """Return an engine by its name. Raises UsageError, and what `ray_engine` raises."""
     if name not in ENGINES:
         raise UsageError(f"unknown engine {name!r}; {nearest(name, ENGINES)}")
     if name == "ray":
@@ -38,10 +38,15 @@ def make_engine(name: str, address: str | None = None) -> Engine:
 
 
 def ray_engine(address: str | None = None) -> Engine:
-    """An engine on the cluster at that address (`auto`, `HOST:PORT`, `ray://HOST:PORT`); None: one on this machine alone.
+    """Return an engine on a Ray cluster; it raises UsageError if that cannot be reached or a shard fails for good.
 
-    A worker has a CPU, or, where the cluster has GPUs and the job's device is not the CPU, a GPU. Raises SystemLibraryError
-    without Ray; the engine raises UsageError if the cluster cannot be reached or a shard fails for good.
+    A worker has a CPU, or, where the cluster has GPUs and the job's device is not the CPU, a GPU.
+
+    Args:
+        address: `auto`, `HOST:PORT` or `ray://HOST:PORT`; None starts a cluster on this machine alone.
+
+    Raises:
+        SystemLibraryError: If Ray is not installed.
     """
     if address is not None:
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 40 seconds each; Ray reads it when it is imported
@@ -107,7 +112,7 @@ def _silence_stderr() -> Iterator[None]:
 
 @contextmanager
 def _cluster(address: str | None) -> Iterator[None]:
-    """Connected inside; a connection of the program's own is used and left as it is."""
+    """Connect for the time of the block; a connection of the program's own is used and left as it is."""
     import ray
     import ray.data
 
@@ -140,7 +145,7 @@ def _begin(address: str | None) -> None:
 
 @contextmanager
 def _shielded() -> Iterator[None]:
-    """Ray started or ended by halves leaves processes behind: who asks to end the program in here is heard afterwards."""
+    """Hold signals back until the end of the block: Ray started or ended by halves leaves processes behind."""
     asked: list[BaseException] = []
     with raise_on_signals(asked.append):
         yield
@@ -149,7 +154,7 @@ def _shielded() -> Iterator[None]:
 
 
 def _check_reachable(address: str | None) -> None:
-    """Ray itself tries for a minute."""
+    """Raise UsageError at once if nothing answers; Ray itself tries for a minute."""
     place = re.fullmatch(r"(?:ray://)?(.+):([0-9]+)", address or "")
     if place is not None:
         try:

@@ -40,7 +40,7 @@ class Part(Protocol):
     """What was found in some pictures."""
 
     def packed(self) -> bytes:
-        """As the content of a file."""
+        """Return the content of a file."""
 
 
 P = TypeVar("P", bound=Part)
@@ -51,13 +51,24 @@ Engine = Callable[["Job[Any]", Sequence[int], ImageDataset], Generator[tuple[int
 
 @dataclass(frozen=True, kw_only=True)
 class Job(ABC, Generic[P]):
-    """Everything that decides on the result; a kind of job says what is gathered of a shard.
+    """Everything that decides on the result of a run; a kind of job says what is gathered of a shard.
 
-    place: spec of an album.  model: a name or folder, which workers load themselves, or the network.  images: how many there
-    are.  fingerprint: of them.  unlisted: folders that cannot be looked into, each with the reason.  size: images of a shard.
-    jobs: processes that prepare a worker's images.
-    decisive: the fields that a run that goes on must have in common with the one before, besides the network's.
-    thumbnails: pixels of the longer side of those that are wanted; 0: none.
+    To add a kind, derive a frozen dataclass with the settings of its own, name its `decisive` fields, and define `gather` and
+    `unpacked`; `run` works on it, and `read_parts` yields what it gathered.
+
+    Attributes:
+        place: Spec of the dataset, such as `folder:DIR`.
+        model: A name or folder, which workers load themselves, or the network.
+        layers: Names of the layers.
+        images: How many there are.
+        fingerprint: Of the images, as `ImageDataset` gives it.
+        size: Images of a shard.
+        unlisted: Folders that cannot be looked into, each with the reason.
+        finder: What is cut out of an image, "centre" or "face".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        allow_code: Whether a model may run code of its own.
+        jobs: Processes that prepare a worker's images.
+        decisive: Names of the fields that a run that goes on must have in common with the one before.
     """
 
     place: str
@@ -76,19 +87,25 @@ class Job(ABC, Generic[P]):
 
     @abstractmethod
     def gather(self, scorer: Scorer, places: Sequence[int]) -> P:
-        """What is in these pictures."""
+        """Gather what is in the pictures of a shard.
+
+        Args:
+            scorer: Runs the network over them.
+            places: Their places in the dataset.
+        """
 
     @abstractmethod
     def unpacked(self, data: bytes) -> P:
-        """Raises ValueError if that is no packed part."""
+        """Read what `Part.packed` returned. Raises ValueError if that is no packed part."""
 
     @cached_property
     def bundle(self) -> Bundle:
+        """The network, loaded."""
         return self.model if isinstance(self.model, Bundle) else bundles.load(self.model, allow_code=self.allow_code)
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """(1, U, …) of each layer. Raises ModelError."""
+        """The shape (1, U, …) of each layer. Raises ModelError."""
         found = self.bundle.shapes(self.layers)
         unknown = next((layer for layer in self.layers if layer not in found), None)
         if unknown is not None:
@@ -102,13 +119,16 @@ class Job(ABC, Generic[P]):
 
     @property
     def shards(self) -> int:
+        """The number of shards."""
         return -(-len(self.chosen) // self.size)
 
     def places(self, shard: int) -> Sequence[int]:
+        """Return the places of a shard's pictures."""
         return self.chosen[shard * self.size : (shard + 1) * self.size]
 
     @property
     def cropper(self) -> Cropper:
+        """What cuts out and prepares an image."""
         return Cropper(self.bundle.pipeline, 1.0, self.finder)
 
     def check(self, pictures: ImageDataset) -> None:
@@ -122,10 +142,11 @@ class Job(ABC, Generic[P]):
 
     @property
     def thumbnails(self) -> int:
+        """Pixels of the longer side of the thumbnails that are wanted; 0: none."""
         return 0
 
     def settings(self) -> dict[str, Any]:
-        """What a run that goes on must have in common with the one before, ready for JSON."""
+        """Return what a run that goes on must have in common with the one before, ready for JSON."""
         bundle, card = self.bundle, self.bundle.card
         found: dict[str, Any] = {"model": bundle.name, "weights": None if card is None else card.weights.sha256}
         if card is None:
@@ -137,12 +158,12 @@ class Job(ABC, Generic[P]):
 
 
 def default_shard_size(images: int) -> int:
-    """Images of a shard, where nobody says how many."""
+    """Return the images of a shard, where nobody says how many."""
     return max(SHARD, -(-images // MOST_SHARDS))
 
 
 def as_job_model(model: str | Path | Bundle | nn.Module) -> str | Bundle:
-    """What a job takes, in the ways a user may name it. A module is left as it is; its tensors are shared."""
+    """Return what a job takes of what a user may name. A module is left as it is; its tensors are shared."""
     if isinstance(model, (str, Path)):  # workers may have another current folder
         path = Path(model).expanduser()
         return str(path.resolve()) if path.is_dir() and str(model) not in paths.bundles() else str(model)
@@ -153,20 +174,20 @@ def as_job_model(model: str | Path | Bundle | nn.Module) -> str | Bundle:
 
 
 def absolute_spec(spec: str) -> str:
-    """The spec of the same album for a worker with another current folder."""
+    """Return the spec of the same dataset for a worker with another current folder."""
     kind, place = split_spec(spec)
     return f"{kind}:{os.path.abspath(os.path.expanduser(place))}"
 
 
 def check_apart(place: str, out: Path) -> None:
-    """What is written would be among the pictures when a run goes on. Raises UsageError."""
+    """Raise UsageError if what is written would be among the pictures when a run goes on."""
     kind, pictures = split_spec(place)
     if kind == "folder" and out.resolve().is_relative_to(Path(pictures).resolve()):
         raise UsageError(f"--out {out}: lies in the folder of the images; name one outside {pictures}")
 
 
 class Worker(Generic[P]):
-    """Works on shards of a job, one after the other. Raises LivecnnError, also if the pictures are others than the job's."""
+    """Work on shards of a job, one after the other. Raises LivecnnError, also if the pictures are others than the job's."""
 
     def __init__(self, job: Job[P], images: ImageDataset) -> None:
         self._job = job
@@ -178,6 +199,7 @@ class Worker(Generic[P]):
             self._stack = stack.pop_all()
 
     def close(self) -> None:
+        """End the processes, and give threads back."""
         self._stack.close()
 
     def __call__(self, shard: int) -> P:
@@ -196,7 +218,15 @@ def run_locally(job: Job[Any], shards: Sequence[int], images: ImageDataset) -> G
 def run(job: Job[Any], folder: Path, images: ImageDataset, engine: Engine = run_locally) -> None:
     """Work on the shards that the folder lacks. Whatever ends a run, finished shards are kept.
 
-    Raises LivecnnError; OutputError if the folder holds the shards of another run.
+    Args:
+        job: What is gathered.
+        folder: Of the shards; it is made with the first of them.
+        images: The job's dataset, opened.
+        engine: Where the work is done.
+
+    Raises:
+        OutputError: If the folder cannot be written, or holds the shards of another run.
+        LivecnnError: If a shard fails.
     """
     settings = job.settings()
     _check(folder / JOB, settings)
@@ -214,7 +244,7 @@ def run(job: Job[Any], folder: Path, images: ImageDataset, engine: Engine = run_
 
 
 def read_parts(job: Job[P], folder: Path) -> Iterator[P]:
-    """What `run` left, in the order of the pictures, so the same whoever worked on it, and whenever. Raises OutputError."""
+    """Yield what `run` left, in the order of the pictures: the same whoever worked on it. Raises OutputError."""
     for shard in range(job.shards):
         path = _file(folder, shard)
         try:
@@ -233,7 +263,7 @@ def discard(folder: Path) -> None:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """No other program that asks works there meanwhile; afterwards the folder is gone if it is empty. Raises OutputError."""
+    """Keep other programs that ask out of a folder; afterwards it is gone if it is empty. Raises OutputError."""
     try:
         with locked(folder / JOB):
             yield
@@ -243,7 +273,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 def _claim(path: Path, settings: dict[str, Any]) -> None:
-    """Only with the first shard, so that a run that comes to none leaves nothing."""
+    """Write whose the shards are, only with the first of them, so that a run that comes to none leaves nothing."""
     if path.exists():
         _check(path, settings)
     else:

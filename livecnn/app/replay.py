@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from livecnn._cv2 import one_thread
 from livecnn.analysis.dataset import ImageDataset, as_spec
-from livecnn.analysis.patterns.export import Summary, check_suffix
+from livecnn.analysis.patterns.summary import Summary, check_suffix
 from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.app.plan import Plan, make_cropper
 from livecnn.app.run import explain_tick

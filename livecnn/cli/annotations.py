@@ -14,7 +14,7 @@ from livecnn.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
     from livecnn.analysis.annotations.store import Annotations
-    from livecnn.analysis.patterns.patterns import Patterns
+    from livecnn.analysis.patterns.summary import Summary
     from livecnn.networks.bundle import Bundle
 
 LAYOUT = "explorer"
@@ -172,7 +172,7 @@ def _bundle(name: str, model: str | None, allow_code: bool, *, needed: bool) -> 
 
 def _looked_at(
     bundle: Bundle, files: Sequence[Annotations], layout: str, images: str | None
-) -> tuple[dict[str, int], Patterns | None]:
+) -> tuple[dict[str, int], Summary | None]:
     """Sizes of the layers with marks and, over images, what their units do."""
     from livecnn.analysis.annotations import agreement as verdicts
     from livecnn.analysis.dataset import ImageDataset, as_spec

@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import json
 import os
 import tempfile
 import time
-from collections.abc import Collection, Mapping
+import zipfile
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from livecnn.errors import OutputError
@@ -76,6 +80,24 @@ def write_png(path: Path, picture: Image) -> None:
     buffer = io.BytesIO()
     PillowImage.fromarray(picture).save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())
+
+
+def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]], about: Any = None, *, compressed: bool = True) -> bytes:
+    """Pack arrays as an .npz file; `about`, ready for JSON, goes into it as the array of that name."""
+    first = {} if about is None else {"about": np.frombuffer(json.dumps(about).encode(), np.uint8)}
+    buffer = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, **first, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def open_npz(data: bytes) -> Iterator[tuple[Mapping[str, npt.NDArray[Any]], Any]]:
+    """Open what `npz_bytes` packed, for its arrays and what it is about. Raises ValueError, also in the block, if it is none."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as file:
+            yield file, json.loads(file["about"].tobytes())
+    except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(str(error)) from error
 
 
 def check_same_run(folder: Path, found: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

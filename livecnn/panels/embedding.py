@@ -11,9 +11,8 @@ from pydantic import Field
 
 from livecnn.analysis.embedding.embedding import METHODS, NEAREST, LivePosition, PlacementReducer, load
 from livecnn.analysis.embedding.embedding import Embedding as Map
-from livecnn.analysis.embedding.pca import count
-from livecnn.analysis.embedding.picture import draw_points, legend, legend_height
-from livecnn.analysis.embedding.thumbnail_layout import FitToSquare
+from livecnn.analysis.embedding.picture import FitToSquare, draw_points, legend, legend_height
+from livecnn.analysis.embedding.projection import count
 from livecnn.drawing.artists import Paragraph, Pixels, Rectangles, frame, resize_exactly
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.drawing.tile import Tile, tile_grid

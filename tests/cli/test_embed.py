@@ -85,7 +85,7 @@ def test_an_interrupted_run_goes_on_from_what_is_finished(elsewhere: Path, monke
 
     words = ["embed", "digits", *PCA, "--out", "x.npz"]
     with monkeypatch.context() as patched:
-        patched.setattr(embedder.projection, "project", interrupt)
+        patched.setattr(embedder, "project", interrupt)
         assert main(words) == 130
     assert sorted(str(path.relative_to(elsewhere)) for path in elsewhere.rglob("x*/*")) == [
         "x.npz.parts/00000.npz",

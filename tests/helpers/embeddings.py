@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.pca import Pca
+from livecnn.analysis.embedding.projection import Pca
 from tests.helpers.scenes import DIGITS
 
 

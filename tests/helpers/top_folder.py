@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from livecnn.analysis.top.pictures import COLUMNS
+from livecnn.analysis.top.export import COLUMNS
 from livecnn.analysis.top.results import MANIFEST, SHOTS, STATISTICS, VERSION
 from livecnn.io.files import write_png
 

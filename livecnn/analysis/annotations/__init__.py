@@ -1,1 +1,1 @@
-"""TODO annotations."""
+"""What people think of units: the file that keeps it, and the agreement of several files."""

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from livecnn._cv2 import one_thread
 from livecnn.analysis.annotations.store import Annotations, Mark, Verdict, count_verdicts
 from livecnn.analysis.dataset import ImageDataset
-from livecnn.analysis.patterns.patterns import Patterns
+from livecnn.analysis.patterns.summary import Summary
 from livecnn.analysis.scorer import Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.errors import OutputError, UsageError, nearest
@@ -24,9 +24,13 @@ from livecnn.networks.device import pick_device
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of two annotators, over the units that both called good or bad.
+    """Agreement of two annotators, over the units that both called good or bad.
 
-    good, bad: how many both called that.  first, second: how many only the one or the other called good.
+    Attributes:
+        good: Units that both called good.
+        bad: Units that both called bad.
+        first: Units that only the first called good.
+        second: Units that only the second called good.
     """
 
     good: int = 0
@@ -36,17 +40,18 @@ class Agreement:
 
     @classmethod
     def between(cls, first: Mapping[int, Mark], second: Mapping[int, Mark]) -> Agreement:
+        """Compare the marks of two annotators, by unit."""
         pairs = [(first[unit].verdict, second[unit].verdict) for unit in first.keys() & second.keys()]
         return cls(*(pairs.count(pair) for pair in (("good", "good"), ("bad", "bad"), ("good", "bad"), ("bad", "good"))))
 
     @property
     def both(self) -> int:
-        """How many units both marked."""
+        """The number of units that both marked."""
         return self.good + self.bad + self.first + self.second
 
     @property
     def share(self) -> float | None:
-        """Of these, the fraction marked alike, 0..1; None if there are none."""
+        """The fraction of these that were marked alike, 0..1; None if there are none."""
         return (self.good + self.bad) / self.both if self.both else None
 
     @property
@@ -65,12 +70,12 @@ class Agreement:
         return Agreement(self.good + other.good, self.bad + other.bad, self.first + other.first, self.second + other.second)
 
     def data(self) -> dict[str, float | None]:
-        """Ready for JSON."""
+        """Return the numbers, ready for JSON."""
         return {"both": self.both, "agreed": self.share, "kappa": self.kappa}
 
 
 def sizes(bundle: Bundle, files: Sequence[Annotations]) -> dict[str, int]:
-    """How many units the layers with marks have. Raises OutputError for a layer or unit that the network has not."""
+    """Return how many units the layers with marks have. Raises OutputError for a layer or unit that the network has not."""
     wanted = [layer for each in files for layer in each.units]
     shapes = bundle.shapes(wanted)
     for each in files:
@@ -86,13 +91,20 @@ def sizes(bundle: Bundle, files: Sequence[Annotations]) -> dict[str, int]:
 
 def responses(
     bundle: Bundle, layers: Sequence[str], album: ImageDataset, cropper: Cropper, tell: Callable[[str], None]
-) -> Patterns:
-    """What all units of these layers do over all images, see `livecnn replay --summary`.
+) -> Summary:
+    """Gather what all units of these layers do over all images, see `livecnn replay --summary`.
 
-    tell: gets a line if some cannot be read. Raises
-    LivecnnError.
+    Args:
+        bundle: The network.
+        layers: Names of the layers.
+        album: The images.
+        cropper: Cuts out and prepares what the network sees.
+        tell: Gets a line if some images cannot be read.
+
+    Raises:
+        LivecnnError: If none can be read.
     """
-    patterns = Patterns(layers, bundle.classes, bundle.name)
+    patterns = Summary(layers, bundle.classes, bundle.name)
     with one_thread(), album:
         scorer, count = Scorer(album, cropper, bundle.module, pick_device("auto")), len(album)
         bar = tqdm(desc="images", total=count, unit="picture", disable=None, leave=False)
@@ -107,11 +119,14 @@ def responses(
     return patterns
 
 
-def report(files: Sequence[Annotations], sizes: Mapping[str, int], patterns: Patterns | None = None) -> dict[str, Any]:
-    """Counts of each file, and the agreement of every two, by layer and in all; ready for JSON.
+def report(files: Sequence[Annotations], sizes: Mapping[str, int], patterns: Summary | None = None) -> dict[str, Any]:
+    """Return the counts of each file, and the agreement of every two, by layer and in all; ready for JSON.
 
-    sizes: units by layer; "unmarked" is told where they are known.  patterns: from `responses`; "mean of good" and "mean of bad"
-    are the units' mean activations over the images, averaged over the units with that verdict. None: there is no such number.
+    Args:
+        files: The annotations.
+        sizes: Units by layer; "unmarked" is counted where they are known.
+        patterns: From `responses`, for "mean of good" and "mean of bad": the units' mean activations over the images, averaged
+            over the units with that verdict. None: without these.
     """
     return {
         "model": files[0].model,
@@ -121,7 +136,7 @@ def report(files: Sequence[Annotations], sizes: Mapping[str, int], patterns: Pat
     }
 
 
-def _about(annotations: Annotations, sizes: Mapping[str, int], patterns: Patterns | None) -> dict[str, Any]:
+def _about(annotations: Annotations, sizes: Mapping[str, int], patterns: Summary | None) -> dict[str, Any]:
     counts = {layer: _counts(marks, sizes.get(layer)) for layer, marks in annotations.units.items()}
     means = {layer: _means(patterns, layer, marks) for layer, marks in annotations.units.items()}
     keys = dict.fromkeys(key for each in (count_verdicts(()), *counts.values()) for key in each)
@@ -138,8 +153,8 @@ def _counts(marks: Mapping[int, Mark], size: int | None) -> dict[str, int]:
     return found if size is None else {**found, "unmarked": size - found["good"] - found["bad"]}
 
 
-def _means(patterns: Patterns | None, layer: str, marks: Mapping[int, Mark]) -> dict[str, float | None]:
-    """Units without any finite value are left out."""
+def _means(patterns: Summary | None, layer: str, marks: Mapping[int, Mark]) -> dict[str, float | None]:
+    """Average by verdict; units without any finite value are left out."""
     if patterns is None:
         return {}
     means, found = patterns.overall(layer).means[0], {}

@@ -31,7 +31,14 @@ MOST_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class Mark:
-    """Of one unit. time: of the last change, UTC, as 2026-01-31T14:23:55Z.  annotator: who made it."""
+    """What a person thinks of one unit.
+
+    Attributes:
+        verdict: "good", "bad" or None.
+        note: Text, "" for none.
+        time: Of the last change, UTC, as 2026-01-31T14:23:55Z.
+        annotator: Who made it.
+    """
 
     verdict: Verdict | None = None
     note: str = ""
@@ -46,12 +53,15 @@ _Change = tuple[str, int, dict[str, Any]]  # layer, unit, fields of Mark
 class Annotations:
     """Marks of units in a JSON file, written at once at every change.
 
-    path: of the file.  model: name of the network.  annotator: who marks now.  units: every mark by layer, in the order in which
-    the layers were first marked, and unit.
-
     A change is made to what the file holds at that moment, so that several windows may share one. A method that changes raises
     OutputError if the file cannot be written, or holds what no version known here would write (it then stays as it is); the
     change holds all the same and goes into the file with the next one.
+
+    Attributes:
+        path: Of the file.
+        model: Name of the network.
+        annotator: Who marks now.
+        units: Every mark by layer, in the order in which the layers were first marked, and unit.
     """
 
     def __init__(self, path: Path, model: str, annotator: str, units: Units) -> None:
@@ -61,9 +71,15 @@ class Annotations:
 
     @classmethod
     def open(cls, path: Path, model: str, annotator: str = "") -> Annotations:
-        """Those in the file if there is one; none is made. annotator: by default the login name.
+        """Open a file, or begin with no marks if there is none; it is made with the first change.
 
-        Raises OutputError: damaged, of another model, or of a later version.
+        Args:
+            path: Of the file.
+            model: Name of the network.
+            annotator: Who marks now; by default the login name.
+
+        Raises:
+            OutputError: If the file is damaged, of another model, or of a later version.
         """
         file = _File.read(path)
         annotations = cls(path, model, _text(annotator) or _login_name(), {} if file is None else file.marks())
@@ -72,7 +88,7 @@ class Annotations:
 
     @classmethod
     def read(cls, path: Path) -> Annotations:
-        """Those in a file, of whatever model and annotator. Raises OutputError as `open`, and if there is no such file."""
+        """Read a file, of whatever model and annotator. Raises OutputError as `open`, and if there is no such file."""
         file = _File.read(path)
         if file is None:
             raise OutputError(f"{path}: no such file; allowed: a file of annotations")
@@ -87,11 +103,11 @@ class Annotations:
         self._change(layer, unit, note=_text(text))
 
     def of(self, layer: str, unit: int) -> Mark:
-        """Mark() where there is none."""
+        """Return the mark of a unit, Mark() where there is none."""
         return self.units.get(layer, {}).get(unit, Mark())
 
     def counts(self, layer: str, units: int) -> tuple[int, int, int]:
-        """How many of a layer's units are good, bad, neither."""
+        """Return how many of a layer's units are good, bad, neither."""
         found = self._tallies.get(layer) or count_verdicts(())
         return found["good"], found["bad"], units - found["good"] - found["bad"]
 
@@ -121,7 +137,7 @@ class Annotations:
 
 
 def annotations_path(layout_path: Path, from_file: bool, model: str) -> Path:
-    """Where the annotations lie that are made in a layout, see Layout.path and Layout.from_file, on a model of that name.
+    """Return the file of the annotations that are made in a layout, see Layout.path and Layout.from_file, on a model.
 
     Beside a user's own layout; those of a layout that ships, or was made in Python, in `paths.user_annotations()`.
     """
@@ -132,13 +148,13 @@ def annotations_path(layout_path: Path, from_file: bool, model: str) -> Path:
 
 
 def count_verdicts(marks: Iterable[Mark]) -> dict[str, int]:
-    """How many are good, bad, noted."""
+    """Count how many are good, bad, noted."""
     kinds = Counter(kind for mark in marks for kind in (mark.verdict, mark.note and "noted"))
     return {kind: kinds[kind] for kind in (*get_args(Verdict), "noted")}
 
 
 def as_json(model: str, annotator: str, units: Units) -> bytes:
-    """The content of a file; a mark says who made it if that is not `annotator`."""
+    """Return the content of a file; a mark says who made it if that is not `annotator`."""
     data = {
         "version": 1,
         "model": model,
@@ -186,7 +202,7 @@ class _File(_Section):
 
     @classmethod
     def read(cls, path: Path) -> _File | None:
-        """None if there is no file. Raises OutputError."""
+        """Read a file, None if there is none. Raises OutputError."""
         data = _json_of(path)
         if data is None:
             return None
@@ -209,7 +225,7 @@ class _File(_Section):
 
 
 def _json_of(path: Path) -> Any:
-    """The value in a file, None if there is no file. Raises OutputError."""
+    """Return the value in a file, None if there is no file. Raises OutputError."""
     try:
         with path.open("rb") as file:
             raw = file.read(MOST_BYTES + 1)
@@ -232,7 +248,7 @@ def _json_of(path: Path) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Of two values under one key the first would be lost."""
+    """Refuse two values under one key: the first would be lost."""
     found = dict(pairs)
     if len(found) < len(pairs):
         twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
@@ -241,7 +257,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _changed(units: Units, changes: Iterable[_Change]) -> Units:
-    """Copies; what is neither marked nor noted any more is left out."""
+    """Return changed copies; what is neither marked nor noted any more is left out."""
     changed = {layer: dict(marks) for layer, marks in units.items()}
     for layer, unit, fields in changes:
         marks = changed.setdefault(layer, {})
@@ -254,7 +270,7 @@ def _changed(units: Units, changes: Iterable[_Change]) -> Units:
 
 
 def _text(text: str) -> str:
-    """Without halves of characters, which no file can hold."""
+    """Replace halves of characters, which no file can hold."""
     return text.encode(errors="replace").decode()
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
-import json
 import tempfile
-import zipfile
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -20,16 +17,16 @@ from torch import nn
 
 from livecnn.analysis import shards
 from livecnn.analysis.dataset import ImageDataset, as_spec
-from livecnn.analysis.embedding import projection
 from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.pca import MOST, Pca, count, features
 from livecnn.analysis.embedding.picture import thumbnail_side
+from livecnn.analysis.embedding.projection import FEWEST, MOST, Pca, check, count, features, project
 from livecnn.analysis.ray_backend import make_engine
 from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.analysis.shards import Job, absolute_spec, as_job_model, default_shard_size
 from livecnn.analysis.top.scan import Covariance
 from livecnn.drawing.artists import resize_exactly
 from livecnn.errors import UsageError, nearest
+from livecnn.io.files import npz_bytes, open_npz
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick_device
 from livecnn.networks.selectors import check_positive_int
@@ -88,10 +85,10 @@ def embed(
         >>> made.points.shape, made.scores.shape, made.picture(400).shape[1]
         ((9, 2), (9, 10), 400)
     """
-    projection.check(method)
+    check(method)
     if layer is not None and not isinstance(layer, str):
         raise UsageError(f"layer: found {layer!r}; allowed: the name of one")
-    for name, value, least in (("limit", limit, projection.FEWEST), ("seed", seed, 0), ("jobs", jobs, 1)):
+    for name, value, least in (("limit", limit, FEWEST), ("seed", seed, 0), ("jobs", jobs, 1)):
         check_positive_int(name, value, least)
     if engine != "local" and jobs > 1:
         raise UsageError(f"--jobs {jobs}: allowed with --engine local; {engine} has workers of its own")
@@ -116,14 +113,20 @@ def embed(
 
 @dataclass(eq=False)
 class Answers:
-    """features: float32 (n, D).  scored: the same pictures with their thumbnails.  skipped: others, each with the reason."""
+    """What a shard of pictures gives for a map.
+
+    Attributes:
+        features: Float32 (n, D).
+        scored: The same pictures with their thumbnails.
+        skipped: Others, each with the reason.
+    """
 
     features: Floats
     scored: list[ScoredImage]
     skipped: list[str]
 
     def packed(self) -> bytes:
-        """As an .npz file, not compressed: it is read soon, and then deleted."""
+        """Return it as an .npz file, not compressed: it is read soon, and then deleted."""
         thumbnails = [each.thumbnail for each in self.scored if each.thumbnail is not None]
         about = {
             "names": [each.name for each in self.scored],
@@ -131,7 +134,6 @@ class Answers:
             "skipped": self.skipped,
         }
         arrays: dict[str, npt.NDArray[Any]] = {
-            "about": np.frombuffer(json.dumps(about).encode(), np.uint8),
             "features": self.features,
             "indices": np.array([each.index for each in self.scored], np.int64),
             "scores": np.array([each.scores for each in self.scored], np.float32),
@@ -139,32 +141,31 @@ class Answers:
             "sizes": np.array([each.shape[:2] for each in thumbnails], np.int64).reshape(-1, 2),
             "pixels": np.concatenate([np.empty(0, np.uint8), *(each.ravel() for each in thumbnails)]),
         }
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **arrays)
-        return buffer.getvalue()
+        return npz_bytes(arrays, about, compressed=False)
 
     @classmethod
     def unpacked(cls, data: bytes) -> Answers:
-        """Raises ValueError if that is no such file."""
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                about, tops = json.loads(file["about"].tobytes()), [None if top < 0 else top for top in file["tops"].tolist()]
-                thumbnails = _apart(file["pixels"], file["sizes"])
-                columns = file["indices"].tolist(), about["names"], about["labels"], file["scores"], tops, thumbnails
-                return cls(file["features"], [ScoredImage(*row) for row in zip(*columns, strict=True)], about["skipped"])
-        except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(str(error)) from error
+        """Read what `packed` returned. Raises ValueError if that is no such file."""
+        with open_npz(data) as (file, about):
+            tops, thumbnails = [None if top < 0 else top for top in file["tops"].tolist()], _apart(file["pixels"], file["sizes"])
+            columns = file["indices"].tolist(), about["names"], about["labels"], file["scores"], tops, thumbnails
+            return cls(file["features"], [ScoredImage(*row) for row in zip(*columns, strict=True)], about["skipped"])
 
 
 def _apart(pixels: Image, sizes: npt.NDArray[np.int64]) -> list[Image]:
-    """Thumbnails of these sizes (n, 2), which lie one after the other."""
+    """Cut thumbnails of these sizes (n, 2) from pixels that follow one another."""
     ends = np.cumsum(3 * sizes.prod(1))
     return [part.reshape(*size, 3) for part, size in zip(np.split(pixels, ends)[:-1], sizes.tolist(), strict=True)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingJob(Job[Answers]):
-    """limit: so many of the pictures, chosen at random by the seed; None: all."""
+    """Gather features and thumbnails.
+
+    Attributes:
+        limit: So many of the pictures, chosen at random; None takes all.
+        seed: Of that choice; None if there is none.
+    """
 
     limit: int | None
     seed: int | None
@@ -191,7 +192,7 @@ class EmbeddingJob(Job[Answers]):
         return thumbnail_side(PRINT, len(self.chosen))
 
     def gather(self, scorer: Scorer, places: Sequence[int]) -> Answers:
-        """Those whose activation is not finite have no place on a map."""
+        """Leave out pictures whose activation is not finite: they have no place on a map."""
         values, scored = [np.empty((0, self.width), np.float32)], []
         with closing(scorer.watched(self.layers, places, self.jobs)) as batches:
             for batch, activations in batches:
@@ -225,7 +226,7 @@ def _embedding(job: EmbeddingJob, kept: Path, method: str, seed: int, folder: st
         reduced.append(pca(answers.features))
     found = np.concatenate(reduced)
     return Embedding(
-        points=projection.project(found, method, seed),
+        points=project(found, method, seed),
         features=found,
         pca=pca,
         indices=np.array([each.index for each in scored], np.int64),
@@ -244,7 +245,7 @@ def _embedding(job: EmbeddingJob, kept: Path, method: str, seed: int, folder: st
 
 
 def _pca(job: EmbeddingJob, kept: Path, folder: str) -> tuple[Pca, list[str]]:
-    """Of all pictures, shard by shard, and what was skipped. Raises UsageError if that gives no map."""
+    """Analyze all pictures, shard by shard; return what was skipped, too. Raises UsageError if that gives no map."""
     few = len(job.chosen) < job.width  # then the features are less than their covariance, and the analysis of them is quicker
     rows: list[Floats] = []
     moments = Covariance.none(0 if few else job.width)
@@ -256,9 +257,9 @@ def _pca(job: EmbeddingJob, kept: Path, folder: str) -> tuple[Pca, list[str]]:
             rows.append(answers.features)
         else:
             moments.add(answers.features.astype(np.float64))
-    if found < projection.FEWEST:
+    if found < FEWEST:
         first = f" ({len(skipped)} skipped; first: {skipped[0]})" if skipped else ""
-        raise UsageError(f"{folder}: found {found} pictures{first}; a map needs {projection.FEWEST} or more")
+        raise UsageError(f"{folder}: found {found} pictures{first}; a map needs {FEWEST} or more")
     pca = Pca.of(np.concatenate(rows), COMPONENTS) if few else Pca.from_covariance(moments.mean, moments.products, COMPONENTS)
     if not len(pca.components):
         raise UsageError(f"{folder}: {job.layer} answers the same to all {found} pictures; there is nothing to map")
@@ -266,6 +267,6 @@ def _pca(job: EmbeddingJob, kept: Path, folder: str) -> tuple[Pca, list[str]]:
 
 
 def _alike(thumbnails: Sequence[Image]) -> Image:
-    """All as large as the largest, uint8 (N, s, s, 3)."""
+    """Make all as large as the largest, uint8 (N, s, s, 3)."""
     side = max(max(each.shape[:2]) for each in thumbnails)
     return np.stack([each if each.shape == (side, side, 3) else resize_exactly(each, side, side) for each in thumbnails])

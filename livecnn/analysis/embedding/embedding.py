@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from collections.abc import Sequence
@@ -15,9 +14,10 @@ import numpy.typing as npt
 import torch
 
 from livecnn.analysis.embedding import picture as embedding_picture
-from livecnn.analysis.embedding.pca import Pca, features
+from livecnn.analysis.embedding.projection import Pca, features
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import SourceError
+from livecnn.io.files import npz_bytes
 from livecnn.io.images import notebook_png
 from livecnn.types import Floats, Image
 
@@ -32,12 +32,34 @@ METHODS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Embedding:
-    """N pictures, each at a point of the plane.
+    """A map of N pictures, each at a point of the plane.
 
-    points: float32 (N, 2), y goes up.  features: float32 (N, k), what `pca` makes of the layer's activations, see
-    livecnn/analysis/embedding/pca.py.  indices, names, labels: of the pictures in their folder; a label is "" where unknown.
-    scores: float32 (N, K), probabilities, all zero where the box is empty.  tops: int64 (N,), the class that the network sees,
-    -1 where it sees none.  thumbnails: uint8 (N, s, s, 3).  skipped: pictures without a place, each with the reason.
+    Attributes:
+        points: Places on the map, float32 (N, 2); y goes up.
+        features: What `pca` makes of the layer's activations, float32 (N, k).
+        pca: The principal components.
+        indices: Numbers of the pictures in their folder, int64 (N,).
+        names: Their file names or numbers.
+        labels: Their true classes, "" where unknown.
+        scores: Probabilities, float32 (N, K), 0..1; all zero where the box is empty.
+        tops: The class that the network sees, int64 (N,); -1 where it sees none.
+        thumbnails: uint8 (N, s, s, 3).
+        classes: Names of the K classes.
+        layer: Name of the layer.
+        model: Name of the network.
+        method: "tsne", "pca" or "umap".
+        seed: Of the map and of the choice of pictures.
+        skipped: Pictures without a place, each with the reason.
+
+    Example:
+        >>> import livecnn, numpy
+        >>> from PIL import Image
+        >>> for i, image in enumerate(numpy.random.default_rng(0).integers(0, 256, (9, 28, 28), numpy.uint8)):
+        ...     Image.fromarray(image).save(f"{i}.png")
+        >>> made = livecnn.embed(".", "lenet-mnist", "ip1", method="pca")
+        >>> pictures, distances = made.nearest(made.features[4], most=3)
+        >>> int(pictures[0]), float(distances[0]), made.place(pictures, distances).shape
+        (4, 0.0, (2,))
     """
 
     points: Floats
@@ -58,12 +80,12 @@ class Embedding:
 
     @property
     def labelled(self) -> bool:
-        """Are all the true classes known?"""
+        """Whether all the true classes are known."""
         return all(self.labels)
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What each picture is coloured by: the true class if all are known, else the one that the network sees, "" for none."""
+        """What each picture is colored by: the true class if all are known, else the one that the network sees, "" for none."""
         return self.labels if self.labelled else tuple("" if top < 0 else self.classes[top] for top in self.tops)
 
     @property
@@ -75,7 +97,15 @@ class Embedding:
         return tuple(found), np.array([place.get(kind, -1) for kind in self.kinds], np.int64)
 
     def nearest(self, features: Floats, most: int = NEAREST) -> tuple[Ints, Floats]:
-        """(k,) -> which pictures are nearest, and how far, the nearest first."""
+        """Find the pictures that are nearest to some features.
+
+        Args:
+            features: Float32 (k,), as `pca` makes them.
+            most: So many of them.
+
+        Returns:
+            Their places in `names`, int64, and their distances, float32; the nearest first.
+        """
         apart = self.features - features
         distances = np.sqrt(np.einsum("nk,nk->n", apart, apart))
         few = np.argpartition(distances, min(most, len(distances)) - 1)[:most]
@@ -83,20 +113,30 @@ class Embedding:
         return few.astype(np.int64), np.asarray(distances[few], np.float32)
 
     def place(self, nearest: Ints, distances: Floats) -> Floats:
-        """Between the points of these pictures, float32 (2,): their mean, weighted by 1 / distance squared (Shepard 1968)."""
+        """Place another picture between these, where `nearest` found them.
+
+        Returns:
+            float32 (2,), the mean of their points, weighted by 1 / distance squared (Shepard, "A two-dimensional interpolation
+            function for irregularly-spaced data", 1968).
+        """
         weights = 1 / np.maximum(distances.astype(float), 1e-6 * max(float(distances[-1]), 1e-6)) ** 2
         return np.asarray(weights @ self.points[nearest] / weights.sum(), np.float32)
 
     def words(self) -> tuple[str, str]:
-        """Title and subtitle of a picture of it."""
+        """Return the title and subtitle of a picture of it."""
         colored = "true class" if self.labelled else "the class that the network sees"
         told = f"{self.model} · {len(self.points)} pictures · {METHODS[self.method]} · coloured by {colored}"
         return f"What {self.layer} makes of them: what is alike lies together", told
 
     def picture(self, size: int = 1600, *, grid: bool = False) -> Image:
-        """uint8 (H, size, 3): thumbnails at their points as far as none covers another, marks for the rest.
+        """Draw thumbnails at their points as far as none covers another, marks for the rest.
 
-        grid: each thumbnail in a cell of its own instead, near its point.
+        Args:
+            size: Width in pixels.
+            grid: Draw each thumbnail in a cell of its own instead, near its point.
+
+        Returns:
+            uint8 (H, size, 3).
         """
         names, groups = self.groups
         return embedding_picture.draw_embedding(*self.words(), self.points, self.thumbnails, groups, names, size, grid=grid)
@@ -108,16 +148,13 @@ class Embedding:
         return f"<map of {len(self.names)} pictures: {self.layer} of {self.model}, {METHODS[self.method]}>"
 
     def data(self) -> bytes:
-        """What a file of it holds."""
+        """Return the content of an .npz file that `load` reads."""
         arrays = {name: getattr(self.pca if name in Pca.__slots__ else self, name) for name in ARRAYS}
-        about = json.dumps({name: getattr(self, name) for name in TEXTS})
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, about=np.frombuffer(about.encode(), np.uint8), **arrays)
-        return buffer.getvalue()
+        return npz_bytes(arrays, {name: getattr(self, name) for name in TEXTS})
 
 
 def load(path: Path) -> Embedding:
-    """The embedding in a file that `livecnn embed … --out FILE.npz` wrote. Raises SourceError; no code of a file is ever run."""
+    """Read what `livecnn embed … --out FILE.npz` wrote. Raises SourceError; no code of a file is ever run."""
     try:
         return _read(path)
     except FileNotFoundError:
@@ -150,7 +187,13 @@ def _read(path: Path) -> Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LivePosition:
-    """point: float32 (2,), on the map.  nearest: of its pictures, the nearest first.  distances: to these, in features."""
+    """Where a picture lies on a map.
+
+    Attributes:
+        point: Float32 (2,).
+        nearest: Pictures of the map, the nearest first.
+        distances: To these, in features.
+    """
 
     point: Floats
     nearest: Ints
@@ -158,7 +201,7 @@ class LivePosition:
 
 
 class PlacementReducer(Reducer):
-    """An activation (1, …) -> Placed; None of one that is not finite, or without a map."""
+    """Reduce an activation (1, …) to a LivePosition; None of one that is not finite, or without a map."""
 
     settings = None
 

@@ -15,8 +15,7 @@ from PIL import Image as PillowImage
 
 from livecnn.analysis.dataset import as_spec
 from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.picture import LARGEST, SMALLEST
-from livecnn.analysis.embedding.thumbnail_layout import fit_unit_square, grid_cells
+from livecnn.analysis.embedding.picture import LARGEST, SMALLEST, fit_unit_square, grid_cells
 from livecnn.analysis.shards import absolute_spec, check_apart
 from livecnn.drawing.artists import resize_exactly
 from livecnn.drawing.markers import SHAPES, color_of
@@ -50,7 +49,7 @@ def check_out(out: Path, folder: str, size: int | None, *, grid: bool) -> None:
 
 
 def write(embedding: Embedding, out: Path, size: int | None = None, *, grid: bool = False) -> None:
-    """By the suffix. Raises OutputError."""
+    """Write an embedding in the form that the suffix names. Raises OutputError."""
     suffix = out.suffix.lower()
     if suffix == ".png":
         write_png(out, embedding.picture(size or SIZE, grid=grid))
@@ -61,7 +60,7 @@ def write(embedding: Embedding, out: Path, size: int | None = None, *, grid: boo
 
 
 def table(embedding: Embedding) -> bytes:
-    """CSV: index, name, label, x, y, top_class (empty for none), then a probability per class, by name."""
+    """Return CSV: index, name, label, x, y, top_class (empty for none), then a probability per class, by name."""
     rows: list[list[object]] = [["index", "name", "label", "x", "y", "top_class", *embedding.classes]]
     columns = (embedding.indices, embedding.names, embedding.labels, embedding.points, embedding.tops, embedding.scores)
     for index, name, label, (x, y), top, scores in zip(*columns, strict=True):
@@ -71,7 +70,7 @@ def table(embedding: Embedding) -> bytes:
 
 
 def page(embedding: Embedding, *, grid: bool = False) -> str:
-    """HTML; grid: whether it opens with the pictures in cells."""
+    """Return an HTML page; `grid`: whether it opens with the pictures in cells."""
     title, subtitle = embedding.words()
     theme = THEMES["dark"]
     filled = {
@@ -115,7 +114,7 @@ def _data(embedding: Embedding, grid: bool) -> dict[str, Any]:
 
 
 def _sheet(thumbnails: Image) -> tuple[str, int, int]:
-    """All thumbnails on one picture as a data URI, the side of each, and how many stand in a row."""
+    """Return all thumbnails on one picture as a data URI, the side of each, and how many stand in a row."""
     columns = math.ceil(math.sqrt(len(thumbnails)))
     side = min(thumbnails.shape[1], SHEET // columns)
     sheet = np.zeros((-(-len(thumbnails) // columns) * side, columns * side, 3), np.uint8)
@@ -130,5 +129,5 @@ def _sheet(thumbnails: Image) -> tuple[str, int, int]:
 
 
 def _script(data: dict[str, Any]) -> str:
-    """JSON that cannot end the element it stands in, whatever a file is called."""
+    """Return JSON that cannot end the element it stands in, whatever a file is called."""
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")

@@ -1,18 +1,26 @@
-"""From features to points of the plane: what is near stays near."""
+"""From activations to features, from these to principal components, and from these to points of the plane."""
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
 from tqdm import tqdm
 
 from livecnn.errors import UsageError
 from livecnn.types import Floats
 
+Doubles = npt.NDArray[np.float64]
+
+MOST = 4096  # values of a picture; a principal component analysis takes their cube
+NOISE = 1e-6  # of the largest standard deviation: below it is what rounding left
 FEWEST = 8  # pictures
 NEIGHBOURS = 15  # UMAP's default
 PERPLEXITY = 30.0
@@ -30,10 +38,86 @@ SPREAD = 1e-4  # standard deviation of the start
 TINY = float(np.finfo(np.float32).tiny)
 
 
-def project(features: Floats, method: str, seed: int = 0) -> Floats:
-    """(N, k), principal components with the largest variance first -> float32 (N, 2). The same for the same seed.
+def features(activation: torch.Tensor) -> torch.Tensor:
+    """Turn (N, …) into float32 (N, D): every value if there are no more than MOST, else each map's mean over its positions."""
+    values = activation.float()
+    return values.flatten(1) if math.prod(values.shape[1:]) <= MOST else values.flatten(2).mean(2)
 
-    Raises UsageError if there are too few pictures, or what the method needs is not installed.
+
+def count(shape: Sequence[int]) -> int:
+    """Return how many features an activation of shape (N, …) gives."""
+    every = math.prod(shape[1:])
+    return every if every <= MOST or len(shape) < 3 else shape[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pca:
+    """Principal component analysis: Jolliffe, Cadima 2016, https://doi.org/10.1098/rsta.2015.0202.
+
+    Attributes:
+        mean: Float32 (D,).
+        components: Float32 (k, D), orthonormal rows, that of the largest variance first; the largest entry is positive.
+        share: Float32 (k,), of the whole variance.
+    """
+
+    mean: Floats
+    components: Floats
+    share: Floats
+
+    @classmethod
+    def of(cls, values: Floats, most: int) -> Pca:
+        """Find at most so many components of values (N, D), and no more than these span: none if all rows are the same."""
+        mean = values.mean(0, dtype=np.float64)
+        centred = values - mean
+        if len(values) >= values.shape[1]:
+            return cls.from_covariance(mean, centred.T @ centred, most)
+        # Of the two products with itself the smaller one: its eigenvectors are one side of the singular value decomposition.
+        variances, vectors = _spanned(centred @ centred.T, most)
+        return cls._of(mean, variances, vectors.T @ centred / np.sqrt(variances)[:, None], float((centred**2).sum()))
+
+    @classmethod
+    def from_covariance(cls, mean: Doubles, products: Doubles, most: int) -> Pca:
+        """Find those of values that nobody holds.
+
+        Args:
+            mean: Of the values, (D,).
+            products: Sums of the products of two columns' differences from their means, (D, D).
+            most: Number of components, at most.
+        """
+        variances, vectors = _spanned(products, most)
+        return cls._of(mean, variances, vectors.T, float(np.trace(products)))
+
+    @classmethod
+    def _of(cls, mean: Doubles, variances: Doubles, axes: Doubles, whole: float) -> Pca:
+        signs = np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(1)])
+        share = variances / max(whole, TINY)
+        return cls(np.asarray(mean, np.float32), np.asarray(axes * signs[:, None], np.float32), np.asarray(share, np.float32))
+
+    def __call__(self, values: Floats) -> Floats:
+        """Reduce values (N, D) to float32 (N, k)."""
+        return np.asarray((values - self.mean) @ self.components.T, np.float32)
+
+
+def _spanned(products: Doubles, most: int) -> tuple[Doubles, Doubles]:
+    """Return the largest eigenvalues (k,), at most so many, and their eigenvectors (D, k); those that rounding left are none."""
+    variances, vectors = np.linalg.eigh(products)
+    kept = np.flatnonzero(variances > NOISE**2 * max(variances[-1], TINY))[::-1][:most]
+    return variances[kept], vectors[:, kept]
+
+
+def project(features: Floats, method: str, seed: int = 0) -> Floats:
+    """Place N pictures in the plane so that what is near stays near.
+
+    Args:
+        features: Principal components, float32 (N, k), that of the largest variance first.
+        method: "tsne", "pca" or "umap".
+        seed: The same seed gives the same points.
+
+    Returns:
+        float32 (N, 2), 0 in the mean.
+
+    Raises:
+        UsageError: If there are too few pictures, or what the method needs is not installed.
     """
     if len(features) < FEWEST:
         raise UsageError(f"found {len(features)} pictures; a map needs {FEWEST} or more")
@@ -50,13 +134,14 @@ def check(method: str) -> None:
 
 
 def _pca(features: Floats, _seed: int) -> Floats:
-    """The first two components; of features that span a line only, 0 is the second."""
+    """Take the first two components; of features that span a line only, 0 is the second."""
     return np.pad(features[:, :2], ((0, 0), (0, 2 - min(2, features.shape[1]))))
 
 
 def _tsne(features: Floats, seed: int) -> Floats:
-    """van der Maaten, Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html; the start and the rate are those of
-    Kobak, Berens 2019, https://doi.org/10.1038/s41467-019-13056-x.
+    """Run t-SNE: van der Maaten, Hinton 2008, https://jmlr.org/papers/v9/vandermaaten08a.html.
+
+    The start and the rate are those of Kobak, Berens 2019, https://doi.org/10.1038/s41467-019-13056-x.
     """
     opentsne = _library("tsne")
     jobs, perplexity = os.cpu_count() or 1, min(PERPLEXITY, (len(features) - 1) / 3)
@@ -77,7 +162,7 @@ def _tsne(features: Floats, seed: int) -> Floats:
 
 
 def _umap(features: Floats, seed: int) -> Floats:
-    """McInnes, Healy, Melville 2018, https://arxiv.org/abs/1802.03426."""
+    """Run UMAP: McInnes, Healy, Melville 2018, https://arxiv.org/abs/1802.03426."""
     neighbours = min(NEIGHBOURS, len(features) - 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it tells of its own and its libraries' plans

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from livecnn.analysis.moments import Doubles, strongest
-from livecnn.analysis.patterns.patterns import Patterns, SpecificityOrder
+from livecnn.analysis.patterns.summary import Summary
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.geometry import Rect
 from livecnn.types import Image
@@ -33,7 +34,7 @@ COLORMAP = "viridis"
 THEME = THEMES["dark"]
 
 
-def draw_patterns(patterns: Patterns) -> Image:
+def draw_patterns(patterns: Summary) -> Image:
     """Draw the patterns, uint8 (1000, 1600, 3) RGB; higher where there are more than five layers."""
     sheet = PatternsSheet(SIZE[0], max(SIZE[1], HEADER + EDGE + len(patterns.layers) * LEAST_CARD))
     _title(sheet, patterns)
@@ -103,7 +104,31 @@ class PatternsSheet:
         return np.asarray(self.canvas.buffer_rgba())[..., :3].copy()
 
 
-def _title(sheet: PatternsSheet, patterns: Patterns) -> None:
+@dataclass(frozen=True)
+class SpecificityOrder:
+    """Order units side by side: those most specific to class 0, to class 1, …, without a class, dead.
+
+    Attributes:
+        units: Their numbers.
+        bounds: Where each group begins, and the end: K + 3 numbers for K classes.
+    """
+
+    units: tuple[int, ...]
+    bounds: tuple[int, ...]
+
+    @classmethod
+    def of(cls, specificity: Doubles, dead: Sequence[int]) -> SpecificityOrder:
+        """Order the units by their specificity (K, U)."""
+        classes, count = specificity.shape
+        best, height = specificity.argmax(0), specificity.max(0)
+        group = np.where(height > 0, best, classes)
+        group[list(dead)] = classes + 1
+        units = np.lexsort((np.arange(count), -height * (group < classes), group))
+        bounds = np.searchsorted(group[units], np.arange(classes + 3))
+        return cls(tuple(units.tolist()), tuple(bounds.tolist()))
+
+
+def _title(sheet: PatternsSheet, patterns: Summary) -> None:
     of = f" of {patterns.model}" if patterns.model else ""
     sheet.text(EDGE + 4, 26, short(f"What the units{of} do, class by class", 90), size=22, weight="bold")
     kind = "true class" if patterns.labelled else "predicted class (not every true one is known)"
@@ -115,7 +140,7 @@ def _title(sheet: PatternsSheet, patterns: Patterns) -> None:
     sheet.text(sheet.width - EDGE, 52, meaning, THEME.muted, 14, ha="right")
 
 
-def _layer(sheet: PatternsSheet, at: Rect, patterns: Patterns, layer: str, shown: Sequence[int]) -> None:
+def _layer(sheet: PatternsSheet, at: Rect, patterns: Summary, layer: str, shown: Sequence[int]) -> None:
     moments, dead = patterns.by_class(layer), patterns.dead(layer)
     classes = [patterns.classes[i] for i in shown]
     order = SpecificityOrder.of(moments.specificity()[shown], dead)
@@ -173,7 +198,7 @@ def _strip(sheet: PatternsSheet, at: Rect, order: SpecificityOrder, classes: Seq
             )
 
 
-def _similarity(sheet: PatternsSheet, at: Rect, patterns: Patterns, shown: Sequence[int]) -> None:
+def _similarity(sheet: PatternsSheet, at: Rect, patterns: Summary, shown: Sequence[int]) -> None:
     matrix = patterns.similarity()
     if matrix is None:
         sheet.card(at, "Which classes look alike", "")
@@ -199,7 +224,7 @@ def _similarity(sheet: PatternsSheet, at: Rect, patterns: Patterns, shown: Seque
     sheet.colorbar(Rect(room.x + room.w + 14, room.y, 12, room.h), low, high, "cosine similarity")
 
 
-def _specific(sheet: PatternsSheet, at: Rect, patterns: Patterns, shown: Sequence[int]) -> None:
+def _specific(sheet: PatternsSheet, at: Rect, patterns: Summary, shown: Sequence[int]) -> None:
     layer = patterns.connected or patterns.layers[-1]
     moments = patterns.by_class(layer)
     specificity, total, dead = moments.specificity(), patterns.overall(layer), patterns.dead(layer)

@@ -16,10 +16,9 @@ from livecnn.analysis.dataset import ImageDataset, as_spec
 from livecnn.analysis.moments import RunningStats
 from livecnn.analysis.ray_backend import make_engine
 from livecnn.analysis.shards import Engine, absolute_spec, as_job_model, check_apart, default_shard_size, run_locally
-from livecnn.analysis.top import pictures
+from livecnn.analysis.top.export import write_shots, write_statistics
 from livecnn.analysis.top.results import MANIFEST, QUANTILES, VERSION, TopResults
 from livecnn.analysis.top.scan import CollectionStats, TopJob
-from livecnn.analysis.top.tables import write_statistics
 from livecnn.engine.crop import FINDERS, check_finder
 from livecnn.errors import UsageError, nearest
 from livecnn.io.file_lock import locked
@@ -152,7 +151,7 @@ def _write(folder: Path, job: TopJob, scan: CollectionStats, images: ImageDatase
     files = paths.file_names(job.layers, RESERVED)
     with one_thread():
         write_statistics(folder, scan, job.classes)
-        pictures.write(folder, job, scan, files, images)
+        write_shots(folder, job, scan, files, images)
     skipped = [*job.unlisted, *scan.skipped]
     lines = "".join(f"{line}\n" for line in skipped)
     write_atomically(folder / "skipped.txt", lines.encode("utf-8", "backslashreplace"))

@@ -1,4 +1,4 @@
-"""The folder that `livecnn top` leaves, read. docs/top.md tells what its files hold."""
+"""Read the folder that `livecnn top` leaves; docs/top.md describes its files."""
 
 from __future__ import annotations
 
@@ -32,10 +32,23 @@ Doubles = npt.NDArray[np.float64]
 class TopImage:
     """One of the images that a unit answers to most.
 
-    image: what the network sees of it, uint8 (h, w, 3), no side longer than 96 pixels.  patch: the part that the strongest
-    position sees, as it is in the network's input, uint8 (h, w, 3), gray where that reaches beyond the input's edge.
-    value: the activation there.  position: its row and column on the unit's map.  box: left, top, width, height of the part, in
-    pixels of the network's input.  number, name, label: of the image in its folder; "" without a label.
+    Attributes:
+        image: What the network sees of it, uint8 (h, w, 3) RGB, no side longer than 96 pixels.
+        patch: What the strongest position sees, in the network's input, uint8 (h, w, 3); gray beyond the input's edge.
+        value: The activation there.
+        position: Row and column on the unit's map.
+        box: Left, top, width, height of the patch, in pixels of the network's input.
+        number: Of the image in its folder, 0 or more.
+        name: Its file name or number.
+        label: Its true class, "" where unknown.
+
+    Example:
+        >>> import livecnn, numpy
+        >>> from PIL import Image
+        >>> Image.fromarray(numpy.random.default_rng(0).integers(0, 256, (28, 28), numpy.uint8)).save("1.png")
+        >>> shot = livecnn.top(".", "lenet-mnist", layers="conv1", out="../top").shots("conv1", 3)[0]
+        >>> shot.name, shot.patch.shape, shot.box[2:]
+        ('1.png', (5, 5, 3), (5, 5))
     """
 
     image: Image
@@ -50,11 +63,27 @@ class TopImage:
 
 @dataclass(frozen=True, eq=False)
 class UnitStatistics:
-    """Statistics of U units; the first row of (1 + K, U) is of all images, the others of the classes in their order.
+    """Statistics of U units; the first row of (1 + K, U) is of all images, the others are of the K classes in their order.
 
-    count: images whose value is finite.  mean, std, max: of the value, see docs/top.md; NaN (max: -inf) without images.  active:
-    share of images with an activation above 0.  quantiles: (7, 1 + K, U), of QUANTILES, within 1 %.  correlation: (U, U), -1..1,
-    NaN where a unit never changes; None for a layer of more than 1024 units.  dead: units that were active in no image.
+    The value of a unit in an image is its activation, of a map the mean over its positions.
+
+    Attributes:
+        count: Images whose value is finite, int64 (1 + K, U).
+        mean: Of the value, (1 + K, U); NaN without images.
+        std: Standard deviation of the value, divided by the number of images, (1 + K, U); NaN without images.
+        max: The largest activation at any position, (1 + K, U); -inf without images.
+        active: Fraction of the images with an activation above 0 at any position, (1 + K, U), 0..1; NaN without images.
+        quantiles: Of the value, 1, 5, 25, 50, 75, 95 and 99 %, (7, 1 + K, U), within 1 % of the value.
+        correlation: Pearson's coefficients, (U, U), -1..1, NaN where a unit never changes; None for more than 1024 units.
+        dead: Units that were active in no image.
+
+    Example:
+        >>> import livecnn, numpy
+        >>> from PIL import Image
+        >>> Image.fromarray(numpy.random.default_rng(0).integers(0, 256, (28, 28), numpy.uint8)).save("1.png")
+        >>> found = livecnn.top(".", "lenet-mnist", layers="ip2", out="../top").figures("ip2")
+        >>> found.mean.shape, int(found.count[0, 0]), found.quantiles.shape
+        ((11, 10), 1, (7, 11, 10))
     """
 
     count: npt.NDArray[np.int64]
@@ -70,8 +99,24 @@ class UnitStatistics:
 class TopResults:
     """What `livecnn top` found, read from its folder as it is asked for.
 
-    model: its name.  layers: those that were looked at.  classes: by which the figures are told apart.  images: how many were
-    read.  skipped: how many could not be.  about: everything in top.json.
+    Attributes:
+        path: The folder.
+        about: Everything in its top.json.
+        model: Name of the network.
+        layers: Those that were looked at.
+        classes: By which the statistics are divided, K names.
+        images: How many were read.
+        skipped: How many could not be.
+
+    Example:
+        >>> import livecnn, numpy
+        >>> from PIL import Image
+        >>> Image.fromarray(numpy.random.default_rng(0).integers(0, 256, (28, 28), numpy.uint8)).save("1.png")
+        >>> path = livecnn.top(".", "lenet-mnist", layers="conv1,ip2", out="../top").path
+        >>> from livecnn.analysis.top.results import TopResults
+        >>> found = TopResults.open(path)
+        >>> found.layers, found.units("conv1"), found.picture("ip2").ndim
+        (('conv1', 'ip2'), 20, 3)
     """
 
     def __init__(self, path: Path, about: dict[str, Any]) -> None:
@@ -86,7 +131,7 @@ class TopResults:
 
     @classmethod
     def open(cls, path: str | Path) -> TopResults:
-        """Raises OutputError if that is no such folder, or a run has not come to its end there."""
+        """Open a folder. Raises OutputError if it is none of `livecnn top`, or a run is not finished there."""
         manifest = Path(path) / MANIFEST
         try:
             about = json.loads(manifest.read_text(encoding="utf-8"))
@@ -99,12 +144,24 @@ class TopResults:
             raise OutputError(f"{manifest}: not what `livecnn top` writes: {error!r}") from error
 
     def units(self, layer: str) -> int:
-        """How many there are."""
+        """Return the number of units of a layer. Raises UsageError for an unknown one."""
         self._layer(layer)
         return self._units[layer]
 
     def shots(self, layer: str, unit: int) -> tuple[TopImage, ...]:
-        """The images to which a unit answered most, the strongest first; none for a dead unit. Raises LivecnnError."""
+        """Return the images to which a unit answered most.
+
+        Args:
+            layer: One of `layers`.
+            unit: Its number, 0 .. U - 1.
+
+        Returns:
+            At most `k` of them, the strongest first; none for a dead unit.
+
+        Raises:
+            UsageError: If there is no such layer or unit.
+            OutputError: If the folder cannot be read.
+        """
         if not 0 <= unit < self.units(layer):
             raise UsageError(f"unit {unit}: {layer} has {self.units(layer)} (0-{self.units(layer) - 1})")
         rows = self.rows.get((layer, unit), [])
@@ -117,7 +174,15 @@ class TopResults:
             return tuple(map(_shot, images, patches, rows))
 
     def figures(self, layer: str) -> UnitStatistics:
-        """Raises UsageError for an unknown layer."""
+        """Return the statistics of a layer.
+
+        Args:
+            layer: One of `layers`.
+
+        Raises:
+            UsageError: If there is no such layer.
+            OutputError: If the folder cannot be read.
+        """
         about, number = self._layer(layer), self.layers.index(layer)
         with _reading(self.path / STATISTICS), np.load(self.path / STATISTICS, allow_pickle=False) as file:
             names = [name for name in UnitStatistics.__dataclass_fields__ if name != "dead"]
@@ -125,7 +190,15 @@ class TopResults:
         return UnitStatistics(**arrays, dead=tuple(about["dead"]))
 
     def overall(self, layer: str, name: str) -> Doubles:
-        """One of the Figures, "mean", "std", "max" or "active", over all images: (U,). Those of the classes are not even read."""
+        """Return one of the statistics of a layer over all images, without reading those of the classes.
+
+        Args:
+            layer: One of `layers`.
+            name: "mean", "std", "max" or "active".
+
+        Returns:
+            float64 (U,).
+        """
         units, member = self.units(layer), f"{self.layers.index(layer)}.{name}.npy"
         path = self.path / STATISTICS
         with _reading(path), zipfile.ZipFile(path) as file, file.open(member) as stream:
@@ -137,7 +210,18 @@ class TopResults:
             return row
 
     def picture(self, layer: str) -> Image:
-        """All units of a layer side by side, each with its strongest patches: uint8 (H, W, 3). Raises UsageError."""
+        """Return the picture of a layer: its units side by side, each with its strongest patches.
+
+        Args:
+            layer: One of `layers`.
+
+        Returns:
+            uint8 (H, W, 3) RGB.
+
+        Raises:
+            UsageError: If there is no such layer.
+            OutputError: If the folder cannot be read.
+        """
         return _pixels(self.path / f"{self._layer(layer)['file']}.png")
 
     def _repr_png_(self) -> bytes:
@@ -154,7 +238,7 @@ class TopResults:
 
     @cached_property
     def rows(self) -> dict[tuple[str, int], list[dict[str, str]]]:
-        """By layer and unit those of shots.csv, the strongest first. Raises OutputError."""
+        """The rows of shots.csv by layer and unit, the strongest first. Raises OutputError."""
         rows: dict[tuple[str, int], list[dict[str, str]]] = {}
         path = self.path / SHOTS
         with _reading(path), path.open(encoding="utf-8", newline="") as file:
@@ -177,7 +261,7 @@ def _pixels(path: Path) -> Image:
 
 
 def _strip(path: Path, count: int) -> list[Image]:
-    """Tiles side by side."""
+    """Cut a picture into so many tiles side by side."""
     try:
         with _reading(path):
             return np.split(read_image(path), count, axis=1)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, fields
@@ -18,6 +15,7 @@ import torch
 from livecnn.analysis.moments import Counts, Doubles, RunningStats, mean_and_max
 from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.analysis.shards import Job
+from livecnn.io.files import npz_bytes, open_npz
 from livecnn.types import Floats
 
 MOST_CORRELATED = 1024  # units of a layer; the memory for correlations grows with their square
@@ -35,7 +33,14 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 @dataclass(eq=False)
 class LayerStats:
-    """Of the units of one layer. covariance: None of a layer with more than MOST_CORRELATED units."""
+    """Statistics of the units of one layer.
+
+    Attributes:
+        moments: Counts, means, spreads.
+        best: The strongest images.
+        sketch: From which quantiles come.
+        covariance: Of each two units; None for a layer of more than MOST_CORRELATED units.
+    """
 
     moments: RunningStats
     best: TopK
@@ -44,6 +49,7 @@ class LayerStats:
 
     @classmethod
     def none(cls, groups: int, units: int, k: int) -> LayerStats:
+        """Return those of no image."""
         covariance = Covariance.none(units) if units <= MOST_CORRELATED else None
         return cls(RunningStats.empty(groups, units), TopK.none(k, units), QuantileSketch(groups, units), covariance)
 
@@ -58,6 +64,7 @@ class LayerStats:
             self.covariance.add(means)
 
     def merge(self, other: LayerStats) -> None:
+        """Take in what `other` has seen."""
         self.moments.merge(other.moments)
         self.best.merge(other.best)
         self.sketch.merge(other.sketch)
@@ -65,6 +72,7 @@ class LayerStats:
             self.covariance.merge(other.covariance)
 
     def arrays(self) -> Arrays:
+        """Return everything by name, for a file."""
         found = {f"moments.{field.name}": getattr(self.moments, field.name) for field in fields(RunningStats)}
         found |= {f"best.{field.name}": getattr(self.best, field.name) for field in fields(TopK)}
         found |= {"sketch.keys": self.sketch.keys, "sketch.counts": self.sketch.counts}
@@ -76,6 +84,7 @@ class LayerStats:
 
     @classmethod
     def of(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> LayerStats:
+        """Return those of which `arrays` gave these."""
         moments = RunningStats(*(arrays[f"moments.{field.name}"] for field in fields(RunningStats)))
         best = TopK(*(arrays[f"best.{field.name}"] for field in fields(TopK)))
         groups, units = moments.count.shape
@@ -89,7 +98,23 @@ class LayerStats:
 
 @dataclass(eq=False)
 class CollectionStats:
-    """Of some images. sizes: int64 (G,), how many of each group were read.  skipped: those that could not be, with the reason."""
+    """Statistics over some images; parts merged in any order are the whole.
+
+    Attributes:
+        layers: By name.
+        sizes: How many images of each group were read, int64 (G,).
+        skipped: Those that could not be, each with the reason.
+
+    Example:
+        >>> import torch
+        >>> from livecnn.analysis.top.scan import CollectionStats
+        >>> one, other = (CollectionStats.none({"fc": 2}, groups=1, k=3) for _ in range(2))
+        >>> one.add({"fc": torch.tensor([[1.0, 0.0]])}, images=[0], group=[0])
+        >>> other.add({"fc": torch.tensor([[3.0, 0.0]])}, images=[1], group=[0])
+        >>> one.merge(CollectionStats.unpacked(other.packed()))
+        >>> one.layers["fc"].moments.means.tolist(), one.layers["fc"].best.images[:2, 0].tolist()
+        ([[2.0, 0.0]], [1, 0])
+    """
 
     layers: dict[str, LayerStats]
     sizes: Counts
@@ -97,43 +122,43 @@ class CollectionStats:
 
     @classmethod
     def none(cls, units: Mapping[str, int], groups: int, k: int) -> CollectionStats:
-        """units: of each layer."""
+        """Return those of no image; `units` are the numbers of units of each layer."""
         layers = {layer: LayerStats.none(groups, count, k) for layer, count in units.items()}
         return cls(layers, np.zeros(groups, np.int64), [])
 
     def add(self, activations: Mapping[str, torch.Tensor], images: Sequence[int], group: Sequence[int]) -> None:
-        """Take in N images: by layer the activations (N, U, …); the images' numbers, and their groups."""
+        """Take in N images.
+
+        Args:
+            activations: By layer, (N, U, …).
+            images: Their numbers.
+            group: Their groups.
+        """
         numbers, groups = np.array(images, np.int64), np.array(group, np.intp)
         self.sizes += np.bincount(groups, minlength=len(self.sizes))
         for name, layer in self.layers.items():
             layer.add(activations[name], numbers, groups)
 
     def merge(self, other: CollectionStats) -> None:
+        """Take in what `other`, of the same layers, has seen."""
         self.sizes += other.sizes
         self.skipped += other.skipped
         for name, layer in self.layers.items():
             layer.merge(other.layers[name])
 
     def packed(self) -> bytes:
-        """As an .npz file."""
-        about = {"layers": list(self.layers), "skipped": self.skipped}
-        arrays: Arrays = {"about": np.frombuffer(json.dumps(about).encode(), np.uint8), "sizes": self.sizes}
+        """Return it as an .npz file."""
+        arrays: Arrays = {"sizes": self.sizes}
         for number, layer in enumerate(self.layers.values()):
             arrays |= {f"{number}.{name}": array for name, array in layer.arrays().items()}
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
-        return buffer.getvalue()
+        return npz_bytes(arrays, {"layers": list(self.layers), "skipped": self.skipped})
 
     @classmethod
     def unpacked(cls, data: bytes) -> CollectionStats:
-        """Raises ValueError if that is no such file."""
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as file:
-                about = json.loads(file["about"].tobytes())
-                layers = {name: LayerStats.of(_of_layer(file, number)) for number, name in enumerate(about["layers"])}
-                return cls(layers, file["sizes"], about["skipped"])
-        except (OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(str(error)) from error
+        """Read what `packed` returned. Raises ValueError if that is no such file."""
+        with open_npz(data) as (file, about):
+            layers = {name: LayerStats.of(_of_layer(file, number)) for number, name in enumerate(about["layers"])}
+            return cls(layers, file["sizes"], about["skipped"])
 
 
 def _of_layer(file: Mapping[str, npt.NDArray[Any]], number: int) -> Arrays:
@@ -143,10 +168,12 @@ def _of_layer(file: Mapping[str, npt.NDArray[Any]], number: int) -> Arrays:
 
 @dataclass(eq=False)
 class TopK:
-    """The k strongest of U units, the strongest first, of equal ones the image with the lower number; every array is (k, U).
+    """The k strongest images of U units, the strongest first, of equal ones that with the lower number; every array is (k, U).
 
-    values: -inf where there is no image.  images: their numbers, NONE where there is none.  positions: place of the value on the
-    unit's map, counted row by row; 0 of a single value.
+    Attributes:
+        values: -inf where there is no image.
+        images: Their numbers, NONE where there is none.
+        positions: Place of the value on the unit's map, counted row by row; 0 of a single value.
     """
 
     values: Floats
@@ -179,9 +206,12 @@ class TopK:
 
 @dataclass(eq=False)
 class Covariance:
-    """Of U units over the images in which the value of each is finite.
+    """Covariance of U units over the images in which the value of each is finite.
 
-    count: how many these are.  mean: (U,).  products: (U, U), sums of the products of two units' differences from their means.
+    Attributes:
+        count: How many these are.
+        mean: (U,).
+        products: Sums of the products of two units' differences from their means, (U, U).
     """
 
     count: int
@@ -201,7 +231,7 @@ class Covariance:
             self.merge(Covariance(len(whole), mean, apart.T @ apart))
 
     def merge(self, other: Covariance) -> None:
-        """Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979."""
+        """Take in what `other` has seen: see RunningStats.merge."""
         count = self.count + other.count
         share = other.count / max(count, 1)
         apart = other.mean - self.mean
@@ -210,16 +240,18 @@ class Covariance:
         self.count = count
 
     def correlation(self) -> Doubles:
-        """(U, U): Pearson's coefficient, -1..1; NaN where one of both units never changes."""
+        """Return Pearson's coefficients, (U, U), -1..1; NaN where one of both units never changes."""
         spread = np.sqrt(np.diag(self.products))
         spread = np.where(spread > 0, spread, np.nan)
         return np.asarray(np.clip(self.products / np.outer(spread, spread), -1, 1))
 
 
 class QuantileSketch:
-    """Of U units in G groups of images. Only bins that hold something take memory.
+    """Quantiles of U units in G groups of images. Only bins that hold something take memory.
 
-    keys: int64 (B,), ascending: (group * U + unit) * WIDTH + bin.  counts: int64 (B,).
+    Attributes:
+        keys: (group * U + unit) * WIDTH + bin, ascending, int64 (B,).
+        counts: Values in each of these bins, int64 (B,).
     """
 
     def __init__(self, groups: int, units: int, keys: Integers | None = None, counts: Integers | None = None) -> None:
@@ -250,13 +282,13 @@ class QuantileSketch:
         self._wait(other.keys, other.counts)
 
     def total(self) -> QuantileSketch:
-        """All groups in one."""
+        """Return all groups in one."""
         total = QuantileSketch(1, self.units)
         total._wait(self.keys % (self.units * WIDTH), self.counts)
         return total
 
     def quantile(self, share: float) -> Doubles:
-        """(G, U): the value of rank floor(share * (n - 1)) of n, within ACCURACY of it; NaN where there are none."""
+        """Return the values of rank floor(share * (n - 1)) of n, (G, U), within ACCURACY; NaN where there are none."""
         cells = np.arange(self.groups * self.units + 1) * WIDTH
         sums = np.concatenate(([0], np.cumsum(self.counts)))
         first, last = sums[np.searchsorted(self.keys, cells[:-1])], sums[np.searchsorted(self.keys, cells[1:])]
@@ -285,21 +317,26 @@ class QuantileSketch:
 
 
 def _bin(values: Doubles) -> Integers:
-    """0 .. WIDTH - 1, rising with the value; BINS is 0."""
+    """Return the bins of values: 0 .. WIDTH - 1, rising with the value; that of 0 is BINS."""
     size = np.clip(np.abs(values), LEAST, MOST)
     steps = np.sign(values) * np.ceil(np.log(size / LEAST) / np.log(RATIO))
     return np.asarray(BINS + steps, np.int64)
 
 
 def _value(bins: Integers) -> Doubles:
-    """What differs least from everything that may lie in a bin, relatively."""
+    """Return what differs least, relatively, from everything that may lie in a bin."""
     steps = np.abs(bins - BINS)
     return np.where(steps, np.sign(bins - BINS) * LEAST * RATIO**steps * (2 / (RATIO + 1)), 0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TopJob(Job[CollectionStats]):
-    """labels: that the pictures have, if any.  k: strongest images of a unit."""
+    """Gather the statistics of units.
+
+    Attributes:
+        labels: That the pictures have, if any.
+        k: Strongest images of a unit.
+    """
 
     labels: tuple[str, ...]
     k: int

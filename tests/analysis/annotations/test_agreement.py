@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 from livecnn.analysis.annotations.agreement import Agreement, report, responses, sizes
 from livecnn.analysis.annotations.store import Annotations, Mark, Verdict
 from livecnn.analysis.dataset import ImageDataset, as_spec
-from livecnn.analysis.patterns.patterns import Patterns
+from livecnn.analysis.patterns.summary import Summary
 from livecnn.app.plan import make_cropper
 from livecnn.errors import OutputError, UsageError
 from livecnn.layout.layout import load_layout
@@ -28,7 +28,7 @@ def images(tmp_path: Path) -> Path:
     return folder
 
 
-def looked_at(bundle: Bundle, layers: list[str], images: Path, layout: str, tell: Callable[[str], None]) -> Patterns:
+def looked_at(bundle: Bundle, layers: list[str], images: Path, layout: str, tell: Callable[[str], None]) -> Summary:
     album = ImageDataset(as_spec(images))
     return responses(bundle, layers, album, make_cropper(bundle, load_layout(layout), album.source), tell)
 
@@ -139,7 +139,7 @@ def test_means_agree_with_a_direct_computation(tmp_path: Path, lenet: Bundle, im
 
 
 def test_units_without_a_finite_value_have_no_mean(tmp_path: Path) -> None:
-    patterns = Patterns(["conv1"], ["a"])
+    patterns = Summary(["conv1"], ["a"])
     values = torch.tensor([[1.0, np.nan, 3.0], [2.0, np.inf, 5.0]])
     patterns.add({"conv1": values}, [None, None], np.array([0, 0]))
     one = marked(tmp_path / "a.json", "ana", conv1={0: "good", 1: "good"})

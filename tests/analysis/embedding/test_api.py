@@ -12,7 +12,7 @@ import livecnn
 from livecnn.analysis import shards
 from livecnn.analysis.embedding import api as embedder
 from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.pca import Pca
+from livecnn.analysis.embedding.projection import Pca
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ModelError, OutputError, UsageError
 from livecnn.networks import bundle as bundles

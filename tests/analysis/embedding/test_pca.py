@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from livecnn.analysis.embedding.pca import MOST, Pca, count, features
+from livecnn.analysis.embedding.projection import MOST, Pca, count, features
 from livecnn.analysis.top import Covariance
 
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.analysis.embedding.thumbnail_layout import FitToSquare, fit_unit_square, grid_cells, without_overlap
+from livecnn.analysis.embedding.picture import FitToSquare, fit_unit_square, grid_cells, without_overlap
 
 
 def points(count: int, seed: int = 0) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -5,9 +5,8 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from livecnn.analysis.patterns.export import Summary
-from livecnn.analysis.patterns.patterns import SpecificityOrder
-from livecnn.analysis.patterns.picture import average_columns, dead_units_text, draw_patterns, span
+from livecnn.analysis.patterns.picture import SpecificityOrder, average_columns, dead_units_text, draw_patterns, span
+from livecnn.analysis.patterns.summary import Summary
 
 
 def summary_of(classes: tuple[str, ...], layers: dict[str, tuple[int, ...]], *, labelled: bool = True) -> Summary:

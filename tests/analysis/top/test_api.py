@@ -25,7 +25,7 @@ from livecnn._cv2 import cv2
 from livecnn.analysis import shards
 from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.top import api as scanning
-from livecnn.analysis.top import tables as top_tables
+from livecnn.analysis.top.export import Table
 from livecnn.analysis.top.results import QUANTILES, TopResults
 from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError
 from livecnn.io import file_lock as locking
@@ -405,7 +405,7 @@ def test_images_are_opened_and_listed_once(tmp_path: Path, monkeypatch: pytest.M
     livecnn.embed(tmp_path / "clip.avi", layer="ip1", method="pca")
     assert calls == {"__enter__": 1, "fingerprint": 1, "read": 9 + 8}
     calls.clear()
-    monkeypatch.setattr(scanning.pictures, "write", Mock())
+    monkeypatch.setattr(scanning, "write_shots", Mock())
     livecnn.top(tmp_path / "clip.avi", layers="ip2", out=tmp_path / "top")
     assert calls == {"__enter__": 1, "fingerprint": 1, "read": 9 + 8}
 
@@ -418,13 +418,13 @@ def test_nothing_can_be_read(tmp_path: Path) -> None:
 
 
 def test_tables_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(OutputError, match=r"no/t\.csv: cannot be written"), top_tables.Table(tmp_path / "no" / "t.csv"):
+    with pytest.raises(OutputError, match=r"no/t\.csv: cannot be written"), Table(tmp_path / "no" / "t.csv"):
         pass
     with monkeypatch.context() as patch, pytest.raises(OutputError, match=r"t\.csv: cannot be written: full"):  # at the very end
         patch.setattr(os, "replace", Mock(side_effect=OSError(28, "full")))
-        with top_tables.Table(tmp_path / "t.csv") as table:
+        with Table(tmp_path / "t.csv") as table:
             table.add({"a": [1]})
-    with pytest.raises(OutputError, match=r"t\.csv: cannot be written: full"), top_tables.Table(tmp_path / "t.csv") as table:
+    with pytest.raises(OutputError, match=r"t\.csv: cannot be written: full"), Table(tmp_path / "t.csv") as table:
         table.add({"a": [1], "b": np.array([np.nan])})
         raise OSError(28, "full")
     assert list(tmp_path.iterdir()) == []

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from livecnn.analysis.moments import RunningStats, cosines, mean_and_max
-from livecnn.analysis.patterns.export import COLUMNS, Summary
+from livecnn.analysis.patterns.summary import COLUMNS, Summary
 from livecnn.errors import OutputError, UsageError
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.probe import Probe

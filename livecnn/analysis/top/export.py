@@ -1,26 +1,32 @@
-"""The images that units answer to most, as pictures: as the network sees them, and what the strongest position sees of them."""
+"""What a scan found, as files: tables (CSV, and Parquet where pyarrow is installed) and the images that units answer to most."""
 
 from __future__ import annotations
 
+import importlib.util
 import math
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from livecnn.analysis.dataset import ImageDataset
-from livecnn.analysis.top.results import SHOTS
+from livecnn.analysis.moments import RunningStats
+from livecnn.analysis.top.results import QUANTILES, SHOTS, STATISTICS
 from livecnn.analysis.top.scan import NONE, CollectionStats, LayerStats, TopJob
-from livecnn.analysis.top.tables import Table
 from livecnn.drawing.artists import as_rgb, resize_exactly
 from livecnn.drawing.contact_sheet import draw_sheet
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ImageError
-from livecnn.io.files import write_png
+from livecnn.io.csv_files import CsvFile
+from livecnn.io.files import npz_bytes, partial_path, write_atomically, write_error, write_png
 from livecnn.io.images import thumbnail
 from livecnn.networks.inspection.receptive_field import ReceptiveField
 from livecnn.networks.inspection.windows import Pair
@@ -38,6 +44,113 @@ COLUMNS: dict[str, type] = {
 
 Edges = tuple[int, int, int, int]  # left, top, width, height in pixels
 Read = Callable[[int], tuple[str, str, Image]]
+Columns = Mapping[str, Sequence[Any] | npt.NDArray[Any]]  # of equal length
+Arrays = dict[str, npt.NDArray[Any]]
+
+
+class Table:
+    """A .csv file and its .parquet twin, written part by part; whole or not there. Use it in a `with`. Raises OutputError."""
+
+    def __init__(self, path: Path) -> None:
+        self._paths = [path, path.with_suffix(".parquet")] if _has_pyarrow() else [path]
+        self._parquet: Any = None
+
+    def __enter__(self) -> Table:
+        self._file = CsvFile(self._paths[0], part=partial_path(self._paths[0]))
+        self._begun = False
+        return self
+
+    def add(self, columns: Columns) -> None:
+        """Append rows, in the same columns each time."""
+        if not self._begun:
+            self._file.write(columns)
+            self._begun = True
+        self._file.write(*zip(*(_texts(column) for column in columns.values()), strict=True))
+        if len(self._paths) > 1:
+            self._add_parquet(columns)
+
+    def _add_parquet(self, columns: Columns) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        table = pyarrow.table({name: pyarrow.array(column, from_pandas=True) for name, column in columns.items()})
+        if self._parquet is None:
+            self._parquet = pyarrow.parquet.ParquetWriter(partial_path(self._paths[1]), table.schema)
+        self._parquet.write_table(table)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            with ExitStack() as stack:
+                for path in self._paths:
+                    stack.callback(partial_path(path).unlink, missing_ok=True)
+                if self._parquet is not None:
+                    stack.callback(self._parquet.close)  # which does nothing the second time
+                self._file.close()
+                if error is None:
+                    self._finish()
+        except OSError as failed:
+            raise write_error(self._paths[0], failed) from failed
+        if isinstance(error, OSError):
+            raise write_error(self._paths[0], error) from error
+
+    def _finish(self) -> None:
+        if self._parquet is not None:
+            self._parquet.close()
+        for path in self._paths:
+            if partial_path(path).exists():
+                os.replace(partial_path(path), path)
+
+
+def _has_pyarrow() -> bool:
+    return importlib.util.find_spec("pyarrow") is not None
+
+
+def write_statistics(folder: Path, scan: CollectionStats, classes: Sequence[str]) -> None:
+    """Write units.csv, correlation.csv and statistics.npz. classes: names of all groups but the last."""
+    arrays: Arrays = {}
+    with Table(folder / "units.csv") as units, Table(folder / "correlation.csv") as pairs:
+        for number, (name, layer) in enumerate(scan.layers.items()):
+            found = statistics(layer)
+            arrays |= {f"{number}.{key}": array for key, array in found.items()}
+            units.add(_unit_rows(name, found, ("all", *classes)))
+            correlation = found.get("correlation", np.empty((0, 0)))
+            one, other = np.triu_indices(len(correlation), 1)
+            layers = np.full(len(one), name)  # an empty list would have no type
+            pairs.add({"layer": layers, "unit": one, "other": other, "correlation": correlation[one, other]})
+    write_atomically(folder / STATISTICS, npz_bytes(arrays))
+
+
+def statistics(layer: LayerStats) -> Arrays:
+    """Return the figures of a layer by the names of UnitStatistics."""
+    groups = slice(len(layer.moments.count) - 1)
+    parts: tuple[RunningStats, ...] = (layer.moments.total(), layer.moments.only(groups))
+    names = {"count": "count", "mean": "means", "std": "std", "max": "max", "active": "share"}
+    found = {name: np.concatenate([getattr(part, source) for part in parts]) for name, source in names.items()}
+    whole = layer.sketch.total()
+    quantiles = [np.concatenate((whole.quantile(q), layer.sketch.quantile(q)[groups])) for q in QUANTILES]
+    found["quantiles"] = np.stack(quantiles)
+    if layer.covariance is not None:
+        found["correlation"] = layer.covariance.correlation()
+    return found
+
+
+def _unit_rows(layer: str, found: Arrays, classes: Sequence[str]) -> Columns:
+    """Return the columns of units.csv, a row a unit and class."""
+    rows, units = found["count"].shape
+    columns: dict[str, Any] = {
+        "layer": [layer] * rows * units,
+        "unit": np.repeat(np.arange(units), rows),
+        "class": list(classes) * units,
+    }
+    columns |= {name: found[name].T.ravel() for name in ("count", "mean", "std", "max", "active")}
+    return columns | {f"q{100 * q:02.0f}": values.T.ravel() for q, values in zip(QUANTILES, found["quantiles"], strict=True)}
+
+
+def _texts(column: Sequence[Any] | npt.NDArray[Any]) -> Iterable[Any]:
+    """Write a column as text: nine digits hold every float32; what is not finite is left out."""
+    if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+        return [f"{value:.9g}" if finite else "" for value, finite in zip(column.tolist(), np.isfinite(column), strict=True)]
+    return column.tolist() if isinstance(column, np.ndarray) else column
 
 
 @dataclass(frozen=True)
@@ -66,10 +179,18 @@ class CropBox:
         return math.floor(field.centre[axis] + 0.5 + place * field.stride[axis] - field.size[axis] / 2), field.size[axis]
 
 
-def write(folder: Path, job: TopJob, scan: CollectionStats, files: dict[str, str], images: ImageDataset) -> None:
-    """Write shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png. files: what a layer is called in these.
+def write_shots(folder: Path, job: TopJob, scan: CollectionStats, files: dict[str, str], images: ImageDataset) -> None:
+    """Write shots.csv, shots/LAYER/UNIT.png and UNIT-patch.png, LAYER.png.
 
-    images: the dataset, of which these are read once more. Raises OutputError.
+    Args:
+        folder: That they are written to.
+        job: The job that found them.
+        scan: What it found.
+        files: What a layer is called in these.
+        images: The dataset, of which the strongest are read once more.
+
+    Raises:
+        OutputError: If a file cannot be written.
     """
     nodes, size = {node.name: node for node in job.bundle.architecture.nodes}, _size(job.bundle.pipeline)
     with Table(folder / SHOTS) as table:
