@@ -77,10 +77,12 @@ def embed(
         LivecnnError: If an argument is wrong, or there are too few images.
 
     Example:
-        >>> import livecnn, numpy
+        >>> import livecnn
         >>> from PIL import Image
-        >>> for i, image in enumerate(numpy.random.default_rng(0).integers(0, 256, (9, 28, 28), numpy.uint8)):
-        ...     Image.fromarray(image).save(f"{i}.png")
+        >>> for i in range(9):
+        ...     digit = Image.new("L", (28, 28), "white")
+        ...     digit.paste("black", (8, 4, 10 + i, 24))
+        ...     digit.save(f"{i}.png")
         >>> made = livecnn.embed(".", "lenet-mnist", "ip1", method="pca")
         >>> made.points.shape, made.scores.shape, made.picture(400).shape[1]
         ((9, 2), (9, 10), 400)

@@ -52,10 +52,12 @@ class Embedding:
         skipped: Pictures without a place, each with the reason.
 
     Example:
-        >>> import livecnn, numpy
+        >>> import livecnn
         >>> from PIL import Image
-        >>> for i, image in enumerate(numpy.random.default_rng(0).integers(0, 256, (9, 28, 28), numpy.uint8)):
-        ...     Image.fromarray(image).save(f"{i}.png")
+        >>> for i in range(9):
+        ...     digit = Image.new("L", (28, 28), "white")
+        ...     digit.paste("black", (8, 4, 10 + i, 24))
+        ...     digit.save(f"{i}.png")
         >>> made = livecnn.embed(".", "lenet-mnist", "ip1", method="pca")
         >>> pictures, distances = made.nearest(made.features[4], most=3)
         >>> int(pictures[0]), float(distances[0]), made.place(pictures, distances).shape
