@@ -115,15 +115,6 @@ def test_without_ray(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyP
     assert capsys.readouterr().err == "livecnn: --engine ray: Ray is not installed; pip install 'livecnn[scan]'\n"
 
 
-@with_ray
-def test_no_cluster_at_that_address(tmp_path: Path) -> None:
-    write_mnist(tmp_path, *typeset(4), "test")
-    words = ["top", tmp_path, "--layers", "conv1", "--engine", "ray", "--address", "127.0.0.1:1", "--out", tmp_path / "d"]
-    done = subprocess.run([sys.executable, "-m", "livecnn", *words], capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("livecnn: --engine ray: no cluster at 127.0.0.1:1: ")
-
-
 class FakeRay:
     """A cluster of four GPUs that works in this process, or cannot be reached, or fails. It writes past Python and in between."""
 
@@ -246,3 +237,13 @@ def test_a_cluster_that_refuses(job: TopJob, images: ImageDataset, tmp_path: Pat
         FakeRay(error=ConnectionError("another version\nof Ray")).install(monkeypatch)
         with pytest.raises(UsageError, match=f"^--engine ray: no cluster at {address}: another version$"):
             scanning.run(job, tmp_path / "ray", images, ray_engine(address))
+
+
+def test_no_cluster_at_that_address(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = FakeRay()
+    ray.install(monkeypatch)
+    write_mnist(tmp_path, *typeset(4), "test")
+    words = ["top", tmp_path, "--layers", "conv1", "--engine", "ray", "--address", "127.0.0.1:1", "--out", tmp_path / "d"]
+    assert main(list(map(str, words))) == 2
+    assert capsys.readouterr().err.startswith("livecnn: --engine ray: no cluster at 127.0.0.1:1: ")
+    assert ray.started == []

@@ -32,12 +32,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def results(folder: Path, places: list[int], jobs: int = 1) -> tuple[list[ScoredImage], list[str]]:
+def results(folder: Path, places: list[int]) -> tuple[list[ScoredImage], list[str]]:
     bundle = bundles.load("lenet-mnist")
     cropper = Cropper(bundle.pipeline, 1.0)
     with ImageDataset(f"folder:{folder}") as found:
         scorer = Scorer(found, cropper, bundle.module, CPU)
-        return list(scorer(places, jobs)), scorer.skipped
+        return list(scorer(places)), scorer.skipped
 
 
 @pytest.mark.parametrize("size", [1, 4, 64])
@@ -54,24 +54,23 @@ def test_batches_give_what_single_passes_give(pictures: Path, monkeypatch: pytes
             assert each.score == (0 if each.top is None else each.scores.max())
 
 
-def test_processes_change_nothing(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "BATCH", 2)
-    places = [8, 0, 2, 3, 1, 7, 6, 5, 4]
-    alone, skipped = results(pictures, places)
-    shared, skipped_there = results(pictures, places, 2)
-    assert skipped == skipped_there
-    for one, other in zip(alone, shared, strict=True):
-        assert (one.index, one.name, one.label, one.top) == (other.index, other.name, other.label, other.top)
-        assert one.scores.tobytes() == other.scores.tobytes()
-
-
-def test_a_process_that_was_killed_is_told_and_nobody_waits(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_change_nothing_and_nobody_waits_for_one_that_was_killed(
+    pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed in the middle of an answer, which is longer than a pipe holds, or ended while others ask no more."""
-    monkeypatch.setattr(scoring, "BATCH", 32)
-    bundle = bundles.load("lenet-mnist")
+    monkeypatch.setattr(scoring, "BATCH", 2)
+    bundle, places = bundles.load("lenet-mnist"), [8, 0, 2, 3, 1, 7, 6, 5, 4]
     with ImageDataset(f"folder:{pictures}") as found:
-        scorer = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)
+        scorer = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
+        alone, batches = list(scorer(places)), list(scorer.watched(["ip1"], places))
+        skipped, scorer.skipped = scorer.skipped, []
         with scorer.reading(2):
+            assert_same(alone, list(scorer(places, 2)))
+            shared = list(scorer.watched(["ip1"], places, 2))
+            assert scorer.skipped == skipped == ["2.png: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP"] * 2
+            assert_same(alone, [each for batch, _ in shared for each in batch])
+            assert activations(shared).equal(activations(batches))
+            monkeypatch.setattr(scoring, "BATCH", 32)
             scored = scorer([0] * 320, 2)
             next(scored)
             scored.close()
@@ -83,6 +82,19 @@ def test_a_process_that_was_killed_is_told_and_nobody_waits(pictures: Path, monk
                 list(scored)
             list(scorer([3]))
     assert multiprocessing.active_children() == []
+
+
+def assert_same(ones: list[ScoredImage], others: list[ScoredImage]) -> None:
+    for one, other in zip(ones, others, strict=True):
+        assert (one.index, one.name, one.label, one.top) == (other.index, other.name, other.label, other.top)
+        assert one.scores.tobytes() == other.scores.tobytes()
+        assert one.thumbnail is not None
+        assert other.thumbnail is not None
+        assert one.thumbnail.tobytes() == other.thumbnail.tobytes()
+
+
+def activations(batches: list[tuple[list[ScoredImage], dict[str, torch.Tensor]]]) -> torch.Tensor:
+    return torch.cat([layers["ip1"] for _, layers in batches])
 
 
 def test_scores_that_are_no_numbers_have_no_top(pictures: Path) -> None:
@@ -143,56 +155,12 @@ import contextlib
 import os
 import signal
 import sys
-
-if __name__ == "__mp_main__":  # a new process that is being loaded
-    with contextlib.suppress(FileExistsError):
-        os.mkdir(sys.argv[2] + ".once")
-        os.killpg(0, signal.SIGINT)  # as a terminal does
-
-from livecnn.cli import main
-
-if __name__ == "__main__":
-    sys.exit(main(["replay", sys.argv[1], "--scores", sys.argv[2], "--jobs", "2"]))
-"""
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX's")
-def test_an_interrupt_while_processes_start_is_quiet(tmp_path: Path) -> None:
-    write_mnist(tmp_path, *typeset(80), "test")
-    program = tmp_path / "interrupted.py"
-    program.write_text(INTERRUPTED)
-    command = [sys.executable, program, tmp_path, tmp_path / "scores.csv"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, start_new_session=True)
-    assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (130, "", "")
-    assert not (tmp_path / "scores.csv").exists()
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypatch: pytest.MonkeyPatch, jobs: int) -> None:
-    monkeypatch.setattr(scoring, "BATCH", 3)
-    bundle = bundles.load("lenet-mnist")
-    places = [8, 0, 2, 3, 1]
-    with ImageDataset(f"folder:{pictures}") as found:
-        scorer = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
-        batches = list(scorer.watched(["ip1"], places, jobs))
-        apart = list(scorer.activations(["ip1"], places))
-        alone = list(scorer(places))
-    scored = [each for batch, _ in batches for each in batch]
-    assert [each.index for each in scored] == [8, 0, 3, 1]
-    assert all((one.scores == other.scores).all() for one, other in zip(scored, alone, strict=True))
-    assert torch.cat([layers["ip1"] for _, layers in batches]).equal(torch.cat([layers["ip1"] for _, layers in apart]))
-    assert [each.thumbnail.shape for each in scored if each.thumbnail is not None] == [(14, 14, 3)] * 4
-    assert results(pictures, [0])[0][0].thumbnail is None
-
-
-SLOW = """
-import os
-import signal
-import sys
 import time
 
 if __name__ == "__mp_main__":  # a new process that does not come to an end with loading
-    os.kill(os.getppid(), signal.SIGINT)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(sys.argv[2] + ".once")
+        os.killpg(0, signal.SIGINT)  # as a terminal does
     time.sleep(600)
 
 from livecnn.cli import main
@@ -202,11 +170,29 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX's")
-def test_nobody_waits_for_processes_that_still_start(tmp_path: Path) -> None:
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are POSIX's")
+def test_an_interrupt_while_processes_start_is_quiet_and_nobody_waits_for_them(tmp_path: Path) -> None:
     write_mnist(tmp_path, *typeset(80), "test")
-    program = tmp_path / "slow.py"
-    program.write_text(SLOW)
+    program = tmp_path / "interrupted.py"
+    program.write_text(INTERRUPTED)
     command = [sys.executable, program, tmp_path, tmp_path / "scores.csv"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True)
     assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (130, "", "")
+    assert not (tmp_path / "scores.csv").exists()
+
+
+def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scoring, "BATCH", 3)
+    bundle = bundles.load("lenet-mnist")
+    places = [8, 0, 2, 3, 1]
+    with ImageDataset(f"folder:{pictures}") as found:
+        scorer = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
+        batches = list(scorer.watched(["ip1"], places))
+        apart = torch.cat([layers["ip1"] for _, layers in scorer.activations(["ip1"], places)])
+        alone = list(scorer(places))
+    scored = [each for batch, _ in batches for each in batch]
+    assert [each.index for each in scored] == [8, 0, 3, 1]
+    assert_same(scored, alone)
+    assert activations(batches).equal(apart)
+    assert [each.thumbnail.shape for each in scored if each.thumbnail is not None] == [(14, 14, 3)] * 4
+    assert results(pictures, [0])[0][0].thumbnail is None

@@ -3,9 +3,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from livecnn.analysis.embedding import projection
-from livecnn.analysis.embedding.projection import WAYS, check, project
+from livecnn.analysis.embedding.projection import MOST, WAYS, Pca, check, count, features, project
+from livecnn.analysis.top import Covariance
 from livecnn.errors import UsageError
 from livecnn.types import Floats
 
@@ -17,39 +19,54 @@ HERE = [
 ]
 
 
-def clusters(count: int = 60) -> Floats:
+def clusters(size: int = 60) -> Floats:
     """Three, in six dimensions."""
     rng = np.random.default_rng(0)
-    return (rng.normal(size=(count, 6)) + 12 * np.eye(6)[np.arange(count) % 3]).astype(np.float32)
+    return (rng.normal(size=(size, 6)) + 12 * np.eye(6)[np.arange(size) % 3]).astype(np.float32)
+
+
+def assert_apart(points: Floats) -> None:
+    middles = np.stack([points[i::3].mean(0) for i in range(3)])
+    nearest = np.linalg.norm(points[:, None] - middles, axis=2).argmin(1)
+    assert (nearest == np.arange(len(points)) % 3).all()
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Go through all the phases of t-SNE, but quickly."""
+    monkeypatch.setattr(projection, "PHASES", tuple((20, settings) for _, settings in projection.PHASES))
 
 
 @pytest.mark.parametrize("method", HERE)
-def test_clusters_stay_apart_and_the_same_seed_gives_the_same(method: str) -> None:
+def test_clusters_stay_apart(method: str) -> None:
     points = project(clusters(), method, seed=3)
     assert (points.shape, points.dtype) == ((60, 2), np.float32)
     assert points.mean(0) == pytest.approx(0, abs=1e-4)
-    middles = np.stack([points[i::3].mean(0) for i in range(3)])
-    nearest = np.linalg.norm(points[:, None] - middles, axis=2).argmin(1)
-    assert (nearest == np.arange(60) % 3).all()
-    assert project(clusters(), method, seed=3).tobytes() == points.tobytes()
+    assert_apart(points)
 
 
+@pytest.mark.usefixtures("few_steps")
+@pytest.mark.parametrize("method", HERE)
+def test_the_same_seed_gives_the_same(method: str) -> None:
+    assert project(clusters(), method, seed=3).tobytes() == project(clusters(), method, seed=3).tobytes()
+
+
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.skipif(importlib.util.find_spec("openTSNE") is None, reason="openTSNE is not installed")
 def test_of_very_many_pictures_the_neighbours_are_nearly_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     exact = project(clusters(300), "tsne")
     monkeypatch.setattr(projection, "EXACT", 299)
     points = project(clusters(300), "tsne")
     assert points.tobytes() != exact.tobytes()
-    middles = np.stack([points[i::3].mean(0) for i in range(3)])
-    nearest = np.linalg.norm(points[:, None] - middles, axis=2).argmin(1)
-    assert (nearest == np.arange(300) % 3).all()
+    assert_apart(points)
 
 
+@pytest.mark.usefixtures("few_steps")
 @pytest.mark.parametrize("method", HERE)
-@pytest.mark.parametrize("features", [clusters(8), clusters(20)[:, :1], np.repeat(clusters(3), 4, 0)], ids=["8", "line", "twins"])
-def test_few_pictures_and_few_components(method: str, features: Floats) -> None:
-    points = project(features, method)
-    assert points.shape == (len(features), 2)
+@pytest.mark.parametrize("values", [clusters(8), clusters(20)[:, :1], np.repeat(clusters(3), 4, 0)], ids=["8", "line", "twins"])
+def test_few_pictures_and_few_components(method: str, values: Floats) -> None:
+    points = project(values, method)
+    assert points.shape == (len(values), 2)
     assert np.isfinite(points).all()
 
 
@@ -80,10 +97,68 @@ def test_umap_is_asked_for_the_same_every_time(monkeypatch: pytest.MonkeyPatch) 
         def __init__(self, **options: object) -> None:
             assert options == {"n_neighbors": 15, "init": "pca", "random_state": 4, "n_jobs": 1}
 
-        def fit_transform(self, features: Floats) -> Floats:
-            return features[:, 1:3]
+        def fit_transform(self, values: Floats) -> Floats:
+            return values[:, 1:3]
 
     monkeypatch.setitem(sys.modules, "umap", type(sys)("umap"))
     monkeypatch.setattr(sys.modules["umap"], "UMAP", Umap, raising=False)
     check("umap")
     assert project(clusters(), "umap", 4) == pytest.approx(clusters()[:, 1:3] - clusters()[:, 1:3].mean(0))
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40), (20, 20)], ids=str)
+def test_it_is_that_of_the_singular_value_decomposition(shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).normal(3, 2, shape).astype(np.float32)
+    pca = Pca.of(values, 4)
+    _, stretch, axes = np.linalg.svd(values - values.mean(0), full_matrices=False)
+    assert pca.components.shape == (4, shape[1])
+    assert np.abs(np.einsum("kd,kd->k", pca.components, axes[:4])) == pytest.approx(1, abs=1e-4)
+    assert pca.components @ pca.components.T == pytest.approx(np.eye(4), abs=1e-4)
+    assert pca.share == pytest.approx((stretch**2 / (stretch**2).sum())[:4], rel=1e-4)
+    assert pca(values) == pytest.approx((values - values.mean(0)) @ pca.components.T, abs=1e-4)
+    largest = np.abs(pca.components).argmax(1)
+    assert (pca.components[np.arange(4), largest] > 0).all()
+
+
+def test_no_more_components_than_the_values_span() -> None:
+    line = np.outer(np.arange(9), [1, 2, 0.5]).astype(np.float32)
+    assert len(Pca.of(line, 3).components) == 1
+    assert Pca.of(line, 3).share == pytest.approx([1])
+
+
+def test_none_where_all_are_the_same() -> None:
+    pca = Pca.of(np.full((6, 3), 2, np.float32), 3)
+    assert pca.components.shape == (0, 3)
+    assert pca(np.ones((2, 3), np.float32)).shape == (2, 0)
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (7, 40)], ids=str)
+def test_from_moments_it_is_the_same(shape: tuple[int, int]) -> None:
+    values = np.random.default_rng(0).normal(3, 2, shape).astype(np.float32)
+    moments = Covariance.none(shape[1])
+    for part in np.array_split(values, 3):
+        moments.add(part.astype(np.float64))
+    found, expected = Pca.from_covariance(moments.mean, moments.products, 4), Pca.of(values, 4)
+    for name in ("mean", "components", "share"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), abs=1e-6)
+    alike = Covariance.none(3)
+    alike.add(np.full((6, 3), 2.0))
+    assert Pca.from_covariance(alike.mean, alike.products, 3).components.shape == (0, 3)
+
+
+@pytest.mark.parametrize("shape", [(2, 7), (2, 7, 1, 1), (2, 3, 4, 5), (2, MOST)], ids=str)
+def test_every_value_of_a_small_activation(shape: tuple[int, ...]) -> None:
+    activation = torch.randn(shape)
+    assert features(activation).equal(activation.reshape(2, -1))
+    assert features(activation).shape[1] == count(shape)
+
+
+def test_means_of_large_maps() -> None:
+    activation = torch.randn(2, 50, 10, 10)
+    assert features(activation).allclose(activation.mean((2, 3)))
+    assert features(activation.half()).dtype == torch.float32
+    assert count(activation.shape) == 50
+
+
+def test_a_large_vector_stays_large() -> None:
+    assert count((1, 2 * MOST)) == 2 * MOST
