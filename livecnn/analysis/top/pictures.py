@@ -22,8 +22,7 @@ from livecnn.engine.crop import Cropper
 from livecnn.errors import ImageError
 from livecnn.io.files import write_png
 from livecnn.io.images import thumbnail
-from livecnn.networks.inspection.receptive_field import ReceptiveField
-from livecnn.networks.inspection.windows import Pair
+from livecnn.networks.inspection.architecture import Pair, ReceptiveField
 from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Image
 
