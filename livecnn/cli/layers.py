@@ -56,7 +56,7 @@ def _table(architecture: Architecture) -> Iterator[str]:
 
 
 def _cells(node: Node, above: str) -> tuple[str, ...]:
-    from livecnn.networks.inspection.windows import pair_text, size_text, window_texts
+    from livecnn.networks.inspection.architecture import pair_text, size_text, window_texts
 
     field, moves = node.field, window_texts(node.window, "x").values()
     sees = "?" if field is None else size_text(field.size, "x")

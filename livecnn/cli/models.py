@@ -133,9 +133,8 @@ def check(name: str, allow_code: bool) -> int:
     Ends with 0 if they agree, with 1 if not, with 2 if there is nothing to run or to compare with.
     """
     from livecnn.networks import bundle as bundles
-    from livecnn.networks import check as checking
 
-    found = checking.describe_difference(bundles.load(name, allow_code=allow_code))
+    found = bundles.describe_difference(bundles.load(name, allow_code=allow_code))
     click.echo(f"{name}: {found or 'ok'}")
     return 1 if found else 0
 

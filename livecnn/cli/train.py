@@ -30,7 +30,6 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
     import torch
 
     from livecnn.networks import bundle as bundles
-    from livecnn.networks import check as checking
     from livecnn.networks.pipelines.ink import InkPipeline
     from livecnn.networks.training import mnist
     from livecnn.networks.training import train as loop
@@ -51,7 +50,7 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
         "source": "trained by `livecnn train lenet`",
         "accuracy": {"mnist_test": round(accuracy, 4)},
         "training": {"epochs": epochs, "seed": seed, "torch": str(torch.__version__), "threads": torch.get_num_threads()},
-        "check": checking.record(bundle),
+        "check": bundles.record_check(bundle),
     }
     folder = bundles.save(out, network, card)
     click.echo(f"{folder}: {accuracy:.2%} of MNIST's {len(answers):,} test pictures are right")

@@ -20,10 +20,9 @@ from livecnn.explain.methods import kinds, method_class
 from livecnn.explain.objective import At, class_objective, flat_index
 from livecnn.explain.results import Explanation, Place, Request
 from livecnn.io.images import notebook_png, read_image
-from livecnn.networks import unit_ranges as ranges
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import Probe
-from livecnn.networks.selectors import Wanted, as_bundle, resolve_classes, resolve_layers, resolve_units
+from livecnn.networks.selectors import Wanted, as_bundle, expand_units, resolve_classes, resolve_layers, resolve_units
 from livecnn.types import Floats, Frame, Image, Prepared
 
 if TYPE_CHECKING:
@@ -176,7 +175,7 @@ class ExplainedImage:
         if len(shape) < 2:
             raise UsageError(f"layer {question.layer!r} gives the shape {tuple(shape)}; a tensor (N, units, …) is needed")
         try:
-            ranges.resolve(question.units, shape[1], "unit", question.layer)
+            expand_units(question.units, shape[1], "unit", question.layer)
         except ValueError as error:
             raise UsageError(str(error)) from error
         at = self._at(question)

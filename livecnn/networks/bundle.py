@@ -1,14 +1,20 @@
-"""A model is a bundle: a folder with `model.yaml` (what it is) and its weights."""
+"""A model is a bundle: a folder with `model.yaml` (what it is) and its weights, or code of the user, `package.module:factory`."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
+import importlib.util
 import json
 import os
+import re
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import numpy as np
@@ -17,16 +23,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from torch import nn
 
 from livecnn import paths, registry
-from livecnn.errors import ModelError, OutputError, UsageError, first_line, nearest
+from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError, first_line, nearest
 from livecnn.io import yaml_document as yamlfile
 from livecnn.io.validation import Problem, ValidationProblem, explain, report
 from livecnn.io.yaml_document import Document
 from livecnn.networks import catalogue, weights
 from livecnn.networks import pipelines as inputs
-from livecnn.networks import user_code as usercode
-from livecnn.networks.function_pipeline import FunctionPipeline
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import find_scores, function_shapes, run_and_shapes
+from livecnn.networks.pipelines import FunctionPipeline
 from livecnn.types import Image, Precision
 
 T = TypeVar("T")
@@ -50,6 +55,9 @@ _USUAL_INPUT: dict[int, dict[str, Any]] = {
     },
     1: {"kind": "plain", "size": [28, 28], "channels": 1, "mean": [0.0], "std": [1.0]},
 }
+FACTORY_SPEC = re.compile(r"((?:[^\W\d]\w*\.)*[^\W\d]\w*):([^\W\d]\w*)")
+TOLERANCE = 1e-4  # of scores up to 1, and as a share of larger ones
+LEAST_SIDE = 100
 
 
 def _inside(file: str) -> str:
@@ -78,7 +86,7 @@ class Weights(_Section):
 
 
 class Check(_Section):
-    """What the network gave for a known picture of `sample`, [H, W] pixels: see `livecnn/networks/check.py`."""
+    """What the network gave for a known picture of `sample`, [H, W] pixels: see `livecnn/networks/bundle.py`."""
 
     sample: tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]]
     scores: tuple[float, ...]
@@ -207,8 +215,8 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
     path = known.get(name) or os.path.expanduser(name)  # os.path takes any text, pathlib raises
     if os.path.isdir(path):
         bundle = _read(Path(path), allow_code)
-    elif usercode.is_factory_spec(name, allow_code):
-        bundle = bundle_from_module(usercode.build(name).requires_grad_(False), name)
+    elif is_factory_spec(name, allow_code):
+        bundle = bundle_from_module(call_factory(name).requires_grad_(False), name)
     else:
         allowed = [*known, "FOLDER", "package.module:factory"]
         if name in catalogue.ENTRIES:
@@ -259,8 +267,8 @@ def architecture(name: str, options: Mapping[str, JsonValue], *, allow_code: boo
 
     Raises ModelError, TypeError, ValueError or RuntimeError (the options are wrong).
     """
-    if usercode.is_factory_spec(name, allow_code):
-        return usercode.build(name, options)
+    if is_factory_spec(name, allow_code):
+        return call_factory(name, options)
     network: nn.Module = registry.find("networks.architectures", name, ModelError)(**options)
     return network
 
@@ -272,7 +280,7 @@ def _read(folder: Path, allow_code: bool) -> Bundle:
     try:
         network = architecture(card.architecture, card.options, allow_code=allow_code)
     except (ModelError, TypeError, ValueError, RuntimeError) as error:  # the last from PyTorch: a size below 0, or too large
-        of_code = usercode.SPEC.fullmatch(card.architecture) is not None
+        of_code = FACTORY_SPEC.fullmatch(card.architecture) is not None
         at = "architecture" if of_code or card.architecture not in registry.kinds("networks.architectures") else "options"
         raise report(document, [Problem((at,), first_line(error))]) from error
     path = _weights_path(folder, card.weights)
@@ -402,3 +410,99 @@ def _replace(writers: Mapping[Path, Callable[[Path], None]]) -> None:
 
 def _temporary(name: str) -> str:
     return f".{name}.{os.getpid()}"
+
+
+def is_factory_spec(spec: str, allow_code: bool) -> bool:
+    """Whether that is `package.module:factory`. Raises ModelError if it is, and running code is not allowed."""
+    if FACTORY_SPEC.fullmatch(spec) is None:
+        return False
+    if not allow_code:
+        raise ModelError(f"{spec}: this would run Python code of yours or of others; allowed with --allow-code, if you trust it")
+    return True
+
+
+def call_factory(spec: str, options: Mapping[str, Any] = MappingProxyType({})) -> nn.Module:
+    """Call the factory with these arguments. The path of the code is printed first, to the standard error output.
+
+    The current folder is searched last, as `python -m` searches it first. Raises ModelError: no such module or factory, the code
+    fails, or it returns something else than an nn.Module.
+    """
+    match = FACTORY_SPEC.fullmatch(spec)
+    if match is None:
+        raise ModelError(f"{spec}: allowed: package.module:factory")
+    module_name, factory_name = match.groups()
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    print(f"livecnn: --allow-code: running {_origin(module_name)}", file=sys.stderr, flush=True)
+    try:
+        code = importlib.import_module(module_name)
+        factory = getattr(code, factory_name, None)
+        if not callable(factory):
+            names = [name for name, value in vars(code).items() if callable(value) and not name.startswith("_")]
+            raise ModelError(f"{spec}: {module_name} has no function {factory_name!r}; {nearest(factory_name, names)}")
+        network = factory(**options)
+    except LivecnnError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{spec}: the code failed: {type(error).__name__}: {error}") from error
+    if not isinstance(network, nn.Module):
+        raise ModelError(f"{spec}: returned a {type(network).__name__}; a torch.nn.Module is needed")
+    return network
+
+
+def _origin(module_name: str) -> str:
+    """Path of a module's file, found without importing the packages around it (which would run their code)."""
+    first, *rest = module_name.split(".")
+    try:
+        found = importlib.util.find_spec(first)
+    except ValueError:  # a module made by hand, such as __main__
+        found = None
+    for depth, _ in enumerate(rest, 2):
+        places = found.submodule_search_locations if found else None
+        found = importlib.machinery.PathFinder.find_spec(".".join([first, *rest][:depth]), places) if places else None
+    if found is None or found.origin is None:
+        raise ModelError(f"no module {module_name!r}; searched: {', '.join(filter(None, sys.path))}")
+    return found.origin
+
+
+def check_picture(height: int, width: int) -> Image:
+    """uint8 (height, width, 3) RGB: a dark square frame on bright paper of changing colour. Drawn with integers: no rounding."""
+    y, x = np.ogrid[:height, :width]
+    side = min(height, width)
+    distance = np.maximum(abs(2 * y + 1 - height), abs(2 * x + 1 - width))  # from the centre, in half pixels
+    paper = np.zeros((height, width, 3), np.uint8)
+    paper[..., 0], paper[..., 1], paper[..., 2] = 200 + 40 * x // width, 210, 240 - 60 * y // height
+    paper[(side * 9 // 20 < distance) & (distance < side * 12 // 20)] = (40, 30, 60)
+    return paper
+
+
+def record_check(bundle: Bundle) -> dict[str, Any]:
+    """`check` of a card: the picture's size, and what the network gives for it. Raises ModelError if that is no number."""
+    height, width = bundle.pipeline.shape[-2:]
+    times = -(-LEAST_SIDE // min(height, width))  # a whole number, so that nothing is interpolated on the way in
+    size = (times * height, times * width)
+    scores = _scores(bundle, size)
+    if not np.isfinite(scores).all():
+        raise ModelError(f"{bundle.name}: the network gives {scores.tolist()[:8]} for a picture; numbers are needed")
+    return {"sample": list(size), "scores": [float(f"{score:.7g}") for score in scores]}
+
+
+def describe_difference(bundle: Bundle) -> str:
+    """Describe what differs from the card's `check`; "" if all is as it was. Raises ModelError if the card has none."""
+    known = bundle.card.check if bundle.card else None
+    if known is None:
+        raise ModelError(f"{bundle.name}: its model.yaml holds no `check` to compare with")
+    expected, found = np.array(known.scores), _scores(bundle, known.sample)
+    if found.shape != expected.shape:
+        return f"{len(found)} scores, {len(expected)} expected"
+    away = np.abs(found - expected)
+    if (away <= TOLERANCE * max(1.0, float(np.abs(expected).max(initial=0)))).all():
+        return ""
+    at = int(away.argmax())  # a NaN counts as the largest
+    return f"the score of {bundle.classes[at]!r} is {found[at]:.6g}, expected {expected[at]:.6g}"
+
+
+def _scores(bundle: Bundle, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    with torch.inference_mode():
+        scores = find_scores(bundle.module(bundle.prepare(check_picture(*size))))
+    return scores[0].double().cpu().numpy()

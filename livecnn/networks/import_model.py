@@ -18,7 +18,6 @@ from livecnn.io.download import check, fetch
 from livecnn.io.files import write_error
 from livecnn.networks import bundle as bundles
 from livecnn.networks import catalogue
-from livecnn.networks import check as checking
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.catalogue import CatalogueEntry, ModelFile
 from livecnn.networks.importers import Imported
@@ -73,7 +72,7 @@ def import_model(
             tell(note)
         _write(new, imported, name, about or ModelDescription(), ", ".join(file.name for file in files))
         del imported  # reading it back takes as much memory again
-        found = checking.describe_difference(bundles.load(new, allow_code=allow_code))
+        found = bundles.describe_difference(bundles.load(new, allow_code=allow_code))
         if found:
             raise ModelError(f"{name}: read back from its bundle the network is another one: {found}")
         _put(new, folder)
@@ -173,7 +172,7 @@ def _write(folder: Path, imported: Imported, name: str, about: ModelDescription,
         "source": about.source or files,
         "accuracy": dict(about.accuracy),
         "precision": about.precision,
-        "check": checking.record(bundle),
+        "check": bundles.record_check(bundle),
     }
     bundles.save(folder, bundle.module, card)
 

@@ -13,8 +13,8 @@ from livecnn.drawing.theme import Metrics
 from livecnn.engine.reducers import Mosaic, MosaicReducer
 from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
-from livecnn.networks.inspection.windows import size_text
-from livecnn.networks.unit_ranges import Units, resolve
+from livecnn.networks.inspection.architecture import size_text
+from livecnn.networks.selectors import Units, expand_units
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import Colormap, FieldError, PanelSpec, Scale
 from livecnn.panels.details.cells import Cells, cell_size
@@ -44,7 +44,7 @@ class FeatureMapsPanel(PanelSpec):
                 "layer", f"{self.layer!r} gives {' x '.join(map(str, shape[1:]))} values, not maps; kind neurons shows those"
             )
         try:
-            resolve(self.channels, shape[1], "channel", self.layer)
+            expand_units(self.channels, shape[1], "channel", self.layer)
         except ValueError as error:
             raise FieldError("channels", str(error)) from error
 
@@ -62,7 +62,7 @@ class FeatureMapsDrawer(Drawer):
     def __init__(self, spec: FeatureMapsPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         _, count, self._height, self._width = context.shapes[spec.layer]
-        self.channels = resolve(spec.channels, count, "channel", spec.layer)
+        self.channels = expand_units(spec.channels, count, "channel", spec.layer)
         self.titles = (spec.title or spec.layer,)
         self.colormap = spec.colormap
         self.reducer = MosaicReducer(spec.layer, self.channels, count, spec.scale)

@@ -15,8 +15,8 @@ from livecnn.engine.reducers import NeuronsReducer
 from livecnn.engine.reducers import NeuronValues as NeuronsView
 from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
-from livecnn.networks.inspection.windows import size_text
-from livecnn.networks.unit_ranges import Units, resolve
+from livecnn.networks.inspection.architecture import size_text
+from livecnn.networks.selectors import Units, expand_units
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import Colormap, FieldError, PanelSpec, Scale, class_field
 from livecnn.types import Scene
@@ -48,7 +48,7 @@ class NeuronsPanel(PanelSpec):
                 "layer", f"{self.layer!r} gives maps of {size_text(shape[-2:])}, not single values; kind feature_maps shows those"
             )
         try:
-            units = resolve(self.units, shape[1], "unit", self.layer)
+            units = expand_units(self.units, shape[1], "unit", self.layer)
         except ValueError as error:
             raise FieldError("units", str(error)) from error
         if self.rows is not None and self.rows > len(units):
@@ -71,7 +71,7 @@ class NeuronsDrawer(Drawer):
         super().__init__(name, context)
         count = context.shapes[spec.layer][1]
         self._spec = spec
-        self.units = resolve(spec.units, count, "unit", spec.layer)
+        self.units = expand_units(spec.units, count, "unit", spec.layer)
         self.colormap = spec.colormap
         self._weights = context.class_weights(count)
         self.reducer = NeuronsReducer(spec.layer, self.units, spec.rows or 1, spec.scale)

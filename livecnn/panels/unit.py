@@ -19,9 +19,7 @@ from livecnn.engine.unit_reducers import UnitActivation, UnitReducer
 from livecnn.explain.methods import kinds, method_class
 from livecnn.explain.rendering import names, picture, squares
 from livecnn.geometry import Rect
-from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.networks.inspection.receptive_field import ReceptiveField
-from livecnn.networks.inspection.windows import size_text
+from livecnn.networks.inspection.architecture import Architecture, Node, ReceptiveField, size_text
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import Colormap, PanelSpec
 from livecnn.panels.base.targets import ButtonTarget, Target, TextButton, TextButtons, Tooltip, row_width

@@ -5,7 +5,6 @@ import torch
 
 from livecnn import cli
 from livecnn.networks import bundle as bundles
-from livecnn.networks import check as checking
 from livecnn.networks.training import mnist
 from livecnn.networks.training import train as loop
 from tests.helpers.mnist_files import typeset, write_mnist
@@ -37,7 +36,7 @@ def test_a_bundle_comes_out(data: Path, tmp_path: Path, capsys: pytest.CaptureFi
     accuracy = loop.accuracy(bundle.module, *loop.preprocess(images, bundle.pipeline), labels, bundle.pipeline)  # type: ignore[arg-type]
     assert bundle.card.accuracy == {"mnist_test": accuracy}
     assert bundle.card.check is not None
-    assert checking.describe_difference(bundle) == ""
+    assert bundles.describe_difference(bundle) == ""
     printed = capsys.readouterr()
     assert "of MNIST's 20 test pictures are right" in printed.out
     assert printed.err == ""  # progress is for terminals

@@ -14,7 +14,7 @@ import livecnn
 from livecnn.drawing.contact_sheet import draw_sheet
 from livecnn.dreams.api import OPTIONS, DreamBatch
 from livecnn.errors import ModelError, UsageError
-from livecnn.networks.function_pipeline import FunctionPipeline
+from livecnn.networks.pipelines import FunctionPipeline
 from livecnn.networks.pipelines.ink import InkPipeline
 from livecnn.networks.pipelines.plain import PlainPipeline
 from tests.helpers.paths import ROOT

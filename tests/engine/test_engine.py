@@ -10,8 +10,7 @@ from torch import nn
 from livecnn.engine.engine import Engine, Work
 from livecnn.engine.reducers import MosaicReducer, NeuronsReducer
 from livecnn.errors import ModelError
-from livecnn.networks.gpu_resize import Resize
-from livecnn.networks.pipelines.plain import PlainPipeline
+from livecnn.networks.pipelines.plain import PlainPipeline, Resize
 from tests.helpers.relu_networks import hooks
 from tests.helpers.scenes import picture
 

@@ -12,8 +12,7 @@ from livecnn.networks.architectures.resnet import Resnet
 from livecnn.networks.architectures.squeezenet import Squeezenet
 from livecnn.networks.architectures.tiny_xception import TinyXception
 from livecnn.networks.architectures.vgg import Vgg
-from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.networks.inspection.windows import WindowSpec
+from livecnn.networks.inspection.architecture import Architecture, Node, WindowSpec
 
 NETS: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
     "lenet": (Lenet, (1, 28, 28)),

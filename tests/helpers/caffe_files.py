@@ -14,10 +14,10 @@ from torch import nn
 
 from livecnn._cv2 import cv2
 from livecnn.networks.architectures.caffe import Caffe
-from livecnn.networks.architectures.caffe_layers.layers import LAYERS
+from livecnn.networks.architectures.caffe_layers import LAYERS
 from livecnn.networks.importers import Imported
 from livecnn.networks.importers.caffe import CaffeImporter, read_graph
-from livecnn.networks.importers.caffe_format.prototxt import parse
+from livecnn.networks.importers.caffe_format import parse
 
 Array = npt.NDArray[np.float32]
 

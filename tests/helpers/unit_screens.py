@@ -7,8 +7,7 @@ from typing import Any
 import torch
 
 from livecnn.app.screen.figure import FigureView
-from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.networks.inspection.receptive_field import ReceptiveField
+from livecnn.networks.inspection.architecture import Architecture, Node, ReceptiveField
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.session import Session
 from livecnn.selection import Selection

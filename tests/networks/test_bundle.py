@@ -1,5 +1,7 @@
 import hashlib
 import sys
+import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from livecnn import paths
 from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError
 from livecnn.networks import bundle as bundles
 from livecnn.networks.architectures.lenet import Lenet
+from livecnn.networks.bundle import Bundle, Check, ModelCard, call_factory
 from tests.helpers.files import Payload
 
 DIGITS = tuple("0123456789")
@@ -29,6 +32,7 @@ CARD: dict[str, Any] = {
     "accuracy": {"nothing": 0.1},
     "training": {"epochs": 0, "note": "on"},
 }
+MEANS = {"kind": "plain", "size": [8, 10], "channels": 3}
 
 
 @pytest.fixture
@@ -400,3 +404,138 @@ def test_code_needs_leave(code: str, capsys: pytest.CaptureFixture[str]) -> None
 def test_networks_that_cannot_be_shown(code: str, factory: str, message: str) -> None:
     with pytest.raises(LivecnnError, match=message):
         bundles.load(f"{code}:{factory}", allow_code=True)
+
+
+def means(weight: float = 1.0, **check: Any) -> Bundle:
+    """Its scores are the sums of each channel times `weight`."""
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3, bias=False))
+    nn.init.eye_(network[2].weight)  # type: ignore[arg-type]
+    network[2].weight.data *= weight
+    found = bundles.bundle_from_module(network, "means", classes=["red", "green", "blue"], input=MEANS)
+    card = ModelCard(
+        name="means",
+        architecture="none",
+        weights=bundles.Weights(file="w.pt", sha256="0" * 64),
+        input=MEANS,
+        classes=("red", "green", "blue"),
+        licence="MIT",
+        source="here",
+        check=Check(**check) if check else None,
+    )
+    return replace(found, card=card)
+
+
+def test_the_sample_is_the_same_everywhere() -> None:
+    picture = bundles.check_picture(112, 112)
+    assert (picture.shape, picture.dtype) == ((112, 112, 3), np.uint8)
+    assert picture[0, 0].tolist() == [200, 210, 240]
+    assert picture[-1, -1].tolist() == [239, 210, 181]
+    assert picture[56, 30].tolist() == picture[30, 56].tolist() == [40, 30, 60]
+    assert picture[56, 56].tolist() == [220, 210, 210]
+    assert int(picture.sum()) == 7_082_782
+
+
+def test_recorded_and_found_again() -> None:
+    check = bundles.record_check(means())
+    assert check["sample"] == [104, 130]  # a whole multiple of the input's size
+    assert check["scores"] == pytest.approx((bundles.check_picture(104, 130) / 255).mean((0, 1)), abs=2e-3)
+    assert bundles.describe_difference(means(**check)) == ""
+    assert bundles.record_check(means(2.0))["scores"] == pytest.approx([2 * score for score in check["scores"]])
+
+
+@pytest.mark.parametrize(("factor", "differs"), [(1 + 1e-5, False), (1 - 1e-5, False), (1.001, True), (0.0, True)])
+@pytest.mark.parametrize("scale", [1.0, 1e4])
+def test_small_differences_do_not_count(factor: float, differs: bool, scale: float) -> None:
+    check = bundles.record_check(means(scale))
+    assert bool(bundles.describe_difference(means(scale * factor, **check))) == differs
+
+
+def test_what_differs_is_told() -> None:
+    check = bundles.record_check(means())
+    check["scores"][1] += 0.25
+    assert bundles.describe_difference(means(**check)).startswith("the score of 'green' is 0.")
+    assert bundles.describe_difference(means(**{**check, "scores": [0.1]})) == "3 scores, 1 expected"
+    assert bundles.describe_difference(means(torch.nan, **check)).startswith("the score of 'red' is nan, expected")
+
+
+def test_scores_that_are_no_numbers_are_not_recorded() -> None:
+    with pytest.raises(ModelError, match=r"^means: the network gives \[nan, nan, nan\] for a picture; numbers are needed$"):
+        bundles.record_check(means(torch.nan))
+
+
+def test_a_card_without_a_check() -> None:
+    with pytest.raises(ModelError, match=r"^means: its model\.yaml holds no `check` to compare with$"):
+        bundles.describe_difference(means())
+    with pytest.raises(ModelError, match=r"holds no `check`"):
+        bundles.describe_difference(replace(means(), card=None))
+
+
+@pytest.mark.parametrize("name", paths.bundles())
+def test_shipped_networks_give_what_they_gave(name: str) -> None:
+    assert bundles.describe_difference(bundles.load(name)) == ""
+
+
+def test_a_dead_map_of_the_shipped_network_is_noticed() -> None:
+    lenet = bundles.load("lenet-mnist")
+    lenet.module.conv1.weight[0] = 0  # type: ignore[union-attr, index, operator]
+    assert bundles.describe_difference(lenet).startswith("the score of ")
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current here, from which code is imported; what was imported is forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    return tmp_path
+
+
+def put(path: Path, code: str) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(textwrap.dedent(code))
+    return path
+
+
+def test_a_factory_in_the_current_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = put(here / "netmade.py", "from torch.nn import ReLU\nprint('code runs')\ndef make(): return ReLU()")
+    assert isinstance(call_factory("netmade:make"), nn.ReLU)
+    out, err = capsys.readouterr()
+    assert err == f"livecnn: --allow-code: running {path}\n"
+    assert out == "code runs\n"
+
+
+def test_the_path_is_printed_before_any_code_runs(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(here / "pkgmade" / "__init__.py", "raise RuntimeError('first line\\nsecond')")
+    path = put(here / "pkgmade" / "inner.py", "")
+    with pytest.raises(ModelError, match=r"^pkgmade\.inner:make: the code failed: RuntimeError: first line"):
+        call_factory("pkgmade.inner:make")
+    assert capsys.readouterr().err == f"livecnn: --allow-code: running {path}\n"
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("nowhere:make", r"^no module 'nowhere'; searched: "),
+        ("netmade.deeper:make", r"^no module 'netmade\.deeper'; searched: "),
+        ("__main__:make", r"^no module '__main__'|has no function 'make'"),
+        ("netmade:mak", r"netmade has no function 'mak'; did you mean 'make'\? allowed: make, text, broken"),
+        ("netmade:NUMBER", r"netmade has no function 'NUMBER'; allowed: make"),
+        ("netmade:text", r"^netmade:text: returned a str; a torch\.nn\.Module is needed"),
+        ("netmade:broken", r"^netmade:broken: the code failed: ZeroDivisionError: "),
+        ("netmade", r"^netmade: allowed: package\.module:factory"),
+        ("../netmade:make", r"allowed: package\.module:factory"),
+        ("syntaxmade:make", r"^syntaxmade:make: the code failed: SyntaxError: "),
+    ],
+)
+def test_what_goes_wrong(here: Path, spec: str, message: str) -> None:
+    put(here / "netmade.py", "NUMBER = 5\ndef make(): ...\ndef text(): return 'a'\ndef broken(): return 1 / 0")
+    put(here / "syntaxmade.py", "def (:")
+    with pytest.raises(ModelError, match=message):
+        call_factory(spec)
+
+
+def test_an_error_of_livecnn_in_the_code_passes_unchanged(here: Path) -> None:
+    put(here / "netmade.py", "from livecnn.errors import ModelError\ndef make(): raise ModelError('mine')")
+    with pytest.raises(ModelError, match=r"^mine$"):
+        call_factory("netmade:make")

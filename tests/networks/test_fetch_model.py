@@ -12,7 +12,6 @@ from livecnn.errors import LivecnnError, ModelError, SourceError, UsageError
 from livecnn.io import download as fetch
 from livecnn.networks import bundle as bundles
 from livecnn.networks import catalogue
-from livecnn.networks import check as checking
 from livecnn.networks.catalogue import ENTRIES, CatalogueEntry, ModelFile
 from livecnn.networks.import_model import fetch_model
 from tests.helpers import fake_importers
@@ -54,7 +53,7 @@ def test_fetched_and_ready(server: FileServer) -> None:
     assert bundle.classes == ("thing 0", "thing 1", "thing 2", "thing 3")
     assert (bundle.card.licence, bundle.card.source, bundle.card.accuracy) == ("none", "nowhere", {"nothing": 0.25})
     assert (bundle.card.architecture, bundle.card.options, bundle.pipeline.shape) == ("squeezenet", {"classes": 4}, (3, 64, 64))
-    assert checking.describe_difference(bundle) == ""
+    assert bundles.describe_difference(bundle) == ""
     assert downloads() == []
     assert set(paths.bundles()) >= {"lenet-mnist", "small"}
     assert ".downloads" not in paths.bundles()

@@ -8,7 +8,6 @@ import torch
 from livecnn import paths
 from livecnn.errors import ModelError, OutputError, UsageError
 from livecnn.networks import bundle as bundles
-from livecnn.networks import check as checking
 from livecnn.networks.import_model import ModelDescription, import_model, new_bundle_folder, read_labels
 from tests.helpers import fake_importers
 
@@ -35,7 +34,7 @@ def test_what_the_files_tell(file: Path) -> None:
     assert bundle.card.input == {"kind": "plain", "size": [28, 28], "channels": 1}
     assert (bundle.card.licence, bundle.card.source, bundle.card.architecture) == ("unknown", "net.fake", "lenet")
     assert bundle.card.check is not None
-    assert checking.describe_difference(bundle) == ""
+    assert bundles.describe_difference(bundle) == ""
     assert [path.name for path in folder.parent.iterdir()] == ["mine"]
 
 

@@ -10,9 +10,7 @@ import torch
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES, Color
 from livecnn.errors import ConfigError
-from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.networks.inspection.receptive_field import ReceptiveField
-from livecnn.networks.inspection.windows import WindowSpec
+from livecnn.networks.inspection.architecture import Architecture, Node, ReceptiveField, WindowSpec
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.session import ScoredShot, Session
 from livecnn.panels.base.targets import ButtonTarget, ClassTarget, Target

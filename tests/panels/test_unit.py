@@ -17,9 +17,8 @@ from livecnn.explain.methods import kinds
 from livecnn.explain.rendering import names
 from livecnn.geometry import Rect
 from livecnn.networks.architectures.lenet import Lenet
-from livecnn.networks.inspection.architecture import Architecture
+from livecnn.networks.inspection.architecture import Architecture, ReceptiveField
 from livecnn.networks.inspection.probe import Probe
-from livecnn.networks.inspection.receptive_field import ReceptiveField
 from livecnn.panels.base.session import Session
 from livecnn.panels.base.targets import ButtonTarget, ClassTarget
 from livecnn.panels.unit import (

@@ -28,8 +28,7 @@ from livecnn.errors import ImageError
 from livecnn.io.csv_files import CsvFile
 from livecnn.io.files import npz_bytes, partial_path, write_atomically, write_error, write_png
 from livecnn.io.images import thumbnail
-from livecnn.networks.inspection.receptive_field import ReceptiveField
-from livecnn.networks.inspection.windows import Pair
+from livecnn.networks.inspection.architecture import Pair, ReceptiveField
 from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Image
 

@@ -12,8 +12,7 @@ from torch import nn
 
 from livecnn.errors import ModelError, first_line, nearest
 from livecnn.io.validation import explain
-from livecnn.networks.architectures.caffe_layers import LARGEST, CaffeLayer, Count, Number, Shape, shape_text
-from livecnn.networks.architectures.caffe_layers.layers import LAYERS
+from livecnn.networks.architectures.caffe_layers import LARGEST, LAYERS, CaffeLayer, Count, Number, Shape, shape_text
 
 M = TypeVar("M", bound=BaseModel)
 

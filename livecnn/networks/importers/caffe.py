@@ -17,11 +17,9 @@ import torch
 
 from livecnn.errors import ModelError, first_line, nearest
 from livecnn.networks.architectures.caffe import Caffe, module_name, where
-from livecnn.networks.architectures.caffe_layers import Shape, shape_text
-from livecnn.networks.architectures.caffe_layers.layers import LAYERS, FullyConnected
+from livecnn.networks.architectures.caffe_layers import LAYERS, FullyConnected, Shape, shape_text
 from livecnn.networks.importers import Imported, Importer, read_start
-from livecnn.networks.importers.caffe_format.protobuf_wire import Binary, Blob
-from livecnn.networks.importers.caffe_format.prototxt import Fields, parse
+from livecnn.networks.importers.caffe_format import Binary, Blob, Fields, parse
 
 T = TypeVar("T")
 

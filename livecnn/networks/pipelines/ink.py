@@ -11,18 +11,15 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import Field, model_validator
 
 from livecnn._cv2 import cv2
 from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Box, Floats, Image, Prepared
-
-if TYPE_CHECKING:
-    import torch
 
 Mask = npt.NDArray[np.uint8]
 Integers = npt.NDArray[np.int32]
@@ -68,13 +65,9 @@ class InkPipeline(Pipeline):
 
     @property
     def limits(self) -> tuple[torch.Tensor, torch.Tensor]:
-        import torch
-
         return torch.full((1, 1, 1), -self.mean / self.std), torch.full((1, 1, 1), (1 - self.mean) / self.std)
 
     def __call__(self, shot: Image) -> Prepared:
-        import torch
-
         drawing = read(shot)
         level = np.zeros((self.size, self.size), np.float32) if drawing is None else self._centered(drawing)
         seen = np.round(level * 255).astype(np.uint8)

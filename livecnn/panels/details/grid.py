@@ -17,8 +17,7 @@ from livecnn.drawing.theme import Color, Metrics, Theme
 from livecnn.engine.maps_reducer import Maps, MapsReducer
 from livecnn.engine.reducers import average_down
 from livecnn.geometry import Rect
-from livecnn.networks.inspection.architecture import Node
-from livecnn.networks.inspection.windows import size_text
+from livecnn.networks.inspection.architecture import Node, size_text
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.session import Session
 from livecnn.panels.base.targets import ButtonTarget, Target, Tooltip

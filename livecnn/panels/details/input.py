@@ -9,8 +9,7 @@ import torch
 from livecnn.drawing.artists import Pixels, as_rgb, resize_exactly
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
-from livecnn.networks.inspection.architecture import Node
-from livecnn.networks.inspection.windows import size_text
+from livecnn.networks.inspection.architecture import Node, size_text
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.details.base import Detail, LabelPool
 from livecnn.panels.details.text import write_lines

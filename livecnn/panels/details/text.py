@@ -12,8 +12,7 @@ from livecnn.drawing.theme import Metrics, Theme, mix_colors
 from livecnn.drawing.tile import outline
 from livecnn.engine.maps_reducer import Maps
 from livecnn.geometry import Rect
-from livecnn.networks.inspection.architecture import Node
-from livecnn.networks.inspection.windows import Pair, WindowSpec, size_text, window_facts
+from livecnn.networks.inspection.architecture import Node, Pair, WindowSpec, size_text, window_facts
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.details.base import Detail, LabelPool
 from livecnn.types import Image, Scene

@@ -10,8 +10,7 @@ from itertools import chain, count, groupby, pairwise
 from math import ceil
 from typing import Literal
 
-from livecnn.networks.inspection.architecture import Architecture, Node
-from livecnn.networks.inspection.receptive_field import RESHAPING
+from livecnn.networks.inspection.architecture import RESHAPING, Architecture, Node
 from livecnn.panels.strip.layer_labels import short_type, size
 from livecnn.selection import INPUT, OUTPUT
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from livecnn.networks.inspection.architecture import Node
-from livecnn.networks.inspection.receptive_field import DROPOUTS
-from livecnn.networks.inspection.windows import size_text, window_facts
+from livecnn.networks.inspection.architecture import DROPOUTS, Node, size_text, window_facts
 
 # By type, in small letters; what is not here keeps its own name.
 WORDS = {

@@ -1,5 +1,6 @@
 """Whole networks of Caffe: real ones, and small ones that are written here."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from livecnn.app.run import RunOptions, run
@@ -15,10 +18,11 @@ from livecnn.networks import bundle as bundles
 from livecnn.networks import pipelines
 from livecnn.networks.importers import Imported
 from livecnn.networks.importers.caffe import CaffeImporter
+from livecnn.networks.importers.caffe_format import parse
 from livecnn.networks.inspection.probe import Probe
 from livecnn.networks.training import mnist
 from tests.helpers import caffe_files
-from tests.helpers.caffe_files import Array, layer
+from tests.helpers.caffe_files import Array, blob, field, layer, varint
 
 NETWORKS = (
     "caffe/lenet.prototxt",
@@ -54,6 +58,21 @@ layer { name: "accuracy" type: "Accuracy" bottom: "flat" bottom: "label" top: "a
 layer { name: "loss" type: "SoftmaxWithLoss" bottom: "flat" bottom: "label" top: "loss" loss_weight: 1 }
 layer { name: "silence" type: "Silence" bottom: "label" }
 """
+TEXT = """\
+name: "net" input: "data" input_dim: [1, 3, 8, 8]
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 pad: 1 group: 1 } }
+layer { name: "norm" type: "BatchNorm" bottom: "conv" top: "conv" batch_norm_param { eps: 1e-3 } }
+layer { name: "pool" type: "Pooling" bottom: "conv" top: "pool" pooling_param { pool: AVE kernel_size: 2 stride: 2 } }
+layer { name: "cut" type: "Slice" bottom: "pool" top: "a" top: "b" slice_param { axis: 1 slice_point: 2 } }
+layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum" eltwise_param { coeff: 1 coeff: -1 } }
+layer { name: "flat" type: "Reshape" bottom: "sum" top: "flat" reshape_param { shape { dim: 0 dim: -1 } } }
+layer { name: "fc" type: "InnerProduct" bottom: "flat" top: "fc" inner_product_param { num_output: 5 } }
+layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }
+"""
+WEIGHTS = caffe_files.random_weights(TEXT)
+LAYER = layer("Convolution", "num_output: 4 kernel_size: 3", name="conv", bottoms="data", tops="conv")
+HEAD = 'input: "data" input_dim: [1, 3, 8, 8] '
 
 
 def network(input_text: str = 'input: "data" input_dim: [1, 3, 8, 8]', layers: str = "") -> str:
@@ -297,3 +316,278 @@ def test_files_of_each_role(tmp_path: Path) -> None:
         CaffeImporter()([one, other, tmp_path / "a.caffemodel"])
     with pytest.raises(ModelError, match=r"\.binaryproto or \.npy: found .*; one is needed"):
         CaffeImporter()([one, tmp_path / "a.caffemodel", tmp_path / "m.npy", tmp_path / "m.binaryproto"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("a: 1 a: -2, a: 1.5; a: 2e3 a: .5f a: 3.", {"a": [1, -2, 1.5, 2000.0, 0.5, 3.0]}),
+        ("a: [1, 2] a: [] # rest { \n b: true c: false d: MAX", {"a": [1, 2], "b": [True], "c": [False], "d": ["MAX"]}),
+        ("""a: "x\\"y\\n" 'it' b: 'q"'""", {"a": ['x"y\nit'], "b": ['q"']}),
+        ("m { n < a: 1 > } m: { } m: [{ b: 2 }, <>]", {"m": [{"n": [{"a": [1]}]}, {}, {"b": [2]}, {}]}),
+        ("a: 1e999", {"a": [float("inf")]}),
+    ],
+)
+def test_the_text_format(text: str, expected: dict[str, Any]) -> None:
+    assert parse(text, "net.prototxt") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a", r"^net\.prototxt:1: found the end; ':' or '\{' is needed$"),
+        ("a:\n\n", r":3: found the end; a value is needed"),
+        ("a: 1\nm {", r":2: found the end; the name of a field is needed"),
+        ("a: 1 }", r":1: found '\}'; the name of a field is needed"),
+        ("m { > ", r"found '>'"),
+        ("a: [1 2]", r"found '2'; ',' or '\]' is needed"),
+        ("a: [1, 2", r"found the end; ',' or '\]' is needed"),
+        ("a [1]", r"found '\['; ':' or '\{' is needed"),
+        ('a: "open\n"', r":1: found '\"', which no prototxt has there"),
+        ("a: 1\n@", r":2: found '@', which no prototxt has there"),
+        ("[ext]: 1", r"found '\['; the name of a field is needed"),
+        ("m {" * 30 + "}" * 30, r"found '\{'; at most 16 levels is needed"),
+        ("m {" * 100_000, r"at most 16 levels"),
+    ],
+)
+def test_mistakes_in_the_text_are_told_by_line(text: str, message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        parse(text, "net.prototxt")
+
+
+def net(kind: str, own: str = "", more: str = "", *, bottoms: str = "data", tops: str = "y") -> str:
+    return HEAD + layer(kind, own, more, name="L", bottoms=bottoms, tops=tops)
+
+
+def data(fields: str) -> str:
+    return layer("Data", more=f"transform_param {{ crop_size: 8 {fields} }}", bottoms="", tops="data") + LAYER
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", r"net\.prototxt: found no layers; a prototxt has either layer or layers$"),
+        ("layer { } layers { }", r"found layer and layers"),
+        ("layer: 3", r"a layer: found 3; allowed: \{ … \}"),
+        ("layers { layer { name: 'x' } }", r"oldest format; Caffe's upgrade_net_proto_text brings it up to date"),
+        (net("Permute"), r"layer 'L' \(Permute\): this type is not supported; allowed: Convolution, .*Crop$"),
+        (net("Convolutional"), r"this type is not supported; did you mean 'Convolution'\?"),
+        (net("ReLU", more="rellu_param { }"), r"unknown field 'rellu_param'; did you mean 'relu_param'"),
+        (net("ReLU", more="colour: 1"), r"layer 'L' \(ReLU\): unknown field 'colour'"),
+        (net("ReLU", "negative_slop: 1"), r"unknown field 'negative_slop'; did you mean 'negative_slope'"),
+        (net("ReLU", "name: 1"), r"relu_param: unknown field 'name'"),
+        (net("ReLU", "negative_slope: 1e999"), r"negative_slope: found inf; allowed: a finite"),
+        (net("ReLU", more="relu_param: 1"), r"relu_param: found 1; allowed: one message in braces"),
+        (net("ReLU", more="relu_param { } relu_param { }"), r"relu_param: found \{\}, \{\}; allowed: one message in braces"),
+        (net("ReLU", more="bottom: 3", bottoms=""), r"found 3 as a blob's name; a text is needed"),
+        (net("ReLU", more="bottom: { }", bottoms=""), r"found \{\} as a blob's name"),
+        (net("ReLU", bottoms="datum data"), r"found 2 bottoms; allowed: 1"),
+        (net("Eltwise"), r"found 1 bottoms; allowed: 2 to 1000"),
+        (net("Eltwise", bottoms="data y"), r"\(Eltwise\): bottom 'y': no layer before gives it; allowed: data$"),
+        (net("ReLU", tops=""), r"layer 'L' \(ReLU\): top: "),
+        (net("ReLU", tops="a b"), r"found 2 tops; it gives 1"),
+        (net("Convolution"), r"layer 'L' \(Convolution\): num_output: nothing found; it is needed"),
+        (net("Convolution", "num_output: 4"), r"layer 'L' \(Convolution\): kernel_size: nothing found"),
+        (net("Convolution", "num_output: 4 kernel_size: 0"), r"kernel_size: found 0; allowed: 1 or more"),
+        (net("Convolution", "num_output: 4 kernel_size: [1, 2, 3]"), r"kernel_size: found 3 numbers"),
+        (net("Convolution", "num_output: 4 kernel_size: 3.5"), r"kernel_size: found 3\.5; allowed: a valid int"),
+        (net("Convolution", "num_output: 4 kernel_size: 9"), r"layer 'L' \(Convolution\): .*[Kk]ernel size"),
+        (net("Convolution", "num_output: 4 kernel_size: 1 group: 2"), r"group: found 2, which does not divide 3"),
+        (net("Convolution", "num_output: 4 kernel_size: 3 pad: 9999999"), r"its output: .* are more than"),
+        (net("InnerProduct", "num_output: 16000000"), r"all weights: \d+ are more than 268435456"),
+        (net("InnerProduct", "num_output: 4 axis: 0"), r"axis: found 0, which mixes pictures"),
+        (net("InnerProduct", "num_output: 4 axis: 4"), r"axis: found 4; its input is 1x3x8x8"),
+        (net("Pooling", "kernel_size: 2 pool: STOCHASTIC"), r"pool: found 'STOCHASTIC'; allowed: MAX, AVE"),
+        (net("Pooling", "kernel_size: 3 pad: 2"), r"pad: found 2; allowed: at most half of kernel_size"),
+        (net("Pooling", "kernel_size: 1 stride: 4"), r"stride: found 4, so that the last window lies"),
+        (net("LRN", "local_size: 4"), r"local_size: found 4; allowed: an odd number"),
+        (net("BatchNorm", "use_global_stats: false"), r"use_global_stats: found False; allowed: "),
+        (net("Scale", "axis: 0"), r"axis: found 0, which tells pictures apart"),
+        (net("Scale", "bias_term: true axis: 0", bottoms="data data"), r"bias_term: found with"),
+        (net("Bias", bottoms="data data"), r"its inputs are 1x3x8x8 and 1x3x8x8, which do not fit from axis 1"),
+        (net("Eltwise", "coeff: 1", bottoms="data data"), r"coeff: found 1 numbers"),
+        (net("Slice", tops="a b"), r"found 2 tops for a length of 3; equal parts are needed"),
+        (net("Slice", "slice_point: 3", tops="a b"), r"slice_point: found 3; allowed: 1 rising"),
+        (net("Flatten", "axis: 0"), r"axis: found 0, which mixes pictures"),
+        (net("Flatten", "axis: 3 end_axis: 1"), r"layer 'L' \(Flatten\): "),
+        (net("Reshape", "shape { dim: 7 dim: -1 }"), r"layer 'L' \(Reshape\): "),
+        (net("Reshape", "shape { dims: 7 }"), r"shape\.dims: unknown key"),
+        (net("Reshape", "axis: 5"), r"axis: found 5, num_axes: -1; its input is 1x3x8x8"),
+        (net("Crop", "offset: 1", bottoms="data data"), r"does not lie inside 1x3x8x8"),
+        (net("Crop", "offset: [1, 2, 3]", bottoms="data data"), r"offset: found 3 numbers"),
+        (HEAD + LAYER + LAYER.replace('bottom: "data"', 'bottom: "conv"'), r"layer 'conv': another is called so"),
+        (HEAD + LAYER.replace('name: "conv"', ""), r"layer '1' \(Convolution\): name: "),
+        (HEAD + LAYER.replace('name: "conv"', 'name: "a" name: "b"'), r"a layer: name: found 'a', 'b'; allowed: one text"),
+        (LAYER, r"its inputs: found none; one is needed: Input, input_shape or input_dim"),
+        (layer("Data", bottoms="", tops="data") + LAYER, r"input 'data': its size is not told; needed: an Input layer"),
+        ('input: "data" input_dim: [1, "x", 8, 8]' + LAYER, r"inputs\.data\.1: found 'x'; allowed: a valid integer"),
+        ('input: "data" input_dim: [1, 3, 99999, 99999]' + LAYER, r"input 'data': 1x3x99999x99999 are more than"),
+        (HEAD + LAYER + layer("Eltwise", bottoms="conv data"), r"inputs are 1x4x6x6, 1x3"),
+        (HEAD + LAYER + layer("Concat", bottoms="conv data"), r"differ only along axis 1"),
+        (HEAD + layer("Flatten", bottoms="data", tops="f") + LAYER.replace('bottom: "data"', 'bottom: "f"'),
+         r"layer 'conv' \(Convolution\): its input is 1x192; four axes are needed"),
+        (net("ReLU", more="include { phase: 1 }"), r"layer 'L': phase: found 1; allowed: one text"),
+        (data('mean_file: "m.bin"'), r"its pictures are less the mean in 'm\.bin': give that file, too"),
+        (data("mean_value: 1e999"), r"mean_value: found 1; allowed: 1 or 3 finite numbers"),
+        (data("scale: 0"), r"transform_param: scale: found 0\.0; allowed: a number above 0"),
+    ],
+)  # fmt: skip
+def test_networks_that_are_not_supported_or_wrong(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ModelError, match=r"^\S*net\.prototxt: .*" + message.removeprefix(r"net\.prototxt: ")) as raised:
+        caffe_files.imported(tmp_path, text, {"conv": [np.zeros((4, 3, 3, 3), np.float32), np.zeros(4, np.float32)]})
+    assert "\ufffd" not in str(raised.value)  # which stands for the end of a line
+
+
+def zeros(*shape: int) -> Array:
+    return np.zeros(shape, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"other": [zeros(1)]}, r"layer 'conv': found 0 blobs; 2 are needed$"),
+        ({"conv": [zeros(4, 3, 3, 3)]}, r"layer 'conv': found 1 blobs; 2 are needed"),
+        ({"conv": [zeros(4, 1, 3, 3), zeros(4)]}, r"layer 'conv': its weight are 4x1x3x3; 4x3x3x3 are needed"),
+        ({"conv": [zeros(4, 3, 3, 3), zeros(5)]}, r"layer 'conv': its bias are 5; 4 are needed"),
+    ],
+)
+def test_weights_of_another_network(tmp_path: Path, weights: dict[str, list[Array]], message: str) -> None:
+    with pytest.raises(ModelError, match=r"net\.caffemodel: " + message):
+        caffe_files.imported(tmp_path, HEAD + LAYER, weights)
+
+
+def named(content: bytes, *, v1: bool = False) -> bytes:
+    return field(2 if v1 else 100, field(4 if v1 else 1, b"conv") + content)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"no layers in it; a caffemodel is needed"),
+        (field(1, b"net"), r"no layers in it"),
+        (b"\x89PNG\r\n\x1a\n" * 9, r"net\.caffemodel: "),
+        (b"\xff" * 30, r"not a sound protocol buffer"),
+        (b"\x0b\x00", r"not a sound protocol buffer"),
+        (b"\x80", r"it is cut off, or not a protocol buffer"),
+        (varint(100 << 3 | 2) + varint(1 << 40), r"it is cut off, or not a protocol buffer"),
+        (named(field(7, blob(zeros(4))))[:-3], r"it is cut off"),
+        (named(field(7, field(7, field(1, varint(5))) + field(5, b"\0" * 16))), r"blob 0: its shape is 5, but there are 16"),
+        (named(field(7, field(7, field(1, varint(1 << 62) * 2)) + field(5, b"\0" * 16))), r"blob 0: its shape is 46"),
+        (named(field(7, field(7, field(1, varint(1) * 33)) + field(5, b"\0" * 4))), r"its shape is 1x1x1x1x1x1x1x1, but"),
+        (named(field(7, field(7, field(1, 0)) + field(5, b""))), r"its shape is 0, but there are 0 bytes"),
+        (named(field(7, field(1, 4))), r"found its numbers in 0 pieces; allowed: one, packed"),
+        (named(field(7, varint(5 << 3 | 5) + b"\0" * 4)), r"found its numbers in 1 pieces; allowed: one, packed"),
+        (named(field(7, (varint(5 << 3 | 5) + b"\0" * 4) * 9)), r"found its numbers in 9 pieces"),
+        (named(field(7, field(5, b"\0" * 4) * 2)), r"found its numbers in 2 pieces"),
+        (named(field(1, b"x"), v1=True), r"oldest format; Caffe's upgrade_net_proto_binary"),
+        (b"\x08\x00" * 1_001, r"more than 1000 fields"),
+    ],
+)  # fmt: skip
+def test_caffemodels_that_are_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, message: str) -> None:
+    monkeypatch.setattr("livecnn.networks.importers.caffe_format.MOST_FIELDS", 1000)
+    (tmp_path / "net.prototxt").write_text(HEAD + LAYER)
+    (tmp_path / "net.caffemodel").write_bytes(content)
+    with pytest.raises(ModelError, match=message):
+        CaffeImporter()([tmp_path / "net.prototxt", tmp_path / "net.caffemodel"])
+
+
+def test_fields_of_any_wire_type_are_passed_over(tmp_path: Path) -> None:
+    text = HEAD + LAYER
+    weights = caffe_files.random_weights(text)
+    bare = caffe_files.imported(tmp_path, text, weights).module.state_dict()
+    more = field(999, 5) + varint(998 << 3 | 1) + b"\0" * 8 + varint(997 << 3 | 5) + b"\0" * 4 + field(996, b"abc")
+    unpacked = [field(7, b"".join(field(1, n) for n in a.shape)) + field(5, a.tobytes()) + more for a in weights["conv"]]
+    again = more + named(more + b"".join(field(7, content) for content in unpacked)) + named(b"")
+    (tmp_path / "net.caffemodel").write_bytes(again)
+    found = CaffeImporter()([tmp_path / "net.prototxt", tmp_path / "net.caffemodel"]).module.state_dict()
+    assert all((found[name] == tensor).all() for name, tensor in bare.items())
+
+
+@pytest.mark.parametrize("suffix", ["prototxt", "caffemodel", "binaryproto", "npy"])
+def test_files_that_are_not_there_or_too_large(tmp_path: Path, suffix: str) -> None:
+    paths = [tmp_path / "net.prototxt", caffe_files.write(tmp_path / "net.caffemodel", WEIGHTS)]
+    paths[0].write_text(TEXT)
+    path = tmp_path / f"net.{suffix}"
+    paths += [path] if path not in paths else []
+    path.unlink(missing_ok=True)
+    with pytest.raises(ModelError, match=rf"net\.{suffix}: cannot be read: No such file"):
+        CaffeImporter()(paths)
+    path.touch()
+    os.truncate(path, (1 << 30) + 1)  # a hole, not bytes on the disk
+    with pytest.raises(
+        ModelError, match=rf"net\.{suffix}: (more than 4194304 bytes|1073741825 bytes; allowed: at most|not a sound)"
+    ):
+        CaffeImporter()(paths)
+
+
+def test_a_text_in_another_encoding(tmp_path: Path) -> None:
+    paths = [tmp_path / "net.prototxt", caffe_files.write(tmp_path / "net.caffemodel", WEIGHTS)]
+    paths[0].write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ModelError, match=r"net\.prototxt: not a text in UTF-8"):
+        CaffeImporter()(paths)
+
+
+# One mutation: at a place (a share of the length) some of the bytes are taken out and others put in.
+CHANGES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 12), st.binary(max_size=6)), min_size=1, max_size=4)
+WORDS = st.sampled_from([*'-1 0 2 1e9 nan true "x" { } : data layer dim MAX'.split(), "9" * 30, "[1, 2]", "top: 'y'", ""])  # noqa: SIM905
+SOME = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+
+
+def mutated(content: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
+    for share, gone, new in changes:
+        place = int(share * len(content))
+        content = content[:place] + new + content[place + gone :]
+    return content
+
+
+def try_files(folder: Path, text: bytes, weights: bytes, *more: Path) -> None:
+    (folder / "net.prototxt").write_bytes(text)
+    (folder / "net.caffemodel").write_bytes(weights)
+    try:
+        found = CaffeImporter()([folder / "net.prototxt", folder / "net.caffemodel", *more])
+    except ModelError:
+        return
+    assert sum(parameter.numel() for parameter in found.module.state_dict().values()) < 1 << 20
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> bytes:
+    return caffe_files.write(tmp_path / "sound.caffemodel", WEIGHTS).read_bytes()
+
+
+@given(changes=CHANGES)
+@SOME
+def test_any_caffemodel_is_read_or_refused(tmp_path: Path, sound: bytes, changes: list[tuple[float, int, bytes]]) -> None:
+    try_files(tmp_path, TEXT.encode(), mutated(sound, changes))
+
+
+@given(changes=CHANGES)
+@SOME
+def test_any_bytes_of_a_prototxt_are_read_or_refused(
+    tmp_path: Path, sound: bytes, changes: list[tuple[float, int, bytes]]
+) -> None:
+    try_files(tmp_path, mutated(TEXT.encode(), changes), sound)
+
+
+@given(changes=st.lists(st.tuples(st.integers(0, len(TEXT.split()) - 1), WORDS), min_size=1, max_size=3))
+@SOME
+def test_any_words_of_a_prototxt_are_read_or_refused(tmp_path: Path, sound: bytes, changes: list[tuple[int, str]]) -> None:
+    words = TEXT.split()
+    for place, word in changes:
+        words[place] = word
+    try_files(tmp_path, " ".join(words).encode(), sound)
+
+
+@pytest.mark.parametrize("suffix", [".binaryproto", ".npy", ".txt"])
+@given(changes=CHANGES)
+@SOME
+def test_any_file_beside_them_is_read_or_refused(
+    tmp_path: Path, sound: bytes, suffix: str, changes: list[tuple[float, int, bytes]]
+) -> None:
+    mean = np.ones((3, 9, 9), np.float32)
+    np.save(tmp_path / "mean.npy", mean)
+    contents = {".binaryproto": blob(mean, legacy=True), ".npy": (tmp_path / "mean.npy").read_bytes(), ".txt": b"one\ntwo\n"}
+    path = tmp_path / f"more{suffix}"
+    path.write_bytes(mutated(contents[suffix], changes))
+    try_files(tmp_path, TEXT.encode(), sound, path)

@@ -1,4 +1,6 @@
+import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -6,8 +8,12 @@ import torch
 from torch import nn
 
 from livecnn.networks.pipelines.ink import InkPipeline
-from livecnn.networks.training.train import Hyperparameters, accuracy, preprocess, train
+from livecnn.networks.training.train import Augment, Hyperparameters, accuracy, preprocess, train
 from tests.helpers.mnist_files import Bytes, typeset
+
+NOTHING = Augment(
+    rotation=0, shear=0, stretch=0, thicken=0, thin=0, bend=0, zoom=0, shift=0, blur=0, light=0, fade=0, noise=0
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -71,3 +77,89 @@ def test_see_tells_where_there_is_nothing() -> None:
     seen, found = preprocess(images, InkPipeline())
     assert seen.shape == (3, 28, 28)
     assert found.tolist() == [True, False, True]
+
+
+def only(change: str, strength: float) -> Augment:
+    fields: dict[str, Any] = {change: strength}
+    return dataclasses.replace(NOTHING, **fields)
+
+
+def bars(count: int = 64) -> torch.Tensor:
+    """Upright bars, 4 x 20 pixels, centred on pixel 14 as MNIST is: float32 (count, 1, 28, 28)."""
+    images = torch.zeros(count, 1, 28, 28)
+    images[:, :, 4:24, 12:16] = 1
+    return images
+
+
+def random(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def centre(images: torch.Tensor) -> torch.Tensor:
+    """Centre of mass in pixels, (N, 2) as x, y."""
+    places = torch.arange(28.0)
+    mass = images.sum((1, 2, 3))
+    return torch.stack([(images.sum((1, 2)) @ places) / mass, (images.sum((1, 3)) @ places) / mass], 1)
+
+
+def test_shape_type_and_range_stay() -> None:
+    changed = Augment()(bars(), random())
+    assert changed.shape == (64, 1, 28, 28)
+    assert changed.dtype == torch.float32
+    assert float(changed.min()) >= 0
+    assert float(changed.max()) <= 1
+
+
+def test_the_same_generator_gives_the_same_pictures() -> None:
+    torch.testing.assert_close(Augment()(bars(), random(3)), Augment()(bars(), random(3)), rtol=0, atol=0)
+    assert not torch.equal(Augment()(bars(), random(3)), Augment()(bars(), random(4)))
+
+
+def test_each_picture_changes_in_its_own_way() -> None:
+    changed = Augment()(bars(2), random())
+    assert float((changed[0] - changed[1]).abs().max()) > 0.1
+
+
+def test_without_any_change_a_digit_in_its_box_stays() -> None:
+    torch.testing.assert_close(centre(NOTHING(bars(), random())), torch.full((64, 2), 14.0), rtol=0, atol=0.01)
+    assert float((NOTHING(bars(), random()) > 0.5).sum((2, 3)).float().mean()) == pytest.approx(80, abs=21)
+
+
+def test_a_digit_elsewhere_is_brought_into_its_box() -> None:
+    images = torch.zeros(1, 1, 28, 28)
+    images[:, :, 2:12, 3:5] = 1
+    changed = NOTHING(images, random())
+    rows = (changed[0, 0].amax(1) > 0.5).sum()
+    assert int(rows) in (19, 20, 21)
+    torch.testing.assert_close(centre(changed), torch.full((1, 2), 14.0), rtol=0, atol=0.1)
+
+
+def test_turned_digits_are_centred_and_as_large_as_before() -> None:
+    changed = only("rotation", 40)(bars(), random())
+    torch.testing.assert_close(centre(changed), torch.full((64, 2), 14.0), rtol=0, atol=0.2)
+    heights = (changed[:, 0].amax(2) > 0.25).sum(1)
+    assert int(heights.min()) >= 19
+    assert int(heights.max()) <= 21
+    widths = (changed[:, 0].amax(1) > 0.25).sum(1)
+    assert int(widths.max()) > 10
+
+
+@pytest.mark.parametrize(("change", "more"), [("thicken", True), ("thin", False), ("fade", False)])
+def test_changes_of_one_direction(change: str, more: bool) -> None:
+    before = NOTHING(bars(), random()).sum((1, 2, 3))
+    after = only(change, 0.9)(bars(), random()).sum((1, 2, 3))
+    change_of_mass = after - before if more else before - after
+    assert float(change_of_mass.max()) > 10
+    assert float(change_of_mass.median()) > -1
+
+
+@pytest.mark.parametrize("change", ["rotation", "shear", "stretch", "bend", "zoom", "shift", "blur", "light", "noise"])
+def test_each_change_changes_something(change: str) -> None:
+    strength = 20.0 if change == "rotation" else 0.5
+    before = NOTHING(bars(), random())
+    after = only(change, strength)(bars(), random())
+    assert float((after - before).abs().max()) > 0.05
+
+
+def test_a_black_picture_stays_black() -> None:
+    assert float(Augment()(torch.zeros(8, 1, 28, 28), random()).max()) == 0

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from livecnn.drawing.theme import THEMES, Color
-from livecnn.networks.inspection.windows import WindowSpec
+from livecnn.networks.inspection.architecture import WindowSpec
 from livecnn.panels.details.text import draw_window
 from livecnn.types import Image
 

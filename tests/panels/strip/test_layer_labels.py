@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from livecnn.networks.inspection.windows import WindowSpec
+from livecnn.networks.inspection.architecture import WindowSpec
 from livecnn.panels.strip.layer_labels import facts, short_type, size
 from tests.helpers.architectures import node, real
 

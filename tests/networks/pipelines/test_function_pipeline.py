@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from livecnn.errors import ModelError
-from livecnn.networks.function_pipeline import FunctionPipeline
+from livecnn.networks.pipelines import FunctionPipeline
 from livecnn.types import Image
 
 
