@@ -20,9 +20,9 @@ FINDERS: dict[str, Callable[[], FaceTracker | None]] = {"centre": lambda: None, 
 
 
 def center_box(image: Image, share: float) -> Box:
-    """The centred square whose side is `share` of the frame's short side, at least one pixel.
+    """Return the centered square whose side is `share` of the short side of a frame, uint8 (H, W, 3), at least one pixel.
 
-    image: uint8 (H, W, 3). When the frame's and the square's parity differ the square lies half a pixel to the top left.
+    When the frame's and the square's parity differ, the square is half a pixel to the top left.
     """
     height, width = image.shape[:2]
     side = max(1, round(share * min(height, width)))
@@ -35,11 +35,12 @@ def check_finder(finder: str) -> None:
 
 
 class Cropper:
-    """Frame -> Patch. What it is told may be changed between two frames.
+    """Cut a patch out of each frame; its attributes may be changed between two frames.
 
-    share: side of the centred box, 0.1 .. 1.0 of the frame's short side.  margin: that the box around a face leaves free on each
-    side, 0 .. 2 of the face's side.  calm: frames follow one another, and the box follows a face; else each is seen on its own.
-    Raises SystemLibraryError if what the finder needs is missing.
+    Attributes:
+        share: side of the centered box, 0.1 to 1.0 of the frame's short side.
+        margin: what the box around a face leaves free on each side, 0 to 2 of the face's side.
+        sequential: frames follow one another, and the box follows a face; otherwise each is seen on its own.
     """
 
     def __init__(
@@ -51,16 +52,13 @@ class Cropper:
         self.settle(share, finder, margin)
 
     def settle(self, share: float, finder: str, margin: float) -> None:
-        """As a layout has it."""
+        """Take the settings of a layout."""
         self.share, self.margin = share, margin
         if finder != self._finder:
             self._follow, self._finder = FINDERS[finder](), finder
 
     def resize(self, step: float) -> str:
-        """Grow (or shrink) the box by a share of the short side, or the margin around a face, within its limits.
-
-        Returns what to tell the user.
-        """
+        """Grow or shrink the box, or the margin around a face, within its limits; return what to tell the user."""
         if self._follow is None:
             self.share = round(min(LARGEST, max(SMALLEST, self.share + step)), 4)
             return f"box: {100 * self.share:.0f} % of the picture's short side"
@@ -73,7 +71,7 @@ class Cropper:
         return Patch(shot, box, self.pipeline(shot), note, lost)
 
     def _place(self, frame: Frame) -> tuple[Box, str, bool]:
-        """The box, and of the patch its note and whether it is lost."""
+        """Return the box, the note of the patch, and whether the face is lost."""
         follow = self._follow
         face = None if follow is None else follow(frame, self.margin, sequential=self.sequential)
         if face is not None:

@@ -35,7 +35,7 @@ class GraphedForward(Protocol):
     """A pass recorded for inputs of one shape."""
 
     def __call__(self, given: torch.Tensor) -> Sequence[torch.Tensor]:
-        """The results on the host, until the next call."""
+        """Return the results on the host; they are valid until the next call."""
 
 
 class Engine:
@@ -73,7 +73,7 @@ class Engine:
         self._ablated = 0  # version of the muted units that the ablation has
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
-        """By a name: what is wanted of a layer."""
+        """Set the reducers, by name, from the next pass on."""
         self._wanted = dict(reducers)
 
     def __enter__(self) -> Engine:
@@ -99,8 +99,14 @@ class Engine:
             torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = self._fast
 
     def __call__(self, given: torch.Tensor, rest: Rest | None = None) -> tuple[torch.Tensor, dict[str, Any]]:
-        """given: a tensor on the host; rest: what is still to be done to it. Returns float32 (1, K) as the network gives it, on
-        the host, and by name what became of the reducers' layers.
+        """Take a tensor on the host through the network.
+
+        Args:
+            given: the tensor.
+            rest: what is still to be done to it on the device.
+
+        Returns:
+            float32 (1, K) as the network gives it, on the host, and by name what the reducers made of their layers.
         """
         if self._wanted is not self._reducers:
             self._rehook()
@@ -235,7 +241,7 @@ class _Graph:
 
 
 def on_device(module: nn.Module, device: torch.device, precision: Precision = "float32") -> nn.Module:
-    """The network itself where it may stay as it is, else a copy: the original stays on the host, in case the device fails."""
+    """Return the network where it may stay as it is, else a copy: the original stays on the host, in case the device fails."""
     here = next((tensor.device for tensor in module.parameters()), device)
     if here == device and precision != "bfloat16":
         return module

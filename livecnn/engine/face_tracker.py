@@ -40,7 +40,7 @@ class Face(NamedTuple):
     side: float
 
     def near(self, other: Face) -> bool:
-        """Is it the same face, a moment later?"""
+        """Return whether it is the same face, a moment later."""
         reach = FAR * other.side
         alike = other.side / 1.5 < self.side < other.side * 1.5
         return alike and abs(self.x - other.x) < reach and abs(self.y - other.y) < reach
@@ -67,7 +67,7 @@ class Detector:
         return Detector, ()  # in another process it is read anew
 
     def __call__(self, image: Image) -> list[Face]:
-        """image: uint8 (H, W, 3) RGB."""
+        """Return the faces in a picture, uint8 (H, W, 3) RGB."""
         zoom = min(1.0, SEARCHED / min(image.shape[:2]))
         width, height = (max(1, round(zoom * length)) for length in image.shape[1::-1])
         small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) if zoom < 1 else image
@@ -93,10 +93,16 @@ class FaceTracker:
         self._rung = math.inf
 
     def __call__(self, frame: Frame, margin: float, *, sequential: bool) -> Box | None:
-        """The square inside the frame around the face, `margin` of the face's side wider on each side; None without a face.
+        """Find the square around the face in a frame.
 
-        calm: the frame follows the one before, and so does the box; it stays for a moment where a face was. Otherwise every
-        frame is looked at on its own.
+        Args:
+            frame: the picture.
+            margin: what the square is wider on each side, as a share of the face's side.
+            sequential: the frame follows the one before, and the box follows the face and stays for a moment where it was;
+                otherwise every frame is looked at on its own.
+
+        Returns:
+            A square inside the frame, None without a face.
         """
         step = frame.time - self._time
         if not sequential or not 0 <= step <= HOLD:

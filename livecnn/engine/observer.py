@@ -145,7 +145,7 @@ class Observer:
 
 
 def probabilities(output: torch.Tensor) -> Floats:
-    """A network's output (1, K) as probabilities (K,). What is not already a distribution is taken for logits: softmax."""
+    """Return a network's output (1, K) as probabilities (K,); what is no distribution is taken for logits: softmax."""
     values = output[0].float()
     distribution = bool((values >= 0).all()) and abs(float(values.sum()) - 1) < 1e-3
     scores: Floats = (values if distribution else values.softmax(0)).cpu().numpy()

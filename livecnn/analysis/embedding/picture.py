@@ -10,7 +10,7 @@ import numpy.typing as npt
 from livecnn.analysis.embedding.thumbnail_layout import FitToSquare, fit_unit_square, grid_cells, without_overlap
 from livecnn.drawing.artists import resize_exactly, text_width
 from livecnn.drawing.contact_sheet import write_line
-from livecnn.drawing.markers import color_of, draw_marker
+from livecnn.drawing.shapes import color_of, draw_marker
 from livecnn.drawing.theme import INK, THEMES, Color, Metrics
 from livecnn.types import Floats, Image
 

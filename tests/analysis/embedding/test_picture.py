@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from livecnn.analysis.embedding.picture import draw_embedding, thumbnail_side
-from livecnn.drawing.markers import SHAPES, color_of, mask
+from livecnn.drawing.shapes import SHAPES, color_of, mask
 from livecnn.drawing.theme import CLASSES, THEMES
 from livecnn.types import Image
 from tests.helpers.embeddings import embedding
