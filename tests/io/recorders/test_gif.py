@@ -112,15 +112,6 @@ def test_any_flat_squares(levels: list[int], side: int) -> None:
     np.testing.assert_array_equal(shown(encoded([picture]), picture.shape[1], side)[0], picture)
 
 
-@pytest.mark.parametrize(("loop", "extension"), [(0, b"\x00\x00"), (3, b"\x02\x00"), (300, b"\x2b\x01")])
-def test_the_head_tells_the_repeats(loop: int, extension: bytes) -> None:
-    assert gif.screen_head(7, 300, loop).endswith(b"NETSCAPE2.0\x03\x01" + extension + b"\0")
-
-
-def test_a_film_that_is_played_once_has_no_extension() -> None:
-    assert gif.screen_head(7, 300, 1) == b"GIF89a\x07\x00\x2c\x01\x70\x00\x00"
-
-
 def packed(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
     red, green, blue = pixels.reshape(-1, 3).T.astype(np.uint32)
     return red | green << 8 | blue << 16
