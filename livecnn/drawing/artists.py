@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from matplotlib.backends.backend_agg import RendererAgg
 
 LINES = 8  # of a paragraph at most
+LARGEST = 96  # pixels of a readout's letters at 1280x720
 Weight = Literal["normal", "bold"]
 Align = Literal["left", "center", "right"]
-LARGEST = 96  # pixels at 1280x720
 
 
 def renderer_buffer(renderer: RendererAgg) -> Image:

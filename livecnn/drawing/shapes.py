@@ -14,6 +14,7 @@ from livecnn.types import Floats, Image
 
 SHIFT = 4  # OpenCV takes places in sixteenths of a pixel
 Point = tuple[float, float]
+
 FINE = 8  # each pixel of a mark is drawn as so many, squared
 
 _TURN = np.linspace(0, 2 * np.pi, 24, endpoint=False)

@@ -39,11 +39,13 @@ class GraphedForward(Protocol):
 
 
 class Engine:
-    """Use it in a `with`, from one thread. Any may call `watch` and change `muted`; the new is taken up between two passes.
+    """A network on its device; use it in a `with`, from one thread. Any may call `watch` and change `muted` between two passes.
 
-    precision: on CUDA; "tf32" and "bfloat16" calculate faster, scores then differ by less than 0.01 for usual networks. On other
-    devices everything is float32. record: what records passes, on CUDA a CUDA graph; None: they are gone through step by step.
-    muted: units that give 0; the pass raises what Ablation raises of them.
+    Args:
+        precision: on CUDA; "tf32" and "bfloat16" calculate faster, scores then differ by less than 0.01 for usual networks.
+            On other devices everything is float32.
+        record: what records passes, by default on CUDA a CUDA graph, elsewhere nothing.
+        muted: units that give 0; the pass raises what Ablation raises of them.
     """
 
     def __init__(
@@ -82,7 +84,8 @@ class Engine:
             self._threads = torch.get_num_threads()
             self._fast = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
             if self.device.type == "cuda":
-                _set_backend_flags(tf32=self.precision != "float32", choose_kernels=True)
+                torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision != "float32"
+                torch.backends.cudnn.benchmark = True
             self._ablation.__enter__()
             self._tap.__enter__()
             self._turn()
@@ -247,8 +250,3 @@ def on_device(module: nn.Module, device: torch.device, precision: Precision = "f
         return module
     copied = copy.deepcopy(module).to(device)
     return copied.bfloat16() if precision == "bfloat16" else copied
-
-
-def _set_backend_flags(*, tf32: bool, choose_kernels: bool) -> None:
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = choose_kernels

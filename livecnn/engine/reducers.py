@@ -123,9 +123,13 @@ def _means_of_rows(maps: torch.Tensor, window: int) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mosaic:
-    """Maps side by side, row after row. codes: uint8 (rows * h, columns * w); cell: (h, w) of a map.
+    """Maps side by side, row after row.
 
-    broken: how many of the maps hold a value that is not finite.
+    Attributes:
+        codes: uint8 (rows * h, columns * w).
+        grid: (rows, columns).
+        cell: (h, w) of a map.
+        broken: how many of the maps hold a value that is not finite.
     """
 
     codes: Image
@@ -180,9 +184,13 @@ class MosaicReducer(Reducer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeuronValues:
-    """Units in rows. codes: uint8 (rows, columns); means: float32 (rows,) mean activation of each row, NaN for an empty one.
+    """Units in rows.
 
-    mean_codes: uint8 (rows,), the means on the colour scale. broken: units that are not finite.
+    Attributes:
+        codes: uint8 (rows, columns).
+        means: float32 (rows,), the mean activation of each row, NaN for an empty one.
+        mean_codes: uint8 (rows,), the means on the color scale.
+        broken: how many units are not finite.
     """
 
     codes: Image
@@ -192,7 +200,7 @@ class NeuronValues:
 
 
 class NeuronsReducer(Reducer):
-    """A vector of units (1, U) or (1, U, 1, 1) -> Neurons, the units of `order` in reading order.
+    """A vector of units (1, U) or (1, U, 1, 1) -> NeuronValues, the units of `order` in reading order.
 
     The panel may call `reorder` and change `rows` between two ticks, from its own thread.
     """
@@ -249,9 +257,12 @@ class ValueReducer(Reducer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitActivation:
-    """A unit of a layer. map: float32 (h, w), of a neuron (1, 1).
+    """A unit of a layer.
 
-    min, max, mean: of its finite values, NaN where there are none.  peak: row and column of the largest; (0, 0) without any.
+    Attributes:
+        map: float32 (h, w), of a neuron (1, 1).
+        min, max, mean: of its finite values, NaN where there are none.
+        peak: row and column of the largest; (0, 0) without any.
     """
 
     layer: str
@@ -273,7 +284,7 @@ class UnitActivation:
 
 
 class UnitReducer(Reducer):
-    """One unit of an activation (1, U, …) -> UnitView. The panel may change `index` between two ticks."""
+    """One unit of an activation (1, U, …) -> UnitActivation. The panel may change `index` between two ticks."""
 
     def __init__(self, layer: str, index: int) -> None:
         self.layer, self.index = layer, index
@@ -336,8 +347,9 @@ class MaxReducer(Reducer):
 class Maps:
     """Some units of a layer as pictures, and figures of all of them.
 
-    codes: uint8 (len(units), h, w), see reducers.py; of a single value h = w = 1.  mean, high, low: float32 (U,), not
-    finite where a unit holds such a value.
+    Attributes:
+        codes: uint8 (len(units), h, w); of a single value h = w = 1.
+        mean, high, low: float32 (U,), not finite where a unit holds such a value.
     """
 
     layer: str

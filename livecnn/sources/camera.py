@@ -25,8 +25,7 @@ _BACKENDS = {
 _HIGHEST = 255  # camera number; Linux has no more devices
 _UNLISTED = range(5)  # numbers to try where the system lists no cameras,
 _MISSES = 2  # until so many in a row give no picture
-DEV = Path("/dev")
-PROC = Path("/proc")
+DEV, PROC = Path("/dev"), Path("/proc")
 
 
 class CameraSource(OpenCVSource):
@@ -93,7 +92,6 @@ def candidates() -> list[int]:
 
 def probed(options: SourceOptions) -> Iterator[tuple[CameraSource, SourceError | None]]:
     """Yield each camera that there may be: open, for the caller to close, or with the reason why it could not be opened."""
-    listed = sys.platform == "linux"
     misses = 0
     for number in candidates():
         camera = CameraSource(str(number), options)
@@ -104,7 +102,7 @@ def probed(options: SourceOptions) -> Iterator[tuple[CameraSource, SourceError |
             error = caught
         yield camera, error
         misses = 0 if error is None else misses + 1
-        if misses == _MISSES and not listed:
+        if misses == _MISSES and sys.platform != "linux":
             return
 
 

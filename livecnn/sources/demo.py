@@ -31,6 +31,7 @@ _AWAY = np.array([420.0, 250.0])  # from the paper to where the hand waits, outs
 _PAD = 132  # half the side of the square that a digit is written in
 _INK = (34, 36, 58)
 _GRAIN = 64  # the sensor noise is larger than the frame by this, and shifts from frame to frame
+
 AnyFloats = npt.NDArray[np.floating[Any]]
 Points = npt.NDArray[np.float64]
 
@@ -251,8 +252,11 @@ def cast_shadow(cover: AnyFloats, dx: float, dy: float, blur: float) -> Floats:
 class Writing:
     """A digit as it will be written, in pixels from the middle of the sheet.
 
-    path: (N, 2) positions of the pen. drawn: (N,) whether the pen touches the paper on the way to that position.
-    clock: (N,) when it is there, 0 to 1. thickness: of the line.
+    Attributes:
+        path: (N, 2), positions of the pen.
+        drawn: (N,), whether the pen touches the paper on the way to that position.
+        clock: (N,), when it is there, 0 to 1.
+        thickness: of the line.
     """
 
     digit: int

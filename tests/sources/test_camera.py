@@ -186,18 +186,12 @@ def test_a_device_by_any_of_its_names(tmp_path: Path) -> None:
     assert is_device("", 0)
 
 
-def test_a_missing_device_tells_which_there_are(tmp_path: Path) -> None:
+def test_what_is_missing_or_none_or_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert trouble("/dev/video77") == "no such device; cameras found: none"
-    (tmp_path / "dev" / "video0").touch()
-    assert trouble("/dev/video77").endswith("cameras found: " + str(tmp_path / "dev" / "video0"))
-
-
-def test_a_file_is_no_camera(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-    assert trouble(str(tmp_path / "notes.txt")).startswith("not a camera")
-
-
-def test_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "dev" / "video0"
+    file.touch()
+    assert trouble("/dev/video77").endswith(f"cameras found: {file}")
+    assert trouble(str(file)).startswith("not a camera")
     monkeypatch.setattr(os, "access", lambda *_: False)
     assert "add yourself to the group 'video'" in trouble(DEVICE)
 

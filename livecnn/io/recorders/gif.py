@@ -16,12 +16,14 @@ from livecnn.types import Image
 
 LEAST_DELAY = 2  # hundredths of a second; viewers slow anything faster down to 10
 MOST_DELAY = 60_000  # of one picture; the format ends at 65,535
+
 TRAILER = b";"
 DELAY_AT = 4  # where in a block its delay is written, two bytes, the low one first
 TRANSPARENT = 255  # palette index that leaves the pixel below as it is
 UNSEEN = 3  # levels of 255 that a pixel may differ from what is shown without being written again; a power of 2 less 1,
 SEEN = np.uint32((0xFF ^ UNSEEN) * 0x010101)  # so that any of these bits in a packed difference tells that it is more
 WORTH = 36  # by how much the square of a pixel's error must become less for it to be written
+
 Packed = npt.NDArray[np.uint32]  # a colour a number: red + green << 8 + blue << 16
 Points = npt.NDArray[np.float32]  # (N, 3), whole numbers 0..255
 Sums = npt.NDArray[np.float64]  # (N,)

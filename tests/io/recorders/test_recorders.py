@@ -399,7 +399,9 @@ def test_ffmpeg_is_looked_for_on_the_path_first(tmp_path: Path, monkeypatch: pyt
     assert Path(find_ffmpeg()).name.startswith("ffmpeg")
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
     for call in (find_ffmpeg, lambda: open_recorder(tmp_path / "x.mp4")):
-        with pytest.raises(OutputError, match=r"MP4 needs ffmpeg: .* `pip install imageio-ffmpeg` \(the extra livecnn\[video\]\)"):
+        with pytest.raises(
+            OutputError, match=r"MP4 needs ffmpeg: .* `pip install imageio-ffmpeg` \(the extra livecnn\[video\]\)"
+        ):
             call()
 
 
