@@ -84,7 +84,7 @@ def packages() -> Iterator[Finding]:
 
 def cameras() -> Iterator[Finding]:
     """Each in a process of its own, which may hang."""
-    from livecnn.sources.support.v4l_devices import video_devices
+    from livecnn.sources.camera import video_devices
 
     listed = sys.platform == "linux"
     findings: list[Finding] = []

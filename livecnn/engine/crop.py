@@ -1,12 +1,20 @@
-"""From the frame to the patch: where the box is, and what the network gets of it."""
+"""From the frame to the patch: a box in the middle or around the largest face, and what the network gets of it.
+
+Faces are found with the Haar cascade that comes with OpenCV: Viola and Jones, "Rapid object detection using a boosted cascade of
+simple features" (CVPR 2001).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from livecnn.engine.face_tracker import FaceTracker
+from livecnn._cv2 import cv2
+from livecnn.errors import SystemLibraryError
 from livecnn.networks.pipelines import Pipeline
 from livecnn.types import Box, Frame, Image, Patch
 
@@ -15,14 +23,141 @@ MARGIN = 0.1  # of a face's side, on each side of it
 WIDEST = 2.0
 FACE, NO_FACE = "the box follows the largest face", "no face: centre of the picture"
 
+
+CASCADE = "haarcascade_frontalface_alt2.xml"
+SEARCHED = 160  # pixels: short side of the picture that is searched;
+SMALLEST_FACE = 20  # of the smallest face in it
+FINENESS = 1.15  # from one size that is looked for to the next
+WITNESSES = 4  # overlapping hits that make a face
+
+# Seconds.
+PERIOD = 0.08  # between two searches; the box moves at every frame
+CALM = 0.12  # in which the box comes 63 % nearer to the face
+HOLD = 1.0  # that the box waits for a face that is gone
+
+SWITCH_FACTOR = 1.3  # by how much another face must be larger to be chosen instead
+FAR = 0.6  # of the face's side: from there on it is jumped to
+SIZE_STEP = math.log(1 + 1 / 16)  # few different sizes: each is 1/16 larger than the one below it,
+SIZE_HYSTERESIS = 0.75  # and is kept until the size wished for is so many steps away
+
+
+class Face(NamedTuple):
+    """A square around a face, from the middle of the forehead to the chin: its centre and side in pixels of the frame."""
+
+    x: float
+    y: float
+    side: float
+
+    def near(self, other: Face) -> bool:
+        """Return whether it is the same face, a moment later."""
+        reach = FAR * other.side
+        alike = other.side / 1.5 < self.side < other.side * 1.5
+        return alike and abs(self.x - other.x) < reach and abs(self.y - other.y) < reach
+
+    def towards(self, other: Face, share: float) -> Face:
+        """Move a part of the way to another face."""
+        return Face(*(here + share * (there - here) for here, there in zip(self, other, strict=True)))
+
+
+class Detector:
+    """Finds faces seen from the front, from an eighth of the frame's short side on. Raises SystemLibraryError."""
+
+    def __init__(self) -> None:
+        path = Path(getattr(getattr(cv2, "data", None), "haarcascades", ""), CASCADE)
+        try:
+            self._cascade = cv2.CascadeClassifier(str(path)) if path.is_file() else None
+        except (AttributeError, cv2.error, SystemError):  # OpenCV 5 has no cascades; a file that is none
+            self._cascade = None
+        if self._cascade is None or self._cascade.empty():
+            remedy = "pip install --force-reinstall 'opencv-python>=4.12,<5'"
+            raise SystemLibraryError(f"{path}: the cascade that finds faces is missing or damaged; {remedy}, or finder: centre")
+
+    def __reduce__(self) -> tuple[type[Detector], tuple[()]]:
+        return Detector, ()  # in another process it is read anew
+
+    def __call__(self, image: Image) -> list[Face]:
+        """Return the faces in a picture, uint8 (H, W, 3) RGB."""
+        zoom = min(1.0, SEARCHED / min(image.shape[:2]))
+        width, height = (max(1, round(zoom * length)) for length in image.shape[1::-1])
+        small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) if zoom < 1 else image
+        assert self._cascade is not None
+        found = self._cascade.detectMultiScale(
+            cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), FINENESS, WITNESSES, minSize=(SMALLEST_FACE, SMALLEST_FACE)
+        )
+        squares = np.reshape(found, (-1, 4)).tolist()  # an empty tuple where there are none
+        return [Face((x + side / 2) / zoom, (y + side / 2) / zoom, side / zoom) for x, y, side, _ in squares]
+
+
+class FaceTracker:
+    """The box around the largest face. It remembers, so each run has its own."""
+
+    def __init__(self) -> None:
+        self._detect = Detector()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._time = self._searched = self._seen = -math.inf
+        self._goal: Face | None = None  # where the face was found last,
+        self._face: Face | None = None  # and how far the box has come
+        self._rung = math.inf
+
+    def __call__(self, frame: Frame, margin: float, *, sequential: bool) -> Box | None:
+        """Find the square around the face in a frame.
+
+        Args:
+            frame: the picture.
+            margin: what the square is wider on each side, as a share of the face's side.
+            sequential: the frame follows the one before, and the box follows the face and stays for a moment where it was;
+                otherwise every frame is looked at on its own.
+
+        Returns:
+            A square inside the frame, None without a face.
+        """
+        step = frame.time - self._time
+        if not sequential or not 0 <= step <= HOLD:
+            self._forget()
+        self._time = frame.time
+        if frame.time - self._searched >= PERIOD:
+            self._search(frame)
+        self._face = self._moved(step) if frame.time - self._seen <= HOLD else None
+        return None if self._face is None else self._box(frame.image, self._face, margin)
+
+    def _search(self, frame: Frame) -> None:
+        self._searched = frame.time
+        faces = self._detect(frame.image)
+        if faces:
+            self._seen = frame.time
+            self._goal = max(faces, key=lambda face: (face.side * (SWITCH_FACTOR if self._known(face) else 1), face))
+
+    def _known(self, face: Face) -> bool:
+        return self._face is not None and face.near(self._face)
+
+    def _moved(self, step: float) -> Face | None:
+        if self._goal is None or self._face is None or not self._goal.near(self._face):
+            return self._goal
+        return self._face.towards(self._goal, 1 - math.exp(-step / CALM))
+
+    def _box(self, image: Image, face: Face, margin: float) -> Box:
+        height, width = image.shape[:2]
+        rung = math.log(face.side * (1 + 2 * margin)) / SIZE_STEP
+        if abs(rung - self._rung) > SIZE_HYSTERESIS:
+            self._rung = round(rung)
+        side = min(height, width, round(math.exp(self._rung * SIZE_STEP)))
+        left, top = (
+            min(max(0, round(middle - side / 2)), length - side)
+            for middle, length in ((face.x, width), (face.y, height))
+        )  # fmt: skip
+        return Box(left, top, side, side)
+
+
 # What is made for each run, as it may remember; None: the box stays in the middle.
 FINDERS: dict[str, Callable[[], FaceTracker | None]] = {"centre": lambda: None, "face": FaceTracker}
 
 
 def center_box(image: Image, share: float) -> Box:
-    """The centred square whose side is `share` of the frame's short side, at least one pixel.
+    """Return the centered square whose side is `share` of the short side of a frame, uint8 (H, W, 3), at least one pixel.
 
-    image: uint8 (H, W, 3). When the frame's and the square's parity differ the square lies half a pixel to the top left.
+    When the frame's and the square's parity differ, the square is half a pixel to the top left.
     """
     height, width = image.shape[:2]
     side = max(1, round(share * min(height, width)))
@@ -35,11 +170,12 @@ def check_finder(finder: str) -> None:
 
 
 class Cropper:
-    """Frame -> Patch. What it is told may be changed between two frames.
+    """Cut a patch out of each frame; its attributes may be changed between two frames.
 
-    share: side of the centred box, 0.1 .. 1.0 of the frame's short side.  margin: that the box around a face leaves free on each
-    side, 0 .. 2 of the face's side.  calm: frames follow one another, and the box follows a face; else each is seen on its own.
-    Raises SystemLibraryError if what the finder needs is missing.
+    Attributes:
+        share: side of the centered box, 0.1 to 1.0 of the frame's short side.
+        margin: what the box around a face leaves free on each side, 0 to 2 of the face's side.
+        sequential: frames follow one another, and the box follows a face; otherwise each is seen on its own.
     """
 
     def __init__(
@@ -51,16 +187,13 @@ class Cropper:
         self.settle(share, finder, margin)
 
     def settle(self, share: float, finder: str, margin: float) -> None:
-        """As a layout has it."""
+        """Take the settings of a layout."""
         self.share, self.margin = share, margin
         if finder != self._finder:
             self._follow, self._finder = FINDERS[finder](), finder
 
     def resize(self, step: float) -> str:
-        """Grow (or shrink) the box by a share of the short side, or the margin around a face, within its limits.
-
-        Returns what to tell the user.
-        """
+        """Grow or shrink the box, or the margin around a face, within its limits; return what to tell the user."""
         if self._follow is None:
             self.share = round(min(LARGEST, max(SMALLEST, self.share + step)), 4)
             return f"box: {100 * self.share:.0f} % of the picture's short side"
@@ -73,7 +206,7 @@ class Cropper:
         return Patch(shot, box, self.pipeline(shot), note, lost)
 
     def _place(self, frame: Frame) -> tuple[Box, str, bool]:
-        """The box, and of the patch its note and whether it is lost."""
+        """Return the box, the note of the patch, and whether the face is lost."""
         follow = self._follow
         face = None if follow is None else follow(frame, self.margin, sequential=self.sequential)
         if face is not None:

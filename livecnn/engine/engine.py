@@ -35,15 +35,17 @@ class GraphedForward(Protocol):
     """A pass recorded for inputs of one shape."""
 
     def __call__(self, given: torch.Tensor) -> Sequence[torch.Tensor]:
-        """The results on the host, until the next call."""
+        """Return the results on the host; they are valid until the next call."""
 
 
 class Engine:
-    """Use it in a `with`, from one thread. Any may call `watch` and change `muted`; the new is taken up between two passes.
+    """A network on its device; use it in a `with`, from one thread. Any may call `watch` and change `muted` between two passes.
 
-    precision: on CUDA; "tf32" and "bfloat16" calculate faster, scores then differ by less than 0.01 for usual networks. On other
-    devices everything is float32. record: what records passes, on CUDA a CUDA graph; None: they are gone through step by step.
-    muted: units that give 0; the pass raises what Ablation raises of them.
+    Args:
+        precision: on CUDA; "tf32" and "bfloat16" calculate faster, scores then differ by less than 0.01 for usual networks.
+            On other devices everything is float32.
+        record: what records passes, by default on CUDA a CUDA graph, elsewhere nothing.
+        muted: units that give 0; the pass raises what Ablation raises of them.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Engine:
         self._ablated = 0  # version of the muted units that the ablation has
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
-        """By a name: what is wanted of a layer."""
+        """Set the reducers, by name, from the next pass on."""
         self._wanted = dict(reducers)
 
     def __enter__(self) -> Engine:
@@ -82,7 +84,8 @@ class Engine:
             self._threads = torch.get_num_threads()
             self._fast = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark
             if self.device.type == "cuda":
-                _set_backend_flags(tf32=self.precision != "float32", choose_kernels=True)
+                torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision != "float32"
+                torch.backends.cudnn.benchmark = True
             self._ablation.__enter__()
             self._tap.__enter__()
             self._turn()
@@ -99,8 +102,14 @@ class Engine:
             torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = self._fast
 
     def __call__(self, given: torch.Tensor, rest: Rest | None = None) -> tuple[torch.Tensor, dict[str, Any]]:
-        """given: a tensor on the host; rest: what is still to be done to it. Returns float32 (1, K) as the network gives it, on
-        the host, and by name what became of the reducers' layers.
+        """Take a tensor on the host through the network.
+
+        Args:
+            given: the tensor.
+            rest: what is still to be done to it on the device.
+
+        Returns:
+            float32 (1, K) as the network gives it, on the host, and by name what the reducers made of their layers.
         """
         if self._wanted is not self._reducers:
             self._rehook()
@@ -235,14 +244,9 @@ class _Graph:
 
 
 def on_device(module: nn.Module, device: torch.device, precision: Precision = "float32") -> nn.Module:
-    """The network itself where it may stay as it is, else a copy: the original stays on the host, in case the device fails."""
+    """Return the network where it may stay as it is, else a copy: the original stays on the host, in case the device fails."""
     here = next((tensor.device for tensor in module.parameters()), device)
     if here == device and precision != "bfloat16":
         return module
     copied = copy.deepcopy(module).to(device)
     return copied.bfloat16() if precision == "bfloat16" else copied
-
-
-def _set_backend_flags(*, tf32: bool, choose_kernels: bool) -> None:
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = choose_kernels

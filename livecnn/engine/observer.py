@@ -26,9 +26,10 @@ CPU = torch.device("cpu")
 class Observer:
     """Looks at frames through a network; use it in a `with`, from one thread.
 
-    fall_back: told in a line why the device failed (out of memory, a CUDA error, an operator that it lacks); the CPU then takes
-    over, and `note` holds that line. None: such a failure ends the run with a ModelError. beside: observers of further networks,
-    by name, which look at the same shots.
+    Args:
+        on_device_error: gets a line that says why the device failed (out of memory, a CUDA error, an operator that it lacks);
+            the CPU then takes over, and `note` holds that line. None: such a failure ends the run with a ModelError.
+        other_observers: observers of further networks, by name, which look at the same shots.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Observer:
         return next(filter(None, (self._note, *(other.note for other in self._other_observers.values()))), "")
 
     def watch(self, reducers: Mapping[str, Reducer]) -> None:
-        """reducers: panel name -> what the panel wants of its layer. From any thread; taken up between two frames."""
+        """Set the reducers, by panel name, from the next frame on; from any thread."""
         self._reducers = {name: reducer for name, reducer in reducers.items() if reducer.model not in self._other_observers}
         engine = self._engine  # which may go meanwhile
         if engine is not None:
@@ -145,7 +146,7 @@ class Observer:
 
 
 def probabilities(output: torch.Tensor) -> Floats:
-    """A network's output (1, K) as probabilities (K,). What is not already a distribution is taken for logits: softmax."""
+    """Return a network's output (1, K) as probabilities (K,); what is no distribution is taken for logits: softmax."""
     values = output[0].float()
     distribution = bool((values >= 0).all()) and abs(float(values.sum()) - 1) < 1e-3
     scores: Floats = (values if distribution else values.softmax(0)).cpu().numpy()

@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,9 @@ from livecnn.types import EMPTY, LEVELS, LOWEST, NOT_FINITE, Floats, Image
 if TYPE_CHECKING:
     from livecnn.types import ScaleValue
 
-
 LEAST_SPAN = 1e-30  # ranges below this count as none; keeps the gain finite in float32
 RUNNING_SHARE = 0.05  # of the way that a running range moves to the newest one, per tick
+Settings = tuple[tuple[int, ...], tuple[int, int]]
 
 
 class Reducer(ABC):
@@ -45,11 +45,11 @@ class Reducer(ABC):
 
     @abstractmethod
     def reduce(self, activation: torch.Tensor, settings: Any) -> tuple[torch.Tensor, ...]:
-        """On the device, tensor operations only."""
+        """Reduce the activation on the device, with tensor operations only."""
 
     @abstractmethod
     def view(self, arrays: Sequence[npt.NDArray[Any]], settings: Any) -> Any:
-        """What came of it, on the host."""
+        """Return what the panel shows, from the arrays on the host."""
 
     def __call__(self, activation: torch.Tensor) -> Any:
         settings = self.settings
@@ -64,7 +64,7 @@ class ScaleRange:
         self._running: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def __call__(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """maps (U, n) -> low, high, each broadcastable to maps."""
+        """Return low and high of maps (U, n), each broadcastable to them."""
         if not isinstance(self.scale, str):
             return maps.new_full((), self.scale[0]), maps.new_full((), self.scale[1])
         rows = maps if self.scale == "map" else maps.reshape(1, -1)
@@ -88,7 +88,7 @@ class ScaleRange:
 
 
 def to_levels(maps: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
-    """Float values and the ends of their scale -> uint8 codes of the same shape.
+    """Return uint8 codes of the same shape for float values and the ends of their scale.
 
     A map in which all values are the same has no range of its own: it is shown as the middle, or as the lowest if it is all 0.
     """
@@ -101,10 +101,7 @@ def to_levels(maps: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torc
 
 
 def average_down(maps: torch.Tensor, room: tuple[int, int]) -> torch.Tensor:
-    """Maps (C, h, w) averaged over windows of whole pixels to about room (height, width).
-
-    The last row and column of windows hold what is left.
-    """
+    """Average maps (C, h, w) over windows of whole pixels to about room (height, width); the last windows hold what is left."""
     rows = _means_of_rows(maps, max(1, round(maps.shape[1] / room[0])))
     return _means_of_rows(rows.mT, max(1, round(maps.shape[2] / room[1]))).mT
 
@@ -126,9 +123,13 @@ def _means_of_rows(maps: torch.Tensor, window: int) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mosaic:
-    """Maps side by side, row after row. codes: uint8 (rows * h, columns * w); cell: (h, w) of a map.
+    """Maps side by side, row after row.
 
-    broken: how many of the maps hold a value that is not finite.
+    Attributes:
+        codes: uint8 (rows * h, columns * w).
+        grid: (rows, columns).
+        cell: (h, w) of a map.
+        broken: how many of the maps hold a value that is not finite.
     """
 
     codes: Image
@@ -183,9 +184,13 @@ class MosaicReducer(Reducer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeuronValues:
-    """Units in rows. codes: uint8 (rows, columns); means: float32 (rows,) mean activation of each row, NaN for an empty one.
+    """Units in rows.
 
-    mean_codes: uint8 (rows,), the means on the colour scale. broken: units that are not finite.
+    Attributes:
+        codes: uint8 (rows, columns).
+        means: float32 (rows,), the mean activation of each row, NaN for an empty one.
+        mean_codes: uint8 (rows,), the means on the color scale.
+        broken: how many units are not finite.
     """
 
     codes: Image
@@ -195,7 +200,7 @@ class NeuronValues:
 
 
 class NeuronsReducer(Reducer):
-    """A vector of units (1, U) or (1, U, 1, 1) -> Neurons, the units of `order` in reading order.
+    """A vector of units (1, U) or (1, U, 1, 1) -> NeuronValues, the units of `order` in reading order.
 
     The panel may call `reorder` and change `rows` between two ticks, from its own thread.
     """
@@ -248,3 +253,150 @@ class ValueReducer(Reducer):
 
     def view(self, arrays: Sequence[npt.NDArray[Any]], settings: None) -> float:  # noqa: ARG002
         return float(arrays[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitActivation:
+    """A unit of a layer.
+
+    Attributes:
+        map: float32 (h, w), of a neuron (1, 1).
+        min, max, mean: of its finite values, NaN where there are none.
+        peak: row and column of the largest; (0, 0) without any.
+    """
+
+    layer: str
+    index: int
+    map: Floats
+    min: float
+    max: float
+    mean: float
+    peak: tuple[int, int]
+
+    @classmethod
+    def of(cls, layer: str, index: int, values: Floats) -> UnitActivation:
+        """Reduce a unit's map, or value, to what a panel shows."""
+        finite = values[np.isfinite(values)]
+        if not finite.size:
+            return cls(layer, index, values, np.nan, np.nan, np.nan, (0, 0))
+        row, column = divmod(int(np.where(np.isfinite(values), values, -np.inf).argmax()), values.shape[1])
+        return cls(layer, index, values, float(finite.min()), float(finite.max()), float(finite.mean()), (row, column))
+
+
+class UnitReducer(Reducer):
+    """One unit of an activation (1, U, …) -> UnitActivation. The panel may change `index` between two ticks."""
+
+    def __init__(self, layer: str, index: int) -> None:
+        self.layer, self.index = layer, index
+
+    @property
+    def settings(self) -> int:
+        return self.index
+
+    def reduce(self, activation: torch.Tensor, settings: int) -> tuple[torch.Tensor, ...]:
+        unit = activation[0, settings]
+        # A copy: the next layer may write over the activation, of which this is a part.
+        return (unit.reshape(-1, unit.shape[-1] if unit.ndim else 1).float().clone(),)
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: int) -> UnitActivation:
+        return UnitActivation.of(self.layer, settings, arrays[0])
+
+
+class PeaksReducer(Reducer):
+    """The largest value of each unit, (1, U, …) -> float32 (U,); NaN where one of its values is."""
+
+    settings = None
+
+    def __init__(self, layer: str) -> None:
+        self.layer = layer
+
+    def reduce(self, activation: torch.Tensor, settings: None) -> tuple[torch.Tensor, ...]:  # noqa: ARG002
+        return (activation.reshape(*activation.shape[:2], -1).amax(2)[0].float(),)
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: None) -> Floats:  # noqa: ARG002
+        return np.asarray(arrays[0], np.float32)
+
+
+class MaxActivation(NamedTuple):
+    """Of a unit: the largest value of its map, or its only one."""
+
+    layer: str
+    unit: int
+    value: float
+
+
+class MaxReducer(Reducer):
+    """A layer's activation (1, U, ...) -> MaxActivation of the unit `index`, which the panel may change between two ticks."""
+
+    def __init__(self, layer: str, index: int) -> None:
+        self.layer = layer
+        self.index = index
+
+    @property
+    def settings(self) -> int:
+        return self.index
+
+    def reduce(self, activation: torch.Tensor, settings: int) -> tuple[torch.Tensor, ...]:
+        return (activation[0, settings].float().amax(),)
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: int) -> MaxActivation:
+        return MaxActivation(self.layer, settings, float(arrays[0]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Maps:
+    """Some units of a layer as pictures, and figures of all of them.
+
+    Attributes:
+        codes: uint8 (len(units), h, w); of a single value h = w = 1.
+        mean, high, low: float32 (U,), not finite where a unit holds such a value.
+    """
+
+    layer: str
+    units: tuple[int, ...]
+    codes: Image
+    mean: Floats
+    high: Floats
+    low: Floats
+
+
+class MapsReducer(Reducer):
+    """Maps (1, U, h, w) or values (1, U) -> Maps.
+
+    The panel may change `units` (those that it shows) and `room` (pixels (height, width) that one of them has; larger maps are
+    averaged down to it) between two ticks. In which order units are shown is the panel's affair alone: with a new order of the
+    same units the work on the device stays the same.
+    """
+
+    def __init__(self, layer: str, scale: ScaleValue) -> None:
+        self.layer = layer
+        self.units: tuple[int, ...] = (0,)
+        self.room = (1, 1)
+        self._scale = scale
+        self._ranger: ScaleRange | None = None
+        self._placed: tuple[tuple[int, ...], torch.Tensor] = (), torch.empty(0)
+
+    @property
+    def settings(self) -> Settings:
+        return self.units, self.room
+
+    def reduce(self, activation: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, ...]:
+        units, room = settings
+        maps = activation[0].float()
+        maps = maps if maps.ndim == 3 else maps.reshape(-1, 1, 1)
+        if self._placed[0] is not units or self._placed[1].device != maps.device:
+            self._placed = units, torch.tensor(units, device=maps.device)
+        shown = average_down(maps.index_select(0, self._placed[1]), room)
+        flat = shown.reshape(len(units), -1)
+        codes = to_levels(flat, *self._ends(flat, single=maps[0].numel() == 1)).view(shown.shape)
+        return codes, maps.mean((1, 2)), maps.amax((1, 2)), maps.amin((1, 2))
+
+    def _ends(self, flat: torch.Tensor, *, single: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the ends of the scale; single values share one range, that of all that are shown."""
+        if self._ranger is None:
+            self._ranger = ScaleRange("layer" if single and self._scale == "map" else self._scale)
+        return self._ranger(flat)
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: Settings) -> Maps:
+        codes, mean, high, low = arrays
+        return Maps(self.layer, settings[0], codes, mean, high, low)

@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or not there, and finding out beforehand that they cannot be written."""
+"""Files: written whole or not at all, tried beforehand, sorted as people count."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import os
+import re
 import tempfile
 import time
 import zipfile
@@ -111,3 +112,23 @@ def check_same_run(folder: Path, found: Mapping[str, Any], settings: Mapping[str
 def is_folder(out: str) -> bool:
     """Return whether files are to be written into a folder: `out` ends with a slash, or is a folder already."""
     return out.endswith(("/", os.sep)) or Path(out).is_dir()
+
+
+def natural_key(path: str) -> str:
+    r"""Return a key that sorts paths as people count: numbers by their value, letters without regard to case.
+
+    The key is one text: lists of pieces would take several times the memory. "\0", which no name holds, ends each piece, so that
+    a name comes before those that begin with it.
+    """
+    return "\0".join(map(_part_key, path.split("/")))
+
+
+def _part_key(part: str) -> str:
+    pieces = re.split(r"(\d+)", part)
+    return "".join(_number(piece) if i % 2 else f"{piece.casefold()}\0" for i, piece in enumerate(pieces)) + f"\0{part}"
+
+
+def _number(digits: str) -> str:
+    """Of two numbers the one with fewer digits is the smaller one."""
+    plain = str(int(digits))
+    return chr(len(plain)) + plain

@@ -102,7 +102,7 @@ def parse(text: str, path: Path, error: type[LivecnnError] = ConfigError) -> Doc
     reader = _Reader(lambda line: f"{path}:{line}", error)
     data = reader.read(text)
     if not isinstance(data, dict):
-        found = "nothing" if data is None else f"a {_noun(data)}"
+        found = "nothing" if data is None else "a list" if isinstance(data, list) else "a single value"
         raise error(f"{path}:{reader.lines.get((), 1)}: found {found}; a mapping (`key: value` lines) is needed")
     return Document(data, path, reader.lines, error=error)
 
@@ -232,10 +232,6 @@ def _parents(location: Sequence[str | int]) -> list[Location]:
 
 def _dotted(location: Location) -> str:
     return ".".join(map(str, location)) or "the value"
-
-
-def _noun(data: Any) -> str:
-    return "list" if isinstance(data, list) else "single value"
 
 
 def _put(data: Mapping[str, Any], keys: tuple[str, ...], value: Any, words: str, error: type[LivecnnError]) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Rectangles, text_width
-from livecnn.drawing.readout import Readout
+from livecnn.drawing.artists import Label, Readout, Rectangles, text_width
 from livecnn.drawing.theme import BAND, Color, Metrics, mix_colors
 from livecnn.drawing.ticks import format_tick, three_digits, ticks
 from livecnn.geometry import Rect

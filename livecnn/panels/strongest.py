@@ -19,7 +19,7 @@ from livecnn.drawing.artists import Label, Paragraph, as_rgb, longest_fitting, r
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.ticks import format_number
 from livecnn.drawing.tile import Margins, Tile, outline, tile_grid
-from livecnn.engine.unit_reducers import PeaksReducer
+from livecnn.engine.reducers import PeaksReducer
 from livecnn.errors import LivecnnError, OutputError
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer

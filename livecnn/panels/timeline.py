@@ -14,7 +14,7 @@ from livecnn._cv2 import cv2
 from livecnn.drawing.artists import Label, Pixels, text_width
 from livecnn.drawing.theme import CLASSES, INK, Color, Metrics, Theme, mix_colors
 from livecnn.drawing.ticks import format_tick, round_limits, three_digits
-from livecnn.engine.unit_reducers import MaxActivation, MaxReducer
+from livecnn.engine.reducers import MaxActivation, MaxReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import PanelSpec

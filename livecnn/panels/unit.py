@@ -15,7 +15,7 @@ from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.drawing.ticks import format_number
 from livecnn.drawing.tile import Margins, Tile, outline, tile_grid
-from livecnn.engine.unit_reducers import UnitActivation, UnitReducer
+from livecnn.engine.reducers import UnitActivation, UnitReducer
 from livecnn.explain.methods import kinds, method_class
 from livecnn.explain.rendering import names, picture, squares
 from livecnn.geometry import Rect

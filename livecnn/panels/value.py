@@ -8,8 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Rectangles
-from livecnn.drawing.readout import Readout
+from livecnn.drawing.artists import Label, Readout, Rectangles
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.ticks import format_tick, three_digits
 from livecnn.engine.reducers import ValueReducer

@@ -19,10 +19,11 @@ _SCHEMES = ("http", "https", "rtsp")
 class SourceOptions:
     """What the command line may ask of any source; each source takes what concerns it.
 
-    camera_size: (width, height) asked of a camera; the driver may give another.
-    camera_fps: frames a second asked of a camera.
-    fps: pictures a second of a folder (None: 1), a video or the demo (None: their own rate).
-    seed: of the synthetic demo.
+    Attributes:
+        camera_size: (width, height) asked of a camera; the driver may give another.
+        camera_fps: frames a second asked of a camera.
+        fps: pictures a second of a folder (None: 1), a video or the demo (None: their own rate).
+        seed: of the synthetic demo.
     """
 
     camera_size: tuple[int, int] | None = None
@@ -59,7 +60,7 @@ class Source(ABC):
 
     @abstractmethod
     def read(self) -> Frame | None:
-        """The next frame in order, blocking while the device makes one; None at the end. Raises SourceError."""
+        """Return the next frame, blocking while the device makes one; None at the end. Raises SourceError."""
 
     def rewind(self) -> None:
         """Start over (sequence numbers go on counting). Sources that never end need not do anything."""
@@ -71,11 +72,11 @@ class Source(ABC):
         """Make a `read` that waits return soon, where that is safe; returns at once. The one call that any thread may make."""
 
     def again(self) -> Source:
-        """A fresh source of the same device, not yet opened: what a lost connection is made anew with."""
+        """Return a fresh source of the same device, not yet opened, with which a lost connection is made again."""
         return type(self)(self.address, self.options)
 
     def _frame(self, image: Image, name: str = "", label: str = "") -> Frame:
-        """Number the next frame and date it: by the source's own pace, or now where the device sets the pace."""
+        """Return the next frame, numbered and dated: by the source's own pace, or now where the device sets the pace."""
         seq = self._seq
         self._seq += 1
         when = time.monotonic() if self.interval is None else seq * self.interval
@@ -90,10 +91,15 @@ class Source(ABC):
 
 
 def open_source(spec: str | int, options: SourceOptions | None = None) -> Source:
-    """The source that a spec string names, not yet opened; `with open_source("camera:1") as source:` opens and closes it.
+    """Return the source that a spec string names, not yet opened; `with` opens and closes it.
 
-    spec: `auto`, `camera`, `camera:1`, `camera:/dev/video2`, `video:FILE`, `folder:DIR`, `demo`, an http, https or rtsp
-    address, a path to a folder or a video, or a camera's number. Raises SourceError with what is allowed.
+    Args:
+        spec: `auto`, `camera`, `camera:1`, `camera:/dev/video2`, `video:FILE`, `folder:DIR`, `demo`, an http, https or rtsp
+            address, a path to a folder or a video, or a camera's number.
+        options: what the command line asks of any source.
+
+    Raises:
+        SourceError: there is no such kind, folder or file.
     """
     kind, address = _parse(str(spec).strip())
     source: type[Source] = registry.find("sources", kind, SourceError)
@@ -107,7 +113,7 @@ def split_spec(spec: str) -> tuple[str, str]:
 
 
 def _parse(spec: str) -> tuple[str, str]:
-    """The kind and the address in a spec string. A kind's name wins over a file of that name (write `./demo` for that)."""
+    """Return the kind and the address in a spec string; a kind's name wins over a file of that name (`./demo`)."""
     kind, address = split_spec(spec)
     known = registry.kinds("sources")
     if kind in known:

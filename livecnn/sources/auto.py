@@ -40,7 +40,7 @@ class AutoSource(Source):
         self._chosen.close()
 
     def again(self) -> Source:
-        """Of what was chosen: a camera that is lost does not become the demo."""
+        """Return a fresh one of what was chosen: a camera that is lost does not become the demo."""
         return self._chosen.again()
 
     def _choose(self) -> Source:

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from livecnn.errors import ImageError, SourceError
+from livecnn.io.files import natural_key
 from livecnn.io.images import FORMATS, SUFFIXES, read_image
 from livecnn.sources import Source, SourceOptions
-from livecnn.sources.support.natural_order import natural_key
 from livecnn.types import Frame, Image
 
 
@@ -45,7 +45,7 @@ class FolderSource(Source):
         self.rewind()
 
     def read(self) -> Frame | None:
-        """The next picture that can be read; None after the last. Raises SourceError if there is none in the folder."""
+        """Return the next picture that can be read; None after the last. Raises SourceError if there is none in the folder."""
         while self._next < len(self._files):
             name = self._files[self._next]
             try:
@@ -67,7 +67,7 @@ class FolderSource(Source):
         return len(self._files)
 
     def at(self, index: int) -> Frame:
-        """The picture at a place, dated by its place. Raises ImageError, which names it within the folder."""
+        """Return the picture at a place, dated by its place. Raises ImageError, which names it within the folder."""
         assert self.interval is not None
         name = self._files[index]
         return Frame(self._image(name), index, index * self.interval, _shown(name), _label(name))
@@ -77,14 +77,14 @@ class FolderSource(Source):
         return set(map(_label, self._files)) - {""}
 
     def fingerprint(self) -> str:
-        """Of the names in their order."""
+        """Return a digest of the names in their order."""
         names = hashlib.sha256()
         for name in self._files:
             names.update(os.fsencode(name) + b"\0")
         return names.hexdigest()
 
     def _image(self, name: str) -> Image:
-        """Raises ImageError, which names it within the folder."""
+        """Read a picture. Raises ImageError, which names it within the folder."""
         path = self._root / name
         try:
             return read_image(path)
@@ -132,6 +132,6 @@ def _label(name: str) -> str:
 
 
 def _shown(name: str) -> str:
-    """As files of many kinds can hold it: bytes of another encoding, ends of lines and the like are written out (\\xe9, \\n)."""
+    r"""Write out what not every file can hold: bytes of another encoding, ends of lines and the like (\xe9, \n)."""
     text = os.fsencode(name).decode("utf-8", "backslashreplace")
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda found: ascii(found[0])[1:-1], text)

@@ -50,7 +50,7 @@ class IdxSource(Source):
         return len(self._images)
 
     def at(self, index: int) -> Frame:
-        """The picture at a place, dated by its place."""
+        """Return the picture at a place, dated by its place."""
         assert self.interval is not None
         image = np.repeat(self._images[index][..., None], 3, axis=2)
         return Frame(image, index, index * self.interval, f"{self.name} #{index}", str(self._labels[index]))
@@ -60,14 +60,14 @@ class IdxSource(Source):
         return {str(label) for label in np.unique(self._labels)}
 
     def fingerprint(self) -> str:
-        """Of the pictures themselves, and their labels."""
+        """Return a digest of the pictures and their labels."""
         content = hashlib.sha256(self._images.data)
         content.update(self._labels.data)
         return content.hexdigest()
 
 
 def load(folder: Path, split: Split) -> tuple[Image, Image]:
-    """Pictures uint8 (N, H, W) and labels uint8 (N,). Raises SourceError."""
+    """Return pictures uint8 (N, H, W) and labels uint8 (N,). Raises SourceError."""
     paths = [find(folder, name) for name in FILES[split]]
     for name, path in zip(FILES[split], paths, strict=True):
         if path is None:

@@ -42,13 +42,13 @@ class PadSource(Source):
         self._changed = threading.Condition()
 
     def open(self) -> None:
-        """Takes up the drawing as it was left; it is the first frame."""
+        """Take up the drawing as it was left; it is the first frame."""
         with self._changed:
             self.note = "draw with the mouse; right button erases, c clears"
             self._open = self._fresh = True
 
     def read(self) -> Frame | None:
-        """The sheet as soon as something was drawn since the last frame; None once the pad is closed, also by another thread."""
+        """Return the sheet as soon as something new was drawn; None once the pad is closed, also by another thread."""
         with self._changed:
             self._changed.wait_for(lambda: not self._open, self._due - time.monotonic())
             self._changed.wait_for(lambda: self._fresh or not self._open)
@@ -59,7 +59,7 @@ class PadSource(Source):
             return self._frame(self._sheet.copy())
 
     def close(self) -> None:
-        """Wakes a reader that waits. The drawing stays."""
+        """Wake a reader that waits. The drawing stays."""
         with self._changed:
             self._open = False
             self._pen = None
@@ -86,13 +86,13 @@ class PadSource(Source):
             self._pen = None
 
     def clear(self) -> None:
-        """A new sheet; a pen that touches it goes on drawing."""
+        """Take a new sheet; a pen that touches it goes on drawing."""
         with self._changed:
             self._sheet[:] = PAPER
             self._tell()
 
     def thicker(self, steps: float) -> int:
-        """Take a pen that is so many steps thicker (thinner, if negative), within its limits; returns its thickness in pixels."""
+        """Make the pen so many steps thicker, or thinner, within its limits; return its thickness in pixels."""
         with self._changed:
             self._thickness = min(THICKEST, max(THINNEST, self._thickness + round(STEP * steps)))
             return self._thickness

@@ -10,7 +10,7 @@ import numpy as np
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import SourceOptions
-from livecnn.sources.support.opencv_capture import OpenCVSource, file_interval
+from livecnn.sources._opencv import OpenCVSource, file_interval
 from livecnn.types import Frame, Image
 
 TIMEOUT = 4.0  # seconds without an answer, on opening and on each read
@@ -78,7 +78,7 @@ def _decoded(packet: Image) -> Image | None:
 
 
 def _without_password(address: str) -> str:
-    """The address as it may be shown on a screen or in a recording."""
+    """Return the address as it may be shown on a screen or in a recording."""
     try:
         parts = urlsplit(address)
     except ValueError:

@@ -9,7 +9,7 @@ from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.io.images import SUFFIXES
 from livecnn.sources import SourceOptions
-from livecnn.sources.support.opencv_capture import OpenCVSource, file_interval
+from livecnn.sources._opencv import OpenCVSource, file_interval
 from livecnn.types import Frame
 
 

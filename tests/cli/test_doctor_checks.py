@@ -17,7 +17,6 @@ from livecnn.cli._doctor import Finding, examine
 from livecnn.errors import UsageError
 from livecnn.io import recorders as recorder
 from livecnn.sources import camera
-from livecnn.sources.support import v4l_devices as _devices
 
 Interpreter = Callable[[str], None]
 
@@ -51,7 +50,7 @@ def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "dev"
     folder.mkdir()
     monkeypatch.setattr(sys, "platform", "linux")
-    monkeypatch.setattr(_devices, "DEV", folder)
+    monkeypatch.setattr(camera, "DEV", folder)
     return folder
 
 

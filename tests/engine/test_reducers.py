@@ -12,9 +12,13 @@ from torch.nn import functional as F
 
 from livecnn.engine.reducers import (
     RUNNING_SHARE,
+    MapsReducer,
     MosaicReducer,
     NeuronsReducer,
+    PeaksReducer,
     ScaleRange,
+    UnitActivation,
+    UnitReducer,
     ValueReducer,
     average_down,
     to_levels,
@@ -222,3 +226,119 @@ def test_the_device_makes_no_difference() -> None:
 def test_a_single_value(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     value = ValueReducer("fc", 3)(torch.arange(5).reshape(shape).to(dtype))
     assert (type(value), value) == (float, 3.0)
+
+
+def reducer_of(units: tuple[int, ...], room: tuple[int, int] = (100, 100), scale: str = "map") -> MapsReducer:
+    reducer = MapsReducer("it", scale)  # type: ignore[arg-type]
+    reducer.units, reducer.room = units, room
+    return reducer
+
+
+def test_codes_of_some_maps_and_figures_of_all() -> None:
+    activation = torch.randn(1, 6, 5, 4, generator=torch.Generator().manual_seed(0))
+    maps = reducer_of((4, 1))(activation)
+    assert (maps.layer, maps.units, maps.codes.shape) == ("it", (4, 1), (2, 5, 4))
+    values = activation[0].numpy()
+    np.testing.assert_allclose(maps.mean, values.mean((1, 2)), atol=1e-6)
+    np.testing.assert_array_equal(maps.high, values.max((1, 2)))
+    np.testing.assert_array_equal(maps.low, values.min((1, 2)))
+    for codes, unit in zip(maps.codes, (4, 1), strict=True):
+        assert (codes.min(), codes.max()) == (LOWEST, 255)
+        assert np.unravel_index(codes.argmax(), codes.shape) == np.unravel_index(values[unit].argmax(), (5, 4))
+
+
+@pytest.mark.parametrize("shape", [(1, 7), (1, 7, 1, 1)], ids=str)
+def test_single_values_share_a_scale(shape: tuple[int, ...]) -> None:
+    maps = reducer_of((0, 3, 6))(torch.arange(7.0).view(shape))
+    assert maps.codes.ravel().tolist() == [LOWEST, 129, 255]
+    assert maps.mean.tolist() == maps.high.tolist() == maps.low.tolist() == list(range(7))
+
+
+def test_large_maps_are_averaged_down_but_their_figures_are_those_of_all_pixels() -> None:
+    activation = torch.zeros(1, 2, 64, 64)
+    activation[0, 1, 0, 0] = 9
+    maps = reducer_of((1,), (16, 16))(activation)
+    assert maps.codes.shape == (1, 16, 16)
+    assert maps.high.tolist() == [0, 9]
+
+
+def test_units_may_change_between_two_ticks() -> None:
+    reducer = reducer_of((0,))
+    activation = torch.arange(12.0).view(1, 3, 2, 2)
+    assert reducer(activation).units == (0,)
+    reducer.units = (2, 0)
+    maps = reducer(activation)
+    assert maps.units == (2, 0)
+    assert maps.codes.shape == (2, 2, 2)
+
+
+def test_values_that_are_not_finite() -> None:
+    activation = torch.ones(1, 2, 2, 2)
+    activation[0, 1, 0, 0] = torch.nan
+    maps = reducer_of((0, 1))(activation)
+    assert maps.codes[1, 0, 0] == NOT_FINITE
+    assert np.isfinite(maps.mean).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("scale", ["layer", "running", (0.0, 3.0)], ids=str)
+def test_a_scale_for_all_maps(scale: str) -> None:
+    activation = torch.stack((torch.zeros(2, 2), torch.full((2, 2), 3.0)))[None]
+    codes = reducer_of((0, 1), scale=scale)(activation).codes
+    assert codes[0].max() == LOWEST
+    assert codes[1].min() == 255
+
+
+def test_a_map_with_its_numbers() -> None:
+    maps = torch.randn(1, 5, 4, 3)
+    view = UnitReducer("conv", 2)(maps)
+    assert (view.layer, view.index) == ("conv", 2)
+    np.testing.assert_array_equal(view.map, maps[0, 2])
+    assert view.min == maps[0, 2].min()
+    assert view.max == maps[0, 2].max() == view.map[view.peak]
+    assert view.mean == pytest.approx(float(maps[0, 2].mean()), abs=1e-6)
+
+
+def test_what_comes_later_does_not_write_over_it() -> None:
+    maps, values = torch.full((1, 2, 3, 3), -1.0), torch.full((1, 4), -1.0)
+    seen = UnitReducer("conv", 0).reduce(maps, 0)[0], PeaksReducer("fc").reduce(values, None)[0]
+    maps.relu_(), values.relu_()
+    assert all((each == -1).all() for each in seen)
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (1, 6, 1, 1)], ids=str)
+def test_a_neuron_is_one_value(shape: tuple[int, ...]) -> None:
+    view = UnitReducer("fc", 4)(torch.arange(6.0).reshape(shape))
+    assert view.map.tolist() == [[4.0]]
+    assert (view.min, view.max, view.mean, view.peak) == (4.0, 4.0, 4.0, (0, 0))
+
+
+def test_the_index_may_change_between_two_ticks() -> None:
+    reducer, maps = UnitReducer("conv", 0), torch.arange(12.0).reshape(1, 3, 2, 2)
+    assert reducer(maps).max == 3
+    reducer.index = 2
+    assert reducer(maps).max == 11
+    assert reducer.settings == 2
+
+
+def test_values_that_are_not_finite_do_not_count() -> None:
+    view = UnitActivation.of("conv", 0, np.array([[np.nan, 2.0], [np.inf, 1.0]], np.float32))
+    assert (view.min, view.max, view.mean, view.peak) == (1.0, 2.0, 1.5, (0, 1))
+    none = UnitActivation.of("conv", 0, np.full((2, 2), np.nan, np.float32))
+    assert np.isnan([none.min, none.max, none.mean]).all()
+    assert none.peak == (0, 0)
+
+
+@pytest.mark.parametrize("shape", [(1, 6), (1, 6, 1, 1), (1, 6, 5, 4), (1, 6, 5)], ids=str)
+def test_the_peaks_of_all_units(shape: tuple[int, ...]) -> None:
+    values = torch.randn(shape)
+    peaks = PeaksReducer("layer")(values)
+    assert peaks.dtype == np.float32
+    np.testing.assert_array_equal(peaks, values.reshape(6, -1).amax(1))
+
+
+def test_a_peak_is_not_finite_where_a_value_is_not() -> None:
+    maps = torch.zeros(1, 2, 3, 3)
+    maps[0, 1, 1, 1] = torch.nan
+    peaks = PeaksReducer("conv")(maps)
+    assert peaks[0] == 0
+    assert np.isnan(peaks[1])

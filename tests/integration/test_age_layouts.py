@@ -18,9 +18,8 @@ from livecnn.app.plan import Plan
 from livecnn.app.replay import replay
 from livecnn.app.run import RunOptions, run_plan
 from livecnn.app.screen.figure import FigureView
-from livecnn.engine import face_tracker as faces
-from livecnn.engine.crop import FACE, Cropper
-from livecnn.engine.face_tracker import Face
+from livecnn.engine import crop
+from livecnn.engine.crop import FACE, Cropper, Face
 from livecnn.engine.observer import Observer
 from livecnn.errors import LivecnnError, SystemLibraryError
 from livecnn.io.files import write_png
@@ -132,7 +131,7 @@ def test_the_box_waits_for_a_face_only_where_frames_follow_one_another(
 ) -> None:
     for number in range(3):
         write_png(tmp_path / f"{number}.png", np.zeros((120, 120, 3), np.uint8))
-    monkeypatch.setattr(faces, "Detector", SeenOnce)
+    monkeypatch.setattr(crop, "Detector", SeenOnce)
     monkeypatch.setattr(plan, "Cropper", KeepsPatches)
     monkeypatch.setattr(KeepsPatches, "patches", [])
     spec = f"folder:{tmp_path}" if source == "folder" else source

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import hashlib
 import io
 import os
@@ -86,10 +84,21 @@ def test_so_is_a_download_of_another_day(server: FileServer, path: Path) -> None
     assert server.asked[-1] == ("/model.pth", "bytes=700000-", '"1"')
 
 
-def test_attempts_that_bring_something_are_not_counted(server: FileServer, path: Path) -> None:
-    server.faults = [cut(100_000)] * 9
+@pytest.mark.parametrize(
+    ("faults", "requests"),
+    [
+        ([cut(100_000)] * 9, 10),  # attempts that bring something are not counted
+        ([cut(1000), no_ranges], 2),  # all is sent again
+        ([cut(1000), lambda answer: answer.serve(shift=7)], 3),  # another part than asked for is not taken
+        ([cut(len(CONTENT), length=False)], 1),
+    ],
+    ids=["cut", "no ranges", "another part", "no length"],
+)
+def test_whatever_the_server_does_the_file_is_whole(server: FileServer, path: Path, faults: list[Any], requests: int) -> None:
+    server.faults = list(faults)
     get(server, path)
     assert alone(path)
+    assert len(server.asked) == requests
 
 
 def test_a_stalled_line_is_given_up_and_taken_up(server: FileServer, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,59 +145,34 @@ def test_another_file_by_now_is_downloaded_anew(server: FileServer, path: Path) 
     assert alone(path)
 
 
-def test_a_server_without_ranges_sends_all_again(server: FileServer, path: Path) -> None:
-    server.faults = [cut(1000), no_ranges]
-    get(server, path)
-    assert alone(path)
-    assert len(server.asked) == 2
-
-
-@pytest.mark.parametrize(("sha256", "range_asked"), [(DIGEST, "bytes=1000-"), ("", "")])
+@pytest.mark.parametrize(
+    ("etag", "sha256", "range_asked"),
+    [
+        ("", DIGEST, "bytes=1000-"),
+        ("", "", ""),
+        ('W/"1"', "", ""),  # a weak mark is none,
+        ("in two\r\n lines", DIGEST, "bytes=1000-"),  # nor is one that no request can carry
+    ],
+)
 def test_without_a_mark_only_what_a_checksum_will_prove_is_taken_up(
-    server: FileServer, path: Path, sha256: str, range_asked: str
+    server: FileServer, path: Path, etag: str, sha256: str, range_asked: str
 ) -> None:
-    server.etag = ""
+    server.etag = etag
     server.faults = [cut(1000)]
     get(server, path, sha256)
     assert alone(path)
     assert server.asked[1] == ("/model.pth", range_asked, "")
 
 
-def test_a_weak_mark_is_none(server: FileServer, path: Path) -> None:
-    server.etag = 'W/"1"'
-    server.faults = [cut(1000)]
-    get(server, path, "")
-    assert alone(path)
-    assert server.asked[1] == ("/model.pth", "", "")
-
-
-def test_nor_is_one_that_no_request_can_carry(server: FileServer, path: Path) -> None:
-    server.etag = "in two\r\n lines"
-    server.faults = [cut(1000)]
-    get(server, path)
-    assert alone(path)
-    assert server.asked[1] == ("/model.pth", "bytes=1000-", "")
-
-
-def test_another_part_than_asked_for_is_not_taken(server: FileServer, path: Path) -> None:
-    server.faults = [cut(1000), lambda answer: answer.serve(shift=7)]
-    get(server, path)
-    assert alone(path)
-
-
-def test_what_is_all_there_already_is_only_checked(server: FileServer, path: Path) -> None:
+@pytest.mark.parametrize(("more", "requests"), [(b"", 1), (b"more", 2)])
+def test_what_is_all_there_already_is_only_checked_and_what_is_longer_begun_anew(
+    server: FileServer, path: Path, more: bytes, requests: int
+) -> None:
     path.parent.mkdir()
-    path.with_name("model.pth.part").write_bytes(CONTENT)
+    path.with_name("model.pth.part").write_bytes(CONTENT + more)
     get(server, path)
     assert alone(path)
-    assert len(server.asked) == 1
-
-
-def test_what_is_longer_than_the_file_is_downloaded_anew(server: FileServer, path: Path) -> None:
-    path.parent.mkdir()
-    path.with_name("model.pth.part").write_bytes(CONTENT + b"more")
-    get(server, path)
-    assert alone(path)
+    assert len(server.asked) == requests
 
 
 def test_wrong_bytes_leave_nothing(server: FileServer, path: Path) -> None:
@@ -285,12 +269,6 @@ def test_nonsense_is_no_crash(server: FileServer, path: Path) -> None:
     assert list(path.parent.iterdir()) == []
     server.faults = [odd]
     assert get(server, path, "").read_bytes() == CONTENT[:1000]  # nothing vouches for more
-
-
-def test_a_length_that_is_not_told(server: FileServer, path: Path) -> None:
-    server.faults = [cut(len(CONTENT), length=False)]
-    get(server, path)
-    assert alone(path)
 
 
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "model.pth", "", "http://[", "http://a b/c"])

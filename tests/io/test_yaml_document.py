@@ -27,28 +27,8 @@ def data(content: str) -> dict[str, Any]:
 
 def test_core_schema_of_yaml_1_2() -> None:
     content = "[on, yes, True, false, ~, , 1e3, 010, 0x1F, 0o17, -3, +.5, 1., 1_0, 1:30, 2020-01-01, 0-19, =, '5', !!str 5]"
-    expected = [
-        "on",
-        "yes",
-        True,
-        False,
-        None,
-        None,
-        1000.0,
-        10,
-        31,
-        15,
-        -3,
-        0.5,
-        1.0,
-        "1_0",
-        "1:30",
-        "2020-01-01",
-        "0-19",
-        "=",
-        "5",
-        "5",
-    ]
+    expected = ["on", "yes", True, False, None, None, 1000.0, 10, 31, 15, -3, 0.5, 1.0,
+                "1_0", "1:30", "2020-01-01", "0-19", "=", "5", "5"]  # fmt: skip
     assert data(f"a: {content.replace(', ,', ', ~,')}") == {"a": expected}
 
 

@@ -8,7 +8,7 @@ import torch
 
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import CLASSES, THEMES
-from livecnn.engine.unit_reducers import MaxReducer
+from livecnn.engine.reducers import MaxReducer
 from livecnn.errors import ConfigError
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panels.base.targets import ClassTarget, TimePoint

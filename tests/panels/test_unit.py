@@ -12,7 +12,7 @@ from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
-from livecnn.engine.unit_reducers import UnitActivation, UnitReducer
+from livecnn.engine.reducers import UnitActivation, UnitReducer
 from livecnn.explain.methods import kinds
 from livecnn.explain.rendering import names
 from livecnn.geometry import Rect

@@ -4,8 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from livecnn.sources import SourceOptions, open_source
-from livecnn.sources.support import v4l_devices as _devices
+from livecnn.sources import SourceOptions, camera, open_source
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 
@@ -13,7 +12,7 @@ PICTURE = np.zeros((48, 64, 3), np.uint8)
 @pytest.fixture(autouse=True)
 def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the system lists its cameras."""
-    monkeypatch.setattr(_devices, "DEV", tmp_path)
+    monkeypatch.setattr(camera, "DEV", tmp_path)
     monkeypatch.setattr("livecnn.sources.auto.sys", SimpleNamespace(platform="linux"))
     monkeypatch.setattr("livecnn.sources.camera.sys", SimpleNamespace(platform="linux"))
     return tmp_path

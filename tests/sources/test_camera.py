@@ -1,3 +1,5 @@
+import os
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,12 +9,14 @@ import pytest
 
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
-from livecnn.sources import SourceOptions, open_source
-from livecnn.sources.camera import CameraSource, probed
-from livecnn.sources.support import v4l_devices as _devices
+from livecnn.sources import SourceOptions, camera, open_source
+from livecnn.sources.camera import CameraSource, is_device, listed_numbers, probed, trouble, video_devices
 
 BLUE = np.zeros((48, 64, 3), np.uint8)
 BLUE[..., 0] = 255  # in OpenCV's order
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="devices as Linux lists them")
+
+DEVICE = "/dev/null"  # a character device that is always there
 
 
 def on(monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
@@ -127,7 +131,7 @@ def test_a_camera_is_supervised_and_made_anew_with_all_that_was_asked() -> None:
 
 
 def test_all_cameras_that_there_may_be(fake_cv2: type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_devices, "DEV", tmp_path)
+    monkeypatch.setattr(camera, "DEV", tmp_path)
     for i in (0, 1, 2, 7):
         (tmp_path / f"video{i}").touch()
     fake_cv2.devices |= {0: [BLUE], 2: [BLUE], 7: [BLUE], 9: [BLUE]}
@@ -144,3 +148,62 @@ def test_elsewhere_numbers_are_tried_until_two_in_a_row_give_nothing(fake_cv2: t
     fake_cv2.devices |= {1: [BLUE], 4: [BLUE]}
     assert [camera.name for camera, error in probed(SourceOptions()) if error is None] == ["camera 1"]
     assert [capture.device for capture in fake_cv2.opened] == [0, 1, 2, 3]
+
+
+@pytest.fixture(autouse=True)
+def _fresh_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("dev", "proc"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(camera, name.upper(), tmp_path / name)
+
+
+def process(tmp_path: Path, number: int, program: str, opened: str) -> None:
+    folder = tmp_path / "proc" / str(number)
+    (folder / "fd").mkdir(parents=True)
+    (folder / "comm").write_text(f"{program}\n")
+    (folder / "fd" / "3").symlink_to(opened)
+
+
+def test_devices_are_listed_in_natural_order(tmp_path: Path) -> None:
+    assert video_devices() == []
+    for i in (10, 2, 0):
+        (tmp_path / "dev" / f"video{i}").touch()
+    assert [Path(device).name for device in video_devices()] == ["video0", "video2", "video10"]
+
+
+def test_numbers_of_the_listed_devices(tmp_path: Path) -> None:
+    for name in ("video3", "video0", "video-dec", "video"):
+        (tmp_path / "dev" / name).touch()
+    assert listed_numbers() == [0, 3]
+
+
+def test_a_device_by_any_of_its_names(tmp_path: Path) -> None:
+    (tmp_path / "dev" / "video2").touch()
+    (tmp_path / "dev" / "by-id").symlink_to(tmp_path / "dev" / "video2")
+    same = (2, "2", str(tmp_path / "dev" / "video2"), str(tmp_path / "dev" / "by-id"))
+    assert all(is_device(camera, 2) for camera in same)
+    assert not any(is_device(camera, 0) for camera in same)
+    assert is_device("", 0)
+
+
+def test_what_is_missing_or_none_or_forbidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert trouble("/dev/video77") == "no such device; cameras found: none"
+    file = tmp_path / "dev" / "video0"
+    file.touch()
+    assert trouble("/dev/video77").endswith(f"cameras found: {file}")
+    assert trouble(str(file)).startswith("not a camera")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    assert "add yourself to the group 'video'" in trouble(DEVICE)
+
+
+def test_the_program_that_holds_the_device_is_named(tmp_path: Path) -> None:
+    process(tmp_path, 41, "editor", "/dev/zero")
+    process(tmp_path, 42, "cheese", DEVICE)
+    assert trouble(DEVICE) == "held by another program: cheese (process 42); close it and try again"
+
+
+def test_we_do_not_blame_ourselves_nor_who_cannot_be_seen(tmp_path: Path) -> None:
+    process(tmp_path, os.getpid(), "python", DEVICE)
+    process(tmp_path, 43, "gone", DEVICE)
+    (tmp_path / "proc" / "43" / "comm").unlink()
+    assert trouble(DEVICE).startswith("gives no picture; another program may hold it")

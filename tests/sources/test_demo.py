@@ -3,15 +3,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from livecnn._cv2 import cv2
 from livecnn.sources import SourceOptions, open_source
-from livecnn.sources.demo import FPS, DemoScene
-from livecnn.sources.demo_scene.layer import ImageLayer
+from livecnn.sources.demo import FPS, DemoScene, ImageLayer, Points, Writing, write
 from livecnn.types import Image
 
 BOX = (slice(108, 372), slice(188, 452))  # 264 pixels in the middle
 ROUND = 1100  # frames that surely hold the first ten digits
+writings = st.builds(lambda digit, seed: write(digit, np.random.default_rng(seed)), st.integers(0, 9), st.integers(0, 10**6))
 
 
 @pytest.fixture(scope="module")
@@ -20,10 +22,15 @@ def stage() -> DemoScene:
 
 
 @pytest.fixture(scope="module")
-def still(stage: DemoScene) -> list[tuple[str, Image]]:
+def labelled(stage: DemoScene) -> list[tuple[int, str]]:
+    """Every twentieth frame of two rounds and its label: a digit is complete for twice as long."""
+    return [(i, stage.show(i)[1]) for i in range(0, 2 * ROUND, 20)]
+
+
+@pytest.fixture(scope="module")
+def still(stage: DemoScene, labelled: list[tuple[int, str]]) -> list[tuple[str, Image]]:
     """The first ten digits, each shortly before its sheet is pulled away."""
-    labelled = [(i, stage.show(i)[1]) for i in range(0, ROUND, 2)]
-    runs = [list(run) for label, run in groupby(labelled, key=lambda pair: pair[1]) if label]
+    runs = [list(run) for label, run in groupby(labelled, key=lambda pair: pair[1]) if label][:10]
     return [(run[-1][1], stage.show(run[-1][0])[0]) for run in runs]
 
 
@@ -57,8 +64,8 @@ def test_the_first_digit_is_complete_within_two_and_a_half_seconds(stage: DemoSc
     assert labels[-1] != ""
 
 
-def test_ten_digits_then_ten_in_another_order(stage: DemoScene) -> None:
-    labels = [label for label, _ in groupby(stage.show(i)[1] for i in range(0, 2 * ROUND, 3)) if label]
+def test_ten_digits_then_ten_in_another_order(labelled: list[tuple[int, str]]) -> None:
+    labels = [label for label, _ in groupby(label for _, label in labelled) if label]
     first, second = labels[:10], labels[10:20]
     assert sorted(first) == sorted(second) == list("0123456789")
     assert first != second
@@ -111,3 +118,49 @@ def test_layers_are_cut_at_the_edges_of_the_scene() -> None:
     layer.lay_on(scene, 3, 0)
     layer.lay_on(scene, 0, -5)
     assert scene[..., 0].tolist() == [[40, 40, 120], [40, 40, 40], [40, 40, 40]]
+
+
+def length(lines: list[Points]) -> float:
+    return float(sum(np.linalg.norm(np.diff(line, axis=0), axis=1).sum() for line in lines))
+
+
+@settings(max_examples=50, deadline=None)
+@given(writing=writings, shares=st.tuples(st.floats(0, 1), st.floats(0, 1)))
+def test_ink_only_grows_and_ends_at_the_pen(writing: Writing, shares: tuple[float, float]) -> None:
+    early, late = sorted(shares)
+    assert length(writing.lines(early)) <= length(writing.lines(late)) + 1e-9
+    assert length(writing.lines(late)) <= length(writing.lines(1.0)) + 1e-9
+
+
+@settings(max_examples=50, deadline=None)
+@given(writing=writings)
+def test_a_digit_fits_its_square_and_a_pen(writing: Writing) -> None:
+    ink = np.vstack(writing.lines(1.0))
+    assert np.abs(ink).max() + writing.thickness / 2 < 128
+    assert 120 < np.ptp(ink[:, 1]) < 200
+    assert 6 <= writing.thickness <= 14
+    assert writing.tip(1.0) == pytest.approx(ink[-1])
+    assert np.all(np.diff(writing.clock) >= 0)
+    assert (writing.clock[0], writing.clock[-1]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("digit", "strokes"), [(0, 1), (4, 2), (5, 2), (7, 1)])
+def test_pens_are_lifted_between_strokes(digit: int, strokes: int) -> None:
+    writing = write(digit, np.random.default_rng(0))
+    assert len(writing.lines(1.0)) == strokes
+    assert len(writing.lines(0.05)) == 1
+
+
+def test_nothing_is_written_while_the_pen_is_up() -> None:
+    writing = write(4, np.random.default_rng(0))
+    lifted = int(np.flatnonzero(~writing.drawn)[1])
+    before, after = writing.clock[lifted - 1], writing.clock[lifted]
+    middle = (before + after) / 2
+    assert length(writing.lines(middle)) == pytest.approx(length(writing.lines(before)))
+    assert writing.tip(middle) == pytest.approx((writing.path[lifted - 1] + writing.path[lifted]) / 2)
+
+
+def test_every_writing_is_another_one() -> None:
+    first, second = (write(3, np.random.default_rng(seed)) for seed in (1, 2))
+    assert not np.allclose(first.path, second.path)
+    np.testing.assert_array_equal(first.path, write(3, np.random.default_rng(1)).path)

@@ -12,8 +12,8 @@ from PIL import Image as Pillow
 
 from livecnn.analysis.dataset import ImageDataset
 from livecnn.errors import ImageError, SourceError
+from livecnn.io.files import natural_key
 from livecnn.sources import SourceOptions, open_source
-from livecnn.sources.support.natural_order import natural_key
 
 
 def picture(path: Path, level: int = 0) -> None:

@@ -18,7 +18,7 @@ from livecnn.analysis.embedding.embedding import Embedding
 from livecnn.analysis.embedding.picture import LARGEST, SMALLEST, fit_unit_square, grid_cells
 from livecnn.analysis.shards import absolute_spec, check_apart
 from livecnn.drawing.artists import resize_exactly
-from livecnn.drawing.markers import SHAPES, color_of
+from livecnn.drawing.shapes import SHAPES, color_of
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import OutputError, UsageError
 from livecnn.io.csv_files import as_csv

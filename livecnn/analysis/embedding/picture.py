@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from livecnn.drawing.artists import resize_exactly, text_width
 from livecnn.drawing.contact_sheet import write_line
-from livecnn.drawing.markers import color_of, draw_marker
+from livecnn.drawing.shapes import color_of, draw_marker
 from livecnn.drawing.theme import INK, THEMES, Color, Metrics
 from livecnn.types import Floats, Image
 

@@ -11,9 +11,8 @@ from threading import Lock, Thread
 from livecnn.app.live.loops import LiveLoop
 from livecnn.errors import LivecnnError, SourceError
 from livecnn.sources import Source
-from livecnn.sources.camera import CameraSource, candidates
+from livecnn.sources.camera import CameraSource, candidates, is_device
 from livecnn.sources.pad import PadSource
-from livecnn.sources.support.v4l_devices import is_device
 
 BUSY = "still opening the last one …"
 

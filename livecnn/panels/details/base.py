@@ -9,7 +9,7 @@ from matplotlib.artist import Artist
 
 from livecnn.drawing.artists import Align, BufferArtist, Group, Label, Weight
 from livecnn.drawing.theme import Color, Metrics
-from livecnn.engine.maps_reducer import Maps, MapsReducer
+from livecnn.engine.reducers import Maps, MapsReducer
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context

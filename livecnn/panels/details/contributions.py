@@ -9,7 +9,7 @@ import numpy as np
 
 from livecnn.drawing.artists import Rectangles, baseline_offset, text_width
 from livecnn.drawing.theme import Metrics
-from livecnn.engine.maps_reducer import Maps
+from livecnn.engine.reducers import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import Context

@@ -14,8 +14,7 @@ import torch
 from livecnn.drawing.artists import Pixels, Rectangles, frame, text_width
 from livecnn.drawing.colormaps import enlarge, signed, table
 from livecnn.drawing.theme import Color, Metrics, Theme
-from livecnn.engine.maps_reducer import Maps, MapsReducer
-from livecnn.engine.reducers import average_down
+from livecnn.engine.reducers import Maps, MapsReducer, average_down
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node, size_text
 from livecnn.panels.base.drawer import Context

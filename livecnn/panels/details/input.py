@@ -7,7 +7,7 @@ import math
 import torch
 
 from livecnn.drawing.artists import Pixels, as_rgb, resize_exactly
-from livecnn.engine.maps_reducer import Maps
+from livecnn.engine.reducers import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node, size_text
 from livecnn.panels.base.drawer import Context

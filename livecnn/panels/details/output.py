@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from livecnn.drawing.artists import Pixels, Rectangles, baseline_offset, frame, resize_exactly, text_width
-from livecnn.engine.maps_reducer import Maps
+from livecnn.engine.reducers import Maps
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import NOTHING, Context

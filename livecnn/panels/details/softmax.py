@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from livecnn.drawing.artists import Rectangles, baseline_offset, text_width
-from livecnn.engine.maps_reducer import Maps, MapsReducer
+from livecnn.engine.reducers import Maps, MapsReducer
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node
 from livecnn.panels.base.drawer import NOTHING, Context

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from livecnn.drawing.artists import Pixels, text_width
 from livecnn.drawing.theme import Metrics, Theme, mix_colors
 from livecnn.drawing.tile import outline
-from livecnn.engine.maps_reducer import Maps
+from livecnn.engine.reducers import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node, Pair, WindowSpec, size_text, window_facts
 from livecnn.panels.base.drawer import Context

@@ -11,7 +11,7 @@ from livecnn.analysis.embedding.picture import (
     thumbnail_side,
     without_overlap,
 )
-from livecnn.drawing.markers import SHAPES, color_of, mask
+from livecnn.drawing.shapes import SHAPES, color_of, mask
 from livecnn.drawing.theme import CLASSES, THEMES
 from livecnn.types import Image
 from tests.helpers.embeddings import embedding

@@ -26,7 +26,7 @@ class OpenCVSource(Source):
         self.size = (0, 0)  # (width, height) of the first picture; later ones may have another
 
     def rewind(self) -> None:
-        """Opens anew: seeking lands on key frames, or fails, depending on the file."""
+        """Open again: seeking lands on key frames, or fails, depending on the file."""
         self.close()
         self.open()
 
@@ -47,11 +47,11 @@ class OpenCVSource(Source):
         return True
 
     def _live(self) -> None:
-        """What was taken while opening will be old by the first read."""
+        """Drop what was taken while opening: it will be old by the first read."""
         self._first = None
 
     def _next(self) -> Image | None:
-        """The next picture; None at the end of a file or when a device is lost."""
+        """Return the next picture; None at the end of a file or when a device is lost."""
         if self._capture is None:
             raise SourceError(f"{self.name}: not open")
         first, self._first = self._first, None
@@ -59,7 +59,7 @@ class OpenCVSource(Source):
 
 
 def file_interval(capture: cv2.VideoCapture, fps: float | None) -> float:
-    """Seconds a frame of a video file lasts: at the rate asked for, else at the file's own, else at a plausible one."""
+    """Return the seconds a frame of a video file lasts: at the rate asked for, the file's own, or a plausible one."""
     own = capture.get(cv2.CAP_PROP_FPS)
     return 1.0 / (fps or (own if math.isfinite(own) and 0.1 <= own <= 480.0 else FALLBACK_FPS))
 

@@ -2,6 +2,7 @@ import io
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,15 +10,17 @@ from PIL import Image as PillowImage
 from PIL import ImageSequence
 
 from livecnn._cv2 import cv2
-from livecnn.io.recorders import gif_encoder as gif
+from livecnn.io.recorders import gif
+from livecnn.io.recorders.gif import Palette
 from livecnn.sources import open_source
 from livecnn.types import Image
 
 RNG = np.random.default_rng(11)
+PALETTE_RNG = np.random.default_rng(5)
 
 
 def shown(blocks: Iterable[bytes], width: int, height: int) -> list[Image]:
-    content = gif.head(width, height) + b"".join(blocks) + gif.TRAILER
+    content = gif.screen_head(width, height) + b"".join(blocks) + gif.TRAILER
     with PillowImage.open(io.BytesIO(content)) as film:
         return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]
 
@@ -109,10 +112,71 @@ def test_any_flat_squares(levels: list[int], side: int) -> None:
     np.testing.assert_array_equal(shown(encoded([picture]), picture.shape[1], side)[0], picture)
 
 
-@pytest.mark.parametrize(("loop", "extension"), [(0, b"\x00\x00"), (3, b"\x02\x00"), (300, b"\x2b\x01")])
-def test_the_head_tells_the_repeats(loop: int, extension: bytes) -> None:
-    assert gif.head(7, 300, loop).endswith(b"NETSCAPE2.0\x03\x01" + extension + b"\0")
+def packed(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint32]:
+    red, green, blue = pixels.reshape(-1, 3).T.astype(np.uint32)
+    return red | green << 8 | blue << 16
 
 
-def test_a_film_that_is_played_once_has_no_extension() -> None:
-    assert gif.head(7, 300, 1) == b"GIF89a\x07\x00\x2c\x01\x70\x00\x00"
+def loss(palette: Palette, pixels: npt.NDArray[np.uint8]) -> float:
+    """Mean squared error of the pixels after one fit."""
+    colors, which, counts = np.unique(packed(pixels), return_inverse=True, return_counts=True)
+    codes = palette.fit(colors, counts)[which]
+    return float(np.square(palette.colors[codes] - pixels.reshape(-1, 3)).mean())
+
+
+def photograph() -> npt.NDArray[np.uint8]:
+    with open_source("demo") as demo:
+        return demo.read().image
+
+
+@pytest.mark.parametrize("count", [1, 2, 16])
+def test_colours_that_have_room_are_exact(count: int) -> None:
+    palette = Palette(16)
+    assert loss(palette, PALETTE_RNG.integers(0, 256, (count, 3), np.uint8)) == 0
+    assert len(palette.colors) == count
+
+
+def test_it_serves_better_than_median_cut() -> None:
+    picture = photograph()
+    cut = np.asarray(PillowImage.fromarray(picture).quantize(64, PillowImage.Quantize.MEDIANCUT).convert("RGB"))
+    assert loss(Palette(64), picture) < 0.8 * np.square(cut.astype(float) - picture).mean()
+
+
+def test_noise_of_all_colours() -> None:
+    noise = PALETTE_RNG.integers(0, 256, (300, 300, 3), np.uint8)  # more colours than are told apart
+    assert loss(Palette(255), noise) < 350
+
+
+def test_it_follows_what_comes() -> None:
+    palette, picture = Palette(64), photograph()
+    alone = loss(Palette(64), picture)
+    loss(palette, 255 - picture)
+    first = loss(palette, picture)
+    for _ in range(5):
+        again = loss(palette, picture)
+    assert again <= 1.1 * alone
+    assert again <= first
+
+
+def test_it_grows_from_few_colours_to_many() -> None:
+    palette, picture = Palette(64), photograph()
+    loss(palette, np.array([[1, 2, 3]], np.uint8))
+    assert loss(palette, picture) < 1.3 * loss(Palette(64), picture)
+
+
+def test_the_frequent_come_first() -> None:
+    frequent = np.tile(np.array([[[20, 30, 40]]], np.uint8), (1000, 1, 1))
+    rare = np.random.default_rng(0).integers(0, 256, (200, 1, 3), np.uint8)
+    palette = Palette(8)
+    loss(palette, np.concatenate((frequent, rare)))
+    assert [20, 30, 40] in palette.colors.astype(int).tolist()
+
+
+def test_values_are_whole_and_the_same_every_time() -> None:
+    one, other = Palette(32), Palette(32)
+    for picture in (photograph(), photograph()[::-1, :, ::-1].copy()):
+        assert loss(one, picture) == loss(other, picture)
+    np.testing.assert_array_equal(one.colors, other.colors)
+    np.testing.assert_array_equal(one.colors, np.rint(one.colors))
+    assert one.colors.min() >= 0
+    assert one.colors.max() <= 255
