@@ -16,6 +16,7 @@ from livecnn.layout.layout import check_layout
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.types import Frame, LoopStatus, SourceStatus, Tick
+from tests.helpers.panel_screen import body, draw, it, panel
 from tests.helpers.scenes import DIGITS, MEASURED, SHAPES, SIZES, activations, context, layout, packed, picture, scene
 
 KINDS = registry.kinds("panels")
@@ -76,28 +77,24 @@ def assert_stays_inside(screen: FigureView) -> None:
 
 
 def shows_something(screen: FigureView) -> bool:
-    x, y, w, h = screen.drawers["it"].body
-    body = screen.pixels()[y : y + h, x : x + w]
-    return bool((body != screen.context.theme.card).any())
+    return bool((body(screen) != screen.context.theme.card).any())
 
 
 @kinds
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_draws_at_every_size_and_keeps_inside_its_card(kind: str, size: tuple[int, int]) -> None:
     screen = screen_of(kind, size)
-    screen.show(scene(screen))
-    screen.draw()
+    draw(screen)
     assert_stays_inside(screen)
     assert shows_something(screen)
-    assert screen.drawers["it"].heading.text or kind == "camera"
+    assert it(screen).heading.text or kind == "camera"
 
 
 @kinds
 @pytest.mark.parametrize("theme", THEMES)
 def test_draws_the_same_twice(kind: str, theme: str) -> None:
     screen = screen_of(kind, theme=theme)
-    screen.show(scene(screen))
-    screen.draw()
+    draw(screen)
     first = screen.pixels()
     screen.show(screen.scene)  # type: ignore[arg-type]
     screen.draw()
@@ -111,7 +108,7 @@ def test_changes_nothing_of_what_it_is_given(kind: str) -> None:
     frame = Frame(picture(200, 300), 0, 0.0)
     given = scene(screen, frame=frame)
     before = frame.image.copy(), given.tick.patch.shot.copy(), given.tick.scores.copy()
-    screen.drawers["it"].body = Rect(0, 0, 300, 200)  # the picture needs no scaling, and must still be copied
+    it(screen).body = Rect(0, 0, 300, 200)  # the picture needs no scaling, and must still be copied
     screen.show(given)
     screen.draw()
     after = frame.image, given.tick.patch.shot, given.tick.scores
@@ -140,8 +137,7 @@ def test_any_classes(kind: str, classes: tuple[str, ...], count: int, size: tupl
     screen = screen_of(kind, size, context(classes, shapes))
     scores = np.zeros(count)
     scores[count // 2] = 1
-    screen.show(scene(screen, activations(shapes), scores))
-    screen.draw()
+    draw(screen, activations(shapes), scores)
     assert_stays_inside(screen)
 
 
@@ -149,8 +145,7 @@ def test_any_classes(kind: str, classes: tuple[str, ...], count: int, size: tupl
 @pytest.mark.parametrize("size", [(320, 240), (800, 600)], ids=str)
 def test_more_maps_and_units_than_pixels(kind: str, size: tuple[int, int]) -> None:
     screen = screen_of(kind, size, context(LONG, LARGE))
-    screen.show(scene(screen, activations(LARGE)))
-    screen.draw()
+    draw(screen, activations(LARGE))
     assert_stays_inside(screen)
 
 
@@ -159,56 +154,31 @@ def test_more_maps_and_units_than_pixels(kind: str, size: tuple[int, int]) -> No
 def test_values_that_are_not_finite(kind: str, value: float) -> None:
     screen = screen_of(kind)
     layers = {layer: torch.full_like(values, value) for layer, values in activations().items()}
-    screen.show(scene(screen, layers, np.full(10, value)))
-    screen.draw()
+    draw(screen, layers, np.full(10, value))
     assert_stays_inside(screen)
     assert shows_something(screen)
 
 
 @kinds
-def test_an_empty_box(kind: str) -> None:
+def test_an_empty_box_frames_of_any_shape_and_any_status(kind: str) -> None:
     screen = screen_of(kind)
-    screen.show(scene(screen, scores=np.zeros(10), empty=True))
-    screen.draw()
-    assert_stays_inside(screen)
-
-
-@kinds
-@pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (2, 3)], ids=str)
-def test_frames_of_any_shape(kind: str, shape: tuple[int, int]) -> None:
-    screen = screen_of(kind)
-    screen.show(scene(screen, frame=Frame(picture(*shape), 0, 0.0, "p" * 300)))
-    screen.draw()
-    assert_stays_inside(screen)
-
-
-@kinds
-@pytest.mark.parametrize(
-    "status",
-    [
-        LoopStatus(),
-        LoopStatus(SourceStatus("lost", "https://camera.example/" + "x" * 200, "reconnecting " * 20, 7), 1e6, 1e6, 1e6, 1e6, 1e6),
-        LoopStatus(SourceStatus("live", "camera 0"), frozen=True, mirrored=True),
-    ],
-    ids=["nothing measured", "lost", "frozen"],
-)
-def test_any_status(kind: str, status: LoopStatus) -> None:
-    screen = screen_of(kind)
-    screen.show(scene(screen, status=status))
-    screen.draw()
-    assert_stays_inside(screen)
+    lost = SourceStatus("lost", "https://camera.example/" + "x" * 200, "reconnecting " * 20, 7)
+    frozen = LoopStatus(SourceStatus("live", "camera 0"), frozen=True, mirrored=True)
+    for status in (LoopStatus(), LoopStatus(lost, 1e6, 1e6, 1e6, 1e6, 1e6), frozen):
+        assert_stays_inside(draw(screen, status=status))
+    for shape in ((1, 1), (1, 900), (900, 1), (2, 3)):
+        assert_stays_inside(draw(screen_of(kind), frame=Frame(picture(*shape), 0, 0.0, "p" * 300)))
+    assert_stays_inside(draw(screen, scores=np.zeros(10), empty=True))
 
 
 @kinds
 @pytest.mark.parametrize("size", [(1, 1), (40, 30), (130, 90), (2000, 60), (60, 2000)], ids=str)
 def test_a_window_may_be_drawn_to_any_size(kind: str, size: tuple[int, int]) -> None:
     screen = screen_of(kind)
-    screen.show(scene(screen))
-    screen.draw()
+    draw(screen)
     screen.figure.set_size_inches(size[0] / screen.figure.dpi, size[1] / screen.figure.dpi)
     screen.draw()
-    screen.show(scene(screen, status=MEASURED))
-    screen.draw()
+    draw(screen, status=MEASURED)
     assert screen.pixels().shape == (size[1], size[0], 3)
 
 
@@ -217,8 +187,7 @@ def test_many_panels_in_a_small_figure(kind: str) -> None:
     panels = {f"p{i}": minimal(kind) for i in range(64)}
     rows = "\n".join(" ".join(f"p{8 * row + column}" for column in range(8)) for row in range(8))
     screen = FigureView(layout(panels, rows, (320, 240)), context())
-    screen.show(scene(screen))
-    screen.draw()
+    draw(screen)
 
 
 @kinds
@@ -236,18 +205,81 @@ def test_a_spec_is_frozen_knows_its_kind_and_describes_every_field(kind: str) ->
 
 @kinds
 def test_a_title_replaces_the_heading(kind: str) -> None:
-    about = context()
-    screen = FigureView(layout({"it": {**minimal(kind), "title": "My own"}}, "it", (1280, 720)), about)
-    plain = FigureView(layout({"it": minimal(kind)}, "it", (1280, 720)), about)
-    for each in (screen, plain):
-        each.show(scene(each))
-        each.draw()
+    screen, plain = (panel(**minimal(kind), **title, size=(1280, 720)) for title in ({"title": "My own"}, {}))
     card_top = slice(Metrics(1.0).header, Metrics(1.0).header + 30)
-    assert (screen.pixels()[card_top] != plain.pixels()[card_top]).any()
+    assert (draw(screen).pixels()[card_top] != draw(plain).pixels()[card_top]).any()
 
 
 @kinds
 def test_layers_are_those_of_the_reducer(kind: str) -> None:
     screen = screen_of(kind)
-    spec, reducer = screen.layout.panels["it"], screen.drawers["it"].reducer
-    assert spec.layers() == (() if reducer is None else (reducer.layer,))
+    reducer = it(screen).reducer
+    assert screen.layout.panels["it"].layers() == (() if reducer is None else (reducer.layer,))
+
+
+PAIR = ("male", "female")
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "classes", "key", "message"),
+    [
+        ("distribution", {}, PAIR, "kind", "the class 'male' is no number; .*; kind scores shows any classes"),
+        ("feature_maps", {"layer": "cnov"}, DIGITS, "layer", "unknown layer 'cnov'; did you mean 'conv'"),
+        ("feature_maps", {"layer": "fc"}, DIGITS, "layer", "'fc' gives 30 values, not maps; kind neurons shows those"),
+        ("feature_maps", {"layer": "conv", "channels": "0-12"}, DIGITS, "channels", r"channel 12: conv has 12 \(0-11\)"),
+        ("neurons", {"layer": "fcc"}, DIGITS, "layer", "unknown layer 'fcc'; did you mean 'fc'"),
+        ("neurons", {"layer": "conv"}, DIGITS, "layer", "'conv' gives maps of 9×7, not single values; kind feature_maps shows"),
+        ("neurons", {"layer": "fc", "units": [30]}, DIGITS, "units", r"unit 30: fc has 30 \(0-29\)"),
+        ("neurons", {"layer": "fc", "rows": 31}, DIGITS, "rows", "31 rows for 30 units; allowed: 1-30"),
+        ("neurons", {"layer": "fc", "units": "0-4", "rows": 6}, DIGITS, "rows", "6 rows for 5 units; allowed: 1-5"),
+        ("neurons", {"layer": "fc", "sort_by_class": 10}, DIGITS, "sort_by_class", "no class 10; allowed: 0-9, or did"),
+        ("neurons", {"layer": "fc", "sort_by_class": -1}, DIGITS, "sort_by_class", "no class -1"),
+        ("neurons", {"layer": "fc", "sort_by_class": "three"}, DIGITS, "sort_by_class", "no class 'three'"),
+        ("trace", {"layer": "fcc"}, DIGITS, "layer", "unknown layer 'fcc'"),
+        ("trace", {"layer": "fc", "index": 30}, DIGITS, "index", "value 30: fc has 30"),
+        ("trace", {"layer": "fc", "of": 3}, DIGITS, "of", "found 3 beside the layer 'fc'; allowed: one of the two"),
+        ("trace", {}, PAIR, "of", "the class 'male' is no number; .*allowed here: a class, or a layer"),
+        ("trace", {"of": "femal"}, PAIR, "of", "no class 'femal'; allowed: 0-1, or did you mean 'female'"),
+        ("trace", {"of": 2}, PAIR, "of", "no class 2; allowed: 0-1"),
+        ("value", {"layer": "fcc"}, DIGITS, "layer", "unknown layer 'fcc'; did you mean 'fc'"),
+        ("value", {"layer": "conv"}, DIGITS, "layer", "'conv' gives 12 x 9 x 7 values; a layer that gives single values"),
+        ("value", {"layer": "fc", "index": 30}, DIGITS, "index", r"value 30: fc has 30 \(0-29\)"),
+    ],
+)
+def test_what_does_not_fit_the_model(kind: str, fields: dict[str, Any], classes: tuple[str, ...], key: str, message: str) -> None:
+    with pytest.raises(FieldError, match=message) as caught:
+        registry.find("panels", kind, ConfigError)(**fields).check(SHAPES, classes)
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "shapes", "classes"),
+    [
+        ("distribution", {}, {}, tuple(map(str, range(101)))),
+        ("feature_maps", {"layer": "conv", "channels": "0-11"}, SHAPES, DIGITS),
+        ("neurons", {"layer": "fc", "sort_by_class": 3}, SHAPES, DIGITS),
+        ("neurons", {"layer": "fc", "sort_by_class": "3"}, SHAPES, DIGITS),
+        ("neurons", {"layer": "pool"}, {"pool": (1, 8, 1, 1)}, DIGITS),  # maps of one pixel
+    ],
+)
+def test_what_fits(kind: str, fields: dict[str, Any], shapes: dict[str, tuple[int, ...]], classes: tuple[str, ...]) -> None:
+    registry.find("panels", kind, ConfigError)(**fields).check(shapes, classes)
+
+
+BAD = {
+    "feature_maps": [{"colormap": "jet"}, {"scale": "log"}, {"channels": []}],
+    "layer": [{"threshold": value} for value in (-0.1, 1.5, "many")],
+    "neurons": [{"rows": value} for value in (0, 1001, 2.5, "many")],
+    "scores": [{"top": 0}],
+    "timeline": [{"seconds": 0}, {"seconds": 3601}],
+    "trace": [{"seconds": 0}, {"range": [3, 3]}, {"index": -1}],
+    "value": [{"range": [1, 0]}, {"range": "layer"}, {"index": -1}, {"unit": "x" * 30}],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"), [(kind, fields) for kind, all_fields in BAD.items() for fields in all_fields], ids=repr
+)
+def test_bad_fields(kind: str, fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"test\.yaml:.*panels\.it\.{next(iter(fields))}"):
+        layout({"it": {**minimal(kind), **fields}}, "it")

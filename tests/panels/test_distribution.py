@@ -1,6 +1,5 @@
 import itertools
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,12 @@ from hypothesis import strategies as st
 
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
-from livecnn.panels.base.spec import FieldError
-from livecnn.panels.distribution import DistributionPanel, expected, numbers
-from tests.helpers.scenes import assert_texts_apart, context, inside, labels, layout, scene
+from livecnn.panels.distribution import expected, numbers
+from tests.helpers.panel_screen import draw, every_size, it, panel, still_texts, texts
+from tests.helpers.scenes import assert_texts_apart, context, inside
 
 DARK = THEMES["dark"]
 YEARS = tuple(str(year) for year in range(101))
-SIZES = [(320, 240), (400, 700), (900, 240), (800, 600), (1280, 720), (1920, 1080)]
 AGES = np.arange(101)
 EXPECTED_VALUE_YEARS = numbers([str(year) for year in range(101)])
 
@@ -26,23 +24,13 @@ def bell(mean: float, spread: float) -> Any:
     return weights / weights.sum()
 
 
-def shown(
-    scores: Any, size: tuple[int, int] = (1280, 720), classes: tuple[str, ...] = YEARS, *, lost: bool = False, **options: Any
-) -> FigureView:
-    screen = FigureView(layout({"it": {"kind": "distribution", "unit": "years"}}, "it", size), context(classes))
-    made = scene(screen, scores=scores, **options)
-    screen.show(replace(made, tick=replace(made.tick, patch=replace(made.tick.patch, lost=lost))))
-    screen.draw()
-    return screen
-
-
-def texts(screen: FigureView) -> list[str]:
-    return [label.text for label in labels(screen.drawers["it"].live) if label.text]
+def shown(scores: Any, size: tuple[int, int] = (1280, 720), classes: tuple[str, ...] = YEARS, **options: Any) -> FigureView:
+    return draw(panel("distribution", size, about=context(classes), unit="years"), scores=scores, **options)
 
 
 def fills(screen: FigureView) -> tuple[Any, Any, Any]:
     """Rectangles of the band, the bars and the mark."""
-    band, bars, mark = (artist.rectangles for artist in screen.drawers["it"].live[:3])  # type: ignore[attr-defined]
+    band, bars, mark = (artist.rectangles for artist in it(screen).live[:3])
     return band, bars, mark
 
 
@@ -87,62 +75,46 @@ def test_heights_are_the_scores_at_any_scale() -> None:
         assert max(rect.h for rect, _ in bars) == plot
         others = [rect.h for rect, _ in bars][1] if peak < 1 else 0
         assert others == pytest.approx(plot * (1 - peak) / 100 / peak, abs=1)
-        assert plot <= screen.drawers["it"].body.h * peak / share + 1
+        assert plot <= it(screen).body.h * peak / share + 1
 
 
 def test_the_years_are_named_by_tens_where_there_is_room() -> None:
-    still = [label.text for label in labels(shown(bell(50, 3)).drawers["it"].still) if label.text]
-    assert still[-11:] == [str(year) for year in range(0, 101, 10)]
+    assert still_texts(shown(bell(50, 3)))[-11:] == [str(year) for year in range(0, 101, 10)]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("grid", ["it", "it . .\n. . ."])
+@every_size
 @pytest.mark.parametrize("classes", [YEARS, ("-1.5", "0", "7"), ("5",)], ids=["101", "3", "1"])
 def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str, classes: tuple[str, ...]) -> None:
-    screen = FigureView(layout({"it": {"kind": "distribution", "unit": "years"}}, grid, size), context(classes))
+    screen = panel("distribution", size, grid=grid, about=context(classes), unit="years")
     for scores, empty in (
         (np.eye(len(classes))[-1], False),
         (np.full(len(classes), 1 / len(classes)), False),
         (np.zeros(len(classes)), True),
     ):
-        screen.show(scene(screen, scores=scores, empty=empty))
-        screen.draw()
+        draw(screen, scores=scores, empty=empty)
         assert_texts_apart(screen, "it")
         for rectangles in fills(screen):
-            assert all(inside(rect, screen.drawers["it"].body) for rect, _ in rectangles)
+            assert all(inside(rect, it(screen).body) for rect, _ in rectangles)
 
 
-def test_nothing_in_the_box() -> None:
-    screen = shown(np.zeros(101), empty=True)
-    assert texts(screen) == ["–", "years", "nothing in the box"]
-    assert not any(fills(screen))
-
-
-def test_not_a_number() -> None:
-    screen = shown(np.full(101, np.nan))
-    assert texts(screen) == ["?", "years", "not a number"]
-    assert not any(fills(screen))
+def test_nothing_in_the_box_and_not_a_number() -> None:
+    for screen, told in (
+        (shown(np.zeros(101), empty=True), ["–", "years", "nothing in the box"]),
+        (shown(np.full(101, np.nan)), ["?", "years", "not a number"]),
+    ):
+        assert texts(screen) == told
+        assert not any(fills(screen))
 
 
 def test_of_a_box_that_is_elsewhere_it_is_pale() -> None:
     assert [color for _, color in fills(shown(bell(30, 4), lost=True))[2]] == [DARK.muted]
 
 
-def test_classes_that_are_no_numbers_are_refused() -> None:
-    with pytest.raises(FieldError, match=r"the class 'male' is no number; .*; kind scores shows any classes") as caught:
-        DistributionPanel().check({}, ("male", "female"))
-    assert caught.value.key == "kind"
-    DistributionPanel().check({}, YEARS)
-
-
 def test_classes_as_numbers() -> None:
     assert numbers(["0", "2.5", "-1e2", " 7 "]).tolist() == [0, 2.5, -100, 7]
-
-
-@pytest.mark.parametrize("name", ["seven", "", "nan", "inf", "(25, 32)"])
-def test_classes_that_are_none(name: str) -> None:
-    with pytest.raises(ValueError, match=r"the class .* is no number; classes such as 0, 1, 2"):
-        numbers(["1", name])
+    for name in ("seven", "", "nan", "inf", "(25, 32)"):
+        with pytest.raises(ValueError, match=r"the class .* is no number; classes such as 0, 1, 2"):
+            numbers(["1", name])
 
 
 @given(st.lists(st.floats(0, 1), min_size=101, max_size=101).filter(lambda weights: sum(weights) > 1e-3))
@@ -154,10 +126,7 @@ def test_mean_and_standard_deviation_by_definition(weights: list[float]) -> None
     assert spread == pytest.approx(rounds.std(), abs=0.2)
 
 
-def test_a_certain_class_has_no_spread() -> None:
+def test_a_certain_class_has_no_spread_and_some_scores_no_expected_value() -> None:
     assert expected(np.eye(101, dtype=np.float32)[40], EXPECTED_VALUE_YEARS) == (40, 0)
-
-
-@pytest.mark.parametrize("value", [0.0, math.nan, math.inf])
-def test_scores_without_an_expected_value(value: float) -> None:
-    assert all(math.isnan(number) for number in expected(np.full(101, value, np.float32), EXPECTED_VALUE_YEARS))
+    for value in (0.0, math.nan, math.inf):
+        assert all(math.isnan(number) for number in expected(np.full(101, value, np.float32), EXPECTED_VALUE_YEARS))

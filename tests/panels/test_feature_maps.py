@@ -6,49 +6,15 @@ import torch
 
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
-from livecnn.errors import ConfigError
-from livecnn.panels.base.spec import FieldError
-from livecnn.panels.feature_maps import FeatureMapsPanel
-from tests.helpers.scenes import DIGITS, SHAPES, context, ink, inside, layout, scene
+from tests.helpers.panel_screen import body, draw, it, panel, place_of
+from tests.helpers.scenes import context, inside
 
 DARK = THEMES["dark"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "key", "message"),
-    [
-        ({"layer": "cnov"}, "layer", "unknown layer 'cnov'; did you mean 'conv'"),
-        ({"layer": "fc"}, "layer", "'fc' gives 30 values, not maps; kind neurons shows those"),
-        ({"layer": "conv", "channels": "0-12"}, "channels", r"channel 12: conv has 12 \(0-11\)"),
-    ],
-)
-def test_what_does_not_fit_the_model(fields: dict[str, Any], key: str, message: str) -> None:
-    with pytest.raises(FieldError, match=message) as caught:
-        FeatureMapsPanel(**fields).check(SHAPES, DIGITS)
-    assert caught.value.key == key
-
-
-def test_what_fits() -> None:
-    FeatureMapsPanel(layer="conv", channels="0-11").check(SHAPES, DIGITS)
-
-
-@pytest.mark.parametrize("fields", [{"colormap": "jet"}, {"scale": "log"}, {"channels": []}])
-def test_bad_fields(fields: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=f"test.yaml:.*panels.it.{next(iter(fields))}"):
-        layout({"it": {"kind": "feature_maps", "layer": "conv", **fields}}, "it")
-
-
 def shown(layers: dict[str, torch.Tensor], size: tuple[int, int] = (640, 480), **fields: Any) -> FigureView:
     about = context(shapes={layer: tuple(values.shape) for layer, values in layers.items()})
-    screen = FigureView(layout({"it": {"kind": "feature_maps", "layer": "conv", **fields}}, "it", size), about)
-    screen.show(scene(screen, layers))
-    screen.draw()
-    return screen
-
-
-def body(screen: FigureView) -> Any:
-    x, y, w, h = screen.drawers["it"].body
-    return screen.pixels()[y : y + h, x : x + w]
+    return draw(panel("feature_maps", size, about=about, layer="conv", **fields), layers)
 
 
 def test_every_map_is_seen_in_order_with_its_own_levels() -> None:
@@ -75,37 +41,32 @@ def test_a_map_that_is_not_finite_is_shown_and_told() -> None:
     maps[0, 4, 0, 0] = torch.inf
     screen = shown({"conv": maps})
     assert (body(screen) == DARK.not_finite).all(axis=2).sum() > 100
-    assert screen.drawers["it"].live[1].text == "2 of 6 maps hold NaN or infinite values"  # type: ignore[attr-defined]
+    assert it(screen).live[1].text == "2 of 6 maps hold NaN or infinite values"
 
 
 def test_the_warning_can_be_read_over_broken_maps() -> None:
     screen = shown({"conv": torch.full((1, 4, 5, 5), torch.nan)})
-    warning = screen.drawers["it"].live[1]
-    place = ink(warning, (640, 480))
-    assert place is not None
-    assert inside(place, screen.drawers["it"].body)
+    place = place_of(it(screen).live[1], (640, 480))
+    assert inside(place, it(screen).body)
     colors = screen.pixels()[place.y : place.y + place.h, place.x : place.x + place.w].reshape(-1, 3)
     assert not (colors == DARK.not_finite).all(axis=1).any()
     assert (colors == DARK.card).all(axis=1).mean() > 0.3
 
 
 def test_captions_say_what_is_seen() -> None:
-    wide, narrow = shown({"conv": torch.zeros(1, 12, 9, 7)}, (1280, 720)), shown({"conv": torch.zeros(1, 12, 9, 7)}, (320, 240))
-    assert wide.drawers["it"].caption.text == "12 feature maps, 9×7 · white is strong"
-    assert narrow.drawers["it"].caption.text in "12 feature maps, 9×7 · white is strong"
-    part = shown({"conv": torch.zeros(1, 12, 9, 7)}, (1280, 720), channels="0-2", colormap="viridis")
-    assert part.drawers["it"].caption.text == "3 of 12 feature maps, 9×7 · yellow is strong"
+    maps = {"conv": torch.zeros(1, 12, 9, 7)}
+    wide, narrow = shown(maps, (1280, 720)), shown(maps, (320, 240))
+    assert it(wide).caption.text == "12 feature maps, 9×7 · white is strong"
+    assert it(narrow).caption.text in "12 feature maps, 9×7 · white is strong"
+    part = shown(maps, (1280, 720), channels="0-2", colormap="viridis")
+    assert it(part).caption.text == "3 of 12 feature maps, 9×7 · yellow is strong"
 
 
 def test_maps_larger_than_their_cells_are_averaged_on_the_way() -> None:
     maps = torch.zeros(1, 16, 400, 400)
     maps[:, :, ::2] = 1  # fine stripes: averaged they are even, sampled they are not
-    screen = shown({"conv": maps}, (320, 240), scale=[0, 1])
-    screen.show(scene(screen, {"conv": maps}))
-    screen.draw()
-    tick = screen.scene
-    assert tick is not None
-    view = tick.tick.views["it"]
+    screen = draw(shown({"conv": maps}, (320, 240), scale=[0, 1]), {"conv": maps})
+    view = screen.scene.tick.views["it"]  # type: ignore[union-attr]
     height, width = view.cell
     assert max(view.cell) < 100
     assert ((view.codes[:height, :width] > 100) & (view.codes[:height, :width] < 156)).all()

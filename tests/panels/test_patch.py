@@ -5,18 +5,16 @@ import pytest
 
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.artists import as_rgb
-from tests.helpers.scenes import context, ink, inside, labels, layout, overlap, picture, scene
+from tests.helpers.panel_screen import assert_apart, draw, it, panel, place_of
+from tests.helpers.scenes import labels, picture
 
 
 def shown(size: tuple[int, int]) -> FigureView:
-    screen = FigureView(layout({"it": {"kind": "patch"}}, "it", size), context())
-    screen.show(scene(screen))
-    screen.draw()
-    return screen
+    return draw(panel("patch", size))
 
 
 def pictures(screen: FigureView) -> list[Any]:
-    return list(screen.drawers["it"].live)
+    return list(it(screen).live)
 
 
 @pytest.mark.parametrize("size", [(800, 400), (400, 800)], ids=["wide", "tall"])
@@ -30,24 +28,20 @@ def test_the_shot_and_what_the_net_sees_stand_side_by_side(size: tuple[int, int]
 def test_the_nets_pixels_are_squares() -> None:
     screen = shown((800, 400))
     seen = pictures(screen)[1].picture
-    given = screen.scene
-    assert given is not None
     steps = (np.arange(seen.shape[0]) + 0.5) * 8 // seen.shape[0]
-    wanted = given.tick.patch.prepared.seen[np.ix_(steps.astype(int), steps.astype(int))]
+    wanted = screen.scene.tick.patch.prepared.seen[np.ix_(steps.astype(int), steps.astype(int))]  # type: ignore[union-attr]
     assert (seen[:, :, 0] == wanted).mean() > 0.95  # at the seams the nearest may be either
 
 
 @pytest.mark.parametrize("size", [(320, 240), (800, 600), (600, 800), (1280, 720)], ids=str)
 def test_labels_stand_under_their_pictures(size: tuple[int, int]) -> None:
     screen = shown(size)
-    drawer = screen.drawers["it"]
-    places = [ink(label, size) for label in labels(drawer.still) if label.text in ("as taken", "what the net sees")]
-    for place, each in zip(places, pictures(screen), strict=True):
-        assert place is not None
-        assert inside(place, drawer.body)
+    names = [label for label in labels(it(screen).still) if label.text in ("as taken", "what the net sees")]
+    assert_apart(screen, names, size)
+    for name, each in zip(names, pictures(screen), strict=True):
+        place = place_of(name, size)
         assert each.y + each.picture.shape[0] <= place.y
         assert each.x - 30 <= place.x + place.w / 2 - each.picture.shape[1] / 2 <= each.x + 30
-    assert not overlap(*[place for place in places if place])
 
 
 def test_gray_is_shown_as_rgb_and_rgb_as_it_is() -> None:

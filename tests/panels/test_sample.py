@@ -7,7 +7,8 @@ from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.panels.sample import mark
 from livecnn.types import Frame, LoopStatus, SourceStatus
-from tests.helpers.scenes import DIGITS, context, ink, inside, labels, layout, overlap, picture, scene
+from tests.helpers.panel_screen import assert_apart, draw, it, panel, texts
+from tests.helpers.scenes import DIGITS, labels, picture
 
 THEME = THEMES["dark"]
 SIZES = [(320, 240), (800, 600), (600, 800), (1280, 720)]
@@ -16,16 +17,9 @@ SIZES = [(320, 240), (800, 600), (600, 800), (1280, 720)]
 def shown(
     label: str = "", top: int = 7, *, empty: bool = False, size: tuple[int, int] = (800, 600), frame: Any = None, **fields: Any
 ) -> FigureView:
-    screen = FigureView(layout({"it": {"kind": "sample", **fields}}, "it", size), context())
-    status = LoopStatus(SourceStatus("live", "digits"))
-    image = picture() if frame is None else frame
-    screen.show(scene(screen, scores=np.eye(10)[top], empty=empty, frame=Frame(image, 0, 0.0, "a/7.png", label), status=status))
-    screen.draw()
-    return screen
-
-
-def words(screen: FigureView) -> list[str]:
-    return [label.text for label in labels(screen.drawers["it"].live)]
+    status, image = LoopStatus(SourceStatus("live", "digits")), picture() if frame is None else frame
+    frame = Frame(image, 0, 0.0, "a/7.png", label)
+    return draw(panel("sample", size, **fields), scores=np.eye(10)[top], empty=empty, frame=frame, status=status)
 
 
 def colors(screen: FigureView) -> set[tuple[int, ...]]:
@@ -44,13 +38,13 @@ def colors(screen: FigureView) -> set[tuple[int, ...]]:
     ],
 )
 def test_the_verdict_and_why(label: str, top: int, empty: bool, verdict: str, reason: str) -> None:
-    assert words(shown(label, top, empty=empty)) == ["a/7.png", verdict, reason]
+    assert texts(shown(label, top, empty=empty)) == ["a/7.png", verdict, reason]
 
 
 def test_scores_that_are_no_numbers_are_no_answer() -> None:
     screen = shown("7")
-    screen.show(scene(screen, scores=np.full(10, np.nan), frame=Frame(picture(), 0, 0.0, "a.png", "7")))
-    assert words(screen)[1:] == ["Wrong", "this is “7”, nothing seen"]
+    draw(screen, scores=np.full(10, np.nan), frame=Frame(picture(), 0, 0.0, "a.png", "7"))
+    assert texts(screen)[1:] == ["Wrong", "this is “7”, nothing seen"]
 
 
 def test_each_verdict_has_its_colour() -> None:
@@ -72,10 +66,10 @@ def test_each_verdict_has_its_shape() -> None:
 def test_small_pictures_are_shown_as_squares_and_large_ones_smoothly() -> None:
     checks = np.indices((4, 4)).sum(axis=0) % 2 * 255
     few = np.repeat(checks[..., None], 3, axis=2).astype(np.uint8)
-    drawn = shown(frame=few).drawers["it"].live[0].picture[20:-20, 20:-20, :3]  # type: ignore[attr-defined]
+    drawn = it(shown(frame=few)).live[0].picture[20:-20, 20:-20, :3]
     assert set(np.unique(drawn)) == {0, 255}
     many = np.tile(few, (50, 50, 1))
-    drawn = shown(frame=many).drawers["it"].live[0].picture[20:-20, 20:-20, :3]  # type: ignore[attr-defined]
+    drawn = it(shown(frame=many)).live[0].picture[20:-20, 20:-20, :3]
     assert len(np.unique(drawn)) > 2
 
 
@@ -83,13 +77,8 @@ def test_small_pictures_are_shown_as_squares_and_large_ones_smoothly() -> None:
 @pytest.mark.parametrize("label", DIGITS[6:8])
 def test_words_stand_beside_the_mark_and_under_the_picture(size: tuple[int, int], label: str) -> None:
     screen = shown(label, size=size)
-    drawer = screen.drawers["it"]
-    shot, badge, *_ = drawer.live
-    places = [ink(artist, size) for artist in (shot, badge, *list(labels(drawer.live))[1:])]
-    for i, place in enumerate(places):
-        assert place is not None
-        assert inside(place, drawer.body)
-        assert not any(overlap(place, other) for other in places[:i] if other)
+    shot, badge, *_ = it(screen).live
+    assert_apart(screen, [shot, badge, *list(labels(it(screen).live))[1:]], size)
 
 
 def test_a_title_of_its_own() -> None:

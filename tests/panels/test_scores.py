@@ -8,8 +8,9 @@ from livecnn.drawing.artists import Label
 from livecnn.drawing.theme import THEMES
 from livecnn.geometry import Rect
 from livecnn.panels.base.targets import ClassTarget
-from livecnn.panels.scores import NOTHING, ScoresPanel
-from tests.helpers.scenes import DIGITS, context, ink, inside, labels, layout, overlap, scene
+from livecnn.panels.scores import NOTHING
+from tests.helpers.panel_screen import draw, it, panel, place_of, texts
+from tests.helpers.scenes import DIGITS, assert_texts_apart, context, inside, labels
 
 DARK = THEMES["dark"]
 SIZES = [(320, 240), (400, 700), (800, 200), (800, 600), (1280, 720)]
@@ -17,21 +18,15 @@ NAMES = tuple(f"{word} {i}" for i in range(40) for word in ("tabby cat", "sports
 
 
 def shown(scores: Any, size: tuple[int, int] = (800, 600), classes: tuple[str, ...] = DIGITS, **options: Any) -> FigureView:
-    spec = {"kind": "scores", **({"top": options.pop("top")} if "top" in options else {})}
-    screen = FigureView(layout({"it": spec}, "it", (max(320, size[0]), max(240, size[1]))), context(classes))
+    fields = {"top": options.pop("top")} if "top" in options else {}
+    screen = panel("scores", (max(320, size[0]), max(240, size[1])), about=context(classes), **fields)
     screen.figure.set_size_inches(size[0] / screen.figure.dpi, size[1] / screen.figure.dpi)
     screen.lay_out()
-    screen.show(scene(screen, scores=scores, **options))
-    screen.draw()
-    return screen
-
-
-def texts(screen: FigureView) -> list[str]:
-    return [label.text for label in labels(screen.drawers["it"].live) if label.text]
+    return draw(screen, scores=scores, **options)
 
 
 def bars(screen: FigureView) -> list[tuple[Rect, Any]]:
-    return list(screen.drawers["it"].live[0].rectangles)  # type: ignore[attr-defined]
+    return list(it(screen).live[0].rectangles)
 
 
 def test_columns_by_class_with_the_top_one_named_large() -> None:
@@ -41,7 +36,7 @@ def test_columns_by_class_with_the_top_one_named_large() -> None:
     assert heights == pytest.approx(heights[1] / 0.9 * np.array(scores), abs=1)
     assert [color for _, color in bars(screen)] == [DARK.accent if i == 1 else DARK.quiet for i in range(10)]
     assert texts(screen) == [*DIGITS, "2", "90", "8", "1", "90.0 %"]
-    winner, percent = list(labels(screen.drawers["it"].live))[-2:]
+    winner, percent = list(labels(it(screen).live))[-2:]
     assert winner.size > 2 * percent.size
 
 
@@ -59,15 +54,13 @@ def test_rows_of_the_top_classes_where_there_are_many() -> None:
 def test_top_defaults_to_ten_and_never_exceeds_the_classes() -> None:
     assert len(bars(shown(np.full(120, 1 / 120), classes=NAMES))) == 10
     assert len(bars(shown([0.5, 0.5], classes=("a long name", "another one")))) == 2
-    with pytest.raises(ValueError, match="greater than or equal to 1"):
-        ScoresPanel(top=0)
 
 
 def test_only_as_many_rows_as_fit() -> None:
     screen = shown(np.full(120, 1 / 120), (800, 200), NAMES, top=50)
     assert 1 <= len(bars(screen)) < 15
     for rect, _ in bars(screen):
-        assert inside(rect, screen.drawers["it"].body)
+        assert inside(rect, it(screen).body)
         assert rect.h >= 5
 
 
@@ -77,31 +70,20 @@ def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], cl
     rng = np.random.default_rng(0)
     for sharpness in (0.05, 1.0):
         screen = shown(rng.dirichlet(np.full(len(classes), sharpness)), size, classes)
-        drawer = screen.drawers["it"]
-        artists = [label for label in labels([*drawer.still, *drawer.live]) if label.text]
-        places = [(label.text, ink(label, size)) for label in artists]
-        seen = [(text, place) for text, place in places if place is not None]
-        card = drawer.body.inset(-8, -30, -8, -8)
-        for i, (text, place) in enumerate(seen):
-            assert inside(place, card), text
-            for other, there in seen[:i]:
-                assert not overlap(place, there), (text, other)
+        assert_texts_apart(screen, "it")
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("classes", [DIGITS, NAMES], ids=["10", "120"])
 def test_an_empty_box_says_so_in_full(size: tuple[int, int], classes: tuple[str, ...]) -> None:
     screen = shown(np.zeros(len(classes)), size, classes, empty=True)
-    message = next(label for label in labels(screen.drawers["it"].live) if label.text == NOTHING)
-    place, room = ink(message, size), screen.drawers["it"].body
-    assert place is not None
-    assert inside(place, room)
+    message = next(label for label in labels(it(screen).live) if label.text == NOTHING)
+    place = place_of(message, size)
+    assert inside(place, it(screen).body)
     whole = Label(DARK.text, "bold")
     whole.text = NOTHING
     whole.place(10, 100, message.size)
-    full = ink(whole, (2000, 200))
-    assert full is not None
-    assert abs(place.w - full.w) <= 1  # nothing was cut off
+    assert abs(place.w - place_of(whole, (2000, 200)).w) <= 1  # nothing was cut off
     assert not bars(screen)
     assert not any(text.endswith("%") for text in texts(screen))
 
@@ -116,24 +98,21 @@ def test_a_prediction_comes_back_after_a_message() -> None:
     screen = shown([1.0, *[0.0] * 9])
     before = screen.pixels()
     for scores, empty in ((np.zeros(10), True), ([1.0, *[0.0] * 9], False)):
-        screen.show(scene(screen, scores=scores, empty=empty))
-        screen.draw()
+        draw(screen, scores=scores, empty=empty)
     assert (screen.pixels() == before).all()
 
 
 def test_columns_and_rows_are_the_classes() -> None:
     scores = [0.02, 0.9, 0.08, 0, 0, 0, 0, 0, 0, 0]
-    drawer = shown(scores).drawers["it"]
+    drawer = it(shown(scores))
     for index, (bar, _) in enumerate(bars(shown(scores))):
         target = drawer.target_at(bar.x + bar.w // 2, bar.y)
         assert target == ClassTarget(index)
-        tip = drawer.tip(ClassTarget(index))
-        assert tip is not None
-        assert tip.lines == (f"{index}: {100 * scores[index]:.1f} %",)
+        assert drawer.tip(ClassTarget(index)).lines == (f"{index}: {100 * scores[index]:.1f} %",)
     many = np.zeros(len(NAMES))
     many[[70, 5]] = 0.5, 0.3
     rows = shown(many, classes=NAMES, top=3)
-    found = [rows.drawers["it"].target_at(bar.x, bar.y + bar.h // 2) for bar, _ in bars(rows)]
+    found = [it(rows).target_at(bar.x, bar.y + bar.h // 2) for bar, _ in bars(rows)]
     assert found[:2] == [ClassTarget(70), ClassTarget(5)]
-    assert rows.drawers["it"].target_at(0, 0) is None
-    assert rows.drawers["it"].tip(ClassTarget(100)) is None
+    assert it(rows).target_at(0, 0) is None
+    assert it(rows).tip(ClassTarget(100)) is None

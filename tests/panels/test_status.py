@@ -5,16 +5,17 @@ import pytest
 from livecnn.app.screen.figure import FigureView
 from livecnn.panels.status import LINES, REFRESH_TICKS, facts
 from livecnn.types import LoopStatus, SourceStatus
-from tests.helpers.scenes import MEASURED, context, ink, inside, labels, layout, overlap, scene
+from tests.helpers.panel_screen import it, panel
+from tests.helpers.scenes import MEASURED, ink, inside, labels, overlap, scene
 
 
 def screen_of(size: tuple[int, int] = (640, 480), grid: str = "it") -> FigureView:
-    return FigureView(layout({"it": {"kind": "status"}}, grid, size), context())
+    return panel("status", size, grid=grid)
 
 
 def lines(screen: FigureView, status: LoopStatus = MEASURED) -> dict[str, str]:
     screen.show(scene(screen, status=status))
-    texts = [label.text for label in labels(screen.drawers["it"].live)]
+    texts = [label.text for label in labels(it(screen).live)]
     return {what: value for what, value in zip(texts[::2], texts[1::2], strict=True) if what}
 
 
@@ -57,7 +58,7 @@ def test_a_new_state_is_told_at_once(status: LoopStatus, state: str) -> None:
 def test_lines_that_do_not_fit_are_left_out(size: tuple[int, int]) -> None:
     screen = screen_of(size)
     lines(screen)
-    drawer = screen.drawers["it"]
+    drawer = it(screen)
     places = [place for label in labels(drawer.live) if (place := ink(label, size))]
     assert places
     assert all(inside(place, drawer.body) for place in places)
@@ -93,7 +94,7 @@ def test_a_reason_goes_on_in_the_next_line(size: tuple[int, int], source: Source
     told = list(lines(screen, replace(MEASURED, source=source)))
     reason = told[told.index("state") + 1 : told.index("reconnected" if source.reconnects else "display")]
     assert " ".join(reason) == source.note
-    drawer = screen.drawers["it"]
+    drawer = it(screen)
     shown = [label for label in labels(drawer.live) if ink(label, size)]
     assert all(label.advance() <= drawer.body.w for label in shown)
     for what, value in zip(drawer.live[::2], drawer.live[1::2], strict=True):
@@ -106,7 +107,7 @@ def test_a_value_is_told_in_full_and_a_long_name_shortened() -> None:
     screen = screen_of((320, 240), "it .")
     told = lines(screen, replace(MEASURED, source=SourceStatus("live", "http://camera.example/" + "x" * 200)))
     assert told["picture age"] == "21 ms"
-    for label in labels(screen.drawers["it"].live):
+    for label in labels(it(screen).live):
         if label.text in ("21 ms", "25 fps", "live"):
             assert label.width is not None
             assert label.advance() <= label.width

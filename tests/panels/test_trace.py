@@ -8,46 +8,38 @@ import torch
 
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
-from livecnn.errors import ConfigError
-from livecnn.panels.base.spec import FieldError
-from livecnn.panels.trace import TracePanel
 from livecnn.types import Frame
-from tests.helpers.scenes import DIGITS, SHAPES, assert_texts_apart, context, labels, layout, picture, scene
+from tests.helpers.panel_screen import draw, every_size, it, panel, still_texts, texts
+from tests.helpers.scenes import DIGITS, assert_texts_apart, context, picture, scene
 
 ACCENT = np.array(THEMES["dark"].accent)
-SIZES = [(320, 240), (400, 700), (900, 240), (800, 600), (1280, 720), (1920, 1080)]
 FPS = 10
 
 
 def screen_of(
     size: tuple[int, int] = (800, 600), grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any
 ) -> FigureView:
-    return FigureView(layout({"it": {"kind": "trace", **fields}}, grid, size), context(classes))
+    return panel("trace", size, grid=grid, about=context(classes), **fields)
 
 
 def feed(screen: FigureView, values: Iterable[float | None], start: int = 0, *, lost: bool = False) -> FigureView:
     """A tick for each value: of layer fc, and the class that is certain; None: an empty box."""
     for seq, value in enumerate(values, start):
-        made = scene(
-            screen,
-            {"fc": torch.full((1, 30), value or 0.0)},
-            np.eye(len(screen.context.classes))[int(np.nan_to_num(value or 0)) % len(screen.context.classes)],
-            empty=value is None,
-            frame=Frame(picture(), seq, seq / FPS),
-        )
-        screen.show(replace(made, tick=replace(made.tick, patch=replace(made.tick.patch, lost=lost))))
-    screen.draw()
+        count = len(screen.context.classes)
+        scores = np.eye(count)[int(np.nan_to_num(value or 0)) % count]
+        layers, frame = {"fc": torch.full((1, 30), value or 0.0)}, Frame(picture(), seq, seq / FPS)
+        draw(screen, layers, scores, empty=value is None, frame=frame, lost=lost)
     return screen
 
 
 def line(screen: FigureView) -> Any:
     """Where the line is, bool (h, w) of the plot."""
-    plot = screen.drawers["it"].live[0].picture[:, :, :3].astype(int)  # type: ignore[attr-defined]
+    plot = it(screen).live[0].picture[:, :, :3].astype(int)
     return np.abs(plot - ACCENT).max(axis=2) < 40
 
 
 def now(screen: FigureView) -> str:
-    text: str = screen.drawers["it"].live[-1].text  # type: ignore[attr-defined]
+    text: str = it(screen).live[-1].text
     return text
 
 
@@ -71,18 +63,16 @@ def test_a_ramp_of_a_layer_goes_up_to_the_right_end() -> None:
 
 def test_the_scale_is_that_of_what_was() -> None:
     screen = feed(screen_of(layer="fc", seconds=10), [13.0, 27.0] * 30)
-    assert [label.text for label in labels(screen.drawers["it"].live) if label.text] == ["10", "15", "20", "25", "30", "27.0"]
+    assert texts(screen) == ["10", "15", "20", "25", "30", "27.0"]
 
 
 def test_the_expected_value_with_its_spread_as_a_band() -> None:
     screen = screen_of(seconds=10)
     for seq in range(60):
-        frame = Frame(picture(), seq, seq / FPS)
-        screen.show(scene(screen, scores=[0, 0, 0, 0.5, 0, 0, 0, 0.5, 0, 0], frame=frame))
-    screen.draw()
+        draw(screen, scores=[0, 0, 0, 0.5, 0, 0, 0, 0.5, 0, 0], frame=Frame(picture(), seq, seq / FPS))
     assert now(screen) == "5.0"
     assert np.nanmean(rows(screen)) == pytest.approx(5 / 10, abs=0.03)
-    plot = screen.drawers["it"].live[0].picture[:, :, :3].astype(int)  # type: ignore[attr-defined]
+    plot = it(screen).live[0].picture[:, :, :3].astype(int)
     card = np.array(THEMES["dark"].card)
     warm = (plot[:, -20, 0] - plot[:, -20, 2]) > (card[0] - card[2] + 20)
     assert np.flatnonzero(warm)[[0, -1]] / len(plot) == pytest.approx([0.3, 0.7], abs=0.03)
@@ -93,7 +83,7 @@ def test_the_score_of_a_class_by_number_and_by_name() -> None:
     for of in (1, "female"):
         screen = feed(screen_of(of=of, classes=classes, seconds=10), [1.0] * 30)
         assert now(screen) == "100 %"
-        assert screen.drawers["it"].heading.text == "Score of “female”"
+        assert it(screen).heading.text == "Score of “female”"
         assert np.nanmin(rows(screen)) > 0.95
 
 
@@ -148,38 +138,11 @@ def test_the_same_ticks_give_the_same_picture() -> None:
 
 def test_seconds_stand_below() -> None:
     screen = screen_of((1280, 720), seconds=30)
-    below = [label.text for label in labels(screen.drawers["it"].still) if label.text]
-    assert below[1:] == ["now", "-5 s", "-10 s", "-15 s", "-20 s", "-25 s", "-30 s"]
+    assert still_texts(screen)[1:] == ["now", "-5 s", "-10 s", "-15 s", "-20 s", "-25 s", "-30 s"]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=str)
-@pytest.mark.parametrize("grid", ["it", "it . .\n. . ."])
-@pytest.mark.parametrize(
-    "values", [[0.0], [1e-4, -2e-4] * 9, [12345.0, 7.0] * 9, [None] * 3], ids=["0", "small", "large", "none"]
-)
-def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str, values: list[float | None]) -> None:
-    screen = feed(screen_of(size, grid, layer="fc", title="Age over time", unit="years"), values)
-    assert_texts_apart(screen, "it")
-
-
-@pytest.mark.parametrize(
-    ("fields", "classes", "key", "message"),
-    [
-        ({"layer": "fcc"}, DIGITS, "layer", "unknown layer 'fcc'"),
-        ({"layer": "fc", "index": 30}, DIGITS, "index", "value 30: fc has 30"),
-        ({"layer": "fc", "of": 3}, DIGITS, "of", "found 3 beside the layer 'fc'; allowed: one of the two"),
-        ({}, ("male", "female"), "of", "the class 'male' is no number; .*allowed here: a class, or a layer"),
-        ({"of": "femal"}, ("male", "female"), "of", "no class 'femal'; allowed: 0-1, or did you mean 'female'"),
-        ({"of": 2}, ("male", "female"), "of", "no class 2; allowed: 0-1"),
-    ],
-)
-def test_what_does_not_fit_the_model(fields: dict[str, Any], classes: tuple[str, ...], key: str, message: str) -> None:
-    with pytest.raises(FieldError, match=message) as caught:
-        TracePanel(**fields).check(SHAPES, classes)
-    assert caught.value.key == key
-
-
-@pytest.mark.parametrize("fields", [{"seconds": 0}, {"range": [3, 3]}, {"index": -1}])
-def test_bad_fields(fields: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=f"panels.it.{next(iter(fields))}: found"):
-        layout({"it": {"kind": "trace", **fields}}, "it")
+@every_size
+def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], grid: str) -> None:
+    for values in ([0.0], [1e-4, -2e-4] * 4, [12345.0, 7.0] * 4, [None] * 2):
+        screen = feed(screen_of(size, grid, layer="fc", title="Age over time", unit="years"), values)
+        assert_texts_apart(screen, "it")
