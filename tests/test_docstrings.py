@@ -36,7 +36,8 @@ def members(owner: ModuleType | type) -> Iterator[tuple[str, Any]]:
     for name, value in vars(owner).items():
         found = getattr(value, "__func__", getattr(value, "func", value))
         described = inspect.isfunction(found) or inspect.isclass(found) or isinstance(found, property)
-        if described and not name.startswith("_") and getattr(found, "__module__", module) == module:
+        default = getattr(found, "__name__", name) == "<lambda>"  # of a dataclass's field
+        if described and not default and not name.startswith("_") and getattr(found, "__module__", module) == module:
             yield name, value
 
 
