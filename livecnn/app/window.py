@@ -51,16 +51,20 @@ class CoalescingTimer:
         timer.add_callback(self._poll)
 
     def add_callback(self, callback: Callable[[], Any]) -> None:
+        """Call a function at each tick."""
         self._callbacks.append(callback)
 
     def remove_callback(self, callback: Callable[[], Any]) -> None:
+        """Call it no more."""
         self._callbacks.remove(callback)
 
     def start(self) -> None:
+        """Start ticking."""
         if not self._over:  # the animation starts its event source again after every resize
             self._timer.start()
 
     def stop(self) -> None:
+        """Stop ticking."""
         self._timer.stop()
 
     def end(self) -> None:

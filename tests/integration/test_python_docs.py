@@ -1,6 +1,5 @@
-"""The examples of docs/python.md and of the public names run as they stand."""
+"""The examples of docs/python.md run as they stand."""
 
-import doctest
 import re
 from pathlib import Path
 from typing import Any
@@ -13,16 +12,6 @@ from livecnn.app.watch import watch
 from tests.helpers.paths import ROOT
 
 PAGE = ROOT / "docs" / "python.md"
-
-
-@pytest.mark.parametrize("name", livecnn.__all__)
-def test_the_example_of_a_public_name_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
-    for examples in doctest.DocTestFinder().find(getattr(livecnn, name), name):
-        runner.run(examples)
-    assert runner.failures == 0
 
 
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

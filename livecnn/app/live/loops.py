@@ -39,6 +39,7 @@ class ModelLoop:
         self._thread = Thread(target=self._run, name="model", daemon=True)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:

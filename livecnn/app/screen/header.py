@@ -40,13 +40,16 @@ class Header:
 
     @property
     def still(self) -> list[Artist]:
+        """Return the artists that seldom change."""
         return [*self._words, self._underline]
 
     @property
     def live(self) -> list[Artist]:
+        """Return the artists that change with every picture."""
         return list(self._facts)
 
     def lay_out(self, strip: Rect, metrics: Metrics) -> None:
+        """Place everything in a strip of the screen."""
         self._metrics, self._ticks = metrics, 0
         self._baseline = strip.y + strip.h // 2 + metrics.px(6)
         self._right = strip.x + strip.w - metrics.px(6)
@@ -77,6 +80,7 @@ class Header:
         return label.advance() if most is None else min(most, label.advance())
 
     def show(self, scene: Scene) -> None:
+        """Write what is new."""
         state = scene.status.source.state, scene.status.frozen
         if self._ticks % REFRESH_TICKS == 0 or state != self._state:
             self._state = state

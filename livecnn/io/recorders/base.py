@@ -147,6 +147,7 @@ class ThreadedRecorder:
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
 
     def add(self, picture: Image, when: float) -> None:
+        """Hand a picture to the thread that writes."""
         if self._error is not None:
             raise self._error
         if self._every or self._queue.qsize() < self.WAITING:

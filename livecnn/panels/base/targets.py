@@ -107,6 +107,7 @@ class TextButtons(Group):
         return next(found, None)
 
     def place_of(self, button: ButtonTarget) -> Rect | None:
+        """Return the rectangle of a button, if it is shown."""
         found = (place for word, place in zip(self._words, self._places, strict=False) if word.button == button)
         return next(found, None)
 

@@ -49,6 +49,7 @@ class Cells:
 
     @property
     def count(self) -> int:
+        """Return how many cells are on a page."""
         return self.grid[0] * self.grid[1]
 
     @property

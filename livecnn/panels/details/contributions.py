@@ -47,6 +47,7 @@ class ContributionsDetail(Detail):
         return min(metrics.px(190), round(room.h * 0.42)) if room.h >= metrics.px(260) and room.w >= metrics.px(240) else 0
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
+        """Place everything in a rectangle."""
         super().arrange(body, metrics)
         self._shown = -math.inf
 

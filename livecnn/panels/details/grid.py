@@ -83,6 +83,7 @@ class Grid(Detail, ABC):
         return self._focus.grid != ACTIVATION
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
+        """Place everything in a rectangle."""
         super().arrange(body, metrics)
         aspect, least, most = self.aspect, self.least, self.most
         if self._explains:  # pictures of the network's input
@@ -139,6 +140,7 @@ class Grid(Detail, ABC):
 
     @property
     def contributions(self) -> Floats | None:
+        """Return what the units contribute to the class that is explained."""
         found = None if self._findings is None else self._findings.contributions
         return found if found is not None and len(found) == self.count else None
 

@@ -53,6 +53,7 @@ class TextDetail(Detail):
         self.live = [self._words]
 
     def lines(self) -> tuple[str, ...]:
+        """Return the lines of text."""
         node = self.node
         fed = ", ".join(name or "the input" for name in node.inputs)
         return (

@@ -60,10 +60,12 @@ class Chart:
 
     @property
     def columns(self) -> int:
+        """Return how many columns there are."""
         return 1 + max(box.column for box in self.boxes)
 
     @property
     def lanes(self) -> int:
+        """Return how many lanes there are."""
         return 1 + max(*(box.lane for box in self.boxes), *(link.lane for link in self.links))
 
     def holding(self, layer: str) -> ChartBox | None:
@@ -216,6 +218,7 @@ class LayerGroup:
     items: tuple[Node | LayerGroup, ...]
 
     def nodes(self) -> Iterator[Node]:
+        """Return the nodes of all its layers."""
         for item in self.items:
             yield from nodes_of(item)
 

@@ -33,6 +33,7 @@ class FontSizes(NamedTuple):
 
     @classmethod
     def of(cls, metrics: Metrics, share: float = 1.0) -> FontSizes:
+        """Return the sizes for a figure."""
         return cls(*(max(9, metrics.px(share * size)) for size in (13, 11.5, 10.5)))
 
 
@@ -68,6 +69,7 @@ class Strip:
 
     @property
     def height(self) -> int:
+        """Return the height in pixels."""
         return self.bands.whole
 
     def level(self, lane: int) -> float:
@@ -75,6 +77,7 @@ class Strip:
         return self.bands.tops[lane] + self.bands.height / 2
 
     def box_at(self, x: float, y: float) -> ChartBox | None:
+        """Return the box at a position, if there is one."""
         return next((box for box in self.chart.boxes if self.rects[box.name].contains(x, y)), None)
 
     def group_at(self, x: float, y: float) -> str:
@@ -99,6 +102,7 @@ class Strip:
         return self.within(min(max(x, rect.x + rect.w + rim - room), rect.x - rim), room)
 
     def within(self, x: int, room: int) -> int:
+        """Limit how far the strip is scrolled."""
         return max(0, min(x, self.width - room))
 
 

@@ -35,6 +35,7 @@ class Bin:
 
     @property
     def mean(self) -> float:
+        """Return the mean of the values in the bin."""
         return self.sum / self.count
 
 
