@@ -71,9 +71,8 @@ def test_a_name_that_is_taken_is_told_before_the_download(server: FileServer) ->
 
 def test_a_download_goes_on_another_day(server: FileServer) -> None:
     server.faults = [cut(3), hang_up, hang_up]
-    with pytest.raises(
-        SourceError, match=r"what came is kept.*; if you have small-0a0b\.pth from elsewhere: livecnn models get small --from"
-    ):
+    message = r"what came is kept.*; if you have small-0a0b\.pth from elsewhere: livecnn models get small --from"
+    with pytest.raises(SourceError, match=message):
         fetch_model("small")
     assert downloads() == ["small-0a0b.pth.part", "small-0a0b.pth.part.etag"]
     fetch_model("small")
@@ -92,11 +91,14 @@ def test_an_import_that_fails_keeps_the_download(server: FileServer) -> None:
     assert server.asked == []
 
 
-def test_wrong_bytes(server: FileServer) -> None:
+def test_wrong_bytes_and_a_server_in_trouble(server: FileServer) -> None:
     server.files["/m/small-0a0b.pth"] = b"other weights"
     with pytest.raises(SourceError, match=r"damaged, or not the file that is meant"):
         fetch_model("small")
     assert not (paths.user_models() / "small").exists()
+    server.faults = [status(404)]
+    with pytest.raises(SourceError, match=r"the server says 404 .*; if you have small-0a0b\.pth from elsewhere"):
+        fetch_model("small")
 
 
 @pytest.mark.parametrize("beside", [True, False])
@@ -130,9 +132,8 @@ def test_what_is_not_at_hand_is_fetched(server: FileServer, tmp_path: Path) -> N
 
 
 def test_a_name_that_nobody_knows(server: FileServer) -> None:
-    with pytest.raises(
-        UsageError, match=r"^vgg: not among the models that can be fetched; did you mean 'vgg16'\? allowed: age, "
-    ):
+    message = r"^vgg: not among the models that can be fetched; did you mean 'vgg16'\? allowed: age, "
+    with pytest.raises(UsageError, match=message):
         fetch_model("vgg")
     assert server.asked == []
 
@@ -163,12 +164,6 @@ def test_what_livecnn_writes_itself_goes_with_the_weights(server: FileServer, mo
     with pytest.raises(LivecnnError, match=r"^seen$"):
         fetch_model("age-dex")
     assert found == ["dex_age.prototxt", catalogue.vgg16_prototxt(101), "dex_chalearn_iccv2015.caffemodel"]
-
-
-def test_a_server_in_trouble(server: FileServer) -> None:
-    server.faults = [status(404)]
-    with pytest.raises(SourceError, match=r"the server says 404 .*; if you have small-0a0b\.pth from elsewhere"):
-        fetch_model("small")
 
 
 # What the catalogue says

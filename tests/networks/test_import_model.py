@@ -93,9 +93,8 @@ def test_names_lead_nowhere_else(file: Path, name: str) -> None:
 def test_a_name_that_is_taken(file: Path) -> None:
     first = import_model([file], "mine", ModelDescription(licence="A"))
     for taken in ("mine", "lenet-mnist"):
-        with pytest.raises(
-            UsageError, match=rf"^{taken}: there is a model of that name already, in .*; allowed: another name, or"
-        ):
+        message = rf"^{taken}: there is a model of that name already, in .*; allowed: another name, or"
+        with pytest.raises(UsageError, match=message):
             import_model([file], taken)
     import_model([file], "mine", ModelDescription(licence="B"), force=True)
     assert bundles.read_card(first).licence == "B"
@@ -153,9 +152,8 @@ def test_a_swap_that_fails_leaves_the_older_one(file: Path, monkeypatch: pytest.
 def test_files_that_no_importer_reads_together(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "x.weights"
     other.touch()
-    with pytest.raises(
-        UsageError, match=r"found files that end in \.fake, \.weights; allowed together: \.weights, \.json \(face_api\); "
-    ):
+    message = r"found files that end in \.fake, \.weights; allowed together: \.weights, \.json \(face_api\); "
+    with pytest.raises(UsageError, match=message):
         import_model([file, other], "mine")
     with pytest.raises(UsageError, match=r"nix\.fake: no such file"):
         import_model([tmp_path / "nix.fake"], "mine")

@@ -35,10 +35,7 @@ def test_the_digest_of_a_network_is_that_of_its_values() -> None:
 def test_formats(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"w{suffix}"
     state = nn.Conv2d(1, 2, 3).state_dict()
-    if suffix == ".safetensors":
-        save_file(state, path)
-    else:
-        torch.save(state, path)
+    (save_file if suffix == ".safetensors" else torch.save)(state, path)
     found = weights.read(path)
     assert found.keys() == state.keys()
     assert all(torch.equal(found[name], state[name]) for name in state)
@@ -78,18 +75,16 @@ def test_a_pickle_that_would_run_code_is_refused_with_nothing_run(tmp_path: Path
 def test_a_bare_pickle_that_would_run_code_is_refused_too(tmp_path: Path) -> None:
     mark, path = tmp_path / "mark", tmp_path / "w.pth"
     path.write_bytes(pickle.dumps(Payload(mark)))
-    with pytest.raises(
-        ModelError, match=r"w\.pth: refused, and nothing of it was run: it is damaged or holds more than tensors; allowed: "
-    ):
+    message = r"w\.pth: refused, and nothing of it was run: it is damaged or holds more than tensors; allowed: "
+    with pytest.raises(ModelError, match=message):
         weights.read(path)
     assert not mark.exists()
 
 
 def test_a_whole_pickled_network_is_refused(tmp_path: Path) -> None:
     torch.save(nn.Linear(2, 2), tmp_path / "w.pt")
-    with pytest.raises(
-        ModelError, match=r"it would run code \(torch\.nn\.modules\.linear\.Linear\); allowed: a plain state dict"
-    ):
+    message = r"it would run code \(torch\.nn\.modules\.linear\.Linear\); allowed: a plain state dict"
+    with pytest.raises(ModelError, match=message):
         weights.read(tmp_path / "w.pt")
 
 
@@ -105,11 +100,7 @@ def test_nonsense_is_a_clear_error(tmp_path: Path, content: bytes, suffix: str) 
 @pytest.mark.parametrize("suffix", weights.FORMATS)
 def test_a_truncated_file_is_a_clear_error(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"w{suffix}"
-    state = {"a": torch.zeros(1000)}
-    if suffix == ".safetensors":
-        save_file(state, path)
-    else:
-        torch.save(state, path)
+    (save_file if suffix == ".safetensors" else torch.save)({"a": torch.zeros(1000)}, path)
     path.write_bytes(path.read_bytes()[:-300])
     with pytest.raises(ModelError, match="not a sound"):
         weights.read(path)

@@ -37,19 +37,13 @@ ALONE = {
     "square": layer("Convolution", "num_output: 4 kernel_size: 3"),
     "stride and pad": layer("Convolution", "num_output: 4 kernel_size: 3 stride: 2 pad: 1"),
     "rectangular": layer(
-        "Convolution",
-        "num_output: 4 kernel_h: 3 kernel_w: 5 stride_h: 2 stride_w: 1 pad_h: 0 pad_w: 2 bias_term: false",
-    ),
+        "Convolution", "num_output: 4 kernel_h: 3 kernel_w: 5 stride_h: 2 stride_w: 1 pad_h: 0 pad_w: 2 bias_term: false"),
     "two numbers": layer("Convolution", "num_output: 4 kernel_size: [3, 1] pad: 1 pad: 0 stride: [1, 2]"),
     "groups": layer("Convolution", "num_output: 9 kernel_size: 3 group: 3"),
     "dilation": layer("Convolution", "num_output: 4 kernel_size: 3 dilation: 2 pad: 2"),
     "deconvolution": layer("Deconvolution", "num_output: 4 kernel_size: 4 stride: 2 pad: 1"),
-    "deconvolution in groups": layer(
-        "Deconvolution", "num_output: 6 kernel_size: 4 stride: 2 group: 6 bias_term: false"
-    ),
-    "rectangular deconvolution": layer(
-        "Deconvolution", "num_output: 4 kernel_h: 2 kernel_w: 3 stride_h: 1 stride_w: 2 group: 2"
-    ),
+    "deconvolution in groups": layer("Deconvolution", "num_output: 6 kernel_size: 4 stride: 2 group: 6 bias_term: false"),
+    "rectangular deconvolution": layer("Deconvolution", "num_output: 4 kernel_h: 2 kernel_w: 3 stride_h: 1 stride_w: 2 group: 2"),
     "fully connected": layer("InnerProduct", "num_output: 5"),
     "fully connected without bias": layer("InnerProduct", "num_output: 5 bias_term: false"),
     "relu": layer("ReLU"),

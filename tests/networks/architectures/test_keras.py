@@ -49,18 +49,12 @@ def test_a_bundle_of_options_and_weights(tmp_path: Path) -> None:
         (options({"name": "a.b", "kind": "Flatten"}), r"layer 'a\.b': Flatten: "),
         (options({"name": "train", "kind": "Flatten"}), r"layer 'train': Flatten: "),
         (options({**CONV, "config": {"filters": 2}}, FLAT), r"layer 'conv': Conv2D: .*kernel_size"),
-        (
-            options({**CONV, "config": {"filters": 1 << 40, "kernel_size": 3}}, FLAT),
-            r"found a tensor of shape .*allowed: 268435456",
-        ),
-        (
-            options({"name": "up", "kind": "UpSampling2D", "config": {"size": 10**6}}, FLAT),
-            r"layer 'up': UpSampling2D: found a tensor",
-        ),
-        (
-            options({**CONV, "config": {**CONV["config"], "activation": "x"}}, FLAT),
-            r"unknown activation 'x'; allowed: linear, relu",
-        ),
+        (options({**CONV, "config": {"filters": 1 << 40, "kernel_size": 3}}, FLAT),
+         r"found a tensor of shape .*allowed: 268435456"),
+        (options({"name": "up", "kind": "UpSampling2D", "config": {"size": 10**6}}, FLAT),
+         r"layer 'up': UpSampling2D: found a tensor"),
+        (options({**CONV, "config": {**CONV["config"], "activation": "x"}}, FLAT),
+         r"unknown activation 'x'; allowed: linear, relu"),
         (options({**SUM, "inputs": ["y", "x"]}, FLAT), r"nothing has the key 'y'; allowed: that of an output before it"),
         (options(FLAT, outputs=("flat:2",)), r"nothing has the key 'flat:2'"),
         (options(FLAT, shape=(6, 6, 1, 1)), r"found the shape \[6, 6, 1, 1\]; allowed: \(H, W\) or \(H, W, C\)"),
@@ -68,7 +62,7 @@ def test_a_bundle_of_options_and_weights(tmp_path: Path) -> None:
         ({"shape": [6, 6, 1], "plan": {"input": "x"}}, r"steps: nothing found; it is needed"),
         ({"shape": [6, 6, 1]}, r"missing 1 required positional argument: 'plan'"),
     ],
-)
+)  # fmt: skip
 def test_options_that_make_no_network(tmp_path: Path, chosen: dict[str, Any], message: str) -> None:
     bundles.save(tmp_path / "it", torch.nn.Identity(), {**CARD, "options": chosen})
     with pytest.raises(ModelError, match=rf"model\.yaml:\d+: options: (?s:.*){message}"):

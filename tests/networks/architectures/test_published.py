@@ -62,32 +62,16 @@ def test_nothing_works_in_place_and_every_relu_is_a_module(network: Any) -> None
     ("network", "names"),
     [
         (Vgg, {"features.0.weight": (64, 3, 3, 3), "features.28.bias": (512,), "classifier.6.weight": (1000, 4096)}),
-        (
-            Alexnet,
-            {"features.0.weight": (64, 3, 11, 11), "features.10.weight": (256, 256, 3, 3), "classifier.1.weight": (4096, 9216)},
-        ),
-        (
-            Squeezenet,
-            {
-                "features.0.weight": (64, 3, 3, 3),
-                "features.3.squeeze.weight": (16, 64, 1, 1),
-                "features.12.expand3x3.bias": (256,),
-                "classifier.1.weight": (1000, 512, 1, 1),
-            },
-        ),
-        (
-            Resnet,
-            {
-                "conv1.weight": (64, 3, 7, 7),
-                "layer1.0.conv1.weight": (64, 64, 3, 3),
-                "layer2.0.downsample.0.weight": (128, 64, 1, 1),
-                "layer2.0.downsample.1.running_mean": (128,),
-                "layer4.1.bn2.running_var": (512,),
-                "fc.bias": (1000,),
-            },
-        ),
+        (Alexnet,
+         {"features.0.weight": (64, 3, 11, 11), "features.10.weight": (256, 256, 3, 3), "classifier.1.weight": (4096, 9216)}),
+        (Squeezenet,
+         {"features.0.weight": (64, 3, 3, 3), "features.3.squeeze.weight": (16, 64, 1, 1),
+          "features.12.expand3x3.bias": (256,), "classifier.1.weight": (1000, 512, 1, 1)}),
+        (Resnet,
+         {"conv1.weight": (64, 3, 7, 7), "layer1.0.conv1.weight": (64, 64, 3, 3), "layer2.0.downsample.0.weight": (128, 64, 1, 1),
+          "layer2.0.downsample.1.running_mean": (128,), "layer4.1.bn2.running_var": (512,), "fc.bias": (1000,)}),
     ],
-)
+)  # fmt: skip
 def test_names_are_those_of_the_published_weights(network: Any, names: dict[str, tuple[int, ...]]) -> None:
     with torch.device("meta"):
         state = network().state_dict()
@@ -123,14 +107,9 @@ def test_a_depth_that_there_is_not(network: str, allowed: str) -> None:
 
 def test_a_bundle_says_which_depth(tmp_path: Path) -> None:
     card = {
-        "name": "small",
-        "architecture": "squeezenet",
-        "options": {"classes": 3},
-        "input": {"kind": "plain", "size": [64, 64]},
-        "classes": ["a", "b", "c"],
-        "licence": "MIT",
-        "source": "random numbers",
-    }
+        "name": "small", "architecture": "squeezenet", "options": {"classes": 3}, "input": {"kind": "plain", "size": [64, 64]},
+        "classes": ["a", "b", "c"], "licence": "MIT", "source": "random numbers",
+    }  # fmt: skip
     module = Squeezenet(classes=3).eval()
     bundle = bundles.load(bundles.save(tmp_path / "small", module, card))
     x = torch.rand(1, 3, 64, 64)

@@ -515,9 +515,8 @@ def test_files_that_are_not_there_or_too_large(tmp_path: Path, suffix: str) -> N
         CaffeImporter()(paths)
     path.touch()
     os.truncate(path, (1 << 30) + 1)  # a hole, not bytes on the disk
-    with pytest.raises(
-        ModelError, match=rf"net\.{suffix}: (more than 4194304 bytes|1073741825 bytes; allowed: at most|not a sound)"
-    ):
+    message = rf"net\.{suffix}: (more than 4194304 bytes|1073741825 bytes; allowed: at most|not a sound)"
+    with pytest.raises(ModelError, match=message):
         CaffeImporter()(paths)
 
 

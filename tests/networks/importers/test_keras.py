@@ -321,12 +321,10 @@ def test_groups_that_hold_each_other_do_not_matter(tmp_path: Path) -> None:
 def mobile(**numbers: Any) -> Any:
     return keras.Sequential(
         [
-            keras.Input((None, None, 3)),
-            layers.Rescaling(1 / 127.5, -1),
-            layers.Conv2D(4, 3, **numbers),
+            keras.Input((None, None, 3)), layers.Rescaling(1 / 127.5, -1), layers.Conv2D(4, 3, **numbers),
             layers.GlobalMaxPooling2D(),
         ]
-    )
+    )  # fmt: skip
 
 
 def test_what_the_file_tells_of_the_input(tmp_path: Path) -> None:
@@ -361,28 +359,21 @@ def test_the_hard_sigmoid_of_keras_2_is_told(tmp_path: Path) -> None:
         (lambda c: put(c, 1, registered_name="me>Mine"), r"layer 'conv': Conv2D is refused"),
         (lambda c: put(c, 1, class_name="TFSMLayer"), r"layer 'conv': TFSMLayer is refused"),
         (lambda c: put(c, 1, class_name="Conv2d"), r"layer .*did you mean 'Conv2D'\?"),
-        (
-            lambda c: set_argument(c, 1, padding={"class_name": "function", "config": "exec"}),
-            r"layer 'conv': Conv2D: padding is {",
-        ),
+        (lambda c: set_argument(c, 1, padding={"class_name": "function", "config": "exec"}),
+         r"layer 'conv': Conv2D: padding is {"),
         (lambda c: set_argument(c, 1, filters=float("nan")), r"layer 'conv': Conv2D: filters is nan; allowed: numbers"),
-        (
-            lambda c: set_argument(c, 1, activation="exec"),
-            r"layer 'conv': Conv2D: unknown activation 'exec'; .*allowed: linear, relu",
-        ),
-        (lambda c: set_argument(c, 1, activation={"class_name": "Mine", "config": {}}), r"layer 'conv': Conv2D: activation is {"),
+        (lambda c: set_argument(c, 1, activation="exec"),
+         r"layer 'conv': Conv2D: unknown activation 'exec'; .*allowed: linear, relu"),
+        (lambda c: set_argument(c, 1, activation={"class_name": "Mine", "config": {}}),
+         r"layer 'conv': Conv2D: activation is {"),
         (lambda c: set_argument(c, 1, kernel_size=[9, 90]), r"Keras cannot make a model of it: "),
-        (
-            lambda c: set_argument(c, 1, strange=3),
-            r"layer 'conv': Conv2D: strange = 3 is unknown to this Keras; allowed: filters",
-        ),
+        (lambda c: set_argument(c, 1, strange=3),
+         r"layer 'conv': Conv2D: strange = 3 is unknown to this Keras; allowed: filters"),
         (lambda c: set_argument(c, 1, filters=3), r"Keras cannot make a model of it: "),
         (lambda c: set_argument(c, 1, filters=5), r"its layers need 428 numbers as weights, the file holds 343$"),
         (lambda c: set_argument(c, 0, batch_shape=[None, -1, 12, 1]), r"layer 'input_layer\w*': found the shape \[None, -1"),
-        (
-            lambda c: (c["config"]["layers"].pop(0), c["config"].pop("build_input_shape")),
-            r"the shape of the model's input is not ",
-        ),
+        (lambda c: (c["config"]["layers"].pop(0), c["config"].pop("build_input_shape")),
+         r"the shape of the model's input is not "),
         (lambda c: set_argument(c, 4, units=10**9), r"its layers need \d+ numbers as weights, the file holds 3\d\d"),
         (lambda c: put(c, 2, name="conv"), r"layer 'conv': found the name twice"),
         (lambda c: c["config"]["layers"].clear(), r"the model has no layers"),
@@ -390,7 +381,7 @@ def test_the_hard_sigmoid_of_keras_2_is_told(tmp_path: Path) -> None:
         (lambda c: c.update(class_name="Mine"), r"the model is a Mine; allowed: Sequential, Functional"),
         (lambda c: c.clear(), r"found {}; allowed: class_name and config"),
     ],
-)
+)  # fmt: skip
 def test_what_is_refused(file: Path, change: Callable[[Any], Any], message: str) -> None:
     with pytest.raises(ModelError, match=rf"^\S*m\.keras: {message}"):
         KerasImporter()([edited(file, change)])
@@ -421,27 +412,19 @@ def _virtual(file: Any) -> None:
         (lambda f: f.attrs.pop("model_config"), r"holds weights alone, no model_config; allowed: a whole model, as model\.save"),
         (lambda f: f.attrs.update(model_config="{"), r"not a sound Keras file: JSONDecodeError"),
         (lambda f: f.attrs.update(model_config="[" * 100_000), r"not a sound Keras file: RecursionError"),
-        (
-            lambda f: f.update({"there": h5py.ExternalLink("other.h5", "/")}),
-            r"//there is a link; allowed: data that lies in the file",
-        ),
-        (
-            lambda f: f.update({"there": h5py.SoftLink("/model_weights")}),
-            r"//there is a link; allowed: data that lies in the file",
-        ),
-        (
-            lambda f: f.create_dataset("far", (4,), "f4", external=[("/etc/passwd", 0, 16)]),
-            r"/far lies in another file; allowed: ",
-        ),
+        (lambda f: f.update({"there": h5py.ExternalLink("other.h5", "/")}),
+         r"//there is a link; allowed: data that lies in the file"),
+        (lambda f: f.update({"there": h5py.SoftLink("/model_weights")}),
+         r"//there is a link; allowed: data that lies in the file"),
+        (lambda f: f.create_dataset("far", (4,), "f4", external=[("/etc/passwd", 0, 16)]),
+         r"/far lies in another file; allowed: "),
         (_virtual, r"/far lies in another file; allowed: data that lies in the file itself"),
         (lambda f: f.create_dataset("x", (2,), h5py.string_dtype()), r"/x holds object; allowed: numbers"),
-        (
-            lambda f: f.create_dataset("bomb", (1 << 40,), "f4", chunks=(1 << 20,), compression="gzip"),
-            r"the weights would grow from \d+ bytes to 4398046\d+; allowed: 100 times as many",
-        ),
+        (lambda f: f.create_dataset("bomb", (1 << 40,), "f4", chunks=(1 << 20,), compression="gzip"),
+         r"the weights would grow from \d+ bytes to 4398046\d+; allowed: 100 times as many"),
         (lambda f: f["model_weights"].pop("conv"), r"its layers need 343 numbers as weights, the file holds 303"),
     ],
-)
+)  # fmt: skip
 def test_hdf5_that_lies(tmp_path: Path, change: Callable[[Any], None], message: str) -> None:
     with pytest.raises(ModelError, match=rf"^\S*m\.h5: {message}"):
         KerasImporter()([h5(tmp_path / "m.h5", change)])
@@ -450,9 +433,8 @@ def test_hdf5_that_lies(tmp_path: Path, change: Callable[[Any], None], message: 
 def test_an_archive_that_grows(file: Path) -> None:
     with zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("assets/zeros", bytes(1 << 25))
-    with pytest.raises(
-        ModelError, match=r"m\.keras: assets/zeros would grow from 3\d+ bytes to 33554432; allowed: 100 times as many"
-    ):
+    message = r"m\.keras: assets/zeros would grow from 3\d+ bytes to 33554432; allowed: 100 times as many"
+    with pytest.raises(ModelError, match=message):
         KerasImporter()([file])
 
 
@@ -545,18 +527,14 @@ def mixed_formats() -> Any:
     ("model", "message"),
     [
         (lambda: keras.Sequential([keras.Input((9,)), layers.Dense(2)]), r"the model's input is \(9,\); allowed: a picture"),
-        (
-            lambda: keras.Sequential([keras.Input((9, 9, 4)), layers.Conv2D(2, 3)]),
-            r"the model's input has 4 channels; allowed: 1 or 3",
-        ),
+        (lambda: keras.Sequential([keras.Input((9, 9, 4)), layers.Conv2D(2, 3)]),
+         r"the model's input has 4 channels; allowed: 1 or 3"),
         (two_inputs, r"model has 2 inputs; allowed: 1, the picture"),
         (mixed_formats, r"found layers of channels_first and of channels_last; allowed: one of them throughout"),
-        (
-            lambda: keras.Sequential([keras.Input((4, 4, 1)), layers.TimeDistributed(layers.Dense(2))]),
-            r"TimeDistributed is refused",
-        ),
+        (lambda: keras.Sequential([keras.Input((4, 4, 1)), layers.TimeDistributed(layers.Dense(2))]),
+         r"TimeDistributed is refused"),
     ],
-)
+)  # fmt: skip
 def test_models_that_are_no_networks_of_a_picture(tmp_path: Path, model: Callable[[], Any], message: str) -> None:
     with pytest.raises(ModelError, match=message):
         KerasImporter()([saved(model(), tmp_path / "m.keras")])

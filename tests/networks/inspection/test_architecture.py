@@ -109,24 +109,18 @@ def agree(module: nn.Module, layer: str, x: torch.Tensor) -> bool:
 def test_lenet() -> None:
     found = Architecture.of(Lenet().eval(), torch.zeros(1, 1, 28, 28), "lenet")
     assert [(node.name, node.type, node.output, node.parameters, node.inputs) for node in found.nodes] == [
-        ("conv1", "Conv2d", (20, 24, 24), 520, ("",)),
-        ("pool1", "MaxPool2d", (20, 12, 12), 0, ("conv1",)),
-        ("conv2", "Conv2d", (50, 8, 8), 25050, ("pool1",)),
-        ("pool2", "MaxPool2d", (50, 4, 4), 0, ("conv2",)),
-        ("flatten", "flatten", (800,), 0, ("pool2",)),
-        ("ip1", "Linear", (500,), 400500, ("flatten",)),
-        ("relu1", "ReLU", (500,), 0, ("ip1",)),
-        ("ip2", "Linear", (10,), 5010, ("relu1",)),
+        ("conv1", "Conv2d", (20, 24, 24), 520, ("",)), ("pool1", "MaxPool2d", (20, 12, 12), 0, ("conv1",)),
+        ("conv2", "Conv2d", (50, 8, 8), 25050, ("pool1",)), ("pool2", "MaxPool2d", (50, 4, 4), 0, ("conv2",)),
+        ("flatten", "flatten", (800,), 0, ("pool2",)), ("ip1", "Linear", (500,), 400500, ("flatten",)),
+        ("relu1", "ReLU", (500,), 0, ("ip1",)), ("ip2", "Linear", (10,), 5010, ("relu1",)),
         ("prob", "Softmax", (10,), 0, ("ip2",)),
-    ]
+    ]  # fmt: skip
     assert (found.name, found.input, found.layers, found.parameters) == ("lenet", (1, 28, 28), 8, 431080)
     fields = [node.field for node in found.nodes]
     assert fields[:4] == [
-        ReceptiveField((5, 5), (1, 1), (2, 2)),
-        ReceptiveField((6, 6), (2, 2), (2.5, 2.5)),
-        ReceptiveField((14, 14), (2, 2), (6.5, 6.5)),
-        ReceptiveField((16, 16), (4, 4), (7.5, 7.5)),
-    ]
+        ReceptiveField((5, 5), (1, 1), (2, 2)), ReceptiveField((6, 6), (2, 2), (2.5, 2.5)),
+        ReceptiveField((14, 14), (2, 2), (6.5, 6.5)), ReceptiveField((16, 16), (4, 4), (7.5, 7.5)),
+    ]  # fmt: skip
     assert fields[4:] == [ReceptiveField((16, 16)), *[ReceptiveField((28, 28))] * 4]
 
 
@@ -172,13 +166,10 @@ def test_published_fields(make: Callable[[], nn.Module], layer: str, size: int, 
         (Lenet, (1, 28, 28), ["conv1", "pool1", "conv2", "pool2"]),
         (lambda: Alexnet().features, (3, 231, 263), ["0", "2", "5", "12"]),
         (Resnet, (3, 129, 160), ["maxpool", "layer1.0.conv1", "layer1.0.relu2", "layer1.1.relu2", "layer2.0.relu2"]),
-        (
-            TinyXception,
-            (3, 160, 160),
-            ["entry_flow.conv_in", "entry_flow.reduction_block_1.relu0", "middle_flow.main_block_0.relu0"],
-        ),
+        (TinyXception, (3, 160, 160),
+         ["entry_flow.conv_in", "entry_flow.reduction_block_1.relu0", "middle_flow.main_block_0.relu0"]),
     ],
-)
+)  # fmt: skip
 def test_fields_are_what_gradients_reach(make: Callable[[], nn.Module], shape: tuple[int, ...], layers: list[str]) -> None:
     module, x = make().eval(), torch.zeros(1, *shape)
     for layer in layers:
@@ -263,11 +254,9 @@ def test_functions_have_windows_and_fields() -> None:
     nodes = nodes_of(Functions().eval(), torch.zeros(1, 1, 40, 40))
     windows = {name: (node.window.kernel, node.window.stride, node.window.padding) for name, node in nodes.items() if node.window}
     assert windows == {
-        "conv2d": ((3, 3), (2, 2), (0, 0)),
-        "max_pool2d": ((3, 3), (1, 1), (1, 1)),
-        "avg_pool2d": ((2, 2), (2, 2), (0, 0)),
+        "conv2d": ((3, 3), (2, 2), (0, 0)), "max_pool2d": ((3, 3), (1, 1), (1, 1)), "avg_pool2d": ((2, 2), (2, 2), (0, 0)),
         "last": ((1, 1), (1, 1), (0, 0)),
-    }
+    }  # fmt: skip
     assert nodes["pad"].field == ReceptiveField((1, 1), (1, 1), (-1, -2))
     assert nodes["conv2d"].field == ReceptiveField((5, 5), (2, 2), (1, 0))
     assert nodes["avg_pool2d"].field == ReceptiveField((11, 11), (4, 4), (2, 1))
@@ -389,11 +378,8 @@ def test_a_reused_layer_is_a_node_a_call_and_counts_once() -> None:
 
     found = Architecture.of(Twice(), torch.zeros(1, 1, 8, 8))
     assert [(node.name, node.inputs, node.parameters) for node in found.nodes] == [
-        ("conv", ("",), 10),
-        ("relu", ("conv",), 0),
-        ("conv:2", ("relu",), 0),
-        ("relu:2", ("conv:2",), 0),
-    ]
+        ("conv", ("",), 10), ("relu", ("conv",), 0), ("conv:2", ("relu",), 0), ("relu:2", ("conv:2",), 0),
+    ]  # fmt: skip
     assert (found.name, found.layers, found.parameters) == ("Twice", 2, 10)
 
 
@@ -419,13 +405,8 @@ def test_ways_around_and_in_place() -> None:
     x = torch.ones(1, 1, 4, 4)
     nodes = nodes_of(Ways().eval(), x)
     assert {name: node.inputs for name, node in nodes.items()} == {
-        "conv": ("",),
-        "drop": ("conv",),
-        "add": ("drop", "conv"),
-        "relu": ("add",),
-        "add_1": ("relu", ""),
-        "fc": ("add_1",),
-    }
+        "conv": ("",), "drop": ("conv",), "add": ("drop", "conv"), "relu": ("add",), "add_1": ("relu", ""), "fc": ("add_1",),
+    }  # fmt: skip
     assert nodes["add"].type == nodes["add_1"].type == "add"
     assert nodes["add_1"].field == ReceptiveField((1, 1), (1, 1), (0, 0))
 
@@ -469,11 +450,8 @@ def test_where_functions_have_no_names_their_inputs_feed_the_next_layer() -> Non
 
     nodes = nodes_of(Untraceable().eval(), torch.ones(1, 1, 4, 4))
     assert {name: node.inputs for name, node in nodes.items()} == {
-        "conv": ("",),
-        "drop": ("conv",),
-        "relu": ("drop", "conv"),
-        "fc": ("relu", ""),
-    }
+        "conv": ("",), "drop": ("conv",), "relu": ("drop", "conv"), "fc": ("relu", ""),
+    }  # fmt: skip
     assert nodes["fc"].field == ReceptiveField((1, 1), (1, 1), (0, 0))
 
 
@@ -510,13 +488,9 @@ def test_what_a_layer_does_inside_is_its_own_business() -> None:
 
     nodes = nodes_of(Net().eval(), torch.zeros(1, 2, 2, 2))
     assert {name: node.inputs for name, node in nodes.items()} == {
-        "swish": ("",),
-        "mul_1": ("swish",),
-        "flatten": ("mul_1",),
-        "look": ("flatten",),
-        "split": ("look",),
+        "swish": ("",), "mul_1": ("swish",), "flatten": ("mul_1",), "look": ("flatten",), "split": ("look",),
         "flatten_1": ("split",),
-    }
+    }  # fmt: skip
 
 
 def test_the_network_stays_as_it_is() -> None:
@@ -598,17 +572,11 @@ def test_keras(tmp_path: Path) -> None:
     module = KerasImporter()([keras_models.saved(keras.Model(first, out), tmp_path / "net.keras")]).module
     nodes = nodes_of(module, torch.zeros(1, 1, 13, 12))
     assert {name: (node.type, node.inputs) for name, node in nodes.items()} == {
-        "conv.linear": ("Conv2D", ("",)),
-        "conv.relu": ("ReLU", ("conv.linear",)),
-        "pad": ("ZeroPadding2D", ("",)),
-        "pool": ("MaxPooling2D", ("pad",)),
-        "crop": ("Cropping2D", ("pool",)),
-        "fit": ("Conv2D", ("crop",)),
-        "add": ("Add", ("conv.relu", "fit")),
-        "mean": ("GlobalAveragePooling2D", ("add",)),
-        "fc.linear": ("Dense", ("mean",)),
+        "conv.linear": ("Conv2D", ("",)), "conv.relu": ("ReLU", ("conv.linear",)), "pad": ("ZeroPadding2D", ("",)),
+        "pool": ("MaxPooling2D", ("pad",)), "crop": ("Cropping2D", ("pool",)), "fit": ("Conv2D", ("crop",)),
+        "add": ("Add", ("conv.relu", "fit")), "mean": ("GlobalAveragePooling2D", ("add",)), "fc.linear": ("Dense", ("mean",)),
         "fc.softmax": ("Softmax", ("fc.linear",)),
-    }
+    }  # fmt: skip
     window = nodes["conv.linear"].window
     assert window is not None
     assert (window.kernel, window.stride, window.padding) == ((3, 3), (2, 2), (1, 0))
@@ -622,11 +590,8 @@ def test_keras(tmp_path: Path) -> None:
 
 def test_sizes_are_height_by_width() -> None:
     assert (size_text((3, 5)), size_text((20, 24, 12), "x"), pair_text((2, 2)), pair_text((1, 2))) == (
-        "3×5",
-        "20x24x12",
-        "2",
-        "1×2",
-    )
+        "3×5", "20x24x12", "2", "1×2",
+    )  # fmt: skip
 
 
 def test_a_window_in_words() -> None:

@@ -390,16 +390,9 @@ def test_layers_of_lists_every_name_with_its_shape(x: torch.Tensor) -> None:
     assert net.training
     assert hooks(net) == 0
     assert {name: shapes[name] for name in list(shapes)[:9]} == {
-        "first": (2, 6),
-        "relu": (2, 6),
-        "second": (2, 5),
-        "relu:2": (2, 5),
-        "lstm": (2, 1, 3),
-        "lstm.0": (2, 1, 3),
-        "lstm.1.0": (1, 2, 3),
-        "lstm.1.1": (1, 2, 3),
-        "getitem": (2, 1, 5),
-    }
+        "first": (2, 6), "relu": (2, 6), "second": (2, 5), "relu:2": (2, 5), "lstm": (2, 1, 3), "lstm.0": (2, 1, 3),
+        "lstm.1.0": (1, 2, 3), "lstm.1.1": (1, 2, 3), "getitem": (2, 1, 5),
+    }  # fmt: skip
     with Probe(net, shapes) as probe:
         _, activations = probe(torch.zeros(2, 4))
     assert {name: tuple(tensor.shape) for name, tensor in activations.items()} == shapes

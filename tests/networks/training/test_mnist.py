@@ -1,12 +1,8 @@
 import contextlib
-import functools
 import gzip
 import hashlib
-import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
@@ -16,6 +12,7 @@ from hypothesis.extra import numpy as arrays
 
 from livecnn.errors import OutputError, SourceError
 from livecnn.networks.training import mnist
+from tests.helpers.file_server import FileServer
 from tests.helpers.mnist_files import Bytes, idx, write_mnist
 
 # Reading
@@ -112,81 +109,48 @@ def test_real_mnist(shared: Path) -> None:
 # Downloading
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+IMAGES, LABELS = np.arange(18, dtype=np.uint8).reshape(2, 3, 3), np.array([4, 2], np.uint8)
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """The address and the folder of a server on this machine."""
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a mirror with a small data set."""
+    monkeypatch.setattr("livecnn.io.download.PAUSES", (0.0,))
     folder = tmp_path / "mirror"
     folder.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", folder
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("livecnn.io.download.PAUSES", (0.0,))
+    write_mnist(folder, IMAGES, LABELS)
+    with FileServer() as server:
+        server.files = {f"/{path.name}": path.read_bytes() for path in folder.iterdir()}
+        yield server.address
 
 
 @pytest.fixture
-def published(mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> tuple[str, Bytes, Bytes]:
-    """A small data set on the mirror, whose checksums are the known ones."""
-    address, folder = mirror
-    images, labels = np.arange(18, dtype=np.uint8).reshape(2, 3, 3), np.array([4, 2], np.uint8)
-    write_mnist(folder, images, labels)
-    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+def published(mirror: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same, with its checksums as the known ones."""
+    sums = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "mirror").iterdir()}
     monkeypatch.setattr(mnist, "SHA256", sums)
-    return address, images, labels
+    return mirror
 
 
-def test_what_is_absent_is_downloaded_once(tmp_path: Path, published: tuple[str, Bytes, Bytes]) -> None:
-    address, images, labels = published
+def test_what_is_absent_is_downloaded_once(tmp_path: Path, published: str) -> None:
     data = tmp_path / "new" / "data"
-    found_images, found_labels = mnist.load(data, "train", [address])
-    np.testing.assert_array_equal(found_images, images)
-    np.testing.assert_array_equal(found_labels, labels)
+    found_images, found_labels = mnist.load(data, "train", [published])
+    np.testing.assert_array_equal(found_images, IMAGES)
+    np.testing.assert_array_equal(found_labels, LABELS)
     assert sorted(path.name for path in data.iterdir()) == sorted(f"{name}.gz" for name in mnist.FILES["train"])
-    np.testing.assert_array_equal(mnist.load(data, "train", mirrors=())[0], images)
+    np.testing.assert_array_equal(mnist.load(data, "train", mirrors=())[0], IMAGES)
 
 
-def test_the_next_mirror_is_asked(tmp_path: Path, published: tuple[str, Bytes, Bytes]) -> None:
-    address, images, _ = published
-    found, _ = mnist.load(tmp_path / "data", "train", ["http://127.0.0.1:1/", "no address", f"{address}/nothing/", f"{address}/"])
-    np.testing.assert_array_equal(found, images)
+def test_the_next_mirror_is_asked(tmp_path: Path, published: str) -> None:
+    mirrors = ["http://127.0.0.1:1/", "no address", f"{published}/nothing/", f"{published}/"]
+    np.testing.assert_array_equal(mnist.load(tmp_path / "data", "train", mirrors)[0], IMAGES)
 
 
-def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, mirror: tuple[str, Path]) -> None:
-    address, folder = mirror
-    write_mnist(folder, np.zeros((1, 2, 2), np.uint8), np.zeros(1, np.uint8))
+def test_a_wrong_checksum_leaves_nothing(tmp_path: Path, mirror: str) -> None:
     data = tmp_path / "data"
     with pytest.raises(SourceError, match=r"train-images-idx3-ubyte.gz: no mirror has it .*sha256 is .* expected 440fcabf73cc"):
-        mnist.load(data, "train", [address])
+        mnist.load(data, "train", [mirror])
     assert list(data.iterdir()) == []
-
-
-def test_an_answer_that_breaks_off_is_kept_beside(
-    tmp_path: Path, published: tuple[str, Bytes, Bytes], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken_off(_handler: Quiet, source: IO[bytes], output: IO[bytes]) -> None:
-        output.write(source.read(10))
-
-    data = tmp_path / "data"
-    with monkeypatch.context() as patch:
-        patch.setattr(Quiet, "copyfile", broken_off)
-        with pytest.raises(SourceError, match="no mirror has it"):
-            mnist.load(data, "train", [published[0]])
-    assert (data / "train-images-idx3-ubyte.gz.part").stat().st_size == 10
-    assert not (data / "train-images-idx3-ubyte.gz").exists()
-    np.testing.assert_array_equal(mnist.load(data, "train", [published[0]])[0], published[1])
-    assert sorted(path.name for path in data.iterdir()) == sorted(f"{name}.gz" for name in mnist.FILES["train"])
 
 
 def test_a_folder_that_cannot_be_made_is_a_clear_error(tmp_path: Path) -> None:
