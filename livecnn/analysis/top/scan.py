@@ -182,6 +182,7 @@ class TopK:
 
     @classmethod
     def none(cls, k: int, units: int) -> TopK:
+        """Return the ranking of no image."""
         empty = np.full((k, units), NONE)
         return cls(np.full((k, units), -np.inf, np.float32), empty, empty.copy())
 
@@ -193,6 +194,7 @@ class TopK:
         self._take(TopK(values[:, units], numbers[:, units], positions[:, units]), units)
 
     def merge(self, other: TopK) -> None:
+        """Combine two rankings and keep the first k."""
         self._take(other, slice(None))
 
     def _take(self, other: TopK, units: Integers | slice) -> None:
@@ -220,6 +222,7 @@ class Covariance:
 
     @classmethod
     def none(cls, units: int) -> Covariance:
+        """Return the covariance of no image."""
         return cls(0, np.zeros(units), np.zeros((units, units)))
 
     def add(self, values: Doubles) -> None:
