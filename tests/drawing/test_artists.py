@@ -87,7 +87,6 @@ def test_alignment(text: str, size: int) -> None:
         made = label(text, align)
         made.place(300, 80, size)
         place = ink(made, (600, 120))
-        assert place is not None
         # The advance is a little wider than the ink: every letter has bearings.
         assert left - 2 <= place.x <= left + 2 + size / 8
         assert left + width - 2 - size / 8 <= place.x + place.w <= left + width + 2
@@ -98,7 +97,6 @@ def test_letters_stand_on_the_baseline() -> None:
     made = label("H")
     made.place(10, 50, 30)
     place = ink(made, (80, 80))
-    assert place is not None
     assert place.y + place.h == 50
     assert 19 <= place.h <= 24  # a capital is 0.73 of the size in DejaVu Sans
 
@@ -130,7 +128,6 @@ def test_a_label_draws_only_what_fits_its_width() -> None:
     made = label("a very long line of text")
     made.place(10, 30, 14, 60)
     place = ink(made, (300, 50))
-    assert place is not None
     assert place.x + place.w <= 71
     made.place(10, 30, 14, 0)
     assert ink(made, (300, 50)) is None
@@ -152,8 +149,6 @@ def test_a_ground_keeps_text_readable_over_a_picture() -> None:
     bare = label("NaN")
     bare.place(20, 30, 16)
     inner, outer = ink(bare, (100, 50)), ink(made, (100, 50))
-    assert inner is not None
-    assert outer is not None
     assert inside(inner, outer.inset(4, 4, 4, 4))
     assert not inside(inner, outer.inset(7, 7, 7, 7))
     assert tuple(drawn(made, (100, 50))[outer.y, outer.x]) == (1, 2, 3)
@@ -217,7 +212,6 @@ def test_a_paragraph_stays_in_its_box() -> None:
     paragraph, box = Paragraph(THEMES["dark"].text), Rect(20, 30, 150, 120)
     paragraph.put(REASON, box, 12)
     place = ink(paragraph, (300, 300))
-    assert place is not None
     assert inside(place, box)
     assert " ".join(said(paragraph)) == REASON == paragraph.text
 

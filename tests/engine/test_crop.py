@@ -104,14 +104,12 @@ def watch(follow: FaceTracker, start: int, count: int, image: Image = BLANK, *, 
 
 
 def middle(box: Box | None) -> tuple[float, float]:
-    assert box is not None
     return box.left + box.width / 2, box.top + box.height / 2
 
 
 def test_the_box_is_a_square_around_the_face_and_its_margin(script: Scripted) -> None:
     (box,) = watch(FaceTracker(), 0, 1)
     assert middle(box) == pytest.approx((320, 240), abs=1)
-    assert box is not None
     assert box.width == box.height == pytest.approx(120, rel=0.04)
 
 
@@ -121,7 +119,6 @@ def test_the_box_is_a_square_inside_the_frame(height: int, width: int, x: float,
         patch.setattr(crop, "Detector", lambda: Scripted(Face(x, y, side)))
         image = np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3))
         box = FaceTracker()(Frame(image, 0, 0.0), margin, sequential=False)
-    assert box is not None
     assert 1 <= box.width == box.height <= min(height, width)
     assert 0 <= box.left <= width - box.width
     assert 0 <= box.top <= height - box.height

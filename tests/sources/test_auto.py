@@ -26,9 +26,7 @@ def test_a_camera_that_answers_is_taken(fake_cv2: type, devices: Path) -> None:
         assert source.mirrored
         assert source.camera_like
         assert source.supervised
-        frame = source.read()
-        assert frame is not None
-        assert frame.name == "camera 0"
+        assert source.read().name == "camera 0"
     assert fake_cv2.opened[0].released
 
 
@@ -59,14 +57,9 @@ def test_without_a_camera_the_demo_plays(fake_cv2: type) -> None:
         assert source.note == "no camera found: the demo plays"
         assert not source.mirrored
         assert not source.supervised
-        frame, same = source.read(), demo.read()
-        assert frame is not None
-        assert same is not None
-        np.testing.assert_array_equal(frame.image, same.image)
+        np.testing.assert_array_equal(source.read().image, demo.read().image)
         source.rewind()
-        following = source.read()
-        assert following is not None
-        assert following.seq == 1
+        assert source.read().seq == 1
     assert all(capture.released for capture in fake_cv2.opened)
 
 

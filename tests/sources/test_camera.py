@@ -40,7 +40,6 @@ def test_frames_of_a_camera(fake_cv2: type, spec: str, device: object, name: str
         after = time.monotonic()
     assert (source.name, source.interval, source.mirrored, source.camera_like) == (name, None, True, True)
     for seq, frame in enumerate(frames):
-        assert frame is not None
         assert (frame.seq, frame.name) == (seq, name)
         assert before <= frame.time <= after
         assert frame.image.shape == (48, 64, 3)

@@ -45,7 +45,6 @@ def test_frames_of_the_source() -> None:
         frames = [source.read() for _ in range(3)]
     assert (source.name, source.interval, source.camera_like, source.mirrored) == ("demo", 1 / FPS, True, False)
     for i, frame in enumerate(frames):
-        assert frame is not None
         assert (frame.seq, frame.time, frame.name, frame.label) == (i, pytest.approx(i / 25), "demo", "")
         assert frame.image.shape == (480, 640, 3)
         assert frame.image.dtype == np.uint8

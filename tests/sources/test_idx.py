@@ -22,13 +22,11 @@ def test_pictures_come_in_order_with_their_labels(folder: Path) -> None:
         frames = [source.read() for _ in range(6)]
         assert frames.pop() is None
         for i, frame in enumerate(frames):
-            assert frame is not None
             assert (frame.seq, frame.time, frame.name, frame.label) == (i, i / 4, f"{folder.name} #{i}", str(LABELS[i]))
             assert (frame.image == IMAGES[i][..., None]).all()
             assert frame.image.shape == (28, 28, 3)
         source.rewind()
         again = source.read()
-    assert again is not None
     assert (again.seq, again.name) == (5, f"{folder.name} #0")
 
 

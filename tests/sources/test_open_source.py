@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from livecnn import registry
@@ -86,12 +85,3 @@ def test_contract_of_every_source(kind: str) -> None:
 def test_reading_what_is_not_open(kind: str) -> None:
     with pytest.raises(SourceError, match="not open"):
         registry.find("sources", kind, SourceError)("", SourceOptions()).read()
-
-
-def test_a_with_opens_and_closes() -> None:
-    with open_source("demo") as source:
-        frame = source.read()
-        assert frame is not None
-        assert frame.image.dtype == np.uint8
-    with pytest.raises(SourceError, match="not open"):
-        source.read()

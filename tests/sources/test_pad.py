@@ -39,9 +39,7 @@ def pad() -> Iterator[PadSource]:
 
 def picture(pad: PadSource) -> Image:
     """What is read after something was drawn."""
-    frame = pad.read()
-    assert frame is not None
-    return frame.image
+    return pad.read().image
 
 
 def draw(pad: PadSource, lines: Sequence[Line], *, erase: bool = False) -> None:
@@ -56,10 +54,8 @@ def read_as(pad: PadSource, number: int) -> int | None:
     """What LeNet takes a digit for that is written 300 pixels high in the middle of the sheet; None: for nothing."""
     pad.clear()
     draw(pad, [[(150 + 3 * x, 90 + 3 * y) for x, y in line] for line in DIGITS[number]])
-    frame = pad.read()
-    assert frame is not None
     model = livecnn.load("lenet-mnist")
-    prepared = Cropper(model.pipeline, 1.0)(frame).prepared
+    prepared = Cropper(model.pipeline, 1.0)(pad.read()).prepared
     with torch.no_grad():
         return None if prepared.empty else int(model.module(prepared.tensor).argmax())
 
@@ -73,12 +69,10 @@ def test_lenet_reads_what_is_drawn(pad: PadSource, thickness: int) -> None:
 
 
 def test_an_empty_sheet_comes_first_and_at_once(pad: PadSource) -> None:
-    frame = pad.read()
-    assert frame is not None
-    assert frame.image.shape == (480, 480, 3)
-    assert frame.image.dtype == np.uint8
-    assert (frame.image == 255).all()
-    assert livecnn.load("lenet-mnist").pipeline(frame.image).empty
+    image = picture(pad)
+    assert (image.shape, image.dtype) == ((480, 480, 3), np.uint8)
+    assert (image == 255).all()
+    assert livecnn.load("lenet-mnist").pipeline(image).empty
 
 
 def test_what_it_is(pad: PadSource) -> None:
@@ -108,8 +102,6 @@ def test_frames_are_numbered_dated_and_copies(pad: PadSource) -> None:
     first = pad.read()
     pad.press(10, 10)
     second = pad.read()
-    assert first is not None
-    assert second is not None
     assert (first.seq, second.seq) == (0, 1)
     assert first.time < second.time <= time.monotonic()
     assert (first.image == 255).all()
@@ -212,9 +204,7 @@ def test_at_most_sixty_pictures_a_second(pad: PadSource) -> None:
     times = []
     for i in range(8):
         pad.press(10.0 * i, 100)
-        frame = pad.read()
-        assert frame is not None
-        times.append(frame.time)
+        times.append(pad.read().time)
     assert min(b - a for a, b in itertools.pairwise(times)) > 0.9 * PERIOD
 
 
