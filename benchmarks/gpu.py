@@ -26,7 +26,7 @@ import torch
 from livecnn.engine.engine import Engine, on_device
 from livecnn.engine.reducers import MosaicReducer
 from livecnn.networks.architectures.vgg import Vgg
-from livecnn.networks.pipelines.plain import Resize
+from livecnn.networks.gpu_resize import Resize
 
 MAPS = {"features.2": 64, "features.7": 128, "features.14": 256, "features.21": 512}
 GRIDS = {64: (7, 10), 128: (10, 13), 256: (14, 19), 512: (20, 26)}
