@@ -23,7 +23,7 @@ from livecnn.app.plan import Plan, make_cropper
 from livecnn.app.run import explain_tick
 from livecnn.app.scores_table import ScoresTable
 from livecnn.app.screen.figure import FigureView
-from livecnn.dreams.live import live_dreams
+from livecnn.dreams.ascent import live_dreams
 from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
 from livecnn.explain.live.worker import ExplainWorker

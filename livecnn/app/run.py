@@ -24,7 +24,7 @@ from livecnn.app.scores_table import ScoresTable
 from livecnn.app.screen.figure import FigureView
 from livecnn.app.toolkit.backend import backend, has_display
 from livecnn.app.window import Window
-from livecnn.dreams.live import live_dreams
+from livecnn.dreams.ascent import live_dreams
 from livecnn.engine.observer import Observer
 from livecnn.errors import OutputError, SourceError, UsageError
 from livecnn.explain.live.worker import ExplainWorker

@@ -1,5 +1,4 @@
 from .ascent import Ascent, Dream, State
-from .regularizers import Regularizers
-from .transforms import RandomTransforms
+from .regularizers import RandomTransforms, Regularizers
 
 __all__ = ["Ascent", "Dream", "RandomTransforms", "Regularizers", "State"]

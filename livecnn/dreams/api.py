@@ -14,8 +14,7 @@ import numpy as np
 from torch import nn
 
 from livecnn.dreams.ascent import MOST_VALUES, STEPS, Dream, State
-from livecnn.dreams.regularizers import Regularizers
-from livecnn.dreams.transforms import RandomTransforms
+from livecnn.dreams.regularizers import RandomTransforms, Regularizers
 from livecnn.errors import UsageError, nearest
 from livecnn.io.images import notebook_png
 from livecnn.networks.bundle import Bundle
@@ -51,7 +50,7 @@ class DreamResult:
     state: State
 
     def picture(self) -> Image:
-        """All side by side, uint8 (H, W, 3)."""
+        """Draw all side by side, uint8 (H, W, 3)."""
         from livecnn.drawing.contact_sheet import draw_sheet
 
         layer, over = self.settings["layer"], self.settings["over"]
@@ -101,16 +100,16 @@ class DreamBatch:
         self._short = MOST_VALUES * len(self.units) < SHORT * together
 
     def threads(self) -> AbstractContextManager[None]:
-        """Go short passes on one thread inside."""
+        """Run short passes on one thread inside the `with`."""
         return torch_threads(short=self._short)
 
     def unmoved(self, dreams: DreamResult) -> tuple[str, ...]:
-        """Names of the units that no image leads to: their gradient is zero."""
+        """Return the names of the units that no image leads to: their gradient is zero."""
         found = self._dream.unmoved(self.units, dreams.state)
         return tuple(name for unit, name in zip(self.units, self.names, strict=True) if unit in found)
 
     def __call__(self, steps: int = STEPS, state: State | None = None, every: int = 1) -> Iterator[DreamResult]:
-        """After every so many steps, and at the end; see Dream.ascend."""
+        """Yield images after every so many steps, and at the end; see Dream.ascend."""
         show = self._bundle.pipeline.picture
         for ascent in self._dream.ascend(self.units, steps, self._seed, state=state, every=every):
             images = np.stack([show(image) for image in ascent.images])

@@ -14,14 +14,17 @@ from torch import nn
 from livecnn.dreams import objectives
 from livecnn.dreams.objectives import Objective, Over, RedirectedReLU
 from livecnn.dreams.parametrization import PARAMETERS, Parametrization
-from livecnn.dreams.regularizers import Regularizers
-from livecnn.dreams.transforms import RandomTransforms
+from livecnn.dreams.regularizers import RandomTransforms, Regularizers
 from livecnn.errors import UsageError, nearest
 from livecnn.explain.backprop import autograd_nodes
 from livecnn.explain.base import set_gradients
 from livecnn.explain.forward_pass import ForwardPass
+from livecnn.explain.live.worker import EVERY
+from livecnn.selection import Unit
+from livecnn.types import PreferredInput
 
 if TYPE_CHECKING:
+    from livecnn.explain.live.worker import Dreaming
     from livecnn.networks.bundle import Bundle
 
 STEPS = 128
@@ -51,7 +54,11 @@ class State:
 class Ascent:
     """How far an ascent has come after `step` steps.
 
-    images: float32 (U, C, H, W), in the network's units.  values: float32 (U,), what each unit gives for its image.
+    Attributes:
+        step: Number of steps taken.
+        images: float32 (U, C, H, W), in the network's units.
+        values: float32 (U,), the value of each unit for its image.
+        state: What the ascent goes on from.
     """
 
     step: int
@@ -64,16 +71,23 @@ class Ascent:
 class Dream:
     """Looks for inputs that units of a network's layer, or its classes, like best.
 
-    layer: a name as a Probe takes it; None: the classes.  shape: (C, H, W) of the input.  limits: what the darkest and brightest
-    pixels give, each (C, 1, 1) or a number, in the network's units; images stay between them.
-    over: which value of a unit's map: that in its "centre", its "max" or its "mean".
-    ground: level of the even picture that an ascent starts from, 0 black to 1 white. None: what is 0 to the network, or gray if
-    its input is not normalised; a ground that is nearly black or white, as that of MNIST, is quite so.
-    rate: of a step, by default that of the parameters.
-
     Hooks live during a pass only, and are gone after an exception too. Mode, parameters, their gradients and the global random
     numbers stay as they are. While a step is taken, no other thread may run the same network: give it a copy over the same
     weights. Dropout and normalisation by batch want `module.eval()` first. Raises UsageError, ModelError.
+
+    Attributes:
+        module: The network.
+        layer: A name as a Probe takes it; None for the classes.
+        shape: (C, H, W) of the input.
+        limits: What the darkest and brightest pixels give, each (C, 1, 1) or a number, in the network's units; images stay
+            between them.
+        over: Which value of a unit's map counts: that in its "centre", its "max" or its "mean".
+        parameters: How images are written as numbers, "fourier" or "pixels".
+        moves: Random transforms before each pass.
+        regularisers: What keeps images natural.
+        ground: Level of the even picture that an ascent starts from, 0 black to 1 white. None: what is 0 to the network, or
+            gray if its input is not normalised; a ground that is nearly black or white, as that of MNIST, is made quite so.
+        rate: Size of a step, by default that of the parameters.
     """
 
     module: nn.Module
@@ -90,9 +104,9 @@ class Dream:
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, layer: str | None, **options: Any) -> Dream:
-        """Of a bundle's network, whose input pipeline tells shape and limits.
+        """Dream of a bundle's network, whose input pipeline knows shape and limits.
 
-        options: fields of Dream, and those of RandomTransforms and Regularizers, all in one; what is None is as by default.
+        The options are fields of Dream, RandomTransforms and Regularizers; None stands for the default.
         """
         given = {name: value for name, value in options.items() if value is not None}
         parts = {"moves": RandomTransforms, "regularisers": Regularizers}
@@ -103,14 +117,14 @@ class Dream:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What decides on the images besides network, units and seed, ready for JSON."""
+        """Return what decides on the images besides network, units and seed, ready for JSON."""
         names = "layer", "over", "parameters", "ground", "rate"
         return {name: getattr(self, name) for name in names} | asdict(self.moves) | asdict(self.regularisers)
 
     def ascend(
         self, units: Sequence[int], steps: int = STEPS, seed: int = 0, *, state: State | None = None, every: int = 1
     ) -> Iterator[Ascent]:
-        """An image a unit, all in one batch: after every so many steps, and at the end, at `steps` steps in all.
+        """Yield an image a unit, all in one batch: after every so many steps, and at the end, at `steps` steps in all.
 
         The same seed gives the same images on a CPU, and goes with a state that an earlier ascent of these units left: then the
         images are those that it would have come to. Nothing is done before the first is asked for, nor between two.
@@ -130,9 +144,10 @@ class Dream:
                 yield self._reached(state, groups)
 
     def check(self, units: Sequence[int]) -> tuple[int, tuple[int, int]]:
-        """Raise UsageError or ModelError if an ascent cannot be. By one pass there and back.
+        """Raise UsageError or ModelError if an ascent is impossible, after one pass there and back.
 
-        Returns how many units go through the network at once, and what a unit sees: height and width in pixels.
+        Returns:
+            How many units go through the network at once, and what a unit sees: height and width in pixels.
         """
         if len(self.shape) != 3:
             raise UsageError(f"shape: found {self.shape}; (C, H, W) is needed")
@@ -148,7 +163,7 @@ class Dream:
         return max(1, MOST_VALUES // passed.largest), _extent(slopes[0].abs().sum(0))
 
     def unmoved(self, units: Sequence[int], state: State) -> list[int]:
-        """Those of the units that cannot be climbed from where they are: nothing comes back from them to their image."""
+        """Return the units that cannot be climbed from where they are: no gradient reaches their image."""
         together, _ = self.check(units)
         groups = _grouped(units, together)
         still = replace(self, moves=RandomTransforms(0, 0, 0))
@@ -177,7 +192,7 @@ class Dream:
         return State(step, found, first, second)
 
     def _slopes(self, levels: torch.Tensor, groups: Groups, seen: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
-        """The gradient of each unit's value by its own picture, (U, C, H, W), each with a mean square of 1."""
+        """Return the gradient of each unit's value by its own picture, (U, C, H, W), each with a mean square of 1."""
         whole = levels.clone().requires_grad_()
         moved = self.moves(whole, seen, generator)
         found = []
@@ -233,7 +248,7 @@ def _grouped(units: Sequence[int], together: int) -> Groups:
 
 
 def _extent(sizes: torch.Tensor) -> tuple[int, int]:
-    """Height and width of what is not 0 of (H, W); all of it if nothing is."""
+    """Return height and width of what is not 0 of (H, W); all of it if nothing is."""
     rows, columns = (sizes.amax(axis).nonzero() for axis in (1, 0))
     if not len(rows):
         return sizes.shape[0], sizes.shape[1]
@@ -241,6 +256,19 @@ def _extent(sizes: torch.Tensor) -> tuple[int, int]:
 
 
 def _generator(seed: int, step: int) -> torch.Generator:
-    """Random numbers of one step. They do not depend on earlier steps, so a state need not hold them."""
+    """Make the random numbers of one step; they do not depend on earlier steps, so no state has to hold them."""
     mixed = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
     return torch.Generator().manual_seed(int(mixed[0]))
+
+
+def live_dreams(bundle: Bundle) -> Dreaming:
+    """Return the default ascent for a copy of the bundle's network, a few steps at a time while the loops run."""
+    pipeline = bundle.pipeline
+
+    def dream(module: nn.Module, layer: str, unit: int) -> Iterator[PreferredInput]:
+        ascending = Dream(module, layer, pipeline.shape, limits=pipeline.limits)
+        for ascent in ascending.ascend([unit], every=EVERY):
+            picture, value = pipeline.picture(ascent.images[0]), float(ascent.values[0])
+            yield PreferredInput(Unit(layer, unit), picture, value, ascent.step, STEPS)
+
+    return dream

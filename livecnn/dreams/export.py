@@ -54,7 +54,7 @@ def _into_file(dreamer: DreamBatch, steps: int, path: Path) -> DreamResult:
 
 
 def _shown(dreamer: DreamBatch, steps: int, state: State | None = None) -> Iterator[DreamResult]:
-    """Some of the steps, with a bar on terminals."""
+    """Yield some of the steps, with a progress bar on terminals."""
     done = 0 if state is None else state.step
     with tqdm(total=steps, initial=done, desc="dreaming", unit="step", disable=None, leave=False) as bar:
         for dreams in dreamer(steps, state, every=-(-steps // FRAMES)):
@@ -64,7 +64,7 @@ def _shown(dreamer: DreamBatch, steps: int, state: State | None = None) -> Itera
 
 
 def _into_folder(dreamer: DreamBatch, steps: int, folder: Path) -> DreamResult:
-    """A picture a unit, a manifest, and the state."""
+    """Write a picture a unit, a manifest, and the state."""
     settings = {**dreamer.settings, "units": list(dreamer.units)}
     state = _left(folder, settings, steps)
     last, kept = None, time.monotonic()
@@ -96,7 +96,7 @@ def _keep(folder: Path, settings: dict[str, object], state: State) -> None:
 
 
 def _left(folder: Path, settings: dict[str, object], steps: int) -> State | None:
-    """What an earlier run of these settings left there. Raises OutputError if it was another one."""
+    """Read what an earlier run of these settings left there. Raises OutputError if it was another run."""
     path = folder / STATE
     if not path.exists():
         return None

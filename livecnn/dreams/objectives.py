@@ -10,17 +10,15 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from livecnn.errors import UsageError
-from livecnn.explain.forward_pass import ForwardResult
-from livecnn.explain.objective import activation_of, class_objective
+from livecnn.explain.forward_pass import ForwardResult, activation_of, class_objective
 
 Over: TypeAlias = Literal["mean", "max", "centre"]
-Objective: TypeAlias = Callable[
-    [ForwardResult, Sequence[int]], torch.Tensor
-]  # the n-th of N pictures by the n-th of N units: (N,)
+# Of N pictures and N units, the value of each picture's own unit, (N,).
+Objective: TypeAlias = Callable[[ForwardResult, Sequence[int]], torch.Tensor]
 
 
 def layer_objective(over: Over) -> Objective:
-    """The activation of each unit: the mean over its map, the strongest position, or the one in the middle. Raises UsageError."""
+    """Climb the activation of each unit: the mean of its map, its maximum, or its middle. Raises UsageError."""
     if over not in get_args(Over):
         raise UsageError(f"over: found {over!r}; allowed: {', '.join(get_args(Over))}")
 
@@ -38,7 +36,7 @@ def layer_objective(over: Over) -> Objective:
 
 
 def class_scores(seen: ForwardResult, classes: Sequence[int]) -> torch.Tensor:
-    """The score of each class, before a softmax."""
+    """Return the score of each class, before a softmax."""
     return seen.logits[torch.arange(len(classes)), list(classes)]
 
 
@@ -54,7 +52,7 @@ def check(seen: ForwardResult, units: Sequence[int], layer: str | None) -> None:
 
 
 class RedirectedReLU(TorchFunctionMode):
-    """Inside, a ReLU that nothing comes back through lets back what would switch it on.
+    """Inside the `with`, a ReLU that no gradient passes lets back what would switch it on.
 
     Else a unit that is off, such as a neuron behind a ReLU, would have no slope to climb. Of a picture through which anything
     comes back, the gradient stays as it is (https://distill.pub/2017/feature-visualization, appendix).
@@ -75,7 +73,7 @@ class RedirectedReLU(TorchFunctionMode):
 
 
 class _RedirectedReLUFunction(torch.autograd.Function):
-    """max(x, 0); of a picture whose whole gradient would be lost, what is positive comes back."""
+    """max(x, 0); for a picture whose whole gradient would be lost, its positive part comes back."""
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:

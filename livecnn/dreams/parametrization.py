@@ -18,9 +18,12 @@ COLORS = ((0.26, 0.09, 0.02), (0.27, 0.00, -0.05), (0.27, -0.09, 0.03))
 
 @dataclass(frozen=True, eq=False)
 class Parametrization(ABC):
-    """A way to write pictures (C, H, W).
+    """A way to write pictures (C, H, W) as parameters.
 
-    rest: (C, 1, 1), the levels of the even picture that an ascent starts from.  size: (H, W).  rate: of a step, by default.
+    Attributes:
+        rest: (C, 1, 1), the levels of the even picture that an ascent starts from.
+        size: (H, W) in pixels.
+        rate: Size of a step, by default.
     """
 
     rest: torch.Tensor
@@ -29,11 +32,11 @@ class Parametrization(ABC):
 
     @abstractmethod
     def start(self, generator: torch.Generator) -> torch.Tensor:
-        """Parameters (1, …) of a picture that is even but for a little noise."""
+        """Return parameters (1, …) of a picture that is even but for a little noise."""
 
     @abstractmethod
     def levels(self, values: torch.Tensor) -> torch.Tensor:
-        """Pictures (U, C, H, W) of parameters (U, …), differentiable."""
+        """Turn parameters (U, …) into pictures (U, C, H, W), differentiably."""
 
     def _noise(self, *shape: int, generator: torch.Generator) -> torch.Tensor:
         return torch.randn(1, len(self.rest), *shape, generator=generator).to(self.rest.device)
@@ -72,7 +75,7 @@ class FourierParametrization(Parametrization):
 
     @cached_property
     def _scale(self) -> torch.Tensor:
-        """(H, W // 2 + 1): 1 / frequency, the lowest as one wave a picture."""
+        """Return 1 / frequency, (H, W // 2 + 1), the lowest as one wave a picture."""
         height, width = self.size
         down, across = torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)
         frequencies = torch.hypot(down, across).clamp_min(1 / max(self.size))

@@ -1,7 +1,11 @@
-"""What keeps pictures natural: those of Yosinski et al. 2015, https://arxiv.org/abs/1506.06579, sparsity and total variation."""
+"""What keeps images natural: random transforms before each pass, penalties, and work on pixels after each step.
+
+Olah et al. 2017, https://distill.pub/2017/feature-visualization; Yosinski et al. 2015, https://arxiv.org/abs/1506.06579.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,16 +15,58 @@ SPARSE = 0.1
 
 
 @dataclass(frozen=True)
-class Regularizers:
-    """All are off at 0. The first two are weighed against an objective whose gradient has a mean square of 1; the others act on
-    pixels, after each step.
+class RandomTransforms:
+    """How far a picture is moved at random before the network sees it, anew at every step.
 
-    sparsity: weight of the distance from the rest, the even picture that an ascent starts from; None: 0.1 if that is black or
-    white, as the ground of writing is, else 0.  variation: weight of the total variation.
-    decay: share of the distance from the rest that a step takes away (L2 decay).
-    blur: standard deviation in pixels of a Gaussian blur every `blur_every` steps.
-    norm: share of the pixels, those nearest to the rest, that are set to it.  contribution: the same of those that would change
-    the objective least if they were.
+    Attributes:
+        jitter: In each direction, a share of the sides of what a unit sees.
+        rotation: Either way, in degrees.
+        scaling: Up or down, a share.
+    """
+
+    jitter: float = 0.08
+    rotation: float = 12.0
+    scaling: float = 0.15
+
+    def __call__(self, images: torch.Tensor, seen: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
+        """Move all of (N, C, H, W) alike, differentiably; `seen` is height and width in pixels of what a unit sees."""
+        if not (self.jitter or self.rotation or self.scaling):
+            return images
+        right, down, turn, grow = (2 * torch.rand(4, generator=generator) - 1).tolist()
+        shift = self.jitter * right * seen[1], self.jitter * down * seen[0]
+        return apply_transform(images, shift, self.rotation * turn, 1 + self.scaling * grow)
+
+
+def apply_transform(images: torch.Tensor, shift: tuple[float, float], degrees: float, scale: float) -> torch.Tensor:
+    """Scale and turn (N, C, H, W) counter-clockwise around the middle, then shift by pixels to the right and down.
+
+    Interpolation is linear; beyond the edge the edge goes on.
+    """
+    height, width = images.shape[2:]
+    angle = math.radians(degrees)
+    cos, sin = math.cos(angle) / scale, math.sin(angle) / scale
+    right, down = 2 * shift[0] / width, 2 * shift[1] / height
+    aspect = height / width
+    rows = [cos, -sin * aspect], [sin / aspect, cos]
+    back = images.new_tensor([[a, b, -a * right - b * down] for a, b in rows])
+    grid = functional.affine_grid(back.expand(len(images), 2, 3), list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+
+@dataclass(frozen=True)
+class Regularizers:
+    """Penalties, weighed against an objective whose gradient has a mean square of 1, and work on pixels after each step.
+
+    All are off at 0; the rest is the even picture that an ascent starts from.
+
+    Attributes:
+        sparsity: Weight of the distance from the rest; None: 0.1 if that is black or white, as the ground of writing is, else 0.
+        variation: Weight of the total variation.
+        decay: Share of the distance from the rest that a step takes away (L2 decay).
+        blur: Standard deviation in pixels of a Gaussian blur.
+        blur_every: Steps from blur to blur.
+        norm: Share of the pixels, those nearest to the rest, that are set to it.
+        contribution: The same of those that would change the objective least.
     """
 
     sparsity: float | None = None
@@ -32,7 +78,7 @@ class Regularizers:
     contribution: float = 0.0
 
     def penalty(self, levels: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
-        """What to take off the objectives of all pictures (U, C, H, W) together. rest: (C, 1, 1)."""
+        """Return what to take off the objectives of all pictures (U, C, H, W) together; `rest` is (C, 1, 1)."""
         bare = bool(((rest == 0) | (rest == 1)).all())
         sparsity = SPARSE * bare if self.sparsity is None else self.sparsity
         return sparsity * (levels - rest).abs().sum() + self.variation * total_variation(levels).sum()
@@ -43,9 +89,13 @@ class Regularizers:
         return bool(self.decay or self.blur or self.norm or self.contribution)
 
     def __call__(self, levels: torch.Tensor, slopes: torch.Tensor, rest: torch.Tensor, step: int) -> torch.Tensor:
-        """Pictures (U, C, H, W) once so many steps were taken.
+        """Return pictures (U, C, H, W) as they are after step `step`.
 
-        slopes: the gradient of each one's objective, of the same shape.  rest: (C, 1, 1).
+        Args:
+            levels: The pictures.
+            slopes: The gradient of each one's objective, of the same shape.
+            rest: (C, 1, 1).
+            step: Number of steps taken.
         """
         away = (levels - rest) * (1 - self.decay)
         if self.blur and step % self.blur_every == 0:
@@ -58,7 +108,7 @@ class Regularizers:
 
 
 def gaussian_blur(images: torch.Tensor, deviation: float) -> torch.Tensor:
-    """(N, C, H, W), Gaussian; beyond the edge it is as the edge is."""
+    """Blur (N, C, H, W); beyond the edge the edge goes on."""
     reach = max(1, round(3 * deviation))
     places = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
     weights = torch.exp(-((places / deviation) ** 2) / 2)
@@ -69,13 +119,13 @@ def gaussian_blur(images: torch.Tensor, deviation: float) -> torch.Tensor:
 
 
 def clip_smallest(images: torch.Tensor, sizes: torch.Tensor, share: float) -> torch.Tensor:
-    """(N, C, H, W), 0 at this share of each picture's pixels, those of the least size. sizes: (N, H, W)."""
+    """Set this share of the pixels of each of (N, C, H, W) to 0, those of the least of `sizes`, (N, H, W)."""
     places = sizes.flatten(1)
     least = places.argsort(dim=1, stable=True)[:, : round(share * places.shape[1])]
     return images * torch.ones_like(places).scatter_(1, least, 0).view_as(sizes)[:, None]
 
 
 def total_variation(images: torch.Tensor) -> torch.Tensor:
-    """Total variation of each of (N, C, H, W): the sum of the differences between neighbours, across and down. (N,)."""
+    """Return each picture's total variation, (N,): the sum of differences between neighbors, across and down."""
     across, down = images.diff(dim=3).abs(), images.diff(dim=2).abs()
     return across.sum((1, 2, 3)) + down.sum((1, 2, 3))

@@ -15,9 +15,8 @@ from torch import nn
 from livecnn.engine.crop import LARGEST, Cropper
 from livecnn.errors import UsageError, nearest
 from livecnn.explain.base import Method
-from livecnn.explain.forward_pass import ForwardPass
+from livecnn.explain.forward_pass import At, ForwardPass, class_objective, flat_index
 from livecnn.explain.methods import kinds, method_class
-from livecnn.explain.objective import At, class_objective, flat_index
 from livecnn.explain.results import Explanation, Place, Request
 from livecnn.io.images import notebook_png, read_image
 from livecnn.networks.bundle import Bundle
@@ -53,11 +52,11 @@ class Explanations:
     settings: dict[str, Any]
 
     def picture(self) -> Image:
-        """All side by side, uint8 (H, W, 3). Raises UsageError if that would be too large."""
-        from livecnn.explain import picture as explain_picture
+        """Draw all side by side, uint8 (H, W, 3). Raises UsageError if that would be too large."""
+        from livecnn.explain.rendering import draw_explanations
 
         questions = [part.question for part in self.parts]
-        return explain_picture.draw_explanations(self.seen, self.scores, self.classes, questions, self.parts, self.settings)
+        return draw_explanations(self.seen, self.scores, self.classes, questions, self.parts, self.settings)
 
     def _repr_png_(self) -> bytes:
         return notebook_png(self.picture())
@@ -122,7 +121,7 @@ class ImageExplainer:
         return self.prepare(self._cropper(Frame(image, 0, 0.0)).prepared)
 
     def prepare(self, prepared: Prepared) -> ExplainedImage:
-        """The same of what an input pipeline made."""
+        """Look at what an input pipeline made."""
         tensor = next(self.bundle.module.parameters(), torch.empty(0))
         x = prepared.tensor.to(tensor.device)
         with self._probe as probe:
@@ -130,7 +129,7 @@ class ImageExplainer:
         return ExplainedImage(self, x, prepared, scores[0].float().cpu().numpy(), activations)
 
     def questions(self, strongest: int) -> Iterator[Request]:
-        """All that is asked, for the image's strongest class."""
+        """Yield all that is asked; `strongest` is the image's strongest class."""
         for kind in self.methods:
             if not self._kinds[kind].of_units:
                 for layer in self.layers:
@@ -142,7 +141,7 @@ class ImageExplainer:
                     yield Request(kind, layer, self._units[layer])
 
     def maps(self, question: Request, x: torch.Tensor) -> torch.Tensor:
-        """What the method says, (U, C or 1, H, W)."""
+        """Return the method's maps, (U, C or 1, H, W)."""
         method = self._made(question.method, question.layer)
         if question.of_classes:
             return torch.cat([method.explain(x, target=target) for target in question.units])
@@ -153,9 +152,12 @@ class ImageExplainer:
 
 
 class ExplainedImage:
-    """An image that an Explainer looked at: the activations are known, everything else is found when asked for.
+    """An image that an ImageExplainer looked at: activations are known, everything else is found when asked for.
 
-    seen, scores, classes: see Explanations.  empty: the input pipeline found nothing in it.
+    Attributes:
+        seen, scores, classes: As in Explanations.
+        empty: Whether the input pipeline found nothing in it.
+        questions: All that is asked of it.
     """
 
     def __init__(
@@ -168,7 +170,7 @@ class ExplainedImage:
             self._check(question)
 
     def _check(self, question: Request) -> None:
-        """Raise UsageError for a unit that is none."""
+        """Raise UsageError for an unknown unit or position."""
         if question.of_classes or question.layer is None:
             return
         shape = self._activations[question.layer].shape
@@ -183,12 +185,12 @@ class ExplainedImage:
             flat_index(at, shape, question.layer)
 
     def _at(self, question: Request) -> At:
-        """Which value of a map is explained; of a method that does not ask, the strongest."""
+        """Return which value of a map is explained; the strongest for a method without that option."""
         at: At = self._explainer.options[question.method].get("at", "max")
         return at
 
     def explain(self, question: Request) -> Explanation:
-        """Raises ModelError where the method cannot serve the network, and why."""
+        """Answer one question. Raises ModelError where the method cannot serve the network; the text says why."""
         if question.of_classes:
             names = tuple(self.classes[target] for target in question.units)
             return self._answer(question, names, self._scores(question.units), (None,) * len(names))
@@ -264,7 +266,7 @@ def explanations(
 
 
 def check_image(image: object) -> Image:
-    """Raises UsageError if it is no image."""
+    """Return a valid image, uint8 (H, W, 3). Raises UsageError for anything else."""
     if isinstance(image, np.ndarray) and image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3 and image.size:
         return image
     found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
@@ -282,7 +284,7 @@ def _layers(bundle: Bundle, layer: str | Sequence[str] | None) -> tuple[str, ...
 
 
 def _valued(found: torch.Tensor, at: At) -> tuple[torch.Tensor, tuple[Place | None, ...]]:
-    """What is explained of activations (U, …), and where on the map it lies."""
+    """Return the explained value of each of the activations (U, …), and its place on the map."""
     if found.ndim == 1:
         return found, (None,) * len(found)
     if at == "sum":
@@ -298,7 +300,7 @@ def _array(values: torch.Tensor) -> Floats:
 
 
 class Options(TypedDict, total=False):
-    """All that there are; see the methods' classes. What is None is as by default."""
+    """Options of all methods, described in their classes; None stands for the default."""
 
     at: At | None
     patch: int | None
@@ -311,7 +313,7 @@ class Options(TypedDict, total=False):
 def options_by_method(
     methods: Mapping[str, type[Method]], options: Mapping[str, Any], of_units: bool
 ) -> dict[str, dict[str, Any]]:
-    """By method all options that it takes, as given or as by default. Raises UsageError for one that none of them takes."""
+    """Return each method's options, as given or by default. Raises UsageError for one that no method takes."""
     given = {name: value for name, value in options.items() if value is not None}
     if AT in given and not of_units:
         raise UsageError("at tells which value of a unit's map counts; found classes")
@@ -336,7 +338,7 @@ def _untaken(name: str, methods: Mapping[str, type[Method]]) -> str:
 
 
 def as_json_types(options: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """As they come back from JSON."""
+    """Return the options as they come back from JSON."""
     return {
         kind: {name: list(value) if isinstance(value, tuple) else value for name, value in own.items()}
         for kind, own in options.items()

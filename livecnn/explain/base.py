@@ -14,8 +14,15 @@ from torch import nn
 from torch.nn import functional
 
 from livecnn.errors import ModelError, UsageError
-from livecnn.explain.forward_pass import ForwardPass, ForwardResult
-from livecnn.explain.objective import At, Objective, check_position, class_objective, units_objective
+from livecnn.explain.forward_pass import (
+    At,
+    ForwardPass,
+    ForwardResult,
+    Objective,
+    check_position,
+    class_objective,
+    units_objective,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,12 +85,12 @@ class Method(ABC):
 
     @classmethod
     def options(cls) -> dict[str, Any]:
-        """What can be chosen besides network and layer, with what it is by default."""
+        """Return the options besides network and layer, with their defaults."""
         return {field.name: field.default for field in fields(cls) if field.kw_only}
 
     @property
     def kind(self) -> str:
-        """The name of its file."""
+        """Return the name of its file."""
         return type(self).__module__.rpartition(".")[2]
 
     @cached_property
@@ -116,7 +123,7 @@ class TargetedMethod(Method):
 
 
 def detached_input(x: torch.Tensor) -> torch.Tensor:
-    """A copy of (1, C, H, W), without a history. Raises UsageError."""
+    """Copy an input (1, C, H, W) without its history. Raises UsageError for another shape."""
     if x.ndim != 4 or x.shape[0] != 1:
         raise UsageError(f"x: found the shape {tuple(x.shape)}; one picture (1, C, H, W) is needed")
     return x.detach().clone()
@@ -124,13 +131,13 @@ def detached_input(x: torch.Tensor) -> torch.Tensor:
 
 @contextmanager
 def set_gradients(recorded: bool = True) -> Iterator[None]:
-    """Whether gradients are recorded, wherever this is called."""
+    """Record gradients or not inside the `with`, wherever it is used."""
     with torch.inference_mode(False), torch.set_grad_enabled(recorded):
         yield
 
 
 def layer_maps(seen: ForwardResult, kind: str, layer: str | None) -> torch.Tensor:
-    """The layer's maps (N, K, h, w). Raises ModelError if it gives something else."""
+    """Return the layer's maps (N, K, h, w). Raises ModelError if it gives something else."""
     activation = seen.activation
     if activation is None:
         raise ModelError(f"{kind} needs a layer that gives maps")
@@ -140,6 +147,16 @@ def layer_maps(seen: ForwardResult, kind: str, layer: str | None) -> torch.Tenso
     return activation
 
 
+def layer_gradient(seen: ForwardResult, score: torch.Tensor, needing: str, layer: str | None) -> torch.Tensor:
+    """Return the gradient of a score by the layer's output. Raises ModelError if none leads there; `needing` begins its text."""
+    slopes = None
+    if seen.edge is not None and score.requires_grad:
+        (slopes,) = torch.autograd.grad(score.sum(), [seen.edge], allow_unused=True)
+    if slopes is None:
+        raise ModelError(f"{needing} a way from the layer to the scores; {layer!r} has none")
+    return slopes
+
+
 def resize_maps(maps: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """(U, 1, h, w) -> (U, 1, H, W), the size of the input x (1, C, H, W), bilinear."""
+    """Resize maps (U, 1, h, w) to the input's size, (U, 1, H, W), by bilinear interpolation."""
     return functional.interpolate(maps, size=x.shape[2:], mode="bilinear", align_corners=False)

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from livecnn import paths
 from livecnn.errors import OutputError
-from livecnn.explain import picture as explain_picture
 from livecnn.explain.api import ExplainedImage, ImageExplainer
+from livecnn.explain.rendering import draw_explanations
 from livecnn.explain.results import Explanation, Request
 from livecnn.io.files import check_same_run, check_writable, is_folder, write_atomically, write_png
 from livecnn.types import Image
@@ -46,14 +46,12 @@ def write(explainer: ImageExplainer, image: Image, name: str, out: str) -> tuple
         settings["sha256"] = hashlib.sha256(image.tobytes()).hexdigest()
         return _Folder(Path(out), settings, explainer, sight).fill(), sight
     parts = map(sight.explain, _shown(sight.questions))
-    write_png(
-        Path(out), explain_picture.draw_explanations(sight.seen, sight.scores, sight.classes, sight.questions, parts, settings)
-    )
+    write_png(Path(out), draw_explanations(sight.seen, sight.scores, sight.classes, sight.questions, parts, settings))
     return sum(len(question.units) for question in sight.questions), sight
 
 
 def _shown(questions: tuple[Request, ...]) -> Iterator[Request]:
-    """One after the other, with a bar on terminals."""
+    """Yield one after the other, with a progress bar on terminals."""
     with tqdm(
         total=sum(len(one.units) for one in questions), desc="explaining", unit="picture", disable=None, leave=False
     ) as bar:
@@ -84,14 +82,14 @@ class _Folder:
         return len(self._rows)
 
     def _goes(self) -> Iterator[Request]:
-        """The questions, cut so that memory does not grow with them."""
+        """Yield the questions, cut so that memory does not grow with them."""
         together = max(1, MOST_VALUES // int(np.prod(self._explainer.bundle.pipeline.shape)))
         for question in self._sight.questions:
             for start in range(0, len(question.units), together):
                 yield question._replace(units=question.units[start : start + together])
 
     def _name(self, question: Request, unit: int) -> str:
-        """conv1_007.png; conv1_007_gradient.png and class_003_grad_cam_conv2.png where several methods or layers need it."""
+        """Name a file: conv1_007.png; conv1_007_gradient.png or class_003_grad_cam_conv2.png with several methods or layers."""
         words = ["class" if question.layer is None or question.of_classes else self._stems[question.layer], f"{unit:0{DIGITS}}"]
         if len(self._explainer.methods) > 1:
             words.append(question.method)
@@ -118,7 +116,7 @@ class _Folder:
 
 
 def _left(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
-    """By file, what an earlier run of these settings left there. Raises OutputError if it was another one."""
+    """Read by file what an earlier run of these settings left. Raises OutputError if it was another run."""
     manifest = path / MANIFEST
     if not manifest.exists():
         return {}
@@ -132,12 +130,12 @@ def _left(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _png(levels: Image) -> bytes:
-    """uint8 (1 or 3, H, W) as a file."""
+    """Encode uint8 (1 or 3, H, W) as a file."""
     buffer = io.BytesIO()
     PillowImage.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0)) if len(levels) == 3 else levels[0]).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def _number(value: Any) -> float | None:
-    """None of what JSON cannot write."""
+    """Return a number for JSON; None for what JSON cannot write."""
     return float(value) if np.isfinite(value) else None

@@ -54,11 +54,11 @@ class Explanation:
 
     @property
     def normalisation(self) -> str:
-        """What `levels` does: "min-max", or "signed" where zero has a meaning between two sides."""
+        """Return how `levels` scales: "min-max", or "signed" where zero lies between two sides."""
         return SIGNED if method_class(self.question.method).signed else MIN_MAX
 
     def levels(self) -> Levels:
-        """The maps as uint8, and the value of the lowest and of the highest level of each; see `livecnn/explain/results.py`."""
+        """Return the maps as uint8, and the values of the lowest and the highest level of each; see `minmax`, `signed`."""
         return (minmax if self.normalisation == MIN_MAX else signed)(self.maps)
 
 
@@ -69,7 +69,7 @@ Levels = tuple[npt.NDArray[np.uint8], Floats, Floats]
 
 
 def minmax(maps: Floats) -> Levels:
-    """(U, …) -> uint8 (U, …), low (U,), high (U,): each map by its own range; value = low + level / 255 * (high - low).
+    """Scale each map (U, …) by its own range: uint8 (U, …), low (U,), high (U,); value = low + level / 255 * (high - low).
 
     Values that are not finite count as 0.
     """
@@ -85,7 +85,7 @@ def minmax(maps: Floats) -> Levels:
 
 
 def signed(maps: Floats) -> Levels:
-    """The same around zero, low = -high: value = (level - 128) / 127 * high."""
+    """Scale the same around zero, low = -high: value = (level - 128) / 127 * high."""
     flat = _finite(torch.from_numpy(maps).flatten(1))
     high = flat.abs().amax(1)
     span = torch.where(high > LEAST, high, 1)

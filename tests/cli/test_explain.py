@@ -17,7 +17,7 @@ from PIL import Image as PillowImage
 import livecnn
 from livecnn.cli import main
 from livecnn.explain import export as explain_files
-from livecnn.explain import picture as explain_picture
+from livecnn.explain import rendering
 from livecnn.explain.api import ExplainedImage, Options
 from livecnn.explain.methods import kinds
 from tests.helpers.files import contents
@@ -245,7 +245,7 @@ def test_what_was_found_before_a_refusal_is_kept(elsewhere: Path, capsys: Output
 
 
 def test_a_picture_that_is_too_large_is_refused_before_the_work(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explain_picture, "MOST_PIXELS", 10_000)
+    monkeypatch.setattr(rendering, "MOST_PIXELS", 10_000)
     monkeypatch.setattr(ExplainedImage, "explain", None)
     assert main([*UNITS, "--out", "y.png"]) == 2
     assert capsys.readouterr().err.startswith("livecnn: a picture of all that is asked for would have ")

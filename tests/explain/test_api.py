@@ -19,7 +19,7 @@ from livecnn.drawing import contact_sheet
 from livecnn.drawing.contact_sheet import SheetTile
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import ImageError, ModelError, UsageError
-from livecnn.explain import picture as explain_picture
+from livecnn.explain import rendering
 from livecnn.explain.api import ImageExplainer
 from livecnn.explain.methods import kinds
 from livecnn.explain.methods.grad_cam import GradCam
@@ -152,7 +152,7 @@ def test_options_of_methods(tiny: Tiny, image: Image) -> None:
 
 def test_the_picture_tells_which_value(tiny: Tiny, image: Image) -> None:
     told = [
-        explain_picture._subtitle([part.question for part in found.parts], found.settings).rpartition(" · ")[2]
+        rendering._subtitle([part.question for part in found.parts], found.settings).rpartition(" · ")[2]
         for found in (livecnn.explanations(tiny, image, "2", 0, method="gradient", at=at) for at in ("max", "sum", (2, 3)))  # type: ignore[arg-type]
     ]
     assert told[0].startswith("gradient: which pixels")
@@ -279,7 +279,7 @@ def captions(monkeypatch: pytest.MonkeyPatch, found: livecnn.Explanations) -> li
 def test_the_layers_of_grad_cam_are_told(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     one = livecnn.explanations(tiny, image, ["0", "2"], classes="dog", method="grad_cam")
     assert captions(monkeypatch, one)[1:] == [("0", ""), ("2", "")]
-    assert explain_picture._title([part.question for part in one.parts], one.classes) == "What speaks for dog"
+    assert rendering._title([part.question for part in one.parts], one.classes) == "What speaks for dog"
     both = livecnn.explanations(tiny, image, ["0", "2"], classes="all", method=["grad_cam", "gradient"])
     ways = ("0", "2", "gradient")
     assert captions(monkeypatch, both)[1:] == [(name, way) for name in ("cat", "dog") for way in ways]
@@ -289,7 +289,7 @@ def test_no_column_is_empty(tiny: Tiny, image: Image) -> None:
     sheet = livecnn.explanations(tiny, image, ["0", "2"], "0-1", method=["gradient", "occlusion", "activation"]).picture()
     ink = (sheet != THEMES["dark"].background).any((0, 2)).nonzero()[0]
     assert ink[-1] >= sheet.shape[1] - contact_sheet.EDGE - 2
-    assert explain_picture._columns(120, 10, 2) == 10  # many short sections
+    assert rendering._columns(120, 10, 2) == 10  # many short sections
     alone = livecnn.explanations(tiny, image, "2", 0, method=["gradient", "occlusion", "activation"]).picture()
     assert (alone[contact_sheet.HEADER + 5] != THEMES["dark"].background).any(1).mean() > 0.8
 
@@ -306,7 +306,7 @@ def test_captions_are_whole_or_not_there(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_picture_that_is_too_large(tiny: Tiny, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
     found = livecnn.explanations(tiny, image, "2")
-    monkeypatch.setattr(explain_picture, "MOST_PIXELS", 10_000)
+    monkeypatch.setattr(rendering, "MOST_PIXELS", 10_000)
     with pytest.raises(UsageError, match=r"would have \d+ x \d+ pixels; ask for fewer units or methods, or for a folder"):
         found.picture()
 

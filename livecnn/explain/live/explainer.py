@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from livecnn.errors import LivecnnError, ModelError, UsageError
-from livecnn.explain.base import Method
-from livecnn.explain.contributions import Contributions
+from livecnn.explain.base import Method, detached_input, layer_gradient, set_gradients
+from livecnn.explain.forward_pass import ForwardPass, activation_of, class_objective
 from livecnn.explain.methods import method_class
 from livecnn.explain.methods.occlusion import COARSEST, Occlusion
 from livecnn.explain.results import Refused
@@ -31,8 +31,30 @@ ENDS = {
 }
 
 
+class Contributions:
+    """What units of a layer add to a class's score to first order: the sum over positions of a ds/da.
+
+    Here a are a unit's activations, and s is the score before a softmax. One pass forward and one back serve all units. Where the
+    score is linear in the layer, as after the last hidden one, they sum up to the score without the bias.
+    """
+
+    def __init__(self, module: nn.Module, layer: str) -> None:
+        self._layer = layer
+        self._forward = ForwardPass(module, layer)
+
+    def of(self, x: torch.Tensor, target: int) -> tuple[torch.Tensor, float]:
+        """Return what each unit adds, (units,), and the score, for x (1, C, H, W). Raises UsageError, ModelError."""
+        with set_gradients():
+            seen = self._forward(detached_input(x).requires_grad_().clone())
+            activation = activation_of(seen, (), self._layer)
+            score = class_objective(seen, target)(seen).sum()
+            slopes = layer_gradient(seen, score, "contributions need", self._layer)
+        products = activation.detach()[0] * slopes[0]
+        return products.flatten(1).sum(1) if products.ndim > 1 else products, score.item()
+
+
 def copy_to_explain(module: nn.Module) -> nn.Module:
-    """A copy over the same weights: while one explains, no other may run. Raises ModelError."""
+    """Copy the network over the same weights: one that explains must run nothing else. Raises ModelError."""
     try:
         return copy_sharing_weights(module)
     except Exception as error:  # whatever a network holds that cannot be copied
@@ -41,10 +63,10 @@ def copy_to_explain(module: nn.Module) -> nn.Module:
 
 
 class LiveExplainer:
-    """Use it in a `with`, from one thread; no other may run the network meanwhile.
+    """Explains inputs by one network, in a `with` and on one thread; no other may run the network meanwhile.
 
-    Answers are arrays on the host, or, where a method cannot be used, the reason in a line. What lies in the network and the
-    layer is tried once and remembered.
+    Answers are arrays on the host or, where a method cannot be used, the reason in a line. A reason that lies in the network
+    or the layer is remembered.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -69,7 +91,7 @@ class LiveExplainer:
             self._refused.clear()
 
     def picture(self, kind: str, x: torch.Tensor, unit: Unit, target: int) -> Floats | Refused:
-        """float32 (C, H, W) or (1, H, W): of the unit or, by a method of classes, of the class `target`."""
+        """Explain the unit or, by a method of classes, the class `target`: float32 (C, H, W) or (1, H, W)."""
 
         def explain() -> Floats:
             method = self._method(kind, unit.layer)
@@ -79,7 +101,7 @@ class LiveExplainer:
         return self.run_or_refuse(kind, unit.layer, explain)
 
     def pictures(self, kind: str, x: torch.Tensor, layer: str, units: Sequence[int]) -> Floats | Refused:
-        """float32 (U, C, H, W) or (U, 1, H, W)."""
+        """Explain units of a layer: float32 (U, C, H, W) or (U, 1, H, W)."""
 
         def explain() -> Floats:
             method = self._method(kind, layer)
@@ -90,7 +112,7 @@ class LiveExplainer:
         return self.run_or_refuse(kind, layer, explain)
 
     def contributions(self, x: torch.Tensor, layer: str, target: int) -> tuple[Floats, float] | Refused:
-        """float32 (units,), and the score of `target`, see Contributions."""
+        """Return what each unit adds to the score of `target`, float32 (units,), and that score."""
 
         def explain() -> tuple[Floats, float]:
             values, score = self._made("contributions", layer, lambda: Contributions(self.module, layer)).of(x, target)
@@ -99,7 +121,7 @@ class LiveExplainer:
         return self.run_or_refuse("contributions", layer, explain)
 
     def refine(self, x: torch.Tensor, unit: Unit) -> Iterator[tuple[Floats, float] | Refused]:
-        """Occlusion from coarse to fine, float32 (1, H, W), each with how far it is, 0..1."""
+        """Yield occlusion from coarse to fine, float32 (1, H, W), each with its progress, 0..1."""
 
         def refine() -> Iterator[torch.Tensor]:
             method: Occlusion = self._method("occlusion", unit.layer)
@@ -109,7 +131,7 @@ class LiveExplainer:
             yield found if isinstance(found, Refused) else (_array(found[0]), done / REFINEMENTS)
 
     def steps(self, kind: str, layer: str, make: Callable[[], Iterator[T]]) -> Iterator[T | Refused]:
-        """As `run_or_refuse`, of all that an iterator gives; after a refusal nothing comes."""
+        """Yield all that an iterator gives as `run_or_refuse` does; a refusal is the last."""
         given = self.run_or_refuse(kind, layer, make)
         while not isinstance(given, Refused):
             found = self.run_or_refuse(kind, layer, partial(next, given, None))
@@ -121,7 +143,7 @@ class LiveExplainer:
         yield given
 
     def run_or_refuse(self, kind: str, layer: str, explain: Callable[[], T]) -> T | Refused:
-        """What `explain` returns or, where that is refused, why. Whatever a network raises on the way back, a show goes on."""
+        """Return what `explain` returns or why it is refused. Whatever the network raises, the program goes on."""
         known = ENDS.get(layer) or self._refused.get((kind, layer))
         if known is not None:
             return known
@@ -140,7 +162,7 @@ class LiveExplainer:
         return self._made(kind, layer, make)
 
     def _made(self, kind: str, layer: str, make: Callable[[], Any]) -> Any:
-        """Made once for a layer, as it may have to trace the network."""
+        """Make something once for a layer, as it may have to trace the network."""
         if (kind, layer) not in self._methods:
             self._methods[kind, layer] = make()
         return self._methods[kind, layer]
@@ -151,6 +173,6 @@ def _array(tensor: torch.Tensor) -> Floats:
 
 
 def _reason(kind: str, error: Exception) -> str:
-    """In one short line; whoever shows it says of which method."""
+    """Describe an error in one short line, without the method's name."""
     line = str(error).partition("\n")[0].removeprefix(f"{kind} ")
     return line if isinstance(error, LivecnnError) else f"{type(error).__name__}: {line}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
-from threading import Thread
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -14,11 +15,10 @@ from torch import nn
 
 from livecnn.engine.engine import on_device
 from livecnn.explain.live.explainer import LiveExplainer, copy_to_explain
-from livecnn.explain.live.worker_state import Answer, ExplainRequest, RequestSuperseded, Throttle, WorkerState, WorkerStopped
 from livecnn.explain.results import Refused
 from livecnn.networks.bundle import Bundle
 from livecnn.selection import Ask, MutedUnits, Selection
-from livecnn.types import ExplanationUpdate, PreferredInput, Tick
+from livecnn.types import ExplanationUpdate, Floats, PreferredInput, Tick
 
 DUTIES = {"explain": 0.5, "occlusion": 0.1, "preferred": 0.15}  # of a core, by thread, so that the loops do not feel it
 LONG = 0.1  # seconds of work after which a change of focus is not kept waiting
@@ -32,6 +32,170 @@ CPU = torch.device("cpu")
 
 # Of the network, a layer and a unit, step by step; the last has `step` == `steps`.
 Dreaming: TypeAlias = Callable[[nn.Module, str, int], Iterator[PreferredInput]]
+REST = 0.004  # seconds; shorter ones are saved up
+
+# Maps float32 (C, H, W), or of a grid (U, C, H, W); of occlusion with how far it is, 0..1, of contributions with the score.
+Answer: TypeAlias = Floats | tuple[Floats, float] | PreferredInput | Refused
+Answers: TypeAlias = Mapping[str, Answer]  # by kind of method, or by what was asked for
+
+
+class RequestSuperseded(BaseException):
+    """The work is not wanted any more. No Exception, so that no network or method catches it."""
+
+
+class WorkerStopped(BaseException):
+    """The threads are to end. No Exception either."""
+
+
+@dataclass(frozen=True)
+class ExplainRequest:
+    """What is asked for: `units` are those of the grid, `muted` those that are muted meanwhile."""
+
+    focus: Selection = field(default_factory=Selection)
+    asks: frozenset[Ask] = frozenset()
+    units: tuple[int, ...] = ()
+    muted: frozenset[tuple[str, int]] = frozenset()
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Return the methods that explain the unit and take work."""
+        return tuple(kind for kind in self.focus.methods if kind != "activation") if "unit" in self.asks else ()
+
+    @property
+    def grid(self) -> str:
+        """Return the method of the grid if it takes work, else ""."""
+        return self.focus.grid if "grid" in self.asks and self.focus.grid != "activation" and self.units else ""
+
+    @property
+    def answer_names(self) -> tuple[str, ...]:
+        """Return the names of all answers that there may be."""
+        asked = [ask for ask in ("contributions", "preferred") if ask in self.asks]
+        return (*self.methods, *(["grid"] if self.grid else []), *asked)
+
+    def cache_key(self, what: str, target: int = 0) -> Hashable:
+        """Return what the answer of that name depends on; `target` is the class."""
+        focus = self.focus
+        of: dict[str, Hashable] = {
+            "occlusion": focus.unit_shown.index,
+            "grid": (focus.grid, self.units),
+            "contributions": target,
+            "preferred": focus.unit,
+        }
+        return focus.layer, self.muted, of.get(what, (focus.unit_shown.index, target))
+
+    def findings(self, seq: int, target: int, answers: Answers) -> ExplanationUpdate:
+        """Put the answers together."""
+        refused = {what: answer.reason for what, answer in answers.items() if isinstance(answer, Refused)}
+        given: dict[str, Any] = {what: answer for what, answer in answers.items() if what not in refused}
+        if "grid" in refused:
+            refused.setdefault(self.grid, refused.pop("grid"))
+        progress = {}
+        if "occlusion" in given:
+            given["occlusion"], progress["occlusion"] = given["occlusion"]
+        grid, (contributions, logit) = given.get("grid"), given.get("contributions", (None, None))
+        return ExplanationUpdate(
+            seq,
+            self.focus,
+            target,
+            {kind: given[kind] for kind in self.methods if kind in given},
+            refused,
+            progress,
+            () if grid is None else self.units[: len(grid)],
+            grid,
+            contributions,
+            logit,
+            given.get("preferred"),
+        )
+
+
+class WorkerState:
+    """Where threads and loops meet: the newest wish, tick and answers.
+
+    Attributes:
+        wish: What is asked for.
+        tick: The newest with something in the box.
+        passes: Number of all ticks, with something in the box or without.
+        error: What ended the threads.
+    """
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._answers: dict[str, tuple[Hashable, Any]] = {}  # each with what it is about
+        self._explained = -1, 0  # number of the frame, class
+        self._newest: tuple[int, ExplanationUpdate | None] = 0, None
+        self._over = False
+        self.wish = ExplainRequest()
+        self.tick: Tick | None = None
+        self.passes = 0
+        self.error: Exception | None = None
+
+    def want(self, wish: ExplainRequest) -> None:
+        """Note what is to be explained."""
+        with self._changed:
+            self.wish = wish
+            self._changed.notify_all()
+
+    def passed(self, tick: Tick) -> None:
+        """Note that a frame went through the network."""
+        with self._changed:
+            self.passes += 1
+            if not tick.patch.prepared.empty:
+                self.tick = tick
+            self._changed.notify_all()
+
+    def put(self, wish: ExplainRequest, answers: Answers, explained: tuple[int, int] | None = None) -> None:
+        """Publish answers to a wish; `explained` is the frame's number and the class of the quick ones."""
+        with self._changed:
+            self._explained = seq, target = explained or self._explained
+            self._answers |= {what: (wish.cache_key(what, target), answer) for what, answer in answers.items()}
+            found = {what: self.answer(self.wish, what) for what in self.wish.answer_names}
+            told = self.wish.findings(seq, target, {what: answer for what, answer in found.items() if answer is not None})
+            self._newest = self._newest[0] + 1, told
+
+    def answer(self, wish: ExplainRequest, what: str) -> Any:
+        """Return the newest answer if it is about what is wished, else None."""
+        about, answer = self._answers.get(what, (None, None))
+        return answer if about == wish.cache_key(what, self._explained[1]) else None
+
+    def newest(self) -> tuple[int, ExplanationUpdate | None]:
+        """Return how often there was something new, and all that is known of the newest wish."""
+        with self._changed:
+            return self._newest
+
+    def wait(self, ready: Callable[[], object], timeout: float | None = None) -> bool:
+        """Wait until `ready()`; return False after `timeout` seconds. Raises WorkerStopped."""
+        with self._changed:
+            found = self._changed.wait_for(lambda: self._over or ready(), timeout)
+            if self._over:
+                raise WorkerStopped
+            return bool(found)
+
+    def end(self, error: Exception | None = None) -> None:
+        """End the threads, because of an error if one is given."""
+        with self._changed:
+            self._over = True
+            self.error = self.error or error
+            self._changed.notify_all()
+
+
+class Throttle:
+    """Keeps a thread from working too much; call it often, as before every pass of its network.
+
+    `duty` is the share of its time that it may work; `wanted` is asked every time whether to go on.
+    """
+
+    def __init__(self, board: WorkerState, duty: float) -> None:
+        self._board, self._duty = board, duty
+        self.wanted: Callable[[], object] = lambda: True
+        self._since = time.thread_time()
+
+    def __call__(self, *_: object) -> None:
+        """Rest for what was worked since the last rest. Raises RequestSuperseded, WorkerStopped."""
+        rest = (time.thread_time() - self._since) * (1 / self._duty - 1)
+        if self._board.wait(lambda: not self.wanted(), rest if rest > REST else 0):
+            raise RequestSuperseded
+        if rest > REST:
+            self._since = time.thread_time()
 
 
 class ExplainWorker:
@@ -41,8 +205,14 @@ class ExplainWorker:
     tick, then on the newest. The preferred input of the selected unit is found step by step, by `dream`, and remembered. All
     are of the network without its muted units. While nothing is in the box, the last findings stay.
 
-    device: where the network is explained. muted: the units that are muted.
-    Raises ModelError for a network that cannot be copied.
+    Args:
+        bundle: The network.
+        dream: Finds preferred inputs.
+        device: Where the network is explained.
+        muted: Owner of the muted units.
+
+    Raises:
+        ModelError: The network cannot be copied.
     """
 
     def __init__(
@@ -64,25 +234,25 @@ class ExplainWorker:
 
     @property
     def error(self) -> Exception | None:
-        """What ended the threads before their time."""
+        """Return what ended the threads before their time."""
         return self._board.error
 
     def want(self, focus: Selection, asks: Collection[Ask], units: Sequence[int] = ()) -> None:
-        """What is asked for from now on; from any thread. units: those of which the grid shows a picture each."""
+        """Ask for something from now on, from any thread; `units` are those of the grid."""
         wish = ExplainRequest(focus, frozenset(asks), tuple(units), self._muted.units)
         if wish != self._board.wish:
             self._board.want(wish)
 
     def on_tick(self, tick: Tick) -> None:
-        """The network has seen something; from any thread."""
+        """Note a tick, from any thread."""
         self._board.passed(tick)
 
     def newest(self) -> tuple[int, ExplanationUpdate | None]:
-        """A number that grows with everything new, and what is known of all that is asked for; parts may still be missing."""
+        """Return a number that grows with everything new, and what is known so far of all that is asked for."""
         return self._board.newest()
 
     def now(self, tick: Tick) -> ExplanationUpdate:
-        """All that is asked for, of this tick, to the end and on this thread: the same ticks give the same bytes."""
+        """Answer everything for this tick on this thread: the same ticks give the same bytes."""
         wish, explainer, target = self._board.wish, self._explainers["explain"], _target(self._board.wish, tick)
         if tick.patch.prepared.empty:
             return self._last or wish.findings(tick.frame.seq, target, {})
@@ -106,7 +276,7 @@ class ExplainWorker:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        """Idempotent; a step that is under way is waited for, within reason."""
+        """End the threads, once or twice; wait for a step that is under way, within reason."""
         self._board.end()
         for thread in self._threads:
             if thread.ident is not None:
@@ -135,7 +305,7 @@ class ExplainWorker:
             hook.remove()
 
     def _explain(self, explainer: LiveExplainer, pace: Throttle) -> None:
-        """One round of what is quick, and the grid."""
+        """Do one round of what is quick, and the grid."""
         board = self._board
         board.wait(lambda: board.tick and board.wish.asks and self._done.get("explain") != (board.wish, board.tick))
         wish, tick = self._done["explain"] = board.wish, board.tick
@@ -150,7 +320,7 @@ class ExplainWorker:
         pace()
 
     def _fill_grid(self, explainer: LiveExplainer, pace: Throttle, wish: ExplainRequest, x: torch.Tensor) -> None:
-        """In parts that do not take long, and on from where a round was given up; units of an earlier tick stay meanwhile."""
+        """Explain in short parts, from where a round was given up; units of an earlier tick stay meanwhile."""
         about = wish.grid, wish.focus.layer
         before = self._board.answer(wish, "grid")
         grid = before if isinstance(before, np.ndarray) else None
@@ -171,7 +341,7 @@ class ExplainWorker:
             pace()
 
     def _occlude(self, explainer: LiveExplainer, pace: Throttle) -> None:
-        """One tick, from coarse to fine."""
+        """Refine one tick from coarse to fine."""
         board = self._board
 
         def about(wish: ExplainRequest) -> Hashable:
@@ -189,7 +359,7 @@ class ExplainWorker:
         self._done["occlusion"] = wanted, tick
 
     def _prefer(self, explainer: LiveExplainer, pace: Throttle) -> None:
-        """One unit, once it has stayed the selected one."""
+        """Find the preferred input of a unit that has stayed selected."""
         board = self._board
 
         def about(wish: ExplainRequest) -> Hashable:
@@ -207,7 +377,7 @@ class ExplainWorker:
         self._done["preferred"] = wanted
 
     def _dreams(self, explainer: LiveExplainer, wish: ExplainRequest) -> Iterator[PreferredInput | Refused]:
-        """Every few steps, and the last, which is remembered."""
+        """Yield every few steps, and the last, which is remembered."""
         about, layer, unit, dream = wish.cache_key("preferred"), wish.focus.layer, wish.focus.unit, self._dream
         if about in self._dreamt:
             yield self._dreamt[about]
@@ -237,7 +407,7 @@ def _target(wish: ExplainRequest, tick: Tick) -> int:
 
 
 def _quick(explainer: LiveExplainer, wish: ExplainRequest, x: torch.Tensor, target: int) -> dict[str, Answer]:
-    """Answers to all but what takes its time."""
+    """Answer all but what takes its time."""
     focus = wish.focus
     answers: dict[str, Answer] = {
         kind: explainer.picture(kind, x, focus.unit_shown, target) for kind in wish.methods if kind != "occlusion"

@@ -9,7 +9,7 @@ import torch
 
 from livecnn.errors import UsageError
 from livecnn.explain.base import Method, detached_input, layer_maps, resize_maps, set_gradients
-from livecnn.explain.objective import activation_of
+from livecnn.explain.forward_pass import activation_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Activation(Method):
     of_classes = False
 
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
-        """Returns (U, 1, H, W). Raises UsageError for a class, ModelError for a layer without maps."""
+        """Return maps (U, 1, H, W). Raises UsageError for a class, ModelError for a layer without maps."""
         if target is not None or not units:
             raise UsageError("activation shows units of a layer; allowed: units, and no class")
         with set_gradients(False):

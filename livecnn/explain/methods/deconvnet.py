@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from livecnn.explain.backprop import Backprop
-from livecnn.explain.backward_rules import DECONVOLVED, BackwardRule
+from livecnn.explain.backprop import DECONVOLVED, Backprop
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,5 +18,4 @@ class Deconvnet(Backprop):
     names = ("deconvnet",)
     meaning = "the pattern that the unit looks for, placed as in this picture"
     shown_as = "color"
-
-    rules: ClassVar[tuple[BackwardRule, ...]] = (DECONVOLVED,)
+    rules = (DECONVOLVED,)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from livecnn.explain.backprop import Backprop
-from livecnn.explain.backward_rules import DECONVOLVED, SPREAD, BackwardRule
+from livecnn.explain.backprop import DECONVOLVED, SPREAD, Backprop
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,5 +18,4 @@ class DeconvnetUnpooled(Backprop):
     names = ("deconvnet, no switches", "no switches")
     meaning = "the pattern that the unit looks for in any picture"
     shown_as = "color"
-
-    rules: ClassVar[tuple[BackwardRule, ...]] = (DECONVOLVED, SPREAD)
+    rules = (DECONVOLVED, SPREAD)

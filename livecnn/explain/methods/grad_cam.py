@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from livecnn.errors import ModelError
-from livecnn.explain.base import Method, detached_input, layer_maps, resize_maps, set_gradients
-from livecnn.explain.objective import activation_of, class_objective
+from livecnn.explain.base import Method, detached_input, layer_gradient, layer_maps, resize_maps, set_gradients
+from livecnn.explain.forward_pass import activation_of, class_objective
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,20 +25,19 @@ class GradCam(Method):
     of_units = False
 
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
-        """Returns (1, 1, H, W), at least 0, resized to the input (bilinear).
+        """Return one map (1, 1, H, W), at least 0, resized to the input (bilinear).
 
-        units: the maps that count, by default all.  target: by default the strongest class.
+        Args:
+            x: The network's input, (1, C, H, W).
+            units: The maps that count, by default all.
+            target: By default the strongest class.
         """
         with set_gradients():
             seen = self._forward(detached_input(x).requires_grad_().clone())
             maps = layer_maps(seen, self.kind, self.layer)
             activation_of(seen, units, self.layer)
             score = class_objective(seen, int(seen.logits[0].argmax()) if target is None else target)(seen)
-            slopes = None
-            if seen.edge is not None and score.requires_grad:
-                (slopes,) = torch.autograd.grad(score.sum(), [seen.edge], allow_unused=True)
-        if slopes is None:
-            raise ModelError(f"{self.kind} needs a way from the layer to the scores; {self.layer!r} has none")
+            slopes = layer_gradient(seen, score, f"{self.kind} needs", self.layer)
         chosen = list(units) or slice(None)
         shares = (slopes.mean((2, 3), keepdim=True) * maps.detach())[:, chosen]
         return resize_maps(shares.sum(1, keepdim=True).clamp_min(0), x)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from livecnn.explain.backprop import Backprop
-from livecnn.explain.backward_rules import GUIDED, BackwardRule
+from livecnn.explain.backprop import GUIDED, Backprop
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,5 +18,4 @@ class GuidedBackprop(Backprop):
     names = ("guided backprop", "guided")
     meaning = "strokes and edges that the value rests on"
     shown_as = "color"
-
-    rules: ClassVar[tuple[BackwardRule, ...]] = (GUIDED,)
+    rules = (GUIDED,)

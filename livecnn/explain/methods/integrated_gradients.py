@@ -11,11 +11,9 @@ import numpy as np
 import torch
 
 from livecnn.errors import UsageError
-from livecnn.explain.backprop import autograd_nodes, gradients
-from livecnn.explain.backward_rules import apply_rules
+from livecnn.explain.backprop import WINDOWED, apply_rules, autograd_nodes, gradients
 from livecnn.explain.base import TargetedMethod, detached_input, set_gradients
-from livecnn.explain.objective import Objective
-from livecnn.explain.sparse_backward import WINDOWED
+from livecnn.explain.forward_pass import Objective
 
 MOST_STEPS = 1000  # finding the places of more takes longer than the way
 
@@ -24,8 +22,11 @@ MOST_STEPS = 1000  # finding the places of more takes longer than the way
 class IntegratedGradients(TargetedMethod):
     """(x - b) times the mean of d a / d x on the straight way from a baseline b to x: the pictures sum up to a(x) - a(b).
 
-    baseline: the value of all its pixels, in the network's units.  steps: of the way, by Gauss-Legendre.
     A position "max" is that of x on the whole way. For other fields see Method and TargetedMethod.
+
+    Attributes:
+        baseline: The value of all its pixels, in the network's units.
+        steps: Of the way, 1 to 1000, by Gauss-Legendre quadrature.
     """
 
     names = ("integrated gradients", "integrated")
@@ -44,7 +45,7 @@ class IntegratedGradients(TargetedMethod):
             raise UsageError(f"steps: found {self.steps}; allowed: 1 to {MOST_STEPS}")
 
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
-        """Returns (U, C, H, W), or for a class (1, C, H, W); negative values too."""
+        """Return attributions (U, C, H, W), or for a class (1, C, H, W); negative values too."""
         with set_gradients(False):
             whole = detached_input(x)
             way = whole - self.baseline
@@ -53,7 +54,7 @@ class IntegratedGradients(TargetedMethod):
             return way * reduce(torch.add, slopes)
 
     def _slopes(self, x: torch.Tensor, objective: Objective) -> torch.Tensor:
-        """The gradients of all values, (U, C, H, W), at one place of the way."""
+        """Return the gradients of all values, (U, C, H, W), at one place of the way."""
         with set_gradients(), apply_rules(self.module, (WINDOWED,)):
             leaf = x.requires_grad_()
             seen = self._forward(leaf.clone())

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from livecnn.errors import UsageError
 from livecnn.explain.base import TargetedMethod, detached_input, set_gradients
-from livecnn.explain.objective import Objective
+from livecnn.explain.forward_pass import Objective
 
 COARSEST = 8  # strides between the patches of the first, coarse result
 MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB
@@ -21,10 +21,13 @@ MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB
 class Occlusion(TargetedMethod):
     """How much a value falls when a patch of the input is covered; a pixel gets the mean over all patches that cover it.
 
-    patch: side of the square, in pixels; by default a seventh of the input's shorter side.  stride: from patch to patch; by
-    default half a patch. The last ones are cut off at the border.  fill: what the patch is covered with, in the network's units.
     A position "max" is that of the whole input. The network has to take several pictures at once.
     For other fields see Method and TargetedMethod.
+
+    Attributes:
+        patch: Side of the square, in pixels; by default a seventh of the input's shorter side.
+        stride: From patch to patch, by default half a patch; the last patches are cut off at the border.
+        fill: What the patch is covered with, in the network's units.
     """
 
     names = ("occlusion",)
@@ -45,12 +48,12 @@ class Occlusion(TargetedMethod):
             _check(self.patch, 1 if self.stride is None else self.stride)
 
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
-        """Returns (U, 1, H, W), or for a class (1, 1, H, W): positive where what is covered speaks for the value."""
+        """Return drops (U, 1, H, W), or for a class (1, 1, H, W): positive where what is covered supports the value."""
         *_, finest = self.refine(x, units, target)
         return finest
 
     def refine(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> Iterator[torch.Tensor]:
-        """The same from coarse to fine: patches 8 strides apart, then 4, 2 and 1; where none was yet, its neighbour counts.
+        """Yield drops from coarse to fine: patches 8 strides apart, then 4, 2 and 1; until then a neighbor counts.
 
         The last is what `explain` returns. Between two results nothing of the network is changed.
         """
@@ -93,7 +96,7 @@ class _Grid:
         )
 
     def covered(self, places: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W): a picture for each of N places (row, column), with the patch there covered."""
+        """Make a picture for each of N places (row, column) with the patch there covered, (N, C, H, W)."""
         pictures = self._x.repeat(len(places), 1, 1, 1)
         height, width = self._sides
         for cover, (top, left) in zip(pictures, (places * self._stride).tolist(), strict=True):
@@ -101,7 +104,7 @@ class _Grid:
         return pictures
 
     def spread(self, drops: torch.Tensor, apart: int) -> torch.Tensor:
-        """Drops (U, rows, columns), of which every `apart`-th is known -> (U, 1, H, W): the mean over all patches on a pixel."""
+        """Turn drops (U, rows, columns), every `apart`-th known, into (U, 1, H, W): each pixel's mean over its patches."""
         rows, columns = (torch.arange(count) // apart * apart for count in self.size)
         filled = drops[:, rows[:, None], columns][:, None]
         return self._sums(filled) / self._sums(torch.ones_like(filled[:1]))

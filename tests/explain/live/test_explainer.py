@@ -9,8 +9,7 @@ import torch
 from torch.testing import assert_close
 
 from livecnn.errors import ModelError
-from livecnn.explain.contributions import Contributions
-from livecnn.explain.live.explainer import LiveExplainer, copy_to_explain
+from livecnn.explain.live.explainer import Contributions, LiveExplainer, copy_to_explain
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
 from livecnn.explain.results import Refused

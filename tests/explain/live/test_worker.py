@@ -14,8 +14,7 @@ from torch import nn
 from livecnn.errors import ModelError
 from livecnn.explain.live import worker as explaining
 from livecnn.explain.live.explainer import LiveExplainer
-from livecnn.explain.live.worker import ExplainWorker
-from livecnn.explain.live.worker_state import WorkerState
+from livecnn.explain.live.worker import ExplainWorker, WorkerState
 from livecnn.explain.methods.grad_cam import GradCam
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
