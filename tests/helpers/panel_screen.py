@@ -33,10 +33,13 @@ def panel(
     return FigureView(layout({"it": {"kind": kind, **fields}}, grid, size), about or context())
 
 
-def draw(screen: FigureView, *values: Any, lost: bool = False, **options: Any) -> FigureView:
-    """Draw a scene; values and options: of tests.helpers.scenes.scene; lost: whether the box is elsewhere."""
-    made = scene(screen, *values, **options)
-    screen.show(with_patch(made, lost=True) if lost else made)
+def show(screen: FigureView, *values: Any, lost: bool = False, **options: Any) -> None:
+    """Show a scene; values and options: of tests.helpers.scenes.scene; lost: whether the box is elsewhere."""
+    screen.show(with_patch(scene(screen, *values, **options), lost=lost))
+
+
+def draw(screen: FigureView, *values: Any, **options: Any) -> FigureView:
+    show(screen, *values, **options)
     screen.draw()
     return screen
 

@@ -10,8 +10,9 @@ from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.geometry import Rect
 from livecnn.panels.camera import resize_exactly
-from livecnn.types import Frame, LoopStatus, Scene, SourceStatus
-from tests.helpers.scenes import context, ink, inside, layout, picture, scene
+from livecnn.types import Frame, LoopStatus, SourceStatus
+from tests.helpers.panel_screen import draw, it, panel, place_of, with_patch
+from tests.helpers.scenes import ink, inside, picture, scene
 
 ACCENT = THEMES["dark"].accent
 sides = st.integers(1, 60)
@@ -26,37 +27,31 @@ def test_a_picture_scaled_to_any_size(height: int, width: int, h: int, w: int, s
     assert not np.shares_memory(result, image)
 
 
-def test_small_squares_stay_squares_when_they_are_to_be_sharp() -> None:
+def test_small_squares_stay_squares_when_they_are_to_be_sharp_and_a_picture_is_averaged_down() -> None:
     image = picture(3, 4)
     assert (resize_exactly(image, 20, 15, sharp=True) == image.repeat(5, axis=0).repeat(5, axis=1)).all()
     assert len(np.unique(resize_exactly(image, 20, 15).reshape(-1, 3), axis=0)) > 12  # smooth
-
-
-def test_a_picture_is_averaged_down() -> None:
     image = picture(32, 64)
     means = image.reshape(4, 8, 8, 8, 3).mean((1, 3))
     assert resize_exactly(image, 8, 4) == pytest.approx(means, abs=2)
 
 
-def shown(given: Scene | None = None, frame: Frame | None = None, **fields: Any) -> FigureView:
-    screen = FigureView(layout({"it": {"kind": "camera", **fields}}, "it", (640, 480)), context())
-    screen.show(given or scene(screen, frame=frame))
-    screen.draw()
-    return screen
+def shown(frame: Frame | None = None, **fields: Any) -> FigureView:
+    return draw(panel("camera", (640, 480), **fields), frame=frame)
 
 
 def photograph(screen: FigureView) -> Any:
-    return screen.drawers["it"].live[0].picture[:, :, :3]  # type: ignore[attr-defined]
+    return it(screen).live[0].picture[:, :, :3]
 
 
 def words(screen: FigureView) -> list[str]:
-    return [label.text for label in screen.drawers["it"].live[1:]]  # type: ignore[attr-defined]
+    return [label.text for label in it(screen).live[1:]]
 
 
 @pytest.mark.parametrize("shape", [(300, 400), (400, 300), (480, 640), (20, 700)])
 def test_the_frame_keeps_its_proportions(shape: tuple[int, int]) -> None:
     h, w = photograph(shown(frame=Frame(picture(*shape), 0, 0.0))).shape[:2]
-    body = shown().drawers["it"].body
+    body = it(shown()).body
     assert w / h == pytest.approx(shape[1] / shape[0], rel=0.05)
     assert w == body.w or h == body.h
 
@@ -70,17 +65,14 @@ def test_the_box_is_drawn_where_it_is() -> None:
 
 
 def test_the_box_is_pale_when_it_is_empty() -> None:
-    screen = shown()
-    screen.show(scene(screen, empty=True))
+    screen = draw(shown(), empty=True)
     assert not (photograph(screen) == ACCENT).all(axis=2).any()
     assert (photograph(screen) == THEMES["dark"].muted).all(axis=2).any()
 
 
 def test_a_mirrored_picture_is_the_picture_mirrored() -> None:
     plain = photograph(shown())
-    status = LoopStatus(SourceStatus("live", "camera 0"), mirrored=True)
-    screen = shown()
-    screen.show(scene(screen, status=status))
+    screen = draw(shown(), status=LoopStatus(SourceStatus("live", "camera 0"), mirrored=True))
     assert (photograph(screen) == plain[:, ::-1]).all()
 
 
@@ -103,9 +95,7 @@ def test_the_newest_frame_is_shown_with_the_box_of_the_older_pass() -> None:
     ],
 )
 def test_what_stands_above_the_picture(source: SourceStatus, frame: tuple[str, str], heading: str, note: str) -> None:
-    screen = shown()
-    name, label = frame
-    screen.show(scene(screen, frame=Frame(picture(), 0, 0.0, name, label), status=LoopStatus(source)))
+    screen = draw(shown(), frame=Frame(picture(), 0, 0.0, *frame), status=LoopStatus(source))
     assert words(screen) == [heading, note, ""]
 
 
@@ -120,10 +110,7 @@ WHITE = Frame(np.full((480, 640, 3), 200, np.uint8), 0, 0.0, "camera 0")
 
 
 def in_trouble(source: SourceStatus, frame: Frame = WHITE, grid: str = "it") -> FigureView:
-    screen = FigureView(layout({"it": {"kind": "camera"}}, grid, (640, 480)), context())
-    screen.show(scene(screen, frame=frame, status=LoopStatus(source)))
-    screen.draw()
-    return screen
+    return draw(panel("camera", (640, 480), grid=grid), frame=frame, status=LoopStatus(source))
 
 
 @pytest.mark.parametrize(
@@ -137,10 +124,9 @@ def in_trouble(source: SourceStatus, frame: Frame = WHITE, grid: str = "it") -> 
 def test_a_badge_over_the_picture_tells_what_is_wrong(source: SourceStatus, text: str, color: tuple[int, int, int]) -> None:
     screen = in_trouble(source)
     assert words(screen) == ["Camera 0", "", text]
-    photo, *_, badge = screen.drawers["it"].live
-    place = ink(badge, (640, 480))
-    assert place is not None
-    area = Rect(photo.x, photo.y, photo.picture.shape[1], photo.picture.shape[0])  # type: ignore[attr-defined]
+    photo, *_, badge = it(screen).live
+    place = place_of(badge, (640, 480))
+    area = Rect(photo.x, photo.y, photo.picture.shape[1], photo.picture.shape[0])
     assert inside(place, area)
     assert place.x - area.x < 20
     assert place.y - area.y < 20
@@ -163,7 +149,7 @@ def test_in_a_small_picture_the_badge_says_less() -> None:
 
 def test_a_picture_as_flat_as_a_badge_has_none() -> None:
     frame = Frame(picture(4, 400), 0, 0.0)
-    assert ink(in_trouble(LOST, frame=frame).drawers["it"].live[-1], (640, 480)) is None
+    assert ink(it(in_trouble(LOST, frame=frame)).live[-1], (640, 480)) is None
 
 
 @pytest.mark.parametrize(("source", "level"), [(STALE, 200), (FROZEN, 200), (LOST, 66)])
@@ -175,12 +161,10 @@ def test_the_last_picture_of_a_lost_camera_is_dimmed(source: SourceStatus, level
 def test_the_size_of_the_picture_may_change() -> None:
     screen = shown()
     for shape in ((480, 640), (720, 1280), (48, 20)):
-        frame = Frame(np.full((*shape, 3), 123, np.uint8), 0, 0.0)
-        screen.show(scene(screen, frame=frame))
-        screen.draw()
+        draw(screen, frame=Frame(np.full((*shape, 3), 123, np.uint8), 0, 0.0))
         height, width = photograph(screen).shape[:2]
         assert width / height == pytest.approx(shape[1] / shape[0], rel=0.05)
-    body = screen.drawers["it"].body
+    body = it(screen).body
     left = screen.pixels()[body.y : body.y + body.h, body.x : body.x + (body.w - width) // 2]
     assert (left == THEMES["dark"].card).all()  # nothing of the wider pictures is left
 
@@ -199,8 +183,7 @@ WELL = SourceStatus(name="camera 0")
 def without_a_face(source: SourceStatus = WELL, grid: str = "it") -> FigureView:
     screen = in_trouble(source, grid=grid)
     given = scene(screen, frame=WHITE, status=LoopStatus(source))
-    patch = replace(given.tick.patch, note="no face: centre of the picture", lost=True)
-    screen.show(replace(given, tick=replace(given.tick, patch=patch)))
+    screen.show(with_patch(given, note="no face: centre of the picture", lost=True))
     screen.draw()
     return screen
 
@@ -221,17 +204,13 @@ def test_a_box_that_is_not_where_it_should_be_is_dashed_and_gray_and_says_so() -
     assert (photograph(screen) == ACCENT).all(axis=2).any()
 
 
-def test_in_a_small_picture_it_says_less() -> None:
+def test_in_a_small_picture_it_says_less_and_a_lost_camera_matters_more() -> None:
     assert words(without_a_face(grid="it . . . ."))[2] == "○ no face"
-
-
-def test_a_lost_camera_matters_more() -> None:
     assert words(without_a_face(LOST))[2].startswith("✕ camera lost")
 
 
 def test_a_box_that_is_placed_by_itself_says_how() -> None:
     screen = shown()
     given = scene(screen, frame=Frame(picture(), 0, 0.0), status=LoopStatus(SourceStatus()))
-    patch = replace(given.tick.patch, note="the box follows the largest face")
-    screen.show(replace(given, tick=replace(given.tick, patch=patch)))
+    screen.show(with_patch(given, note="the box follows the largest face"))
     assert words(screen) == ["Camera", "the box follows the largest face", ""]

@@ -224,6 +224,7 @@ PAIR = ("male", "female")
     ("kind", "fields", "classes", "key", "message"),
     [
         ("distribution", {}, PAIR, "kind", "the class 'male' is no number; .*; kind scores shows any classes"),
+        ("embedding", {"layer": "fc1"}, DIGITS, "layer", "unknown layer 'fc1'; did you mean 'fc'"),
         ("feature_maps", {"layer": "cnov"}, DIGITS, "layer", "unknown layer 'cnov'; did you mean 'conv'"),
         ("feature_maps", {"layer": "fc"}, DIGITS, "layer", "'fc' gives 30 values, not maps; kind neurons shows those"),
         ("feature_maps", {"layer": "conv", "channels": "0-12"}, DIGITS, "channels", r"channel 12: conv has 12 \(0-11\)"),

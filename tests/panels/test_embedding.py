@@ -8,11 +8,11 @@ import torch
 from livecnn.analysis.embedding.embedding import Embedding, LivePosition, PlacementReducer
 from livecnn.app.plan import Plan
 from livecnn.app.screen.figure import FigureView
-from livecnn.errors import ConfigError
-from livecnn.layout.layout import check_layout, load_layout
+from livecnn.layout.layout import load_layout
 from livecnn.panels.base.spec import FieldError
 from tests.helpers.embeddings import embedding
-from tests.helpers.scenes import DIGITS, SHAPES, SIZES, activations, assert_texts_apart, context, labels, layout, scene
+from tests.helpers.panel_screen import body, draw, every_size, it, panel, texts
+from tests.helpers.scenes import DIGITS, SHAPES, activations, assert_texts_apart, context, scene
 
 LARGE = (1000, 640)
 
@@ -26,8 +26,8 @@ def map_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Embedding:
 
 
 def screen_of(size: tuple[int, int] = LARGE, grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any) -> FigureView:
-    spec = {"kind": "embedding", "layer": "fc", **fields}
-    screen = FigureView(layout({"it": spec}, grid, size), context(classes, {**SHAPES, "out": (1, len(classes))}))
+    about = context(classes, {**SHAPES, "out": (1, len(classes))})
+    screen = panel("embedding", size, grid=grid, about=about, **{"layer": "fc", **fields})
     screen.draw()
     return screen
 
@@ -35,16 +35,12 @@ def screen_of(size: tuple[int, int] = LARGE, grid: str = "it", classes: tuple[st
 def shown(screen: FigureView, fc: torch.Tensor | None = None, **options: Any) -> list[str]:
     """The texts that can be seen."""
     layers = activations(screen.context.shapes)
-    screen.show(scene(screen, layers if fc is None else {**layers, "fc": fc}, **options))
-    screen.draw()
-    drawer = screen.drawers["it"]
-    return [label.text for label in labels([*drawer.still, *drawer.live]) if label.text and label.get_visible()]
+    return texts(draw(screen, layers if fc is None else {**layers, "fc": fc}, **options), still=True)
 
 
 def accents(screen: FigureView) -> np.ndarray[Any, np.dtype[Any]]:
     """Where the live picture is marked, rows and columns."""
-    x, y, w, h = screen.drawers["it"].body
-    return np.argwhere((screen.pixels()[y : y + h, x : x + w] == screen.context.theme.accent).all(axis=2))
+    return np.argwhere((body(screen) == screen.context.theme.accent).all(axis=2))
 
 
 def test_the_activation_is_placed_between_its_nearest(map_: Embedding) -> None:
@@ -60,13 +56,11 @@ def test_the_activation_is_placed_between_its_nearest(map_: Embedding) -> None:
 
 def test_it_shows_the_nearest_with_their_classes(map_: Embedding) -> None:
     screen = screen_of()
-    texts = shown(screen)
+    told = shown(screen)
     placed = PlacementReducer("fc", map_)(activations()["fc"])
-    assert texts[-8:] == [map_.kinds[i] for i in placed.nearest]
-    x, y, w, h = screen.drawers["it"].body
-    body = screen.pixels()[y : y + h, x : x + w]
-    assert all((body == level).all(axis=2).sum() > 1000 for level in placed.nearest.tolist())
-    assert "PCA of 24 pictures" in screen.drawers["it"].caption.text
+    assert told[-8:] == [map_.kinds[i] for i in placed.nearest]
+    assert all((body(screen) == level).all(axis=2).sum() > 1000 for level in placed.nearest.tolist())
+    assert "PCA of 24 pictures" in it(screen).caption.text
     before = screen.pixels()
     shown(screen)
     assert (screen.pixels() == before).all()
@@ -127,14 +121,7 @@ def test_a_map_of_something_else(map_: Embedding, fields: dict[str, Any], messag
     assert caught.value.key == "map"
 
 
-def test_an_unknown_layer() -> None:
-    made = layout({"it": {"kind": "embedding", "layer": "fc1"}}, "it")
-    with pytest.raises(ConfigError, match=r"panels\.it\.layer: unknown layer 'fc1'; did you mean 'fc'"):
-        check_layout(made, SHAPES, DIGITS)
-
-
-@pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
-@pytest.mark.parametrize("grid", ["it", "it .\n. .", "it . . . . .\n. . . . . ."], ids=["whole", "quarter", "strip"])
+@every_size
 def test_texts_stay_apart_at_every_size(map_: Embedding, size: tuple[int, int], grid: str) -> None:
     screen = screen_of(size, grid)
     shown(screen)

@@ -9,15 +9,15 @@ import torch
 
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES, Color
-from livecnn.errors import ConfigError
 from livecnn.networks.inspection.architecture import Architecture, Node, ReceptiveField, WindowSpec
-from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.session import ScoredShot, Session
 from livecnn.panels.base.targets import ButtonTarget, ClassTarget, Target
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Action, Order, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, Image, Prepared, Scene
 from tests.helpers import scenes
-from tests.helpers.scenes import DIGITS, SIZES, activations, assert_texts_apart, context, layout, picture
+from tests.helpers.panel_screen import it, panel, texts, with_patch
+from tests.helpers.scenes import DIGITS, activations, assert_texts_apart, context, picture
 
 DARK = THEMES["dark"]
 SHAPES = {"conv": (1, 12, 9, 7), "pool": (1, 12, 4, 3), "relu": (1, 12, 9, 7), "attention": (1, 5, 6), "gap": (1, 8, 1, 1),
@@ -55,7 +55,7 @@ def about(
 
 def screen_of(layer: str, size: tuple[int, int] = (1280, 720), known: Context | None = None, **focus: Any) -> FigureView:
     fields, muted = focus.pop("fields", {}), focus.pop("muted", ())
-    screen = FigureView(layout({"it": {"kind": "layer", **fields}}, "it .\n. .", size), known or about())
+    screen = panel("layer", size, grid="it .\n. .", about=known or about(), **fields)
     screen.context.session.muted.set(muted)
     screen.attend(Selection(layer, **focus))
     return screen
@@ -81,14 +81,6 @@ def scene(
     return replace(scenes.scene(screen, layers, frame=Frame(picture(), 0, time), **more), findings=found)
 
 
-def it(screen: FigureView) -> Drawer:
-    return screen.drawers["it"]
-
-
-def texts(screen: FigureView) -> list[str]:
-    return [label.text for label in scenes.labels(it(screen).live) if label.text]
-
-
 def spot(screen: FigureView, target: Target, *, exact: bool = False) -> tuple[int, int]:
     """A pixel inside what the target stands for, its first from the top left."""
     x, y, w, h = it(screen).card
@@ -112,7 +104,7 @@ def findings(focus: Selection, **more: Any) -> ExplanationUpdate:
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("size", [(320, 240), (800, 600), (1280, 720), (1920, 1080)], ids=str)
 def test_texts_stay_apart_at_every_size(layer: str, size: tuple[int, int]) -> None:
     screen = screen_of(layer, size)
     screen.context.session.examples.update({i: ScoredShot(picture(30, 40), 0.9) for i in (0, 3, 7)})
@@ -177,22 +169,19 @@ def test_a_pooling_draws_its_window() -> None:
     assert "kernel 2×3 · stride 2 · padding 0" in texts(screen)
 
 
-def test_a_function_is_not_named_twice() -> None:
-    screen = screen_of("relu")
+@pytest.mark.parametrize(
+    ("layer", "told"),
+    [
+        ("attention", {"type Attention", "fed by pool", "5 × 6 values", "77 parameters"}),
+        ("gone", {"not a layer of this network"}),
+    ],
+)
+def test_others_in_words_and_a_function_is_not_named_twice(layer: str, told: set[str]) -> None:
+    screen, function = screen_of(layer), screen_of("relu")
     show(screen)
-    assert it(screen).heading.text == "relu"
-
-
-def test_others_in_words() -> None:
-    screen = screen_of("attention")
-    show(screen)
-    assert {"type Attention", "fed by pool", "5 × 6 values", "77 parameters"} <= {*texts(screen)}
-
-
-def test_a_layer_that_is_not_there() -> None:
-    screen = screen_of("gone")
-    show(screen)
-    assert "not a layer of this network" in texts(screen)
+    show(function)
+    assert told <= {*texts(screen)}
+    assert it(function).heading.text == "relu"
 
 
 ORDERED: dict[Order, list[int]] = {
@@ -263,7 +252,6 @@ def test_pages_show_every_map_once() -> None:
     screen = screen_of("conv", known=about(shapes=MANY, nodes=MANY_NODES))
     show(screen)
     last = it(screen).turn_page(1000)
-    assert last is not None
     assert f"page 1 of {last + 1}" in texts(screen)
     seen: list[int] = []
     for page in range(last + 1):
@@ -327,7 +315,6 @@ def test_what_is_told_of_a_map() -> None:
     contributions = np.full(12, -0.25, np.float32)
     show(screen, {"conv": maps}, findings(screen.focus, contributions=contributions))
     tip = it(screen).tip(Unit("conv", 2, (0, 0)))
-    assert tip is not None
     assert tip.lines == (
         "map 2 of conv",
         "min -63.00   max 6.30   mean -0.90",
@@ -344,28 +331,23 @@ def test_what_is_told_of_a_map() -> None:
 def test_what_is_told_of_a_neuron() -> None:
     screen = screen_of("fc")
     show(screen, {"fc": torch.arange(30.0)[None]})
-    tip = it(screen).tip(Unit("fc", 2))
-    assert tip is not None
-    assert tip.lines == ("neuron 2 of fc", "value 2")
+    assert it(screen).tip(Unit("fc", 2)).lines == ("neuron 2 of fc", "value 2")
 
 
 def test_nothing_is_known_of_a_map_before_the_first_view() -> None:
-    tip = it(screen_of("conv")).tip(Unit("conv", 2))
-    assert tip is not None
-    assert tip.lines == ("map 2 of conv",)
+    assert it(screen_of("conv")).tip(Unit("conv", 2)).lines == ("map 2 of conv",)
 
 
 def test_arrow_keys_stay_on_the_page() -> None:
     screen = screen_of("conv", order="weight")
     show(screen)
-    panel, (first, second, *_) = it(screen), it(screen).units_asked
-    assert panel.step(first, 1, 0) == second
-    assert panel.step(second, -1, 0) == first
-    assert panel.step(first, -1, 0) == first
-    below = panel.step(first, 0, 1)
-    assert below is not None
+    drawer, (first, second, *_) = it(screen), it(screen).units_asked
+    assert drawer.step(first, 1, 0) == second
+    assert drawer.step(second, -1, 0) == first
+    assert drawer.step(first, -1, 0) == first
+    below = drawer.step(first, 0, 1)
     assert spot(screen, Unit("conv", below))[0] == spot(screen, Unit("conv", first))[0]
-    assert panel.step(99, 1, 1) == first
+    assert drawer.step(99, 1, 1) == first
     assert it(screen_of(OUTPUT)).step(0, 1, 0) is None
     assert it(screen_of(OUTPUT)).turn_page(1) is None
 
@@ -565,12 +547,6 @@ def test_a_softmax_with_more_classes_than_room() -> None:
     assert any(text.endswith("more above 0 %") for text in texts(screen))
 
 
-@pytest.mark.parametrize("threshold", [-0.1, 1.5, "many"])
-def test_bad_thresholds(threshold: object) -> None:
-    with pytest.raises(ConfigError, match=r"panels\.it\.threshold"):
-        layout({"it": {"kind": "layer", "threshold": threshold}}, "it")
-
-
 def test_a_softmax_of_other_units_than_classes_names_numbers() -> None:
     screen = screen_of("prob", known=about(classes=("yes", "no")))
     show(screen, {"prob": SHARES})
@@ -609,7 +585,7 @@ def test_the_surest_shots_where_not_all_fit() -> None:
 
 def test_a_flat_output_stands_beside_its_examples() -> None:
     session = Session({3: ScoredShot(picture(20, 20), 0.9)})
-    screen = FigureView(layout({"it": {"kind": "layer"}}, "it\n.\n.", (1280, 720)), replace(about(), session=session))
+    screen = panel("layer", (1280, 720), grid="it\n.\n.", about=replace(about(), session=session))
     show(screen, scores=np.eye(10)[3])
     large = next(label for label in scenes.labels(it(screen).live) if label.weight == "bold" and label.text == "3")
     assert spot(screen, ClassTarget(3))[0] > large.x
@@ -620,8 +596,7 @@ def test_the_input_tells_its_range_once_a_second() -> None:
 
     def told(tensor: torch.Tensor, time: float, rest: Any = None) -> list[str]:
         given = scene(screen, time=time)
-        prepared = replace(given.tick.patch.prepared, tensor=tensor, device_transform=rest)
-        screen.show(replace(given, tick=replace(given.tick, patch=replace(given.tick.patch, prepared=prepared))))
+        screen.show(with_patch(given, prepared=replace(given.tick.patch.prepared, tensor=tensor, device_transform=rest)))
         return texts(screen)
 
     assert {"what the network sees: 8×8 pixels, 1 channel", "values 0.00 to 3.00"} <= {*told(torch.tensor([[0.0, 3.0]]), 1.0)}
@@ -633,7 +608,7 @@ def test_a_coloured_input() -> None:
     screen = screen_of(INPUT)
     given = scene(screen)
     prepared = Prepared(torch.zeros(1, 3, 8, 8), np.full((8, 8, 3), (10, 200, 30), np.uint8))
-    screen.show(replace(given, tick=replace(given.tick, patch=replace(given.tick.patch, prepared=prepared))))
+    screen.show(with_patch(given, prepared=prepared))
     screen.draw()
     assert shown(screen, (10, 200, 30))
 

@@ -21,7 +21,8 @@ from livecnn.panels.strongest import AUTO, TopImages, open_collections, percent
 from livecnn.selection import Action, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, LoopStatus, PreferredInput
 from tests.helpers.mouse_targets import place
-from tests.helpers.scenes import SIZES, assert_texts_apart, labels, layout
+from tests.helpers.panel_screen import body, every_size, it, texts
+from tests.helpers.scenes import assert_texts_apart, labels, layout
 from tests.helpers.top_folder import DEAD, IMAGES, PATCH, WHOLE, write_top
 from tests.helpers.unit_screens import CONV, again, explored, looking
 
@@ -45,11 +46,6 @@ def seen(screen: FigureView) -> list[float]:
     return [each.value for each in screen.context.session.strongest.of("conv", 3)]
 
 
-def texts(screen: FigureView) -> list[str]:
-    drawer = screen.drawers["it"]
-    return [label.text for label in labels([*drawer.still, *drawer.live]) if label.text and label.get_visible()]
-
-
 def preferring(unit: Unit, step: int = 40, **options: Any) -> ExplanationUpdate:
     picture = np.full((8, 8), 250, np.uint8)
     return ExplanationUpdate(0, CONV, 0, preferred=PreferredInput(unit, picture, 12.5, step, 100), **options)
@@ -71,12 +67,17 @@ def test_the_strongest_shots_are_kept_live() -> None:
     for second, value in enumerate([5.0, 3.0, 4.0], 2):
         again(screen, answers(conv=value), frame=frame(2.0 * second))
     assert seen(screen) == [5.0, 4.0, 3.0, 1.0]
-    assert [text for text in texts(screen) if text in ("5.00", "4.00", "3.00", "1.00")] == ["5.00", "4.00", "3.00", "1.00"]
-    assert screen.drawers["it"].caption.text == "unit 3 of conv · this session"
+    assert [text for text in texts(screen, still=True) if text in ("5.00", "4.00", "3.00", "1.00")] == [
+        "5.00",
+        "4.00",
+        "3.00",
+        "1.00",
+    ]
+    assert it(screen).caption.text == "unit 3 of conv · this session"
     screen.attend(Selection(layer="fc", unit=3))
     again(screen, answers(conv=9.0, fc=7.5), frame=frame(20.0))
-    assert "7.50" in texts(screen)
-    assert "5.00" not in texts(screen)
+    assert "7.50" in texts(screen, still=True)
+    assert "5.00" not in texts(screen, still=True)
     assert seen(screen)[0] == 9.0
 
 
@@ -84,9 +85,7 @@ def test_shots_are_shown_as_they_were() -> None:
     screen = looking("strongest", CONV, LARGE, layers=answers(conv=1.0))
     again(screen, answers(conv=5.0), frame=frame(5.0, gray=222))
     again(screen, answers(conv=2.0), frame=frame(9.0, gray=33))
-    x, y, w, h = screen.drawers["it"].body
-    body = screen.pixels()[y : y + h, x : x + w]
-    first, second = ((body == gray).all(axis=2) for gray in (222, 33))
+    first, second = ((body(screen) == gray).all(axis=2) for gray in (222, 33))
     assert first.sum() == second.sum() > 1000
     assert np.argwhere(first)[:, 1].max() < np.argwhere(second)[:, 1].min()
 
@@ -109,7 +108,7 @@ def test_what_does_not_count(options: dict[str, Any]) -> None:
 def test_muted_units_do_not_count() -> None:
     screen = looking("strongest", CONV, layers=answers(conv=1.0), muted={("conv", 3)})
     assert seen(screen) == []
-    assert "nothing seen yet" in " ".join(texts(screen))
+    assert "nothing seen yet" in " ".join(texts(screen, still=True))
 
 
 def test_views_of_another_kind_are_passed_over() -> None:
@@ -132,9 +131,9 @@ def test_it_remembers_while_other_views_are_open() -> None:
 @pytest.mark.parametrize("focus", [Selection(), Selection(layer="conv", unit=99)], ids=str)
 def test_without_a_unit_it_says_how_to_select_one(focus: Selection) -> None:
     screen = looking("strongest", focus, LARGE, findings=preferring(Unit("conv", 3)))
-    assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen))
-    assert not any("preferred" in text for text in texts(screen))
-    assert screen.drawers["it"].caption.text == ""
+    assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen, still=True))
+    assert not any("preferred" in text for text in texts(screen, still=True))
+    assert it(screen).caption.text == ""
 
 
 def accents(screen: FigureView) -> int:
@@ -143,7 +142,7 @@ def accents(screen: FigureView) -> int:
 
 def test_the_preferred_image_of_this_unit() -> None:
     screen = looking("strongest", CONV, LARGE, findings=preferring(Unit("conv", 3)))
-    assert "preferred image · 12.5" in texts(screen)
+    assert "preferred image · 12.5" in texts(screen, still=True)
     assert (screen.pixels() == 250).all(axis=2).sum() > 5000
     again(screen, findings=screen.scene.findings if screen.scene else None)  # not made anew, and it stays
     assert (screen.pixels() == 250).all(axis=2).sum() > 5000
@@ -157,8 +156,8 @@ def test_the_preferred_image_of_this_unit() -> None:
 
 def test_that_of_another_unit_is_not_shown() -> None:
     screen = looking("strongest", CONV, LARGE, findings=preferring(Unit("conv", 4)))
-    assert "…" in texts(screen)
-    assert "preferred image" in texts(screen)
+    assert "…" in texts(screen, still=True)
+    assert "preferred image" in texts(screen, still=True)
     assert not (screen.pixels() == 250).all(axis=2).sum() > 1000
     again(screen, findings=preferring(Unit("conv", 3)))
     again(screen, findings=preferring(Unit("conv", 4)))
@@ -166,8 +165,7 @@ def test_that_of_another_unit_is_not_shown() -> None:
     assert accents(screen) == 0
 
 
-@pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
-@pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
+@every_size
 @pytest.mark.parametrize("focus", [CONV, Selection()], ids=["unit", "no unit"])
 def test_texts_stay_apart_at_every_size(size: tuple[int, int], grid: str, focus: Selection) -> None:
     screen = looking("strongest", focus, size, grid=grid, layers=answers(conv=-12.345))
@@ -189,7 +187,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def colors(screen: FigureView) -> dict[str, Any]:
     """Of the tabs."""
-    drawer = screen.drawers["it"]
+    drawer = it(screen)
     found = {
         label.text: label.color for label in labels(drawer.live) if label.text in ("this session", "12,345 images", "collection")
     }
@@ -208,30 +206,30 @@ def test_without_a_folder_there_are_no_tabs() -> None:
 def test_the_collection_comes_first(folder: Path) -> None:
     screen = looking("strongest", CONV, LARGE, layers=answers(conv=1.0))
     assert colors(screen) == {"this session": "off", "12,345 images": "on"}
-    assert [text for text in texts(screen) if text in ("9.50", "8.50", "7.50", "6.50", "1.00")] == [
+    assert [text for text in texts(screen, still=True) if text in ("9.50", "8.50", "7.50", "6.50", "1.00")] == [
         "9.50",
         "8.50",
         "7.50",
         "6.50",
     ]
-    assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+    assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen, still=True)
     assert all(grays(screen, PATCH - rank) > 1000 for rank in range(4))
     assert seen(screen) == [1.0]  # the session goes on
     screen.attend(replace(CONV, hover=Unit("conv", 5)))
     again(screen)
-    assert "unit 5 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+    assert "unit 5 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen, still=True)
 
 
 def test_one_may_choose(folder: Path) -> None:
     screen = looking("strongest", replace(CONV, collection=False), LARGE, layers=answers(conv=1.0))
     assert colors(screen) == {"this session": "on", "12,345 images": "off"}
-    assert "1.00" in texts(screen)
-    assert "9.50" not in texts(screen)
-    assert "unit 3 of conv" in texts(screen)
+    assert "1.00" in texts(screen, still=True)
+    assert "9.50" not in texts(screen, still=True)
+    assert "unit 3 of conv" in texts(screen, still=True)
     screen.attend(replace(CONV, collection=True))
     again(screen)
-    assert "9.50" in texts(screen)
-    assert "1.00" not in texts(screen)
+    assert "9.50" in texts(screen, still=True)
+    assert "1.00" not in texts(screen, still=True)
 
 
 def test_the_part_that_the_unit_sees_is_outlined(folder: Path) -> None:
@@ -248,14 +246,14 @@ def test_of_a_layer_that_the_folder_lacks(folder: Path) -> None:
     out = replace(CONV, layer="out")
     screen = looking("strongest", out, LARGE, layers=answers(out=2.0))
     assert colors(screen)["this session"] == "on"
-    assert "2.00" in texts(screen)
+    assert "2.00" in texts(screen, still=True)
     screen.attend(replace(out, collection=True))
     again(screen)
-    told = " ".join(texts(screen))
+    told = " ".join(texts(screen, still=True))
     assert "nothing of out yet; livecnn top IMAGES toy --layers out looks at it" in told
     assert "2.00" not in told
     assert colors(screen) == {"this session": "off", "collection": "on"}
-    told = " ".join(texts(looking("strongest", replace(out, collection=True), LARGE, folder=str(folder))))
+    told = " ".join(texts(looking("strongest", replace(out, collection=True), LARGE, folder=str(folder)), still=True))
     assert "nothing of out in this folder; livecnn top IMAGES toy --layers out --out DIR/ makes another" in told
     assert "--set panels.it.folder=DIR/" in told
 
@@ -264,45 +262,44 @@ def test_each_layer_has_the_newest_folder_with_it(folder: Path) -> None:
     newer = write_top(folder.with_name("flowers"), {"fc": 30}, images=77)
     os.utime(newer / MANIFEST, (4e9, 4e9))
     screen = looking("strongest", CONV, LARGE)
-    assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen)
+    assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen, still=True)
     screen.attend(replace(CONV, layer="fc"))
     again(screen)
-    assert "77 images" in texts(screen)
-    assert "unit 3 of fc · mean 0.31 · active in 34 % of 77" in texts(screen)
+    assert "77 images" in texts(screen, still=True)
+    assert "unit 3 of fc · mean 0.31 · active in 34 % of 77" in texts(screen, still=True)
     screen.point(*place(screen, COLLECTION))
-    assert screen.tooltip.tip is not None
     assert screen.tooltip.tip.lines == ("77 images", str(newer))
 
 
 def test_a_dead_unit(folder: Path) -> None:
     screen = looking("strongest", replace(CONV, unit=DEAD), LARGE)
-    assert "dead: active in none of 12,345" in texts(screen)
-    assert [text for text in texts(screen) if text == "9.50"] == []
+    assert "dead: active in none of 12,345" in texts(screen, still=True)
+    assert [text for text in texts(screen, still=True) if text == "9.50"] == []
 
 
 def test_without_a_unit_there_are_tabs(folder: Path) -> None:
     screen = looking("strongest", Selection(), LARGE)
     assert colors(screen) == {"this session": "on", "collection": "off"}
-    assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen))
+    assert "a click on a map or a neuron selects a unit" in " ".join(texts(screen, still=True))
 
 
 def test_a_damaged_picture_is_told_in_its_place(folder: Path) -> None:
     (folder / "shots" / "conv" / "0003.png").write_bytes(b"PNG")
     screen = looking("strongest", CONV, LARGE)
-    assert "shots/conv/0003.png: not a picture that can be read" in " ".join(texts(screen))
+    assert "shots/conv/0003.png: not a picture that can be read" in " ".join(texts(screen, still=True))
     screen.attend(replace(CONV, unit=4))
     again(screen)
-    assert "9.50" in texts(screen)
+    assert "9.50" in texts(screen, still=True)
 
 
 def test_a_folder_of_other_weights_is_not_used(folder: Path) -> None:
     screen = looking("strongest", CONV, LARGE, about=explored(weights="aa"), layers=answers(conv=1.0))
     assert colors(screen) == {"this session": "on", "collection": "off"}
-    assert "1.00" in texts(screen)
+    assert "1.00" in texts(screen, still=True)
     screen.attend(replace(CONV, collection=True))
     again(screen)
-    assert "of other weights" in " ".join(texts(screen))
-    assert "9.50" not in texts(screen)
+    assert "of other weights" in " ".join(texts(screen, still=True))
+    assert "9.50" not in texts(screen, still=True)
 
 
 def test_a_folder_that_is_named_must_fit(folder: Path, tmp_path: Path) -> None:
@@ -319,9 +316,8 @@ def test_a_folder_that_is_named_must_fit(folder: Path, tmp_path: Path) -> None:
 
 def test_words_about_tabs_and_images(folder: Path) -> None:
     screen = looking("strongest", CONV, LARGE)
-    drawer = screen.drawers["it"]
+    drawer = it(screen)
     screen.point(*place(screen, ImageRank(1)))
-    assert screen.tooltip.tip is not None
     assert screen.tooltip.tip.lines == ("1.png", "value 8.50 at row 1, column 2")
     screen.point(*place(screen, COLLECTION))
     assert screen.tooltip.tip.lines == ("12,345 images", str(folder))
@@ -335,11 +331,10 @@ def test_words_about_tabs_and_images(folder: Path) -> None:
     assert drawer.target_at(x, y) is None
     screen.attend(replace(CONV, collection=False))
     again(screen, answers(conv=1.0))
-    assert drawer.target_at(*screen.drawers["it"].body[:2]) is None  # a shot of this session
+    assert drawer.target_at(*it(screen).body[:2]) is None  # a shot of this session
 
 
-@pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
-@pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
+@every_size
 @pytest.mark.parametrize("focus", [CONV, replace(CONV, layer="out", collection=True), replace(CONV, collection=False)], ids=repr)
 def test_texts_of_the_collection_stay_apart(folder: Path, size: tuple[int, int], grid: str, focus: Selection) -> None:
     screen = looking("strongest", focus, size, grid=grid)

@@ -33,7 +33,8 @@ from livecnn.panels.unit import (
 from livecnn.selection import INPUT, OUTPUT, Action, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, Scene
 from tests.helpers.controlled_screen import seven
-from tests.helpers.scenes import MEASURED, SIZES, assert_texts_apart, ink, labels, layout
+from tests.helpers.panel_screen import every_size, it, place_of, texts
+from tests.helpers.scenes import MEASURED, assert_texts_apart, labels, layout
 from tests.helpers.unit_screens import CONV, again, explored, looking
 
 DARK = THEMES["dark"]
@@ -50,17 +51,10 @@ def explaining(focus: Selection, *kinds: str, **options: Any) -> ExplanationUpda
     return ExplanationUpdate(0, focus, 4, maps, **options)
 
 
-def texts(screen: FigureView) -> list[str]:
-    drawer = screen.drawers["it"]
-    return [label.text for label in labels([*drawer.still, *drawer.live]) if label.text and label.get_visible()]
-
-
 def box(screen: FigureView, text: str) -> Rect:
     """Where a text stands."""
     size = tuple(round(side) for side in screen.figure.bbox.size)
-    place = next(ink(label, size) for label in labels(screen.drawers["it"].live) if label.text == text)  # type: ignore[arg-type]
-    assert place is not None
-    return place
+    return place_of(next(label for label in labels(it(screen).live) if label.text == text), size)
 
 
 def above(screen: FigureView, text: str) -> Any:
@@ -72,7 +66,7 @@ def above(screen: FigureView, text: str) -> Any:
 
 def test_it_watches_the_unit_on_show_and_says_which() -> None:
     screen = looking("unit", CONV)
-    drawer, reducer = screen.drawers["it"], screen.reducers["it"]
+    drawer, reducer = it(screen), screen.reducers["it"]
     assert isinstance(reducer, UnitReducer)
     assert (reducer.layer, reducer.index) == ("conv", 3)
     assert drawer.heading.text == "unit 3 of conv"
@@ -91,16 +85,16 @@ def test_it_watches_the_unit_on_show_and_says_which() -> None:
 def test_without_a_unit_it_says_how_to_select_one(focus: Selection) -> None:
     screen = looking("unit", focus, LARGE)
     assert screen.reducers == {}
-    assert screen.drawers["it"].heading.text == "Unit"
-    assert "a click on a map or a neuron" in " ".join(texts(screen))
-    assert screen.drawers["it"].caption.text == ""
+    assert it(screen).heading.text == "Unit"
+    assert "a click on a map or a neuron" in " ".join(texts(screen, still=True))
+    assert it(screen).caption.text == ""
 
 
 def test_the_numbers_of_the_map_and_what_it_sees() -> None:
     maps = torch.zeros(1, 12, 9, 7)
     maps[0, 3, 4, 4], maps[0, 3, 0, 0] = 6.3, -1.84
     screen = looking("unit", CONV, LARGE, layers={"conv": maps})
-    assert screen.drawers["it"].caption.text == "min −1.84  max 6.30  mean 0.0708 · receptive field 3×3"
+    assert it(screen).caption.text == "min −1.84  max 6.30  mean 0.0708 · receptive field 3×3"
     shorter = {(320, "it"): "min −1.84  max 6.30  mean 0.0708", (560, "it ."): "−1.84 … 6.30", (320, "it ."): ""}
     for (width, grid), words in shorter.items():
         narrow = looking("unit", CONV, (width, 240), layers={"conv": maps}, grid=grid)
@@ -109,21 +103,21 @@ def test_the_numbers_of_the_map_and_what_it_sees() -> None:
 
 def test_the_field_of_a_function_may_not_be_known() -> None:
     screen = looking("unit", Selection(layer="act_1", unit=1), LARGE, layers={"act_1": torch.ones(1, 12, 9, 7)})
-    assert screen.drawers["it"].caption.text == "min 1.00  max 1.00  mean 1.00"
+    assert it(screen).caption.text == "min 1.00  max 1.00  mean 1.00"
 
 
 def test_a_neuron_is_told_as_a_number() -> None:
     values = torch.zeros(1, 30)
     values[0, 4] = -2.5
     screen = looking("unit", Selection(layer="fc", unit=4), LARGE, layers={"fc": values})
-    assert "−2.50" in texts(screen)
-    assert screen.drawers["it"].caption.text == "value −2.50 · receptive field 8×8"
+    assert "−2.50" in texts(screen, still=True)
+    assert it(screen).caption.text == "value −2.50 · receptive field 8×8"
 
 
 def marked(screen: FigureView, name: str) -> tuple[int, int, int, int]:
     """Rows and columns that the accent reaches in the picture over a name, in hundredths of the picture."""
     place = box(screen, name)
-    exhibits = [exhibit for exhibit in screen.drawers["it"].live if getattr(exhibit, "box", None) is not None]
+    exhibits = [exhibit for exhibit in it(screen).live if getattr(exhibit, "box", None) is not None]
     x, y, w, h = next(exhibit.box for exhibit in exhibits if abs(exhibit.box.x + exhibit.box.w / 2 - place.x - place.w / 2) < 3)
     rows, columns = np.nonzero((screen.pixels()[y : y + h, x : x + w] == DARK.accent).all(axis=2))
     ends = (rows.min() / h, (rows.max() + 1) / h, columns.min() / w, (columns.max() + 1) / w)
@@ -146,13 +140,13 @@ def test_what_the_strongest_position_sees_is_marked_else_that_under_the_mouse() 
 def test_methods_stand_side_by_side_and_change_without_a_full_draw() -> None:
     findings = explaining(THREE, "guided_backprop", "occlusion", progress={"occlusion": 0.4})
     screen = looking("unit", THREE, LARGE, findings=findings)
-    told = texts(screen)
+    told = texts(screen, still=True)
     assert {"what the net sees", "activation", "guided backprop", "occlusion 40 %"} <= set(told)
     still = screen._ground.picture
     screen.attend(replace(THREE, methods=("gradient",)))
     again(screen, findings=explaining(THREE, "gradient"))
     assert screen._ground.picture is still
-    assert "occlusion 40 %" not in texts(screen)
+    assert "occlusion 40 %" not in texts(screen, still=True)
     assert above(screen, "gradient").mean() > 200
 
 
@@ -170,14 +164,14 @@ def test_a_picture_is_of_its_method() -> None:
 def test_grad_cam_names_its_class() -> None:
     focus = replace(CONV, methods=("grad_cam",))
     screen = looking("unit", focus, LARGE, findings=explaining(focus, "grad_cam"))
-    assert "Grad-CAM for 4" in texts(screen)
+    assert "Grad-CAM for 4" in texts(screen, still=True)
 
 
 def test_a_method_that_is_refused_says_why() -> None:
     focus = replace(CONV, methods=("activation", "deconvnet"))
     reason = "deconvnet: 'act_1' is called as a function"
     screen = looking("unit", focus, LARGE, findings=explaining(focus, refused={"deconvnet": reason}))
-    assert reason in " ".join(texts(screen))
+    assert reason in " ".join(texts(screen, still=True))
 
 
 @pytest.mark.parametrize("shown", [replace(THREE, unit=4), Selection(layer="fc", unit=3), Selection()], ids=str)
@@ -187,15 +181,15 @@ def test_findings_of_another_unit_are_not_shown_as_if_they_were_of_this_one(show
     assert bright > 200
     again(screen, findings=explaining(shown, "guided_backprop", "occlusion"))
     assert above(screen, "guided backprop").mean() < 120
-    assert texts(screen).count("…") == 2
+    assert texts(screen, still=True).count("…") == 2
     again(screen, findings=explaining(THREE, "guided_backprop", "occlusion"))
     assert above(screen, "guided backprop").mean() == bright
-    assert "…" not in texts(screen)
+    assert "…" not in texts(screen, still=True)
 
 
 @pytest.mark.parametrize("findings", [None, explaining(THREE)], ids=["none", "of other methods"])
 def test_what_has_not_come_yet_is_waited_for(findings: ExplanationUpdate | None) -> None:
-    assert texts(looking("unit", THREE, LARGE, findings=findings)).count("…") == 2
+    assert texts(looking("unit", THREE, LARGE, findings=findings), still=True).count("…") == 2
 
 
 def test_a_view_of_another_layer_is_not_shown() -> None:
@@ -204,36 +198,36 @@ def test_a_view_of_another_layer_is_not_shown() -> None:
     assert scene is not None
     screen.attend(Selection(layer="conv", unit=8))
     screen.show(scene)
-    assert screen.drawers["it"].caption.text == ""
-    assert texts(screen).count("…") == 3
+    assert it(screen).caption.text == ""
+    assert texts(screen, still=True).count("…") == 3
 
 
 def test_a_muted_unit_says_so() -> None:
     screen = looking("unit", CONV, LARGE, muted={("conv", 3)})
-    assert {"muted", "x restore"} <= set(texts(screen))
+    assert {"muted", "x restore"} <= set(texts(screen, still=True))
     screen.context.session.muted.set(())
     screen.attend(CONV)
     again(screen)
-    assert "muted" not in texts(screen)
-    assert "x mute" in texts(screen)
+    assert "muted" not in texts(screen, still=True)
+    assert "x mute" in texts(screen, still=True)
     neuron = looking("unit", Selection(layer="fc", unit=1), LARGE, muted={("fc", 1)})
-    assert "muted" in texts(neuron)
+    assert "muted" in texts(neuron, still=True)
 
 
 def test_what_was_noted_of_the_unit() -> None:
     marks = {3: SimpleNamespace(verdict="good", note="loops"), 4: SimpleNamespace(verdict="bad", note="")}
     session = Session(annotations=SimpleNamespace(of=lambda layer, unit: marks.get(unit)))
     screen = looking("unit", CONV, LARGE, about=explored(session))
-    assert "✓ good · loops" in texts(screen)
+    assert "✓ good · loops" in texts(screen, still=True)
     screen.attend(replace(CONV, unit=4))
     again(screen)
-    assert "✗ bad" in texts(screen)
+    assert "✗ bad" in texts(screen, still=True)
     screen.attend(replace(CONV, unit=5))
     again(screen)
-    assert not any("good" in text or "bad" in text for text in texts(screen))
+    assert not any("good" in text or "bad" in text for text in texts(screen, still=True))
     screen.attend(replace(CONV, marking=True))
     again(screen)
-    assert "click: good · double click: bad · Shift: clear" in texts(screen)
+    assert "click: good · double click: bad · Shift: clear" in texts(screen, still=True)
 
 
 def test_words_act_like_keys_and_tell_what_they_mean() -> None:
@@ -243,7 +237,7 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
         place = box(screen, text)
         return place.x + place.w / 2, place.y + place.h / 2
 
-    drawer = screen.drawers["it"]
+    drawer = it(screen)
     assert screen.point(*middle("guided backprop")) == ButtonTarget(Action.CHOOSE_METHOD, "guided_backprop")
     assert "guided backprop" in screen.tooltip.text
     assert "click" in screen.tooltip.text
@@ -252,7 +246,7 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
     for word, action in (("x mute", Action.MUTE), ("a annotate", Action.MARK_MODE), ("n note", Action.WRITE_NOTE)):
         assert screen.point(*middle(word)) == ButtonTarget(action)
         assert screen.tooltip.text == ""
-    assert "z restore all 2" not in texts(screen)
+    assert "z restore all 2" not in texts(screen, still=True)
     screen.context.session.muted.set({("conv", 1), ("fc", 2)})
     screen.attend(THREE)
     again(screen)
@@ -264,7 +258,7 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
 def test_the_map_knows_its_positions() -> None:
     maps = torch.arange(12 * 63.0).reshape(1, 12, 9, 7)
     screen = looking("unit", CONV, LARGE, layers={"conv": maps})
-    drawer = screen.drawers["it"]
+    drawer = it(screen)
     place = next(
         exhibit.box for exhibit in drawer.live if getattr(exhibit, "box", None) is not None and exhibit is not drawer.live[2]
     )
@@ -284,10 +278,10 @@ def test_an_own_title_stays() -> None:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
 def test_a_map_that_is_not_finite(value: float) -> None:
     screen = looking("unit", CONV, LARGE, layers={"conv": torch.full((1, 12, 9, 7), value)})
-    assert screen.drawers["it"].caption.text.startswith("min not finite")
+    assert it(screen).caption.text.startswith("min not finite")
 
 
-@pytest.mark.parametrize("size", [*SIZES, (500, 1000), (1400, 260)], ids=str)
+@every_size
 @pytest.mark.parametrize(
     "focus",
     [
@@ -298,7 +292,6 @@ def test_a_map_that_is_not_finite(value: float) -> None:
     ],
     ids=["no unit", "three", "all", "unknown"],
 )
-@pytest.mark.parametrize("grid", ["it", "it .\n. ."], ids=["whole", "quarter"])
 def test_texts_stay_apart_at_every_size(size: tuple[int, int], focus: Selection, grid: str) -> None:
     note = SimpleNamespace(verdict="good", note="likes loops at the top, and strokes that lean to the right; see also 17")
     session = Session(annotations=SimpleNamespace(of=lambda layer, unit: note))
@@ -311,7 +304,7 @@ def test_texts_stay_apart_at_every_size(size: tuple[int, int], focus: Selection,
     )
     screen = looking("unit", focus, size, about=explored(session), findings=findings, grid=grid, muted={("fc", 1)})
     assert_texts_apart(screen, "it")
-    exhibits = [exhibit.box for exhibit in screen.drawers["it"].live if getattr(exhibit, "box", None) is not None]
+    exhibits = [exhibit.box for exhibit in it(screen).live if getattr(exhibit, "box", None) is not None]
     assert exhibits
 
 
