@@ -61,6 +61,7 @@ class PatternsSheet:
         self.canvas = FigureCanvasAgg(self.figure)
 
     def axes(self, at: Rect) -> Axes:
+        """Add axes in a rectangle of the sheet."""
         box = at.x / self.width, 1 - (at.y + at.h) / self.height, at.w / self.width, at.h / self.height
         axes = self.figure.add_axes(box, facecolor=_rgb(THEME.card))
         axes.tick_params(colors=_rgb(THEME.muted), labelsize=_points(12), length=3, width=0.6, pad=2)
@@ -69,12 +70,14 @@ class PatternsSheet:
         return axes
 
     def text(self, x: float, y: float, words: str, color: Color = THEME.text, size: float = 13, **more: Any) -> None:
+        """Write a line of text."""
         more = {"va": "center", **more}
         self.figure.text(
             x / self.width, 1 - y / self.height, plain(words), color=_rgb(color), fontsize=_points(size), parse_math=False, **more
         )
 
     def card(self, at: Rect, title: str, caption: str) -> None:
+        """Draw the ground of a part of the sheet, with its title and caption."""
         box = FancyBboxPatch(
             (at.x / self.width, 1 - (at.y + at.h) / self.height),
             at.w / self.width,
@@ -91,6 +94,7 @@ class PatternsSheet:
         self.text(at.x + at.w - 14, at.y + 18, caption, THEME.muted, ha="right")
 
     def colorbar(self, at: Rect, low: float, high: float, label: str) -> None:
+        """Draw the scale of a color map."""
         axes = self.axes(at)
         bar = self.figure.colorbar(ScalarMappable(Normalize(low, high), COLORMAP), cax=axes)
         bar.outline.set(edgecolor=_rgb(THEME.edge), linewidth=0.6)
@@ -98,6 +102,7 @@ class PatternsSheet:
         axes.set_ylabel(label, color=_rgb(THEME.muted), fontsize=_points(12), labelpad=4)
 
     def pixels(self) -> Image:
+        """Render the sheet as uint8 (H, W, 3)."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph")  # a class's name may be in any script; the font draws a box
             self.canvas.draw()

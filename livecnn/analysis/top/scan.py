@@ -182,6 +182,7 @@ class TopK:
 
     @classmethod
     def none(cls, k: int, units: int) -> TopK:
+        """Return the ranking of no image."""
         empty = np.full((k, units), NONE)
         return cls(np.full((k, units), -np.inf, np.float32), empty, empty.copy())
 
@@ -193,6 +194,7 @@ class TopK:
         self._take(TopK(values[:, units], numbers[:, units], positions[:, units]), units)
 
     def merge(self, other: TopK) -> None:
+        """Combine two rankings and keep the first k."""
         self._take(other, slice(None))
 
     def _take(self, other: TopK, units: Integers | slice) -> None:
@@ -220,6 +222,7 @@ class Covariance:
 
     @classmethod
     def none(cls, units: int) -> Covariance:
+        """Return the covariance of no image."""
         return cls(0, np.zeros(units), np.zeros((units, units)))
 
     def add(self, values: Doubles) -> None:
@@ -263,11 +266,13 @@ class QuantileSketch:
 
     @property
     def keys(self) -> Integers:
+        """Return the keys of the bins that hold values."""
         self._settle()
         return self._keys
 
     @property
     def counts(self) -> Integers:
+        """Return how many values are in each of these bins."""
         self._settle()
         return self._counts
 
@@ -279,6 +284,7 @@ class QuantileSketch:
         self._wait(keys, np.ones(len(keys), np.int64))
 
     def merge(self, other: QuantileSketch) -> None:
+        """Combine two sketches as if all values had gone into one."""
         self._wait(other.keys, other.counts)
 
     def total(self) -> QuantileSketch:
