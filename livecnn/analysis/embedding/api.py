@@ -176,12 +176,14 @@ class EmbeddingJob(Job[Answers]):
 
     @cached_property
     def chosen(self) -> Sequence[int]:
+        """Return the numbers of the images on the map."""
         if self.limit is None:
             return range(self.images)
         return sorted(np.random.default_rng(self.seed).permutation(self.images)[: self.limit].tolist())
 
     @property
     def layer(self) -> str:
+        """Return the layer whose activations are mapped."""
         return self.layers[0]
 
     @property
@@ -191,6 +193,7 @@ class EmbeddingJob(Job[Answers]):
 
     @property
     def thumbnails(self) -> int:
+        """Return the side of the thumbnails in pixels."""
         return thumbnail_side(PRINT, len(self.chosen))
 
     def gather(self, scorer: Scorer, places: Sequence[int]) -> Answers:

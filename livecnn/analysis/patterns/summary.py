@@ -113,10 +113,12 @@ class Summary:
 
     @property
     def images(self) -> int:
+        """Return how many images were counted."""
         return int(self._predicted.sum())
 
     @property
     def images_per_class(self) -> tuple[int, ...]:
+        """Return how many images of each class were counted."""
         counts = self._labels if self.labelled else self._predicted
         return tuple(int(count) for count in counts[: len(self.classes)])
 

@@ -266,11 +266,13 @@ class QuantileSketch:
 
     @property
     def keys(self) -> Integers:
+        """Return the keys of the bins that hold values."""
         self._settle()
         return self._keys
 
     @property
     def counts(self) -> Integers:
+        """Return how many values are in each of these bins."""
         self._settle()
         return self._counts
 
@@ -282,6 +284,7 @@ class QuantileSketch:
         self._wait(keys, np.ones(len(keys), np.int64))
 
     def merge(self, other: QuantileSketch) -> None:
+        """Combine two sketches as if all values had gone into one."""
         self._wait(other.keys, other.counts)
 
     def total(self) -> QuantileSketch:
