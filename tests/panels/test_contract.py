@@ -282,5 +282,5 @@ BAD = {
     ("kind", "fields"), [(kind, fields) for kind, all_fields in BAD.items() for fields in all_fields], ids=repr
 )
 def test_bad_fields(kind: str, fields: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=rf"test\.yaml:.*panels\.it\.{next(iter(fields))}"):
+    with pytest.raises(ConfigError, match=rf"test\.yaml:.*panels\.it\.{next(iter(fields))}: found"):
         layout({"it": {**minimal(kind), **fields}}, "it")
