@@ -1,4 +1,4 @@
-"""Where layouts, bundles, annotations and results are: what ships with livecnn, and the user's own folders."""
+"""Find layouts, bundles, annotations and results: what ships with livecnn, and the user's own folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user looks at in the explorer."""
+"""Define what the user selects in the explorer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ORDERS: tuple[Order, ...] = get_args(Order)
 
 
 class Action(Enum):
-    """What a key or a word of a panel does. `Controls.act` carries each one out.
+    """The actions of keys and of words on panels. `Controls.act` carries each one out.
 
     Four of them need an argument: the number of a class (SORT), a method's kind (CHOOSE_METHOD, TOGGLE_METHOD), "session" or
     "collection" (CHOOSE_SHOTS).
@@ -74,7 +74,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What the user looks at.
+    """The layer, unit, class and methods that the user looks at.
 
     Attributes:
         layer: a node's name, INPUT or OUTPUT.

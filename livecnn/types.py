@@ -1,4 +1,4 @@
-"""What flows: source -> Frame -> Patch -> Tick -> panels. All are frozen; nobody downstream changes what came from upstream."""
+"""Define the data that flows: source -> Frame -> Patch -> Tick -> panels. All are frozen, so nobody downstream changes them."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """What an input pipeline makes of a shot.
+    """The input that a pipeline makes of a shot.
 
     Attributes:
         tensor: float32 (1, C, H, W), what the network gets, or what `device_transform` makes that of.
@@ -84,7 +84,7 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """How the source fares, for the status panel and the statistics.
+    """The state of the source, for the status panel and the statistics.
 
     Attributes:
         state: "live"; of a device also "stale" (no new picture for seconds), "frozen" (the same one again and again) or "lost"
@@ -121,7 +121,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreferredInput:
-    """What a unit likes best, as far as gradient ascent has come.
+    """The input that a unit prefers, as far as gradient ascent has come.
 
     Attributes:
         picture: uint8 (H, W) or (H, W, 3).
@@ -170,7 +170,7 @@ class ExplanationUpdate:
 
 @dataclass(frozen=True, slots=True)
 class LoopStatus:
-    """How the loop fares, for the header and the status panel.
+    """The rates and delays of the loop, for the header and the status panel.
 
     Rates are in pictures a second, times in milliseconds; None where nothing has been measured yet or nothing is paced.
 
@@ -191,7 +191,7 @@ class LoopStatus:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """What the figure is given to show: the newest frame, the newest pass through the network (maybe of an older frame).
+    """The data that the figure shows: the newest frame, the newest pass through the network (maybe of an older frame).
 
     Attributes:
         findings: the newest explanations, if a panel asks for any.

@@ -1,1 +1,1 @@
-"""What looks at whole collections of images: a sub-package for each question, above the shards that all of them work on."""
+"""Look at whole collections of images: a sub-package for each question, above the shards that all of them work on."""

@@ -16,7 +16,7 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(eq=False)
 class RunningStats:
-    """What is known of U units in each of G groups of images; every array is (G, U).
+    """Statistics of U units in each of G groups of images; every array is (G, U).
 
     Attributes:
         count: Images whose value is finite; all but `not_finite` are of these.

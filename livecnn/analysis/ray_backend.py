@@ -64,7 +64,7 @@ def ray_engine(address: str | None = None) -> Engine:
 
 
 class _Shards:
-    """What a worker process holds."""
+    """The state of a worker process."""
 
     def __init__(self, job: Job[Any]) -> None:
         images = ImageDataset(job.place).__enter__()

@@ -37,7 +37,7 @@ WORTH_THREADS = 1_000_000  # parameters: threads that share a smaller network's 
 
 
 class Part(Protocol):
-    """What was found in some pictures."""
+    """The result of a shard of images."""
 
     def packed(self) -> bytes:
         """Return the content of a file."""
@@ -128,7 +128,7 @@ class Job(ABC, Generic[P]):
 
     @property
     def cropper(self) -> Cropper:
-        """What cuts out and prepares an image."""
+        """Return the cropper that cuts out and prepares an image."""
         return Cropper(self.bundle.pipeline, 1.0, self.finder)
 
     def check(self, pictures: ImageDataset) -> None:

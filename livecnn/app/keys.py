@@ -8,7 +8,7 @@ from livecnn.selection import Action
 
 
 class Key(NamedTuple):
-    """What to press (matplotlib's key names), what that does, and what the help says."""
+    """A key (in matplotlib's names), its action, and the line of the help."""
 
     names: tuple[str, ...]
     action: Action
@@ -17,7 +17,7 @@ class Key(NamedTuple):
 
 
 class Gesture(NamedTuple):
-    """What to do with the mouse, and what the help says of it."""
+    """A gesture of the mouse, and the line of the help."""
 
     shown: str
     meaning: str

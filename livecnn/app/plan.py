@@ -33,7 +33,7 @@ CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run shows.
+    """The plan of a run, found and checked beforehand.
 
     Attributes:
         layout: What is shown first.
@@ -127,7 +127,7 @@ class Plan:
 
     @cached_property
     def focus(self) -> Selection:
-        """Where the layout looks first; raises ConfigError if the network has no such layer, unit or class."""
+        """Return the first selection; raises ConfigError if the network has no such layer, unit or class."""
         try:
             return self.layout.focus.focus(self.context.architecture(), self.context.classes)
         except FieldError as error:

@@ -150,7 +150,7 @@ class ReplayOptions:
 
 @dataclass(frozen=True, eq=False)
 class Replay:
-    """What a replay left behind; as text one line.
+    """The outcome of a replay; as text one line.
 
     Attributes:
         paths: Files and folders, the film first.

@@ -85,7 +85,7 @@ class RunOptions:
 
 
 class RunOutputs:
-    """What a run leaves behind: statistics, rows of scores, pictures of the recordings.
+    """The outputs of a run: statistics, rows of scores, pictures of the recordings.
 
     Attributes:
         stats: Rates and ages.

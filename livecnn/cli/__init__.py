@@ -86,7 +86,7 @@ def attempt(call: Callable[[], object], words: Sequence[str]) -> int:
 
 
 def _hint(ctx: click.Context | None) -> str:
-    """Where there is more about a command line; click does not always know whose it is."""
+    """Return the hint to the help of a command line; click does not always know whose it is."""
     if ctx is None:
         return ""
     more = "; layouts and options of the live view follow `livecnn run`" if ctx.command_path == "livecnn" else ""

@@ -1,4 +1,4 @@
-"""What works on this computer, what does not, and what to do about it: `livecnn doctor`.
+"""Check what works on this computer, and advise where something does not: `livecnn doctor`.
 
 A check is a function that yields Findings; `CHECKS` lists them. What a check needs is imported in it, so that a package that is
 missing or broken costs its own lines and no others.
@@ -255,7 +255,7 @@ def _unwritable(folder: Path) -> str:
 
 
 def _split(error: LivecnnError, otherwise: str) -> tuple[str, str]:
-    """What was found, and what the error advises after a semicolon, or else other advice."""
+    """Split an error into its finding and its advice, which stands after a semicolon; else take other advice."""
     found, _, advice = str(error).partition("; ")
     return found, advice or otherwise
 
@@ -265,7 +265,7 @@ def _line(error: Exception) -> str:
 
 
 def run_in_subprocess(trial: Callable[[str], None], argument: str) -> str:
-    """What `try_camera` or `try_window` prints in a process of its own. Raises LivecnnError: why it printed nothing."""
+    """Return what `try_camera` or `try_window` prints in a process of its own. Raises LivecnnError if it fails."""
     code = f"import sys; from livecnn.cli import _doctor; _doctor.{trial.__name__}(sys.argv[1])"
     process = subprocess.Popen(
         [sys.executable, "-c", code, argument], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace"

@@ -1,4 +1,4 @@
-"""What several commands print: tables, counted nouns, reports as data, warnings."""
+"""Print what several commands have in common: tables, counted nouns, reports as data, warnings."""
 
 from __future__ import annotations
 

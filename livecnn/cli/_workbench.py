@@ -1,4 +1,4 @@
-"""What a shell keeps loaded: the network and the image that its commands are about."""
+"""Keep loaded what a shell works on: the network and the image that its commands are about."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ShellState:
         return self._picture()
 
     def defaults(self) -> dict[str, str]:
-        """What a command is about that does not say so, by its arguments' names."""
+        """Return defaults for the arguments that a command leaves out, by name."""
         kept = {"model": self._bundle, "image": self._picture}
         return {argument: one.name for argument, one in kept.items() if one is not None}
 
@@ -74,7 +74,7 @@ class ShellState:
         return self._picture() if self._picture is not None and self._picture.name == name else read_image(name)
 
     def told(self, out: str | Path) -> str:
-        """Where the user finds what was written there."""
+        """Return the place where the user finds what was written."""
         return "in the window" if self.shown is not None and Path(out) == self.shown else str(out)
 
 

@@ -140,7 +140,7 @@ def _row(path: Path) -> tuple[str, ...]:
 
 
 def _path(layout: str, model: str | None) -> Path:
-    """Where the marks of a layout and a model lie."""
+    """Return the file with the marks of a layout and a model."""
     from livecnn.analysis.annotations.store import annotations_path
     from livecnn.layout.layout import load_layout
 

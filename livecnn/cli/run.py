@@ -47,7 +47,7 @@ def command(
 
 
 def _import_program() -> None:
-    """What modules hold lives for ever: looking for garbage in it would hold up the start, and now and then a picture."""
+    """Exempt what modules hold from garbage collection: it lives for ever, and a search would hold up pictures."""
     if "livecnn.app.run" in sys.modules:
         return
     gc.disable()

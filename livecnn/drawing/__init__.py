@@ -1,1 +1,1 @@
-"""What pictures are drawn with: artists, colors, shapes, tiles, sheets; it knows no panel, and nothing here runs a network."""
+"""Draw pixels: artists, colors, shapes, tiles, sheets; it knows no panel, and nothing here runs a network."""

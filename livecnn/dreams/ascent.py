@@ -52,7 +52,7 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
-    """How far an ascent has come after `step` steps.
+    """The state of an ascent after `step` steps.
 
     Attributes:
         step: Number of steps taken.

@@ -1,4 +1,4 @@
-"""What an ascent climbs: a value a picture, each that of another unit or class."""
+"""Define what an ascent maximizes: one value an image, each that of another unit or class."""
 
 from __future__ import annotations
 

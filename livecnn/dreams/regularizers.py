@@ -1,4 +1,4 @@
-"""What keeps images natural: random transforms before each pass, penalties, and work on pixels after each step.
+"""Keep images natural: random transforms before each pass, penalties, and work on pixels after each step.
 
 Olah et al. 2017, https://distill.pub/2017/feature-visualization; Yosinski et al. 2015, https://arxiv.org/abs/1506.06579.
 """
@@ -16,7 +16,7 @@ SPARSE = 0.1
 
 @dataclass(frozen=True)
 class RandomTransforms:
-    """How far a picture is moved at random before the network sees it, anew at every step.
+    """Random transforms of an image before the network sees it, drawn anew at every step.
 
     Attributes:
         jitter: In each direction, a share of the sides of what a unit sees.

@@ -23,7 +23,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class BackwardRule:
-    """What some kinds of modules do instead of their own forward.
+    """A rule by which some kinds of modules replace their own forward.
 
     Attributes:
         name: Name of the kinds, for messages.

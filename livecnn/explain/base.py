@@ -1,4 +1,4 @@
-"""What all methods have in common."""
+"""Define the base classes of all methods."""
 
 from __future__ import annotations
 

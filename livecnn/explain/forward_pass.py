@@ -28,7 +28,7 @@ At: TypeAlias = Literal["max", "sum"] | tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class ForwardResult:
-    """What one forward pass gave.
+    """The result of one forward pass.
 
     Attributes:
         activation: (N, K, …), as the layer gave it; None without a layer.

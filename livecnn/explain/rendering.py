@@ -1,4 +1,4 @@
-"""How explanations look, and what they are called.
+"""Render explanations as pictures.
 
 Red speaks for the value, blue against it, each picture by its own scale. What is as coarse as a region lies over what the network
 sees. Guided backpropagation and deconvolution of a network for colour pictures are pictures in colour around a middle gray, as in

@@ -1,4 +1,4 @@
-"""What is asked of an image and a network, and what a method of `livecnn.explain` answers."""
+"""Define requests for explanations and their results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Refused:
 
 
 class Request(NamedTuple):
-    """What is explained in one go: units of a layer, or classes (for Grad-CAM by the maps of a layer)."""
+    """The targets that are explained in one go: units of a layer, or classes (for Grad-CAM by the maps of a layer)."""
 
     method: str
     layer: str | None
@@ -35,7 +35,7 @@ class Request(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Explanation:
-    """What one method found of units of one layer, or of classes.
+    """The result of one method for units of one layer, or for classes.
 
     Attributes:
         question: What was explained.

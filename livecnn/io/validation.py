@@ -17,7 +17,7 @@ from livecnn.io.yaml_document import Document, Location
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with the value at a location, and, for a text of several lines, in which row."""
+    """A problem with the value at a location and, for a text of several lines, its row."""
 
     location: Location
     message: str

@@ -1,1 +1,1 @@
-"""What the figure shows: layouts are read, checked, described and made automatically; a new key is a field in `layout.py`."""
+"""Read, check, describe and make layouts, which say what the figure shows; a new key is a field in `layout.py`."""

@@ -86,7 +86,7 @@ class Weights(_Section):
 
 
 class Check(_Section):
-    """What the network gave for a known picture of `sample`, [H, W] pixels: see `livecnn/networks/bundle.py`."""
+    """The output of the network for a known picture of `sample`, [H, W] pixels: see `livecnn/networks/bundle.py`."""
 
     sample: tuple[Annotated[int, Field(ge=1, le=8192)], Annotated[int, Field(ge=1, le=8192)]]
     scores: tuple[float, ...]
@@ -413,7 +413,7 @@ def _temporary(name: str) -> str:
 
 
 def is_factory_spec(spec: str, allow_code: bool) -> bool:
-    """Whether that is `package.module:factory`. Raises ModelError if it is, and running code is not allowed."""
+    """Return whether a text is `package.module:factory`. Raises ModelError if it is, and running code is not allowed."""
     if FACTORY_SPEC.fullmatch(spec) is None:
         return False
     if not allow_code:

@@ -40,7 +40,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """What is fetched, and what a card says of it besides what the files tell.
+    """A model that can be fetched, and what its card says beyond its files.
 
     files: a `.txt` among them holds the class names, one a line.  written: files that livecnn writes itself, by name.
     architecture, options: for files that hold nothing but weights.  accuracy: as published.  precision: see ModelCard.

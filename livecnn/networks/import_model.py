@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"(?:\d+\s*[,:]\s*|n\d{8}\s+)(?=\S)")
 
 @dataclass(frozen=True)
 class ModelDescription:
-    """What is said about a network besides what its files tell.
+    """The description of a network beyond what its files say.
 
     input: fields, as in model.yaml, that are put over those which the files tell, or which are usual for such a network.
     classes: names in the order of the scores; None: those that the files tell, or else numbers. precision: see ModelCard.

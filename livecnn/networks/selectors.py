@@ -1,4 +1,4 @@
-"""What a user asks for of a network: the network itself, units of its layers, classes; each in the ways it may be said."""
+"""Resolve what a user asks for: the network itself, units of its layers, classes; each in the ways it may be named."""
 
 from __future__ import annotations
 

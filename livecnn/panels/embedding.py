@@ -1,4 +1,4 @@
-"""Where the live picture lies on a map of pictures, and which of these are nearest to it."""
+"""Show the position of the live picture on a map of pictures, and its nearest neighbors there."""
 
 from __future__ import annotations
 

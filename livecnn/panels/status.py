@@ -1,4 +1,4 @@
-"""How the loop fares: rates, ages, the state of the source."""
+"""Show the rates and delays of the loop, and the state of the source."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ class StrongestDrawer(Drawer):
 
     @property
     def _collected(self) -> bool:
-        """Whether a collection is on show: as chosen, else if there is one of the layer."""
+        """Return whether a collection is on show: as chosen, else if there is one of the layer."""
         return self._tabbed and (self._collection is not None if self._focus.collection is None else self._focus.collection)
 
     @cached_property
@@ -379,7 +379,7 @@ def open_collections(folder: str, context: Context) -> Mapping[str, TopImages]:
 
 
 def _finished(folder: Path) -> list[Path]:
-    """Those in a folder, the newest first."""
+    """Return the results in a folder, the newest first."""
     return sorted((manifest.parent for manifest in folder.glob(f"*/{MANIFEST}")), key=_written, reverse=True)
 
 

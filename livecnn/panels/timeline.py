@@ -1,4 +1,4 @@
-"""What was predicted in the last seconds, and how the selected unit answered."""
+"""Show the predictions of the last seconds, and the activation of the selected unit."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class TimelineDrawer(Drawer):
         self._when.place(body.x + body.w, self.heading.y, self._small)
 
     def _parts(self) -> tuple[Rect, Rect | None]:
-        """Where the strip lies and, if there is one and room for it, the line."""
+        """Return the places of the strip and, if there is one and room for it, of the line."""
         plot = self._plot
         if not self._tall or (self.reducer is None and self._followed[0] != OUTPUT):
             return plot, None

@@ -253,7 +253,7 @@ class UnitDrawer(Drawer):
             exhibit.show(picture(kind, values, seen, (place.w, place.h), self.theme, self.context.channels))
 
     def _is_of(self, findings: ExplanationUpdate) -> bool:
-        """Whether these explanations are of the unit that is on show."""
+        """Return whether these explanations are of the unit that is on show."""
         of, unit = findings.focus.unit_shown, self._unit
         return unit is not None and (of.layer, of.index) == (unit.layer, unit.index)
 

@@ -17,7 +17,7 @@ _SCHEMES = ("http", "https", "rtsp")
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """What the command line may ask of any source; each source takes what concerns it.
+    """The options of the command line for all sources; each source takes what concerns it.
 
     Attributes:
         camera_size: (width, height) asked of a camera; the driver may give another.

@@ -1,4 +1,4 @@
-"""What the sources on cv2.VideoCapture share."""
+"""Define the base of the sources on cv2.VideoCapture."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class DemoSource(Source):
 
 
 class DemoScene:
-    """What lies before the camera, painted once; `show` takes a picture of it."""
+    """The scene before the camera, painted once; `show` takes a picture of it."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng([seed, 0])

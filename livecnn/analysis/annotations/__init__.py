@@ -1,1 +1,1 @@
-"""What people think of units: the file that keeps it, and the agreement of several files."""
+"""Annotations of units by people: the file that keeps them, and the agreement of several files."""

@@ -1,4 +1,4 @@
-"""What annotations come to: counts by layer, agreement of two annotators, and what the units marked do over images."""
+"""Evaluate annotations: counts by layer, agreement of two annotators, and what the units marked do over images."""
 
 from __future__ import annotations
 

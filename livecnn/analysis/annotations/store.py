@@ -1,4 +1,4 @@
-"""What a person thinks of units of layers, good or bad and a note, in a JSON file that is written at every change."""
+"""Keep the verdicts of a person on units, good or bad and a note, in a JSON file that is written at every change."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MOST_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class Mark:
-    """What a person thinks of one unit.
+    """The verdict of a person on one unit.
 
     Attributes:
         verdict: "good", "bad" or None.

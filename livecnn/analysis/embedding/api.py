@@ -115,7 +115,7 @@ def embed(
 
 @dataclass(eq=False)
 class Answers:
-    """What a shard of pictures gives for a map.
+    """The part of a map that one shard of images contributes.
 
     Attributes:
         features: Float32 (n, D).
@@ -188,7 +188,7 @@ class EmbeddingJob(Job[Answers]):
 
     @property
     def width(self) -> int:
-        """How many features a picture has."""
+        """Return the number of features of an image."""
         return count(self.shapes[self.layer])
 
     @property

@@ -82,12 +82,12 @@ class Embedding:
 
     @property
     def labelled(self) -> bool:
-        """Whether all the true classes are known."""
+        """Return whether all the true classes are known."""
         return all(self.labels)
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """What each picture is colored by: the true class if all are known, else the one that the network sees, "" for none."""
+        """Return the class that colors each image: the true one if all are known, else the predicted one, "" for none."""
         return self.labels if self.labelled else tuple("" if top < 0 else self.classes[top] for top in self.tops)
 
     @property
@@ -189,7 +189,7 @@ def _read(path: Path) -> Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LivePosition:
-    """Where a picture lies on a map.
+    """The position of an image on a map.
 
     Attributes:
         point: Float32 (2,).

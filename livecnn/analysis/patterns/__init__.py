@@ -1,1 +1,1 @@
-"""What the units of some layers do over many images, class by class: the numbers, and a picture of them."""
+"""Summarize the units of some layers over many images, class by class: the numbers, and a picture of them."""

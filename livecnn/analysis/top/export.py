@@ -1,4 +1,4 @@
-"""What a scan found, as files: tables (CSV, and Parquet where pyarrow is installed) and the images that units answer to most."""
+"""Write the results of a scan as files: tables (CSV, and Parquet where pyarrow is installed) and the strongest images."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def _texts(column: Sequence[Any] | npt.NDArray[Any]) -> Iterable[Any]:
 
 @dataclass(frozen=True)
 class CropBox:
-    """What a position of a layer sees of an input (height, width); all of it where the field is not known or has no place."""
+    """Return the (height, width) of an input that a position of a layer sees; all of it where the field is unknown."""
 
     field: ReceptiveField | None
     input: Pair

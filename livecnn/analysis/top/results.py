@@ -97,7 +97,7 @@ class UnitStatistics:
 
 
 class TopResults:
-    """What `livecnn top` found, read from its folder as it is asked for.
+    """The results of `livecnn top`, read from its folder as it is asked for.
 
     Attributes:
         path: The folder.

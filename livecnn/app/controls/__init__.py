@@ -1,1 +1,1 @@
-"""What keys and the mouse do, and what comes by itself: an edited layout, a film, another source."""
+"""React to keys and the mouse, and to what comes by itself: an edited layout, a film, another source."""

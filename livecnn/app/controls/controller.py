@@ -66,7 +66,7 @@ def _stamp(path: Path) -> Stamp:
 
 
 class ControlsHost(Protocol):
-    """What only a window can do."""
+    """The services that only a window has."""
 
     def redraw(self) -> None:
         """Draw everything anew, what stands still as well."""

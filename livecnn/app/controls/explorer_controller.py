@@ -39,7 +39,7 @@ class SelectionController:
 
     @property
     def focus(self) -> Selection:
-        """What the user looks at."""
+        """Return the current selection."""
         return self._screen.focus
 
     def attend(self, focus: Selection) -> None:

@@ -14,7 +14,7 @@ Step = Literal["leave", "connect"]
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long to wait; all in seconds.
+    """Time limits of a connection; all in seconds.
 
     Attributes:
         stale: Without a new picture until the state says so (or twice the usual interval, if that is longer).

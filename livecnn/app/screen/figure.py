@@ -265,7 +265,7 @@ class FigureView:
 
     @property
     def prompt(self) -> str:
-        """What the user is writing, on a line near the bottom; "" if nothing."""
+        """Return the text that the user is writing, on a line near the bottom; "" if nothing."""
         return self._prompt.text
 
     @prompt.setter

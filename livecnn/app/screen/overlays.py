@@ -1,4 +1,4 @@
-"""What is drawn over the panels: messages, the mark of a recording, words beside the mouse, and the list of keys."""
+"""Draw over the panels: messages, the mark of a recording, words beside the mouse, and the list of keys."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Overlay(BufferArtist):
 
     @property
     def text(self) -> str:
-        """What is written; "" if nothing is. The picture changes whenever this does."""
+        """Return the text on show; "" if there is none. The picture changes whenever this does."""
         return self._text
 
     def write(self, words: str) -> None:
@@ -116,7 +116,7 @@ class Toast(Overlay):
 
 
 class Prompt(Overlay):
-    """What is being written, as a line near the bottom."""
+    """The text that is being written, as a line near the bottom."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class Prompt(Overlay):
 
 
 class Banner(Overlay):
-    """What is wrong, in one line along the top of the panels, for as long as it is wrong."""
+    """An error, in one line along the top of the panels, for as long as it is wrong."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -248,7 +248,7 @@ class Help(Overlay):
 
     @property
     def rows(self) -> list[tuple[str, str]]:
-        """What to press or do, and what it means, as they are shown."""
+        """Return keys and gestures with their meanings, as they are shown."""
         return [(name.text, meaning.text) for column in self._columns for name, meaning in column if meaning.text]
 
     def arrange(self) -> None:

@@ -124,7 +124,7 @@ class Completions(Completer):
 
 
 def _begin(text: str) -> int:
-    """Where the last word begins; blanks may be quoted."""
+    """Return the place where the last word begins; blanks may be quoted."""
     blanks = reversed([*re.finditer(r"\s", text)])
     return next((blank.end() for blank in blanks if _whole(text[: blank.start()])), 0)
 
@@ -149,7 +149,7 @@ def _quoted(value: str) -> str:
 
 
 def _short(value: str) -> str:
-    """What tells it from the others."""
+    """Return what distinguishes it from the others."""
     return re.split(r"(?<=[/\\,])(?=.)", value)[-1]
 
 

@@ -1,4 +1,4 @@
-"""What can be typed in `livecnn shell`: commands of livecnn, and the shell's own."""
+"""Run what is typed in `livecnn shell`: commands of livecnn, and the shell's own."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class Shell:
             return attempt(lambda: self._run(line), line.split())
 
     def context(self, out: Path | None = None) -> dict[str, Any]:
-        """What click has to know of a line's commands; out: where their pictures go."""
+        """Return the context of click for a line's commands; out: where their pictures go."""
         kept, pictures = self.bench.defaults(), {} if out is None else {"out": str(out)}
         default_map = {name: {**kept, **(pictures if name in PICTURES else {})} for name in SHARED}
         return {"obj": self.bench, "default_map": default_map}

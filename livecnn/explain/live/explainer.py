@@ -32,7 +32,7 @@ ENDS = {
 
 
 class Contributions:
-    """What units of a layer add to a class's score to first order: the sum over positions of a ds/da.
+    """Contributions of a layer's units to a class's score to first order: the sum over positions of a ds/da.
 
     Here a are a unit's activations, and s is the score before a softmax. One pass forward and one back serve all units. Where the
     score is linear in the layer, as after the last hidden one, they sum up to the score without the bias.

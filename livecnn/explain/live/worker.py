@@ -49,7 +49,7 @@ class WorkerStopped(BaseException):
 
 @dataclass(frozen=True)
 class ExplainRequest:
-    """What is asked for: `units` are those of the grid, `muted` those that are muted meanwhile."""
+    """A request for explanations: `units` are those of the grid, `muted` those that are muted meanwhile."""
 
     focus: Selection = field(default_factory=Selection)
     asks: frozenset[Ask] = frozenset()
@@ -109,7 +109,7 @@ class ExplainRequest:
 
 
 class WorkerState:
-    """Where threads and loops meet: the newest wish, tick and answers.
+    """The meeting point of threads and loops: the newest wish, tick and answers.
 
     Attributes:
         wish: What is asked for.

@@ -19,7 +19,7 @@ MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB
 
 @dataclass(frozen=True, eq=False)
 class Occlusion(TargetedMethod):
-    """How much a value falls when a patch of the input is covered; a pixel gets the mean over all patches that cover it.
+    """The fall of a value when a patch of the input is covered; a pixel gets the mean over all patches that cover it.
 
     A position "max" is that of the whole input. The network has to take several pictures at once.
     For other fields see Method and TargetedMethod.
@@ -82,7 +82,7 @@ class Occlusion(TargetedMethod):
 
 
 class _Grid:
-    """Where patches lie: each at (row, column) times the stride, cut off at the border."""
+    """Return the corners of the patches: each at (row, column) times the stride, cut off at the border."""
 
     def __init__(self, x: torch.Tensor, patch: int | None, stride: int | None, fill: float) -> None:
         height, width = x.shape[2:]

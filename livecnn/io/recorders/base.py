@@ -1,4 +1,4 @@
-"""What the recorders have in common, and how one works beside a live picture."""
+"""Define the base of all recorders, and the one that works beside a live picture."""
 
 from __future__ import annotations
 

@@ -460,7 +460,7 @@ def matters(key: str) -> bool:
 
 
 class ImportPlan:
-    """How the architecture `keras` runs a model that Keras built.
+    """A plan by which the architecture `keras` runs a model that Keras built.
 
     Attributes:
         plan: The fields of a KerasPlan.

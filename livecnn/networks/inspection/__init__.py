@@ -1,1 +1,1 @@
-"""What a network is made of and what its layers give: hooks, traces, receptive fields, units switched off."""
+"""Look into a network: hooks, traces, receptive fields, units switched off."""

@@ -1,4 +1,4 @@
-"""What a network is made of, as data: its layers in the order in which they work, their windows and receptive fields.
+"""Describe a network as data: its layers in the order in which they work, their windows and receptive fields.
 
 Sizes are height × width everywhere: in the strip, in panels, in `livecnn layers` and in its data. The recurrences of receptive
 fields are those of Araujo, Norris, Sim, "Computing Receptive Fields of Convolutional Neural Networks", Distill 2019,
@@ -51,7 +51,7 @@ TRANSPOSED = frozenset(("convtranspose2d", "conv2dtranspose"))
 
 @dataclass(frozen=True)
 class WindowSpec:
-    """What a convolution or a pooling moves over its input; (rows, columns) each. padding: before the first row and column."""
+    """The window that a layer moves over its input; (rows, columns) each. padding: before the first row and column."""
 
     kernel: Pair
     stride: Pair
@@ -263,7 +263,7 @@ def _padded(call: FunctionCall, word: str) -> WindowSpec | None:
 
 
 def _stays(call: FunctionCall, word: str, field: ReceptiveField) -> bool:
-    """Whether every value of the output comes from the values of the inputs at the same place."""
+    """Return whether every value of the output comes from the values of the inputs at the same place."""
     if word in SOFTMAX and _axis(call) not in (1, -3):
         return False
     if word not in POINTWISE | SOFTMAX | RESHAPING | REDUCING:

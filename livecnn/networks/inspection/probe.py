@@ -198,7 +198,7 @@ class Probe:
 
 
 def _writes(tensor: torch.Tensor) -> float:
-    """How often something was written in place; not equal to itself where torch does not count, so that a copy is kept."""
+    """Return how often something was written in place; not equal to itself where torch does not count, so that a copy is kept."""
     return math.nan if tensor.is_inference() else tensor._version
 
 

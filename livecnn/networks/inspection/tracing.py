@@ -36,7 +36,7 @@ class TensorPath(NamedTuple):
 
 
 def locate(names: Collection[str], key: str) -> TensorPath | None:
-    """Where `key` leads: "relu" (first call, first tensor), "relu:2", "lstm.1.0", "lstm:2.0"; None if to none of the names."""
+    """Return the path of `key`: "relu" (first call, first tensor), "relu:2", "lstm.1.0", "lstm:2.0"; None if there is none."""
     head, part = key, ""
     while head not in names:
         name, _, call = head.rpartition(":")
@@ -213,7 +213,7 @@ def record(module: nn.Module, x: torch.Tensor) -> list[FunctionCall]:
 
 
 def is_layer(module: nn.Module) -> bool:
-    """Whether it counts as one layer: it is made of no others, or torch.nn has it."""
+    """Return whether a module counts as one layer: it is made of no others, or torch.nn has it."""
     return not any(module.children()) or fx.Tracer().is_leaf_module(module, "")
 
 

@@ -170,7 +170,7 @@ def _span(inked: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What the weights depend on besides pictures and seed; found on 10,000 pictures held out of MNIST's training set.
+    """The hyperparameters of the training; found on 10,000 pictures held out of MNIST's training set.
 
     The learning rate follows one cycle (Smith, Topin, "Super-convergence", 2019) of AdamW (Loshchilov, Hutter, "Decoupled weight
     decay regularization", 2019), annealed along a cosine.

@@ -1,1 +1,1 @@
-"""What all panels have in common: configuration, drawer, targets of the mouse, and what a session remembers."""
+"""Share among all panels: configuration, drawer, targets of the mouse, and what a session remembers."""

@@ -30,7 +30,7 @@ NOTHING = "nothing in the box"
 
 @dataclass(frozen=True)
 class Context:
-    """What a panel has to know about the network when it is made.
+    """The facts about the network that a panel needs when it is made.
 
     Attributes:
         model: Name of the network.

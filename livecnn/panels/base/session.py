@@ -1,4 +1,4 @@
-"""What is remembered from tick to tick while the program runs, whichever view is open. Only the display's thread touches it."""
+"""Remember from tick to tick, while the program runs, whichever view is open. Only the display's thread touches it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be under the mouse on a panel, and words that act like keys."""
+"""Define the targets under the mouse on a panel, and words that act like keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each unit of the last hidden layer adds to the score of a class: weight times activation, summing up to the logit."""
+"""Show how each unit of the last hidden layer contributes to the score of a class: weight times activation."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class ContributionsDetail(Detail):
 
 
 def feeds_classes(node: Node, context: Context) -> bool:
-    """Whether the next weights behind its units are those to the classes."""
+    """Return whether the next weights behind its units are those to the classes."""
     count = node.output[0]
     names = {node.name}
     for later in context.architecture().nodes:

@@ -203,7 +203,7 @@ class Grid(Detail, ABC):
 
     @property
     def told(self) -> str:
-        """How many, and of what size."""
+        """Return the number of maps and their size, as text."""
         return f"{self.count:,} {self.noun}s"
 
     def target_at(self, x: float, y: float) -> Target | None:

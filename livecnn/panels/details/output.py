@@ -1,4 +1,4 @@
-"""What the network says, and what it has seen of each class so far."""
+"""Show the scores, and the surest shot of each class so far."""
 
 from __future__ import annotations
 

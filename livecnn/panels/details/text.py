@@ -1,4 +1,4 @@
-"""What is written about a layer, and its kernel, stride and padding drawn as squares."""
+"""Describe a layer in text, and draw its kernel, stride and padding drawn as squares."""
 
 from __future__ import annotations
 

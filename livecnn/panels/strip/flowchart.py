@@ -191,7 +191,7 @@ class _Grid:
         return lane
 
     def track(self, start: ChartBox, lane: int, column: int) -> int:
-        """Where the link from a box to a lane of a column runs on its way; links of a box share a lane while they can."""
+        """Return the lane of the link from a box to a lane of a column; links of a box share a lane while they can."""
         first = start.column + 1
         if first == column:
             return lane
@@ -236,7 +236,7 @@ def group_layers(nodes: Sequence[Node]) -> tuple[Item, ...]:
 
 
 def is_function_node(node: Node) -> bool:
-    """Whether no module does it: then its name is made of the function's, "add_1"."""
+    """Return whether no module does it: then its name is made of the function's, "add_1"."""
     return re.fullmatch(rf"{re.escape(node.type)}(_\d+)?", node.name) is not None and node.type.islower()
 
 
@@ -307,7 +307,7 @@ def _evenly(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
 
 
 def _pools(node: Node) -> bool:
-    """Whether the map gets smaller in a pooling."""
+    """Return whether the map gets smaller in a pooling."""
     return "pool" in node.type.lower() and node.window is not None and max(node.window.stride) > 1
 
 

@@ -1,4 +1,4 @@
-"""What layers are called in a word or two, whatever program they come from."""
+"""Name layers in a word or two, whatever program they come from."""
 
 from __future__ import annotations
 

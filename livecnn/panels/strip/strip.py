@@ -51,7 +51,7 @@ class Rows(NamedTuple):
 
     @property
     def lined(self) -> bool:
-        """Whether boxes have two lines."""
+        """Return whether boxes have two lines."""
         return self.height >= self.letters.name + self.letters.words + 10
 
 
@@ -172,7 +172,7 @@ def fitting_name(box: ChartBox, width: int, size: int) -> str:
 
 
 def straight_links(links: Iterable[Link], boxes: Mapping[str, ChartBox]) -> Iterable[Link]:
-    """Those that leave their box without a turn, so that there is room over them."""
+    """Return the links that leave their box without a turn, so that there is room over them."""
     for link in links:
         start, end = boxes[link.start], boxes[link.end]
         if link.lane == start.lane and (end.lane == start.lane or end.column > start.column + 1):
@@ -181,7 +181,7 @@ def straight_links(links: Iterable[Link], boxes: Mapping[str, ChartBox]) -> Iter
 
 @dataclass(frozen=True)
 class StripState:
-    """What is on show. x, y: where the window begins.  current, hovered: names of boxes.
+    """The part of the strip on show. x, y: where the window begins.  current, hovered: names of boxes.
 
     counts: by box, how many units are marked.  muted: boxes with units that are switched off.
     """
@@ -313,7 +313,7 @@ class _Painter:
             write(self._canvas, words, x + left // 2 + letters.words // 4, base, letters.words, theme.muted)
 
     def _pinched(self, at: Rect) -> bool:
-        """Whether a box has no room but for its letters."""
+        """Return whether a box has no room but for its letters."""
         return at.h < self._strip.bands.letters.name + self._metrics.px(6)
 
     def _bar(self, counts: Counts, at: Rect, fill: Color) -> None:
@@ -335,7 +335,7 @@ class _Painter:
             start = end
 
     def edges(self) -> None:
-        """Where there is more, the picture fades, and an arrow tells."""
+        """Fade the picture where there is more, and draw an arrow."""
         height, width = self._canvas.shape[:2]
         more = (self._state.x > 0, self._state.x + width < self._strip.width)
         for there, view, arrow, x in zip(more, (self._canvas, self._canvas[:, ::-1]), "‹›", (0, width), strict=True):

@@ -1,4 +1,4 @@
-"""What a number was in the last seconds, and how scores were shared out among classes, in bounded memory."""
+"""Keep a number and the scores of the last seconds in bounded memory."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class ScoreHistory:
         return scores
 
     def _rows(self) -> npt.NDArray[np.intp]:
-        """Those that hold something of the time on show, the oldest first."""
+        """Return the bins that hold something of the time on show, the oldest first."""
         if not math.isfinite(self.now):
             return np.empty(0, np.intp)
         rows = np.flatnonzero((self._counts > 0) & (self._bins >= self._bin(self.now) - BINS))

@@ -52,7 +52,7 @@ class WireField(NamedTuple):
 
 @dataclass(frozen=True)
 class Blob:
-    """Where an array of numbers is in a file, in bytes, of float64 if `double`, else float32."""
+    """The place of an array of numbers in a file, in bytes, of float64 if `double`, else float32."""
 
     shape: tuple[int, ...]
     start: int
