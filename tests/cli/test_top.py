@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,26 @@ def test_without_a_folder_it_is_the_explorers(elsewhere: Path, capsys: Output, m
     told = capsys.readouterr().err
     assert "panels.strongest.folder: nix: holds no top.json" in told
     assert "make it: livecnn top IMAGES lenet-mnist --layers A,B --out nix" in told
+
+
+def test_a_killed_run_goes_on(elsewhere: Path) -> None:
+    code = """
+import os, signal, sys
+from livecnn.analysis import shards
+from livecnn.cli import main
+write = shards.write_atomically
+def killed(path, data):
+    write(path, data)
+    if path.name == "00001.npz":
+        os.kill(os.getpid(), signal.SIGKILL)
+shards.write_atomically = killed
+sys.exit(main(sys.argv[1:]))
+"""
+    assert subprocess.run([sys.executable, "-c", code, *WORDS, "d/"], check=False).returncode == -signal.SIGKILL
+    assert list(contents(elsewhere / "d" / "shards")) == ["00000.npz", "00001.npz", "job.json"]
+    assert main([*WORDS, "d/"]) == 0
+    assert main([*WORDS, "whole/"]) == 0
+    assert contents(elsewhere / "d") == contents(elsewhere / "whole")
 
 
 def test_an_interrupted_run_keeps_what_is_finished(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> None:
