@@ -4,8 +4,6 @@ OpenCV reads some settings from the environment only while it is imported, and i
 Qt 5 plugins, with which no PySide6 window opens (https://github.com/opencv/opencv-python/issues/736).
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 from collections.abc import Iterator

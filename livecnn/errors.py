@@ -12,8 +12,6 @@
 Anything else that is raised is a defect of livecnn: the program ends with exit code 1 and says so.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

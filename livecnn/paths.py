@@ -1,7 +1,5 @@
 """Find layouts, bundles, annotations and results: what ships with livecnn, and the user's own folders."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Collection, Iterable

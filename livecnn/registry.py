@@ -3,8 +3,6 @@
 Nothing has to be imported beforehand for a kind to be known, and only the kinds in use are imported.
 """
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from typing import Any

@@ -1,7 +1,5 @@
 """Signals that ask the program to end become exceptions, so that files are finished and cameras given back."""
 
-from __future__ import annotations
-
 import contextlib
 import signal
 import threading

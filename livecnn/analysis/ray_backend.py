@@ -4,8 +4,6 @@ Ray Data starts the workers, hands out the shards, and gives those of a worker t
 https://docs.ray.io/en/latest/data/data.html.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import re

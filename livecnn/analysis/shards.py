@@ -1,7 +1,5 @@
 """A collection of pictures cut into shards, each worked on by itself and written when it is done."""
 
-from __future__ import annotations
-
 import json
 import os
 from abc import ABC, abstractmethod

@@ -1,7 +1,5 @@
 """The keys of the window and what the mouse does: two tables, from which the help overlay and the manual are made."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from livecnn.selection import Action

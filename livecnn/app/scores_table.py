@@ -1,7 +1,5 @@
 """Write the scores of a run as a CSV file."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

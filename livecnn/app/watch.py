@@ -1,7 +1,5 @@
 """Watch a network that lives in the user's own program, and give it back as it was."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Show a screen in a window: matplotlib's own, in Qt or else in Tk, with a FuncAnimation that ticks when there is news."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Hashable
 from typing import Any

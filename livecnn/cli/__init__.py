@@ -1,7 +1,5 @@
 """The command `livecnn`: a file per sub-command, each holding a click command named `command`, imported when it is called."""
 
-from __future__ import annotations
-
 import atexit
 import importlib
 import pkgutil

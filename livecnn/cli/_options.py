@@ -3,8 +3,6 @@
 Completion works in bash, zsh and fish, and in `livecnn shell`; nothing here imports torch.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Print what several commands have in common: tables, counted nouns, reports as data, warnings."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path

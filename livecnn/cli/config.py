@@ -1,7 +1,5 @@
 """`livecnn config`: what layouts there are, whether one is right, and what may stand in one."""
 
-from __future__ import annotations
-
 import click
 
 from livecnn.cli import _options, _output

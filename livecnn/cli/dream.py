@@ -1,7 +1,5 @@
 """`livecnn dream`: what units like best."""
 
-from __future__ import annotations
-
 import click
 
 from livecnn.cli import _options, _output, pass_workbench

@@ -1,7 +1,5 @@
 """`livecnn embed`: a map of pictures."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

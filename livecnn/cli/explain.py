@@ -1,7 +1,5 @@
 """`livecnn explain`: what in an image units, or classes, answer to."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

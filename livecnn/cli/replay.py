@@ -1,7 +1,5 @@
 """`livecnn replay`: pictures as a film."""
 
-from __future__ import annotations
-
 import importlib
 
 import click

@@ -1,7 +1,5 @@
 """`livecnn run`: the main job."""
 
-from __future__ import annotations
-
 import gc
 import importlib
 import sys

@@ -1,7 +1,5 @@
 """`livecnn top`: the images that units answer to most."""
 
-from __future__ import annotations
-
 import importlib
 
 import click

@@ -1,7 +1,5 @@
 """`livecnn train`: the shipped weights, made again."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

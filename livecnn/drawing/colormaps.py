@@ -1,7 +1,5 @@
 """From level codes to colours, at device pixels."""
 
-from __future__ import annotations
-
 from functools import lru_cache
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Pictures side by side on one sheet with a title: explanations, dreams, and what units answer to most."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from itertools import accumulate

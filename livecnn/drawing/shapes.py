@@ -1,7 +1,5 @@
 """Anti-aliased shapes on a picture that is drawn once and kept: plates, lines, arrow heads, and marks that tell classes apart."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """Numbers at an axis: round ones, as many as there is room for, in as few digits as tell them apart."""
 
-from __future__ import annotations
-
 import math
 
 

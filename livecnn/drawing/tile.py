@@ -1,7 +1,5 @@
 """A picture with its name under it, or with words instead of it."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """`livecnn.dream`: what units of a layer, or classes, like best, as pictures."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager

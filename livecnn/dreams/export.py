@@ -1,7 +1,5 @@
 """`livecnn dream`: a picture, a film of the ascent, or a folder that a run can go on from."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator

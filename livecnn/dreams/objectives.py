@@ -1,7 +1,5 @@
 """Define what an ascent maximizes: one value an image, each that of another unit or class."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias, get_args
 

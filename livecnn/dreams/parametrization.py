@@ -1,7 +1,5 @@
 """Pictures as numbers that an ascent changes. They are levels here: 0 is what the darkest pixel gives, 1 the brightest."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

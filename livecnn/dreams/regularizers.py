@@ -3,8 +3,6 @@
 Olah et al. 2017, https://distill.pub/2017/feature-visualization; Yosinski et al. 2015, https://arxiv.org/abs/1506.06579.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Go back from units to the input: all units of a layer in one go, by the gradient or by other rules."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`livecnn explain`: a picture, or a folder with a picture a unit that other programs can read (docs/explain.md)."""
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

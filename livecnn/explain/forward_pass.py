@@ -1,7 +1,5 @@
 """Forward passes that keep what explanations need, and the values of units and classes that are explained."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias

@@ -5,8 +5,6 @@ sees. Guided backpropagation and deconvolution of a network for colour pictures 
 Zeiler and Fergus 2013 and Springenberg et al. 2014 (docs/explain.md).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

@@ -3,8 +3,6 @@
 File names may hold bytes of another encoding; they are written with backslashes and are no reason to end.
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import io

@@ -3,8 +3,6 @@
 Range requests and their conditions: https://www.rfc-editor.org/rfc/rfc9110 (13.1.5 If-Range, 14 Range).
 """
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import http.client

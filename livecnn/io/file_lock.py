@@ -1,7 +1,5 @@
 """One program at a time that reads, changes and writes a file."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

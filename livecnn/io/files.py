@@ -1,7 +1,5 @@
 """Files: written whole or not at all, tried beforehand, sorted as people count."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import itertools

@@ -3,8 +3,6 @@
 Format: LeCun, Cortes, Burges, "The MNIST database of handwritten digits", http://yann.lecun.com/exdb/mnist.
 """
 
-from __future__ import annotations
-
 import gzip
 import zlib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Picture files that strangers wrote: decoded safely, and always to the same form."""
 
-from __future__ import annotations
-
 import io
 import os
 import warnings

@@ -1,7 +1,5 @@
 """From pydantic's errors to the one line that a user reads: where, which key, what was found, what is allowed."""
 
-from __future__ import annotations
-
 import re
 import reprlib
 from collections.abc import Iterable

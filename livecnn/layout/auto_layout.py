@@ -1,7 +1,5 @@
 """Make a layout for a network that has none: which layers are worth seeing, and where their panels stand."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """Write the schema of a layout with every kind of panel: as JSON Schema for editors, as Markdown for people."""
 
-from __future__ import annotations
-
 import inspect
 import json
 from typing import Any

@@ -1,7 +1,5 @@
 """A model is a bundle: a folder with `model.yaml` (what it is) and its weights, or code of the user, `package.module:factory`."""
 
-from __future__ import annotations
-
 import importlib
 import importlib.machinery
 import importlib.util

@@ -1,7 +1,5 @@
 """Networks by others that `livecnn models get` fetches from where their makers put them. livecnn hands none of them on."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath

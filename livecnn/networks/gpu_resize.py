@@ -1,7 +1,5 @@
 """Resize and normalize on the device where the network is, with PyTorch alone: benchmarks/gpu.py runs where little else is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 

@@ -1,7 +1,5 @@
 """New bundles among the user's own models: from files that other programs wrote, or a network of the catalogue."""
 
-from __future__ import annotations
-
 import inspect
 import os
 import re

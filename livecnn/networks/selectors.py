@@ -1,7 +1,5 @@
 """Resolve what a user asks for: the network itself, units of its layers, classes; each in the ways it may be named."""
 
-from __future__ import annotations
-
 import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence

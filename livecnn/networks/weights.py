@@ -1,7 +1,5 @@
 """Weights from files that strangers wrote: read without running any code, put into a network only if every tensor fits."""
 
-from __future__ import annotations
-
 import hashlib
 import pickle
 import re

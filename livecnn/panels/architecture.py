@@ -1,7 +1,5 @@
 """The whole network as a chain of boxes over the figure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 

@@ -1,7 +1,5 @@
 """The newest frame with the box drawn in it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

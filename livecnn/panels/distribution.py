@@ -1,7 +1,5 @@
 """Classes that are numbers: a bar for each, their expected value and its spread."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Literal

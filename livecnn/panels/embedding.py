@@ -1,7 +1,5 @@
 """Show the position of the live picture on a map of pictures, and its nearest neighbors there."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal

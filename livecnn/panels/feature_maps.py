@@ -1,7 +1,5 @@
 """A convolutional layer's maps, side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """A fully connected layer's units in rows, in their own order or sorted by their weight to a class."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Literal
 

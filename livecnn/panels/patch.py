@@ -1,7 +1,5 @@
 """The shot as taken, and beside it what the network gets of it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 from pydantic import Field

@@ -1,7 +1,5 @@
 """The shot, large, and whether the network is right about it."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

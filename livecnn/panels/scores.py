@@ -1,7 +1,5 @@
 """The prediction: the top class named large, and a bar per class."""
 
-from __future__ import annotations
-
 from typing import Literal
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Show the rates and delays of the loop, and the state of the source."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """Show the predictions of the last seconds, and the activation of the selected unit."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Literal, NamedTuple

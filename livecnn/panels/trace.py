@@ -1,7 +1,5 @@
 """A number over time, as a line that runs on from right to left."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Literal

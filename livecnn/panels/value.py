@@ -1,7 +1,5 @@
 """One number of a layer, large, and where it lies on a scale."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Literal

@@ -1,7 +1,5 @@
 """Define the base of the sources on cv2.VideoCapture."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The first camera that answers if there is one, else the built-in demo."""
 
-from __future__ import annotations
-
 import sys
 
 from livecnn.errors import SourceError

@@ -1,7 +1,5 @@
 """A camera of this computer: taken, listed, and why one does not answer."""
 
-from __future__ import annotations
-
 import os
 import re
 import stat

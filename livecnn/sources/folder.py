@@ -1,7 +1,5 @@
 """A folder of pictures, with its sub-folders."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,7 +1,5 @@
 """MNIST and other data sets in idx files."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

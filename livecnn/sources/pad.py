@@ -1,7 +1,5 @@
 """A sheet to draw on with the mouse."""
 
-from __future__ import annotations
-
 import threading
 import time
 

@@ -1,7 +1,5 @@
 """A camera on the network, or a video on a server: http, https or rtsp."""
 
-from __future__ import annotations
-
 import time
 from urllib.parse import urlsplit
 

@@ -1,7 +1,5 @@
 """A video file."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """A map of pictures by what a layer makes of them: it can be drawn, kept in a file, and asked where another picture lies."""
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Sequence

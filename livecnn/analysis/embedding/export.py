@@ -1,7 +1,5 @@
 """`livecnn embed --out`: an embedding as a picture, a page, a table, or a file that a panel reads."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

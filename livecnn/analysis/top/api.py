@@ -1,7 +1,5 @@
 """`livecnn.top`: statistics of every unit over a collection, and the images that excite it most."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Carry out what keys and the mouse say. A host does what only a window can do; the toolkit is not known here."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable

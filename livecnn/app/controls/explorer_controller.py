@@ -1,7 +1,5 @@
 """Carry out keys and mouse in the explorer: selection, muted units, marks and notes, moments of the past."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """A recording that is started and stopped while the window is open."""
 
-from __future__ import annotations
-
 import time
 from pathlib import Path
 

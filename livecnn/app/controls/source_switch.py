@@ -3,8 +3,6 @@
 A driver may take twenty seconds to open, and the window must not wait for it: sources are opened on a thread.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from threading import Lock, Thread
 

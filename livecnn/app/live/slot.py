@@ -1,7 +1,5 @@
 """The box between two loops that holds one item: `put` never blocks, a reader gets the newest item only."""
 
-from __future__ import annotations
-
 import threading
 from typing import Generic, TypeVar
 

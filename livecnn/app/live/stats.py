@@ -1,7 +1,5 @@
 """Rates, ages and counts of a run: for the header while it lasts, and for `--stats` at its end."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections import deque

@@ -1,7 +1,5 @@
 """Decide when a device counts as live, stale, lost or frozen, and when to connect it again; the caller gives the time."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

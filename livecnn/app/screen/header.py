@@ -1,7 +1,5 @@
 """The line on top of every view: the model, the views, the state of source and loops."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Sequence
 from typing import NamedTuple

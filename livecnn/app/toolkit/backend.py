@@ -1,7 +1,5 @@
 """Find out whether and with what a window can be opened, and open it; nothing heavy is imported for that."""
 
-from __future__ import annotations
-
 import ctypes.util
 import importlib
 import os

@@ -1,7 +1,5 @@
 """matplotlib's canvases, one file for each toolkit, without copies of the whole picture that a tick can do without."""
 
-from __future__ import annotations
-
 from matplotlib.transforms import BboxBase
 
 

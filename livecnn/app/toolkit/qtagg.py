@@ -1,7 +1,5 @@
 """A canvas in a Qt window."""
 
-from __future__ import annotations
-
 import importlib
 from typing import Any
 

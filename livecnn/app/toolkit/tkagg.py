@@ -1,7 +1,5 @@
 """A canvas in a Tk window."""
 
-from __future__ import annotations
-
 from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 
 from livecnn.app.toolkit.canvas import NoRestoreMixin

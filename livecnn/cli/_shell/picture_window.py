@@ -1,7 +1,5 @@
 """A window beside a prompt: it shows one picture, and lives while the prompt waits."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from pathlib import Path

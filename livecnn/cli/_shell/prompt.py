@@ -1,7 +1,5 @@
 """The prompt of `livecnn shell`, by prompt_toolkit: completion as click has it, history, suggestions from it."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from asyncio import AbstractEventLoop, CancelledError, new_event_loop

@@ -1,7 +1,5 @@
 """The activation itself, laid over the input."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

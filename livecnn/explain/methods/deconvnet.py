@@ -1,7 +1,5 @@
 """The deconvolutional network: Zeiler, Fergus 2013, https://arxiv.org/abs/1311.2901."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from livecnn.explain.backprop import DECONVOLVED, Backprop

@@ -1,7 +1,5 @@
 """The deconvolutional network without switches, as in Springenberg et al. 2014, https://arxiv.org/abs/1412.6806, section 3.4."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from livecnn.explain.backprop import DECONVOLVED, SPREAD, Backprop

@@ -1,7 +1,5 @@
 """Grad-CAM: Selvaraju et al. 2017, https://arxiv.org/abs/1610.02391."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

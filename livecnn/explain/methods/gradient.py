@@ -1,7 +1,5 @@
 """Saliency by the gradient: Simonyan, Vedaldi, Zisserman 2014, https://arxiv.org/abs/1312.6034."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from livecnn.explain.backprop import Backprop

@@ -1,7 +1,5 @@
 """Guided backpropagation: Springenberg, Dosovitskiy, Brox, Riedmiller 2014, https://arxiv.org/abs/1412.6806."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from livecnn.explain.backprop import GUIDED, Backprop

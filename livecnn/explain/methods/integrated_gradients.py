@@ -1,7 +1,5 @@
 """Integrated gradients: Sundararajan, Taly, Yan 2017, https://arxiv.org/abs/1703.01365."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass

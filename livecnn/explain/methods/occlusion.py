@@ -1,7 +1,5 @@
 """Occlusion: Zeiler, Fergus 2013, https://arxiv.org/abs/1311.2901, section 4.2."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass

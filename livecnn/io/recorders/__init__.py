@@ -4,8 +4,6 @@ A file appears under its name when it is complete. Until then it is NAME.part.SU
 moment (MP4: once ffmpeg has seen that nobody feeds it any more): what was recorded survives the end of the process by any signal.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from livecnn.errors import OutputError

@@ -1,7 +1,5 @@
 """Animated GIF (GIF89a): the file, its parts as bytes, and the palettes of its pictures."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 

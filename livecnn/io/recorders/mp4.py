@@ -1,7 +1,5 @@
 """H.264 in MP4."""
 
-from __future__ import annotations
-
 import shutil
 import subprocess
 

@@ -1,7 +1,5 @@
 """A folder of PNG files."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """AlexNet, in the one-column form of Krizhevsky, https://arxiv.org/abs/1404.5997, named as torchvision's."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

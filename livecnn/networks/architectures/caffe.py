@@ -1,7 +1,5 @@
 """A network as Caffe wires it: layers that read and write named blobs."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar

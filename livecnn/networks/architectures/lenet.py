@@ -1,7 +1,5 @@
 """LeNet as in Caffe's MNIST example (examples/mnist/lenet.prototxt): no non-linearity but the ReLU after ip1."""
 
-from __future__ import annotations
-
 from typing import ClassVar
 
 import torch

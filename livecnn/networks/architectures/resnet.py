@@ -1,7 +1,5 @@
 """ResNet with 18 or 34 layers of weights (He et al., https://arxiv.org/abs/1512.03385), named as torchvision's."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

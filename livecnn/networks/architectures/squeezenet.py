@@ -1,7 +1,5 @@
 """SqueezeNet 1.1 (Iandola et al., https://arxiv.org/abs/1602.07360, and its authors' later version), named as torchvision's."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -3,8 +3,6 @@
 An eighth of Xception's size (Chollet, https://arxiv.org/abs/1610.02357), without batch normalization.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """VGG with 11, 13, 16 or 19 layers of weights (Simonyan, Zisserman, https://arxiv.org/abs/1409.1556), named as torchvision's."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -3,8 +3,6 @@
 The class says which files it reads: `livecnn/networks/importers/caffe.py` holds CaffeImporter.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ Its `.weights` file holds float32 numbers, least significant byte first, tensor 
 (height, width, inputs, outputs), matrices as (inputs, outputs). NAME-weights_manifest.json lists their names and shapes.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

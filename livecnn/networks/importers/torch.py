@@ -1,7 +1,5 @@
 """Weights that PyTorch or safetensors saved, for an architecture that is named beside them."""
 
-from __future__ import annotations
-
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The steps of a forward pass: every layer and every function between layers, by name, with what it gives and what fed it."""
 
-from __future__ import annotations
-
 import copy
 import dataclasses
 from collections import Counter

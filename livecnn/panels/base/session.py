@@ -1,7 +1,5 @@
 """Remember from tick to tick, while the program runs, whichever view is open. Only the display's thread touches it."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_left, bisect_right
 from collections import deque

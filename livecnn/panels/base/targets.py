@@ -1,7 +1,5 @@
 """Define the targets under the mouse on a panel, and words that act like keys."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias

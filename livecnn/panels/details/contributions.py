@@ -1,7 +1,5 @@
 """Show how each unit of the last hidden layer contributes to the score of a class: weight times activation."""
 
-from __future__ import annotations
-
 import math
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """A layer's units in a grid: sorted, in pages, marked; what maps and single values have in common."""
 
-from __future__ import annotations
-
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """The network's input: what it sees, and the range of its values."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -1,7 +1,5 @@
 """Show the scores, and the surest shot of each class so far."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A softmax: the classes above a threshold, sorted."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

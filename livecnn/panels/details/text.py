@@ -1,7 +1,5 @@
 """Describe a layer in text, and draw its kernel, stride and padding drawn as squares."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

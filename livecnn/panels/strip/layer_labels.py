@@ -1,7 +1,5 @@
 """Name layers in a word or two, whatever program they come from."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from livecnn.networks.inspection.architecture import DROPOUTS, Node, size_text, window_facts

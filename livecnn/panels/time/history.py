@@ -1,7 +1,5 @@
 """Keep a number and the scores of the last seconds in bounded memory."""
 
-from __future__ import annotations
-
 import math
 from collections import deque
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Seconds along a plot, from the past at its left end to now at the right one, and a number's line over them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import TypeVar
 

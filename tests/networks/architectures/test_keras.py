@@ -106,6 +106,9 @@ def test_the_backend_is_chosen_where_nobody_has(tmp_path: Path, monkeypatch: pyt
 
 def test_a_copy_is_a_network_of_its_own() -> None:
     net = Keras(**options(CONV, FLAT)).eval().requires_grad_(False)
+    with torch.no_grad():
+        for parameter in net.parameters():  # weights are expected from a file: until then they are whatever the memory held
+            parameter.uniform_(-1, 1)
     copied = copy.deepcopy(net)
     x = torch.rand(1, 1, 6, 6)
     assert torch.equal(copied(x), net(x))

@@ -3,8 +3,6 @@
 Parameters, their names and defaults are those of Caffe's layer catalogue (https://caffe.berkeleyvision.org/tutorial/layers.html).
 """
 
-from __future__ import annotations
-
 import math
 from functools import reduce
 from typing import Annotated, Any, ClassVar, Literal
