@@ -182,10 +182,10 @@ class Troublemaker(threading.Thread):
 
     def _do_record(self) -> None:
         self._display.xdotool("key", "r")
-        self._until(lambda: self.screen.recording is not None, "the mark of a recording")  # type: ignore[attr-defined]
+        self._until(lambda: self.screen.mark.since is not None, "the mark of a recording")  # type: ignore[attr-defined]
         self._rest(self._random.uniform(1, 6))
         self._display.xdotool("key", "r")
-        self._until(lambda: self.screen.recording is None, "the end of the recording")  # type: ignore[attr-defined]
+        self._until(lambda: self.screen.mark.since is None, "the end of the recording")  # type: ignore[attr-defined]
 
     def _fresh(self) -> None:
         seq = self._witness.seq

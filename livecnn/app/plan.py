@@ -97,7 +97,8 @@ class Plan:
         ]
         beside = dict(zip([*layout.networks][1:], others, strict=True))
         if model is not None:
-            views = fitting_layouts(layout, views, make_context(bundle, views, beside))
+            context = make_context(bundle, views, beside)
+            views = [view for view in views if view is layout or _fits(view, context)]
         plan = cls.for_bundle(bundle, layout, views, beside, source=source, source_options=source_options)
         return replace(plan, overrides=tuple(overrides))
 
@@ -168,10 +169,6 @@ class Plan:
 def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
     """Return the layout itself and those that it names as views, in its order, each once.
 
-    Args:
-        layout: What names the views.
-        overrides: Changes to the layout, as `--set` takes them; those of figure, box and model hold for all views.
-
     Raises:
         ConfigError: Two views share a name, or one wants another network.
     """
@@ -195,12 +192,8 @@ def shared_overrides(overrides: Sequence[str]) -> list[str]:
     return [change for change in overrides if change.startswith(("figure.", "box.", "model=", "models."))]
 
 
-def fitting_layouts(layout: Layout, views: Sequence[Layout], context: Context) -> list[Layout]:
-    """Return the layout, and those of its views that also fit a network that they were not made for."""
-    return [view for view in views if view is layout or _fits(view, context)]
-
-
 def _fits(view: Layout, context: Context) -> bool:
+    """Return whether a view also fits a network that it was not made for."""
     try:
         check_fit(view, context)
     except ConfigError:
@@ -228,14 +221,10 @@ def check_fit(layout: Layout, context: Context) -> None:
     facts = {name: (context.of(name).shapes, context.of(name).classes) for name in layout.networks}
     check_layout(layout, context.shapes, context.classes, facts)
     for name, panel in layout.panels.items():
-        _check_drawer(layout, name, panel, context)
-
-
-def _check_drawer(layout: Layout, name: str, panel: PanelSpec, context: Context) -> None:
-    try:
-        panel.drawer(name, context.of(panel.model))
-    except FieldError as error:
-        raise layout.fault(("panels", name, error.key), str(error)) from error
+        try:
+            panel.drawer(name, context.of(panel.model))
+        except FieldError as error:  # noqa: PERF203 (once a run)
+            raise layout.fault(("panels", name, error.key), str(error)) from error
 
 
 def input_box_share(layout: Layout, source: Source) -> float:

@@ -20,8 +20,7 @@ from livecnn.analysis.dataset import ImageDataset, as_spec
 from livecnn.analysis.patterns.summary import Summary, check_suffix
 from livecnn.analysis.scorer import ScoredImage, Scorer
 from livecnn.app.plan import Plan, make_cropper
-from livecnn.app.run import explain_tick
-from livecnn.app.scores_table import ScoresTable
+from livecnn.app.run import ScoresTable, explain_tick
 from livecnn.app.screen.figure import FigureView
 from livecnn.dreams.ascent import live_dreams
 from livecnn.engine.observer import Observer

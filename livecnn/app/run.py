@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 from tqdm import tqdm
 
 from livecnn.analysis.annotations.store import Annotations, annotations_path
+from livecnn.app.controls.background import LiveRecording
 from livecnn.app.controls.controller import Controls
-from livecnn.app.controls.recording import LiveRecording
 from livecnn.app.live.capture import Capture
 from livecnn.app.live.loops import LiveLoop
 from livecnn.app.live.stats import Stats, write_stats
 from livecnn.app.plan import Plan
-from livecnn.app.scores_table import ScoresTable
 from livecnn.app.screen.figure import FigureView
 from livecnn.app.toolkit.backend import backend, has_display
 from livecnn.app.window import Window
@@ -28,6 +28,7 @@ from livecnn.dreams.ascent import live_dreams
 from livecnn.engine.observer import Observer
 from livecnn.errors import OutputError, SourceError, UsageError
 from livecnn.explain.live.worker import ExplainWorker
+from livecnn.io.csv_files import CsvFile
 from livecnn.io.files import check_writable, free_path
 from livecnn.io.recorders import ThreadedRecorder, open_recorder
 from livecnn.networks.bundle import Bundle
@@ -35,7 +36,7 @@ from livecnn.networks.device import pick_device
 from livecnn.panels.base.session import FrameBuffer
 from livecnn.sources import Source, SourceOptions, split_spec
 from livecnn.sources.pad import PadSource
-from livecnn.types import ExplanationUpdate, Frame, LoopStatus, Scene, SourceStatus, Tick
+from livecnn.types import ExplanationUpdate, Floats, Frame, LoopStatus, Scene, SourceStatus, Tick
 
 if TYPE_CHECKING:
     import torch
@@ -84,6 +85,36 @@ class RunOptions:
     source_options: SourceOptions = field(default_factory=SourceOptions)
 
 
+class ScoresTable(CsvFile):
+    """`--scores FILE.csv`: a row per pass through the network, written as it happens, so that nothing is lost by a crash.
+
+    Columns: index, name, label (empty where unknown), top_class (empty when there is nothing in the box or a score is not a
+    number), top_score, then a probability per class, by name.
+    """
+
+    def __init__(self, path: Path, classes: Sequence[str]) -> None:
+        super().__init__(path, buffering=1)
+        self.classes = tuple(classes)
+        self._rows = 0
+        self._last: Tick | None = None
+        self.write(["index", "name", "label", "top_class", "top_score", *self.classes])
+
+    def add(self, tick: Tick) -> None:
+        """Write the row of a pass, unless it has one already; raise OutputError if it cannot be written."""
+        if tick is self._last:
+            return
+        self._last = tick
+        scores = tick.scores
+        known = not tick.patch.prepared.empty and bool(np.isfinite(scores).all())
+        self.add_row(tick.frame.name, tick.frame.label, scores, int(scores.argmax()) if known else None)
+
+    def add_row(self, name: str, label: str, scores: Floats, top: int | None) -> None:
+        """Write a row of scores; `top` is None where there is no answer. Raise OutputError if it cannot be written."""
+        best, score = ("", 0.0) if top is None else (self.classes[top], float(scores[top]))
+        self.write([self._rows, name, label, best, f"{score:.6f}", *(f"{s:.6f}" for s in scores)])
+        self._rows += 1
+
+
 class RunOutputs:
     """The outputs of a run: statistics, rows of scores, pictures of the recordings.
 
@@ -105,16 +136,7 @@ class RunOutputs:
         self._newest_seq = max(self._newest_seq, tick.frame.seq)
 
     def take(self, screen: FigureView, work: float, *, live: bool) -> bool:
-        """Count and record the scene that is on show now.
-
-        Args:
-            screen: What is shown.
-            work: Seconds that went into the tick.
-            live: True if the frame's time is on the clock of `time.monotonic()`.
-
-        Returns:
-            True after the last tick that was asked for.
-        """
+        """Count and record the scene on show, as `Stats.shown`; return True after the last tick that was asked for."""
         assert screen.scene is not None
         scene = screen.scene
         now = self.stats.shown(scene, work, live=live)

@@ -104,12 +104,7 @@ def watch(
 
 @contextmanager
 def module_in_eval(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put modes, tensors and random numbers of a network back at the end, whatever happened to them inside.
-
-    Args:
-        module: The network.
-        device: Where random numbers may be drawn inside.
-    """
+    """Put modes, tensors and random numbers, also those of a device, back at the end, whatever happened to them inside."""
     modes = [(inner, inner.training) for inner in module.modules()]
     tables = [(table, dict(table)) for inner, _ in modes for table in _tables(inner)]
     gradients = [parameter.grad for parameter in module.parameters() if parameter.grad is not None]

@@ -33,15 +33,7 @@ class CoalescingTimer:
         failed: Callable[[BaseException], None],
         gone: Callable[[], bool],
     ) -> None:
-        """Prepare the timer.
-
-        Args:
-            timer: The toolkit's timer, which asks.
-            ready: Returns whether there is something to show.
-            done: Called after a tick with the seconds that it took until its pixels were on the window.
-            failed: Called with an exception of any of the others.
-            gone: Returns whether the window has been closed.
-        """
+        """Prepare the timer; `done` gets the seconds of a tick until its pixels were on the window, `failed` every exception."""
         self.interval = POLL  # FuncAnimation sets it; the poll interval stays
         self._timer, self._ready, self._done, self._failed, self._gone = timer, ready, done, failed, gone
         self._callbacks: list[Callable[[], Any]] = []
@@ -101,14 +93,7 @@ class Window:
     """
 
     def __init__(self, screen: FigureView, live: LiveLoop, toolkit: str, after_tick: Callable[[float], bool | None]) -> None:
-        """Open the window.
-
-        Args:
-            screen: What it shows.
-            live: The loops that make scenes.
-            toolkit: "qtagg" or "tkagg".
-            after_tick: Called with the seconds that a tick took when its pixels are on the window; True closes the window.
-        """
+        """Open the window; `after_tick` is called with the seconds of a tick whose pixels are on it, and closes it with True."""
         self.screen, self.live, self._after_tick = screen, live, after_tick
         self.controls: Controls | None = None
         self._state: Hashable = None  # of the screen when it was last drawn

@@ -58,14 +58,10 @@ def make_layout(bundle: Bundle, layers: Sequence[str] | None = None, overrides: 
 
 
 def chosen_layers(module: nn.Module, shapes: Shapes) -> list[str]:
-    """Choose the layers worth seeing.
+    """Choose the layers worth seeing, from the shapes of the outputs (1, …) of all layers in the order of a pass.
 
     These are at most four convolutions from all depths whose outputs differ in shape, and the last hidden layer of single
     values; of a network without maps, fully connected layers from all depths.
-
-    Args:
-        module: The network.
-        shapes: Shapes of the outputs (1, …) of its layers, in the order of a pass.
     """
     kinds = dict(module.named_modules())
     convolutions = [name for name, shape in shapes.items() if name in kinds and _is_convolution(kinds[name]) and is_maps(shape)]

@@ -50,13 +50,7 @@ def _share(value: Any) -> float | Literal["auto"]:
 
 
 def parse_grid(text: Any) -> Grid:
-    """Read a grid in matplotlib's subplot-mosaic notation, with names of any length separated by blanks.
-
-    Args:
-        text: A row of the grid a line; blank lines do not count.
-
-    Returns:
-        The names, row by row.
+    """Read a grid in matplotlib's subplot-mosaic notation, a row a line, with names of any length separated by blanks.
 
     Raises:
         ValidationProblem: The grid is ragged, or a panel is no rectangle.
@@ -358,21 +352,14 @@ def check_layout(
     Raises:
         ConfigError: As of `load_layout`.
     """
-    problems = [
-        problem
-        for name, panel in layout.panels.items()
-        for problem in _misfits(name, panel, *(others or {}).get(panel.model, (shapes, classes)))
-    ]
+    problems = []
+    for name, panel in layout.panels.items():
+        try:
+            panel.check(*(others or {}).get(panel.model, (shapes, classes)))
+        except FieldError as error:  # noqa: PERF203 (once a run)
+            problems.append(Problem(("panels", name, error.key), str(error)))
     if problems:
         raise layout._report(problems)
-
-
-def _misfits(name: str, panel: PanelSpec, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> list[Problem]:
-    try:
-        panel.check(shapes, classes)
-    except FieldError as error:
-        return [Problem(("panels", name, error.key), str(error))]
-    return []
 
 
 def _panel(name: str, spec: Any, problems: list[Problem]) -> PanelSpec:

@@ -151,7 +151,7 @@ def test_a_table_that_cannot_be_finished_leaves_the_old_one(
 ) -> None:
     table = tmp_path / "x.csv"
     table.write_text("precious")
-    monkeypatch.setattr("livecnn.app.scores_table.ScoresTable.add_row", after(3, OutputError("full"), lambda *_: None))
+    monkeypatch.setattr("livecnn.app.run.ScoresTable.add_row", after(3, OutputError("full"), lambda *_: None))
     with pytest.raises(OutputError, match="full"):
         replay(digits, scores=table, force=True)
     assert table.read_text() == "precious"

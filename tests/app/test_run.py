@@ -1,9 +1,10 @@
 """Whole runs without a window, in this process."""
 
 import json
+import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,7 @@ from PIL import ImageSequence
 from livecnn._cv2 import cv2
 from livecnn.app.live.stats import Stats
 from livecnn.app.plan import input_box_share
-from livecnn.app.run import RunOptions, RunOutputs, run
-from livecnn.app.scores_table import ScoresTable
+from livecnn.app.run import RunOptions, RunOutputs, ScoresTable, run
 from livecnn.app.screen import figure
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.artists import Label
@@ -34,6 +34,7 @@ from livecnn.sources.demo import DemoSource
 from livecnn.types import Box, Frame, Image, Patch, Prepared, Scene, Tick
 from tests.helpers.failures import Trouble, after
 from tests.helpers.files import rows_of
+from tests.io.test_files import places_that_cannot_be
 
 SLOW = SourceOptions(fps=5)  # of the demo: two seconds of it are ten pictures
 SMALL = ("figure.size=[320, 240]",)
@@ -58,6 +59,7 @@ def durations_of(path: Path) -> list[int]:
 
 
 PIXEL = np.zeros((1, 1, 3), np.uint8)
+FULL = Path("/dev/full")  # every write to it fails as on a full disk
 
 
 @pytest.fixture(autouse=True)
@@ -379,3 +381,64 @@ def test_a_network_that_cannot_be_copied_runs_where_nothing_asks(monkeypatch: py
     asking(monkeypatch)
     with pytest.raises(ModelError, match="explanations need a copy of the network"):
         headless("demo", 2)
+
+
+def tick_of(scores: Sequence[float], name: str = "a.png", label: str = "", empty: bool = False) -> Tick:
+    patch = Patch(PIXEL, Box(0, 0, 1, 1), Prepared(torch.zeros(1, 1, 1, 1), PIXEL, empty))
+    return Tick(Frame(PIXEL, 0, 0.0, name, label), patch, np.array(scores, np.float32))
+
+
+def test_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "scores.csv"
+    first, second = tick_of([0.25, 0.75], "a, b.png", "cat"), tick_of([0.0, 0.0], empty=True)
+    with ScoresTable(path, ["cat", "do,g"]) as table:
+        table.add(first)
+        table.add(first)  # the same pass again: no second row
+        table.add(second)
+        assert len(rows_of(path)) == 3  # a crash would lose nothing
+    assert path.read_bytes().startswith(b'index,name,label,top_class,top_score,cat,"do,g"\n')
+    assert rows_of(path) == [
+        ["index", "name", "label", "top_class", "top_score", "cat", "do,g"],
+        ["0", "a, b.png", "cat", "do,g", "0.750000", "0.250000", "0.750000"],
+        ["1", "a.png", "", "", "0.000000", "0.000000", "0.000000"],
+    ]
+
+
+def test_scores_that_are_no_numbers_name_no_class(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    with ScoresTable(path, ["a", "b"]) as table:
+        table.add(tick_of([float("nan"), 1.0]))
+    assert rows_of(path)[1] == ["0", "a.png", "", "", "0.000000", "nan", "1.000000"]
+
+
+def test_file_names_of_another_encoding_are_written_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "scores.csv"
+    with ScoresTable(path, ["a"]) as table:
+        table.add(tick_of([1.0], name=os.fsdecode(b"caf\xe9.png"), label="café"))
+    assert rows_of(path)[1][1:3] == [r"caf\udce9.png", "café"]
+
+
+def test_a_table_that_cannot_be_opened(tmp_path: Path) -> None:
+    for path, _ in places_that_cannot_be(tmp_path):
+        with pytest.raises(OutputError, match=r"cannot be written"):
+            ScoresTable(path, ["a"])
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
+def test_a_table_on_a_full_disk() -> None:
+    with pytest.raises(OutputError, match=r"^/dev/full: cannot be written: No space left on device$"):
+        ScoresTable(FULL, ["a"])
+
+
+def test_a_disk_that_gets_full_under_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "scores.csv"
+
+    class Full:
+        def writerows(self, _: object) -> None:
+            raise OSError(28, "No space left on device")
+
+    table = ScoresTable(path, ["a"])
+    monkeypatch.setattr(table, "_writer", Full())
+    with pytest.raises(OutputError, match=r"scores\.csv: cannot be written: No space left on device"), table:
+        table.add(tick_of([1.0]))
+    assert len(rows_of(path)) == 1

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from livecnn._cv2 import cv2
+from livecnn.app.controls.background import LiveRecording
 from livecnn.app.controls.controller import Controls
-from livecnn.app.controls.recording import LiveRecording
 from livecnn.app.plan import Plan
 from livecnn.app.screen.figure import DPI, FigureView
 from livecnn.engine.crop import Cropper

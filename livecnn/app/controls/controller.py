@@ -1,14 +1,11 @@
 """Carry out what keys and the mouse say. A host does what only a window can do; the toolkit is not known here."""
 
-import os
-import time
-from collections.abc import Iterable
-from pathlib import Path
+from __future__ import annotations
+
 from typing import Protocol
 
+from livecnn.app.controls.background import FileWatcher, LiveRecording, SourceSwitcher
 from livecnn.app.controls.explorer_controller import SelectionController
-from livecnn.app.controls.recording import LiveRecording
-from livecnn.app.controls.source_switch import SourceSwitcher
 from livecnn.app.keys import ACTIONS
 from livecnn.app.live.loops import LiveLoop
 from livecnn.app.plan import Plan, input_box_share
@@ -21,46 +18,6 @@ from livecnn.panels.base.targets import ButtonTarget
 from livecnn.selection import Action
 
 BOX_STEP = 0.05
-PAUSE_TO_LOOK = 0.25  # seconds between two looks at the files; an editor writes a file in less
-
-Stamp = tuple[int, int, int] | None
-
-
-class FileWatcher:
-    """Notices that one of some files was saved, once it has stood still for a moment."""
-
-    def __init__(self, paths: Iterable[Path]) -> None:
-        self._next = 0.0
-        self.follow(paths)
-
-    def follow(self, paths: Iterable[Path]) -> None:
-        """Watch these files from now on."""
-        self._paths = tuple(paths)
-        self._known = self._seen = self._stamps()
-
-    def changed(self) -> bool:
-        """Return True once for every time that a file was saved; it may be called at any rate."""
-        now = time.monotonic()
-        if now < self._next:
-            return False
-        self._next = now + PAUSE_TO_LOOK
-        before, self._seen = self._seen, self._stamps()
-        if self._seen == self._known or self._seen != before:
-            return False
-        self._known = self._seen
-        return True
-
-    def _stamps(self) -> tuple[Stamp, ...]:
-        return tuple(map(_stamp, self._paths))
-
-
-def _stamp(path: Path) -> Stamp:
-    """Return what changes when a file is saved; None where there is none, as for a moment while some editors save."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 class ControlsHost(Protocol):
@@ -97,13 +54,13 @@ class Controls:
 
     def press(self, key: str | None) -> None:
         """Carry out a key, by matplotlib's name for it; while a note is written all keys go into it."""
+        key = key or ""
         if self.explorer.typed is not None:
-            self.explorer.type(key or "")
+            self.explorer.type(key)
             return
-        key = (key or "").lower() if len(key or "") == 1 else key or ""  # with caps lock on, too
-        action = ACTIONS.get(key)
-        if action is not None:
-            self.act(action, key)
+        key = key.lower() if len(key) == 1 else key  # with caps lock on, too
+        if key in ACTIONS:
+            self.act(ACTIONS[key], key)
 
     def act(self, action: Action, argument: str = "") -> None:  # noqa: PLR0912, PLR0915 (one case an action)
         """Do what a key or a word of a panel stands for; for `argument` see Action, most ignore it."""
@@ -199,7 +156,7 @@ class Controls:
         news = self._desk.poll() or self._film.news() or self._device_news()
         if news:
             self._screen.say(news)
-        self._screen.recording = self._film.since  # a full disk ends a film, too
+        self._screen.mark.since = self._film.since  # a full disk ends a film, too
         if self._watch.changed():
             self._reread()
 
@@ -210,16 +167,7 @@ class Controls:
     def point(
         self, x: float, y: float, *, right: bool = False, ctrl: bool = False, shift: bool = False, double: bool = False
     ) -> None:
-        """Press a button of the mouse: open or choose what is there; on the pad, draw.
-
-        Args:
-            x: Device pixels from the left.
-            y: Device pixels from the top.
-            right: It is the right button, which erases.
-            ctrl: This key is down.
-            shift: This key is down.
-            double: It is the second of a double click.
-        """
+        """Press a button of the mouse at device pixels from the top left: choose what is there, or draw; the right one erases."""
         for place, name in self._screen.header.tabs:
             if place.contains(x, y):
                 self.show_view(next(view for view in self._plan.views if view.name == name))
@@ -292,7 +240,8 @@ class Controls:
     def show_view(self, layout: Layout) -> None:
         """Open a view."""
         self._screen.open(layout)
-        self._screen.prompt, self.explorer.typed = "", None
+        self._screen.prompt.write("")
+        self.explorer.typed = None
         if self._sorted_by is not None:
             self._screen.sort_by(self._sorted_by)
         self._changed()
@@ -347,7 +296,7 @@ class Controls:
                 self._film.stop()
         except LivecnnError as error:
             self._screen.say(str(error))
-        self._screen.recording = self._film.since
+        self._screen.mark.since = self._film.since
         self._live.refresh()
 
     def help(self) -> None:
@@ -367,10 +316,10 @@ class Controls:
         try:
             self._plan = plan = self._plan.reread()
         except LivecnnError as error:
-            self._screen.banner(str(error))
+            self._screen.banner.write(str(error))
             return
         self._watch.follow(plan.files)
-        self._screen.banner("")
+        self._screen.banner.write("")
         self._screen.views = tuple(view.name for view in plan.views)
         if plan.layout.box != before.box:
             box, share = plan.layout.box, input_box_share(plan.layout, self._live.capture.source)

@@ -238,7 +238,7 @@ class SelectionController:
 
     def _ask(self) -> None:
         where = f"{self.focus.layer} {self.focus.unit}"
-        self._screen.prompt = "" if self.typed is None else f"note to {where}: {self.typed}▏   Enter keeps it, Esc leaves it"
+        self._screen.prompt.write("" if self.typed is None else f"note to {where}: {self.typed}▏   Enter keeps it, Esc leaves it")
         self._live.refresh()
 
     def _kept(self, write: Callable[[], None], told: str) -> None:

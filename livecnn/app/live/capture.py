@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Condition, Event, Thread
 from types import TracebackType
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from livecnn import _cv2  # noqa: F401  imutils imports OpenCV, too: the settings come first
-from livecnn.app.live.slot import LatestSlot
 from livecnn.app.live.supervision import ConnectionMonitor, Timeouts
 from livecnn.errors import SourceError
 from livecnn.sources import Source
@@ -22,6 +22,62 @@ from imutils.video import WebcamVideoStream
 
 PATIENCE = 4.0  # seconds that `stop` waits, all in all, for drivers that do not return
 SAMPLE = 16  # of how many rows and columns one is compared before all are
+
+T = TypeVar("T")
+
+
+class LatestSlot(Generic[T]):
+    """The box between two loops that holds the newest item; any number of readers, each with its own version number.
+
+    `put` never blocks; old items are dropped, never queued.
+    """
+
+    def __init__(self) -> None:
+        self._condition = Condition()
+        self._item: T | None = None
+        self._version = 0
+        self._closed = False
+
+    def put(self, item: T) -> None:
+        """Replace the item, and wake every waiting reader."""
+        with self._condition:
+            self._item = item
+            self._version += 1
+            self._condition.notify_all()
+
+    def repeat(self) -> None:
+        """Give the newest item, if there is one, to every reader once more."""
+        with self._condition:
+            if self._version:
+                self._version += 1
+                self._condition.notify_all()
+
+    def get(self) -> tuple[int, T | None]:
+        """Return (version, newest item) at once; (0, None) before the first `put`."""
+        with self._condition:
+            return self._version, self._item
+
+    def wait(self, seen: int, timeout: float | None = None) -> tuple[int, T | None]:
+        """Do as `get` once there is something newer than version `seen`, the slot is closed, or `timeout` seconds have passed."""
+        with self._condition:
+            self._condition.wait_for(lambda: self._version > seen or self._closed, timeout)
+            return self._version, self._item
+
+    def close(self) -> None:
+        """Say that nothing more will come, and wake every waiting reader; the last item stays readable."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def reopen(self) -> None:
+        """Say that more will come after all, to readers that begin now."""
+        with self._condition:
+            self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """True if nothing more will come."""
+        return self._closed
 
 
 class ReaderThread(Thread):
@@ -39,15 +95,7 @@ class ReaderThread(Thread):
         once: bool = False,
         is_open: bool = True,
     ) -> None:
-        """Prepare the thread.
-
-        Args:
-            source: What to read.
-            take: Called for every frame, with an interval when it is due.
-            over: Called once at the end, with what went wrong.
-            once: End with the source instead of starting it over.
-            is_open: False lets the thread open the source as well.
-        """
+        """Prepare to call `take` with every frame when it is due, and `over` once at the end, with what went wrong."""
         super().__init__(name=f"capture {source.name}", daemon=True)
         self.source = source
         self._take, self._over = take, over

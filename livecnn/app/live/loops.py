@@ -13,8 +13,7 @@ from contextlib import ExitStack
 from threading import Event, Thread
 from types import TracebackType
 
-from livecnn.app.live.capture import Capture
-from livecnn.app.live.slot import LatestSlot
+from livecnn.app.live.capture import Capture, LatestSlot
 from livecnn.app.live.stats import Stats
 from livecnn.engine.observer import Observer
 from livecnn.explain.live.worker import ExplainWorker

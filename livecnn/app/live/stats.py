@@ -61,16 +61,7 @@ class Stats:
         self._model_seconds: float | None = None
 
     def shown(self, scene: Scene, work: float, *, live: bool = True) -> float:
-        """Count a scene that is on screen.
-
-        Args:
-            scene: What is shown.
-            work: Seconds that went into its tick.
-            live: True if the frame's time is on the clock of `time.monotonic()`.
-
-        Returns:
-            The present time.
-        """
+        """Count a scene on screen and return the time; `work`: seconds of its tick; `live`: its time is of `time.monotonic()`."""
         now = time.monotonic()
         self._first = self._first or now
         self._last = now
@@ -86,8 +77,7 @@ class Stats:
                 self._ages.append(now - scene.frame.time)
         elif scene.tick is self._last_tick:
             self._duplicates += 1
-        if scene.tick is not self._last_tick:
-            self._last_tick = scene.tick
+        self._last_tick = scene.tick
         if scene.tick.frame.seq > self._last_pass_seq:  # what is passed once more, or looked back at, has no age
             self._last_pass_seq = scene.tick.frame.seq
             self._model_age = now - scene.tick.frame.time if live else None

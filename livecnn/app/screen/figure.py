@@ -76,6 +76,7 @@ class FigureView:
         layout: The layout on show.
         drawers: The drawers of its panels, by name.
         focus: What the user looks at.
+        toast, help, tooltip, banner, prompt, mark: What is drawn over the panels; another layout leaves it as it is.
         views: Names of the layouts that the header lists; none where no key leads to another, as in a film.
         failed: Called with what goes wrong in a full draw that the toolkit asked for; None: it is raised.
     """
@@ -85,7 +86,7 @@ class FigureView:
         self.views = tuple(views)
         self.scene: Scene | None = None
         self.toast, self.help, self.tooltip = Toast(), Help(), TooltipOverlay()
-        self._banner, self._prompt, self._mark = Banner(), Prompt(), RecMark()
+        self.banner, self.prompt, self.mark = Banner(), Prompt(), RecMark()
         self._colormap: str | None = None
         self.failed: Callable[[BaseException], None] | None = None
         width, height = layout.figure.size
@@ -200,8 +201,8 @@ class FigureView:
             self._still.members += [card_patch(card, height, self.context.theme, metrics, self.figure.dpi), *drawer.still]
             self.stage.members += drawer.live
         whole = Rect(0, 0, width, height)
-        for overlay in (self.tooltip, self._banner, self._prompt, self.toast, self.help, self._mark):
-            overlay.lay_out(area if overlay in (self._banner, self._mark) else whole, metrics, self.context.theme)
+        for overlay in (self.tooltip, self.banner, self.prompt, self.toast, self.help, self.mark):
+            overlay.lay_out(area if overlay in (self.banner, self.mark) else whole, metrics, self.context.theme)
             self.stage.members.append(overlay)
         self._ground.above.members = self.stage.members[1:]
         if self.scene is not None:
@@ -259,32 +260,10 @@ class FigureView:
         """Show a message over the picture for some seconds."""
         self.toast.say(words, time.monotonic() + seconds)
 
-    def banner(self, words: str) -> None:
-        """Show a line along the top of the panels that stays; "" takes it away."""
-        self._banner.write(words)
-
-    @property
-    def prompt(self) -> str:
-        """Return the text that the user is writing, on a line near the bottom; "" if nothing."""
-        return self._prompt.text
-
-    @prompt.setter
-    def prompt(self, words: str) -> None:
-        self._prompt.write(words)
-
-    @property
-    def recording(self) -> float | None:
-        """When the recording that a mark shows began, on the clock of `time.monotonic()`; None: no mark."""
-        return self._mark.since
-
-    @recording.setter
-    def recording(self, since: float | None) -> None:
-        self._mark.since = since
-
     @property
     def overlay_text(self) -> str:
         """All texts over the panels."""
-        return "\n".join(overlay.text for overlay in (self.toast, self._banner, self._prompt, self._mark, self.tooltip))
+        return "\n".join(overlay.text for overlay in (self.toast, self.banner, self.prompt, self.mark, self.tooltip))
 
     @property
     def state(self) -> Hashable:
@@ -295,7 +274,7 @@ class FigureView:
         """Return a copy of the canvas, uint8 (H, W, 3) RGB, without the mark of a recording."""
         # OpenCV drops the fourth channel thirty times as fast as a copy of three of them.
         opaque = cv2.cvtColor(renderer_buffer(self.canvas.get_renderer()), cv2.COLOR_RGBA2RGB)
-        return self._mark.taken_off(np.asarray(opaque, np.uint8))
+        return self.mark.taken_off(np.asarray(opaque, np.uint8))
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Find out whether and with what a window can be opened, and open it; nothing heavy is imported for that."""
+"""Find out whether and with what a window can be opened, and open it; no toolkit and nothing heavy is imported for that."""
 
 import ctypes.util
 import importlib
@@ -7,8 +7,22 @@ import sys
 
 from matplotlib.backend_bases import FigureManagerBase
 from matplotlib.figure import Figure
+from matplotlib.transforms import BboxBase
 
 from livecnn.errors import UsageError
+
+
+class NoRestoreMixin:
+    """Base of our canvases: no copies of the whole picture that a tick can do without.
+
+    FuncAnimation keeps a background and restores it before every tick; the stage does that itself, and only where it must.
+    """
+
+    def copy_from_bbox(self, _bbox: BboxBase) -> None:
+        """There is no background to keep."""
+
+    def restore_region(self, *_: object) -> None:
+        """There is no background to restore."""
 
 
 def has_display() -> bool:

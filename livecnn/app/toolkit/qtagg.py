@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.backends.qt_compat import QT_API
 
-from livecnn.app.toolkit.canvas import NoRestoreMixin
+from livecnn.app.toolkit.backend import NoRestoreMixin
 
 QtGui: Any = importlib.import_module(f"{QT_API}.QtGui")
 

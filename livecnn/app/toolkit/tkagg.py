@@ -2,7 +2,7 @@
 
 from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 
-from livecnn.app.toolkit.canvas import NoRestoreMixin
+from livecnn.app.toolkit.backend import NoRestoreMixin
 
 
 class TkFigureCanvas(NoRestoreMixin, FigureCanvasTkAgg):

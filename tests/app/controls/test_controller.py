@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,10 +12,9 @@ import pytest
 from PIL import Image as PillowImage
 
 from livecnn._cv2 import cv2
-from livecnn.app.controls import controller
-from livecnn.app.controls import source_switch as desk
-from livecnn.app.controls.controller import PAUSE_TO_LOOK, Controls, FileWatcher
-from livecnn.app.controls.recording import LiveRecording
+from livecnn.app.controls import background
+from livecnn.app.controls.background import LiveRecording
+from livecnn.app.controls.controller import Controls
 from livecnn.app.keys import ACTIONS
 from livecnn.app.plan import CAMERA_BOX, WHOLE_BOX, Plan
 from livecnn.app.screen.figure import FigureView
@@ -371,8 +368,8 @@ class FakeCamera(DemoSource):
 
 
 def test_the_cameras_go_round(rig: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "CameraSource", FakeCamera)
-    monkeypatch.setattr(desk, "candidates", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(background, "CameraSource", FakeCamera)
+    monkeypatch.setattr(background, "candidates", lambda: [0, 1, 2, 3])
     for name in ("camera 0", "camera 2", "camera 0"):
         rig.press("d")
         assert rig.said == "looking for another camera …"
@@ -381,23 +378,23 @@ def test_the_cameras_go_round(rig: Controlled, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_no_other_camera(rig: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk, "CameraSource", FakeCamera)
-    monkeypatch.setattr(desk, "candidates", lambda: [1])
+    monkeypatch.setattr(background, "CameraSource", FakeCamera)
+    monkeypatch.setattr(background, "candidates", lambda: [1])
     before = rig.live.capture.source
     rig.press("d")
     poll_until(rig, lambda: rig.said == "camera 1: held", "the reason is told")
     assert rig.live.capture.source is before
-    monkeypatch.setattr(desk, "candidates", list)
+    monkeypatch.setattr(background, "candidates", list)
     rig.press("d")
     assert rig.said == "no other camera found"
 
 
 def test_record_and_stop(rig: Controlled, tmp_path: Path) -> None:
     rig.press("r")
-    assert rig.screen.recording is not None
+    assert rig.screen.mark.since is not None
     rig.film.add(rig.screen.pixels(), time.monotonic())
     rig.press("r")
-    assert rig.screen.recording is None
+    assert rig.screen.mark.since is None
     poll_until(rig, lambda: rig.said.startswith("recorded "), "the film is finished")
     (film,) = (tmp_path / "recordings").iterdir()
     assert str(film) in rig.said
@@ -418,20 +415,20 @@ def test_a_film_that_fills_the_disk_ends_and_says_so(rig: Controlled, monkeypatc
         return "No space left" in rig.said
 
     poll_until(rig, told, "the reason is told")
-    assert rig.screen.recording is None
+    assert rig.screen.mark.since is None
 
 
 def test_a_film_that_cannot_be_written_is_told_on_screen(rig: Controlled, tmp_path: Path) -> None:
     (tmp_path / "recordings").write_text("a file")
     rig.press("r")
     assert "recordings is not a folder" in rig.said
-    assert rig.screen.recording is None
+    assert rig.screen.mark.since is None
 
 
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Controlled]:
     """Around a layout of the user's own, which is looked at at every poll."""
-    monkeypatch.setattr(controller, "PAUSE_TO_LOOK", 0)
+    monkeypatch.setattr(background, "PAUSE_TO_LOOK", 0)
     path = tmp_path / "own.yaml"
     path.write_text("name: mine\nlayout: a\npanels:\n  a: {kind: feature_maps, layer: conv1}\n")
     plan = Plan.of(str(path), source="demo")
@@ -500,77 +497,3 @@ def test_views_of_a_saved_layout(own: Controlled) -> None:
     assert [name for _, name in own.screen.header.tabs] == list(own.screen.views) == ["mine", "generic"]
     own.press("v")
     assert own.screen.layout.name == "generic"
-
-
-@pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look at the clock is one pause later."""
-    ticks = itertools.count(1)
-    monkeypatch.setattr(controller.time, "monotonic", lambda: next(ticks) * PAUSE_TO_LOOK)
-
-
-def write(path: Path, text: str, when: int) -> None:
-    path.write_text(text)
-    os.utime(path, ns=(when, when))
-
-
-@pytest.mark.usefixtures("looks")
-def test_a_saved_file_is_told_once_when_it_stands_still(tmp_path: Path) -> None:
-    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
-    write(one, "a", 1)
-    write(two, "b", 1)
-    watch = FileWatcher([one, two])
-    assert [watch.changed() for _ in range(3)] == [False, False, False]
-    write(two, "c", 2)
-    assert not watch.changed()  # it may still be being written
-    write(two, "cd", 3)
-    assert not watch.changed()
-    assert [watch.changed() for _ in range(3)] == [True, False, False]
-
-
-@pytest.mark.usefixtures("looks")
-def test_a_file_that_an_editor_replaces(tmp_path: Path) -> None:
-    path = tmp_path / "a.yaml"
-    write(path, "a", 1)
-    watch = FileWatcher([path])
-    path.unlink()
-    assert not watch.changed()
-    write(tmp_path / "new", "ab", 1)
-    (tmp_path / "new").replace(path)
-    assert not watch.changed()
-    assert watch.changed()
-
-
-@pytest.mark.usefixtures("looks")
-def test_a_file_that_is_gone_is_told_and_so_is_its_return(tmp_path: Path) -> None:
-    path = tmp_path / "a.yaml"
-    write(path, "a", 1)
-    watch = FileWatcher([path])
-    path.unlink()
-    assert [watch.changed() for _ in range(3)] == [False, True, False]
-    write(path, "a", 9)
-    assert [watch.changed() for _ in range(3)] == [False, True, False]
-
-
-@pytest.mark.usefixtures("looks")
-def test_other_files_from_now_on(tmp_path: Path) -> None:
-    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
-    write(one, "a", 1)
-    watch = FileWatcher([one])
-    watch.follow([two])
-    write(one, "b", 2)
-    assert [watch.changed() for _ in range(3)] == [False] * 3
-    write(two, "b", 2)
-    assert [watch.changed() for _ in range(3)] == [False, True, False]
-
-
-@pytest.mark.usefixtures("looks")
-def test_the_disk_is_left_alone_between_two_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.yaml"
-    write(path, "a", 1)
-    watch = FileWatcher([path])
-    assert not watch.changed()
-    now = controller.time.monotonic()
-    monkeypatch.setattr(controller.time, "monotonic", lambda: now - PAUSE_TO_LOOK)
-    monkeypatch.setattr(controller.os, "stat", lambda _: pytest.fail("looked at the disk"))
-    assert not watch.changed()

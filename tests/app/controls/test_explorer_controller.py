@@ -295,10 +295,10 @@ def test_a_note_takes_every_key_until_it_is_kept_or_left(rig: Controlled) -> Non
     marks = rig.screen.context.session.annotations
     assert marks is not None
     rig.press("n", "h", "i", " ", "Q", "x", "backspace", "shift")
-    assert rig.screen.prompt.startswith("note to conv2 0: hi Q▏")
+    assert rig.screen.prompt.text.startswith("note to conv2 0: hi Q▏")
     rig.press("enter")
     assert marks.of("conv2", 0).note == "hi Q"
-    assert rig.screen.prompt == ""
+    assert rig.screen.prompt.text == ""
     rig.press("n", "!", "escape")
     assert marks.of("conv2", 0).note == "hi Q"
     assert rig.host.calls == []  # neither q nor Esc has closed the window

@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from livecnn.app.live import loops as live
-from livecnn.app.live.capture import Capture
+from livecnn.app.live.capture import Capture, LatestSlot
 from livecnn.app.live.loops import LiveLoop
-from livecnn.app.live.slot import LatestSlot
 from livecnn.app.live.stats import Stats
 from livecnn.app.plan import Plan
 from livecnn.errors import ModelError, SourceError

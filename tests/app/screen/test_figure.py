@@ -254,9 +254,10 @@ def test_what_lies_over_the_panels_goes_again(
     before = look(screen, observer, frames[1])
     screen.say("saved" if what == "message" else "", 2.0)
     screen.help.set_visible(what == "help")
-    screen.prompt = "note to conv1 3: a▏" if what == "note" else ""
+    screen.prompt.write("note to conv1 3: a▏" if what == "note" else "")
     assert (look(screen, observer, frames[1]) != before).any()
-    now[0], screen.prompt = 12.0, ""
+    now[0] = 12.0
+    screen.prompt.write("")
     screen.help.set_visible(False)
     look(screen, observer, frames[0])
     assert (look(screen, observer, frames[1]) == before).all()
@@ -308,20 +309,20 @@ def test_outside_the_picture_there_is_no_place_in_the_frame(shape: tuple[int, in
 def test_a_banner_stays_over_the_panels_until_it_is_taken_away(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
     screen = screen_of(load("lenet"), bundle)
     before = look(screen, observer, frames[1])
-    screen.banner("lenet.yaml:12: unknown key")
+    screen.banner.write("lenet.yaml:12: unknown key")
     after = look(screen, observer, frames[1])
     changed = np.flatnonzero((after != before).any(axis=(1, 2)))
     assert changed[0] == Metrics.of(*A).header
     assert changed[-1] < 100
-    screen.banner("")
+    screen.banner.write("")
     assert (look(screen, observer, frames[1]) == before).all()
 
 
 def test_a_recording_is_marked_in_the_window_only(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
     screen = screen_of(load("lenet"), bundle)
     before = look(screen, observer, frames[1])
-    screen.recording = time.monotonic()
-    assert screen.recording is not None
+    screen.mark.since = time.monotonic()
+    assert screen.mark.since is not None
     for _ in range(2):
         assert (look(screen, observer, frames[1]) == before).all()
         on_screen = renderer_buffer(screen.canvas.get_renderer())[:, :, :3]
@@ -332,14 +333,14 @@ def test_a_recording_is_marked_in_the_window_only(bundle: Bundle, observer: Obse
     screen.help.set_visible(True)  # the mark lies over it
     look(screen, observer, frames[1])
     screen.help.set_visible(False)
-    screen.recording = None
+    screen.mark.since = None
     assert (look(screen, observer, frames[1]) == before).all()
     assert (renderer_buffer(screen.canvas.get_renderer())[:, :, :3] == before).all()
 
 
 def test_a_picture_taken_right_after_a_resize(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
     screen = screen_of(load("lenet"), bundle)
-    screen.recording = time.monotonic()
+    screen.mark.since = time.monotonic()
     look(screen, observer, frames[1])
     resize(screen, (400, 300))
     assert screen.pixels().shape == (300, 400, 3)  # not drawn yet
@@ -358,19 +359,19 @@ def test_what_is_written_over_the_panels_tells_when_to_draw_again(monkeypatch: p
     assert not changes()
     screen.say("saved", 2.0)
     assert changes()
-    screen.banner("saved")
+    screen.banner.write("saved")
     assert changes()
     now[0] = 12.0
     assert changes()
-    screen.recording = 12.0
+    screen.mark.since = 12.0
     assert changes()
     now[0] = 12.9
     assert not changes()
     now[0] = 13.0
     assert changes()
-    screen.recording = None
+    screen.mark.since = None
     assert changes()
-    screen.banner("")
+    screen.banner.write("")
     assert changes()
     assert seen[-1] == seen[0]
 
@@ -379,8 +380,8 @@ def test_another_view_keeps_what_lies_over_the_panels(bundle: Bundle, observer: 
     screen, fresh = screen_of(load("lenet"), bundle), screen_of(load("lenet-sorted", theme="light"), bundle)
     for each in (screen, fresh):
         each.say("saved", 1000.0)
-        each.banner("lenet.yaml:12: unknown key")
-        each.recording = time.monotonic() + 1000.0
+        each.banner.write("lenet.yaml:12: unknown key")
+        each.mark.since = time.monotonic() + 1000.0
         each.help.set_visible(True)
     look(screen, observer, frames[1])
     screen.open(load("lenet-sorted", theme="light"))

@@ -1,22 +1,33 @@
-"""Go over to another source while the program runs: another camera, or a sheet to draw on.
+"""What goes on beside the window while it is open: sources that are opened, films, layouts that are saved.
 
-A driver may take twenty seconds to open, and the window must not wait for it: sources are opened on a thread.
+`Controls.poll` asks each of them for news.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from threading import Lock, Thread
 
 from livecnn.app.live.loops import LiveLoop
-from livecnn.errors import LivecnnError, SourceError
+from livecnn.errors import LivecnnError, OutputError, SourceError
+from livecnn.io.files import free_path
+from livecnn.io.recorders import ThreadedRecorder, find_ffmpeg, open_recorder
 from livecnn.sources import Source
 from livecnn.sources.camera import CameraSource, candidates, is_device
 from livecnn.sources.pad import PadSource
+from livecnn.types import Image
 
 BUSY = "still opening the last one …"
+PAUSE_TO_LOOK = 0.25  # seconds between two looks at the files; an editor writes a file in less
+
+Stamp = tuple[int, int, int] | None
 
 
 class SourceOpener:
-    """Opens sources on a thread, one request at a time; `poll` fetches the answer."""
+    """Opens sources on a thread, one request at a time; a driver may take twenty seconds, and the window must not wait."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -76,12 +87,7 @@ class SourceSwitcher:
     """
 
     def __init__(self, live: LiveLoop, share: Callable[[Source], float]) -> None:
-        """Prepare to switch.
-
-        Args:
-            live: The running loops.
-            share: Returns the side of the box for a source, as a share of the frame's short side.
-        """
+        """Prepare to switch; `share` returns the side of the box for a source, as a share of the frame's short side."""
         self._live, self._share = live, share
         self._options = live.capture.source.options
         self._opener = SourceOpener()
@@ -129,3 +135,109 @@ class SourceSwitcher:
     def close(self) -> None:
         """Give back what was opened and not yet shown."""
         self._opener.close()
+
+
+class LiveRecording:
+    """The film of key r: an MP4 where there is ffmpeg, else a GIF. Stopping does not wait until the file is finished.
+
+    Attributes:
+        folder: Where films go.
+        since: `time.monotonic()` of the start; None while nothing is recorded.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.since: float | None = None
+        self._recorder: ThreadedRecorder | None = None
+        self._path = Path()
+        self._finishing: list[tuple[ThreadedRecorder, Path]] = []
+
+    def start(self) -> None:
+        """Begin a film; raise OutputError if nothing can be written there."""
+        self._path = free_path(self.folder, _suffix(), [path for _, path in self._finishing])
+        self._recorder = ThreadedRecorder(open_recorder(self._path), clock=time.monotonic).__enter__()
+        self.since = time.monotonic()
+
+    def stop(self) -> None:
+        """End the film; its file is finished in the background. Idempotent."""
+        if self._recorder is not None:
+            self._recorder.finish()
+            self._finishing.append((self._recorder, self._path))
+        self._recorder = self.since = None
+
+    def add(self, picture: Image, when: float) -> None:
+        """Add a picture, uint8 (H, W, 3), of a time on the clock of `time.monotonic()`, while something is recorded."""
+        if self._recorder is None:
+            return
+        try:
+            self._recorder.add(picture, when)
+        except OutputError:
+            self.stop()  # `news` will say why
+
+    def news(self) -> str | None:
+        """Return what became of a film that was stopped, once it is finished; None if there is nothing to say."""
+        done = next((film for film in self._finishing if film[0].done), None)
+        if done is None:
+            return None
+        self._finishing.remove(done)
+        return _outcome(*done)
+
+    def close(self) -> list[str]:
+        """Stop, wait until every file is finished, and return what became of them."""
+        self.stop()
+        finishing, self._finishing = self._finishing, []
+        return [_outcome(recorder, path) for recorder, path in finishing]
+
+
+def _outcome(recorder: ThreadedRecorder, path: Path) -> str:
+    """Wait for the file, and return what became of it."""
+    try:
+        recorder.__exit__(None, None, None)
+    except LivecnnError as error:
+        return str(error)
+    return f"recorded {path} ({path.stat().st_size / 1e6:.1f} MB)"
+
+
+def _suffix() -> str:
+    try:
+        find_ffmpeg()
+    except OutputError:
+        return ".gif"
+    return ".mp4"
+
+
+class FileWatcher:
+    """Notices that one of some files was saved, once it has stood still for a moment."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._next = 0.0
+        self.follow(paths)
+
+    def follow(self, paths: Iterable[Path]) -> None:
+        """Watch these files from now on."""
+        self._paths = tuple(paths)
+        self._known = self._seen = self._stamps()
+
+    def changed(self) -> bool:
+        """Return True once for every time that a file was saved; it may be called at any rate."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + PAUSE_TO_LOOK
+        before, self._seen = self._seen, self._stamps()
+        if self._seen == self._known or self._seen != before:
+            return False
+        self._known = self._seen
+        return True
+
+    def _stamps(self) -> tuple[Stamp, ...]:
+        return tuple(map(_stamp, self._paths))
+
+
+def _stamp(path: Path) -> Stamp:
+    """Return what changes when a file is saved; None where there is none, as for a moment while some editors save."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
