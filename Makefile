@@ -3,7 +3,8 @@
 
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.10
 BIN := .venv/bin
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
+# Bytecode is made for what is imported, when it is: to compile all of torch takes longer than to install it.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 
 # Stamps: what was installed, and that neither the requirements nor the constraints have changed since.
 RUN := .venv/.installed-run
@@ -61,6 +62,6 @@ $(RUN): pyproject.toml constraints.txt | $(BIN)/pip
 	$(PIP_INSTALL) -e .
 	@touch $@
 
-$(DEV): $(RUN)
+$(DEV): pyproject.toml constraints.txt | $(BIN)/pip
 	$(PIP_INSTALL) -e '.[dev]'
-	@touch $@
+	@touch $(RUN) $@
