@@ -91,7 +91,7 @@ def be_window(searching: bool, words: list[str]) -> None:
     """The command; at the end it prints how often explanations changed."""
     from watched import run
 
-    from livecnn.explain.live.worker import ExplainWorker
+    from livecnn.explain.live import ExplainWorker
     from livecnn.selection import Selection
 
     if searching:

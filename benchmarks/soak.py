@@ -28,7 +28,7 @@ sys.path.insert(0, str(ROOT))
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 
-from tests.helpers.mjpeg_server import MjpegServer  # noqa: E402
+from tests.helpers.servers import MjpegServer  # noqa: E402
 from tests.helpers.virtual_display import Display, start_display  # noqa: E402
 
 LONGEST_GAP = 0.5  # seconds without a fresh picture, outside faults

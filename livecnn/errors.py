@@ -1,13 +1,4 @@
-"""The errors that a user may meet.
-
-    LivecnnError            one line: what was found, where, and what is allowed; exit code 2
-    ├── UsageError          a command-line option or an argument of the Python API
-    ├── ConfigError         a layout file: file, line, key
-    ├── ModelError          a bundle, its weights, a layer name, a device
-    ├── SourceError         a camera, video, folder or address that cannot be opened or read
-    ├── ImageError          one picture that cannot be decoded (a folder skips and counts it)
-    ├── SystemLibraryError  something that the operating system has to bring is missing
-    └── OutputError         a recording, table or folder that cannot be written
+"""The errors that a user may meet: one line says what was found, where, and what is allowed; the exit code is 2.
 
 Anything else that is raised is a defect of livecnn: the program ends with exit code 1 and says so.
 """
@@ -28,7 +19,7 @@ class UsageError(LivecnnError):
 
 
 class ConfigError(LivecnnError):
-    """A layout file: names the file, the line and the key."""
+    """A layout file; the message names the file, the line and the key."""
 
 
 class ModelError(LivecnnError):
@@ -40,7 +31,7 @@ class SourceError(LivecnnError):
 
 
 class ImageError(LivecnnError):
-    """One picture that cannot be decoded."""
+    """One picture that cannot be decoded; a folder skips and counts it."""
 
 
 class SystemLibraryError(LivecnnError, ImportError):

@@ -139,4 +139,4 @@ class MutedUnits:
             self._state = self.version + 1, wanted
 
 
-Ask = Literal["unit", "grid", "contributions", "preferred"]  # see Findings
+Ask = Literal["unit", "grid", "contributions", "preferred"]  # see ExplanationUpdate

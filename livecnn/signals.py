@@ -10,11 +10,7 @@ _ASKING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(si
 
 
 class Terminated(BaseException):
-    """The KeyboardInterrupt of the other signals.
-
-    Attributes:
-        code: what the shell expects as exit code, 128 + the signal's number.
-    """
+    """The KeyboardInterrupt of the other signals; `code` is the exit code that the shell expects."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)

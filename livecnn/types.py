@@ -191,10 +191,9 @@ class LoopStatus:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scene:
-    """The data that the figure shows: the newest frame, the newest pass through the network (maybe of an older frame).
+    """The data that the figure shows: the newest frame, the newest pass through the network, which may be of an older frame.
 
-    Attributes:
-        findings: the newest explanations, if a panel asks for any.
+    `findings` are the newest explanations, if a panel asks for any.
     """
 
     frame: Frame

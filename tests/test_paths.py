@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -24,19 +25,26 @@ def test_an_installed_package_has_them_inside(tmp_path: Path, monkeypatch: pytes
     assert paths.layouts() == {"mine": tmp_path / "_shipped" / "configs" / "mine.yaml"}
 
 
-def test_the_users_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LIVECNN_MODELS", raising=False)
-    assert paths.user_models() == platformdirs.user_data_path("livecnn", appauthor=False) / "models"
-    monkeypatch.setenv("LIVECNN_MODELS", str(tmp_path))
-    assert paths.user_models() == tmp_path
+@pytest.mark.parametrize(
+    ("folder", "variable", "place"),
+    [
+        (paths.user_models, "LIVECNN_MODELS", "models"),
+        (paths.user_annotations, "LIVECNN_ANNOTATIONS", "annotations"),
+        (lambda: paths.user_top("lenet").parent, "LIVECNN_TOPS", "top"),
+    ],
+)
+def test_the_users_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: Callable[[], Path], variable: str, place: str
+) -> None:
+    monkeypatch.delenv(variable, raising=False)
+    assert folder() == platformdirs.user_data_path("livecnn", appauthor=False) / place
+    monkeypatch.setenv(variable, str(tmp_path))
+    assert folder() == tmp_path
 
 
-def test_what_top_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("LIVECNN_TOPS", raising=False)
-    assert paths.user_top("lenet") == platformdirs.user_data_path("livecnn", appauthor=False) / "top" / "lenet"
-    monkeypatch.setenv("LIVECNN_TOPS", str(tmp_path))
-    assert paths.user_top("my.net:make") == tmp_path / "my.net-make"
-    assert paths.user_top("../..") == tmp_path / "unnamed"
+def test_what_top_found_is_named_like_its_network() -> None:
+    folder = paths.user_top("lenet").parent
+    assert [paths.user_top(model) for model in ("my.net:make", "../..")] == [folder / "my.net-make", folder / "unnamed"]
 
 
 def test_the_users_bundles_hide_shipped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

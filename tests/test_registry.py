@@ -7,8 +7,6 @@ import pytest
 import livecnn
 from livecnn import registry
 from livecnn.errors import ConfigError, ModelError
-from livecnn.panels.base.spec import PanelSpec
-from livecnn.panels.feature_maps import FeatureMapsPanel
 
 ROOMS = {
     "panels": {"camera", "feature_maps", "neurons", "patch", "scores", "status"},
@@ -31,11 +29,6 @@ def test_every_kind_can_be_found(room: str) -> None:
     for kind in registry.kinds(room):
         name = "".join(map(str.capitalize, kind.split("_"))) + registry.SUFFIXES.get(room, "")
         assert registry.find(room, kind, ConfigError).__name__ == name
-
-
-def test_the_class_is_the_kind_in_camel_case() -> None:
-    assert registry.find("panels", "feature_maps", ConfigError) is FeatureMapsPanel
-    assert issubclass(FeatureMapsPanel, PanelSpec)
 
 
 @pytest.mark.parametrize("kind", ["feature_map", "FeatureMaps", "__init__", "", "../panels/camera", "_light"])

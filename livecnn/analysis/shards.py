@@ -19,8 +19,7 @@ from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.scorer import Scorer
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ModelError, OutputError, SourceError, UsageError, nearest
-from livecnn.io.file_lock import locked
-from livecnn.io.files import partial_path, write_atomically
+from livecnn.io.files import locked, partial_path, write_atomically
 from livecnn.networks import bundle as bundles
 from livecnn.networks import weights
 from livecnn.networks.bundle import Bundle

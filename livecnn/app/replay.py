@@ -25,7 +25,7 @@ from livecnn.app.screen.figure import FigureView
 from livecnn.dreams.ascent import live_dreams
 from livecnn.engine.observer import Observer
 from livecnn.errors import ImageError, OutputError, UsageError, nearest
-from livecnn.explain.live.worker import ExplainWorker
+from livecnn.explain.live import ExplainWorker
 from livecnn.io.files import check_writable, is_folder, partial_path
 from livecnn.io.recorders import NUMBERED, ThreadedRecorder, open_recorder
 from livecnn.networks.device import pick_device
@@ -270,7 +270,8 @@ def _check(options: ReplayOptions) -> tuple[Path | None, Path | None, Path | Non
         twin = next(other for other in wanted if wanted[other].resolve() == path.resolve())
         if twin != option:
             raise OutputError(f"{path}: named twice; {twin} and {option} need a file each")
-        if not options.force and _is_taken(path):
+        taken = any(path.iterdir()) if path.is_dir() else path.exists()
+        if taken and not options.force:
             raise OutputError(f"{path}: is there already; allowed: another name, or --force to replace it")
         if path.resolve() == _place(options.folder):
             raise OutputError(f"{path}: holds the pictures that are to be shown; allowed for {option}: another name")
@@ -299,10 +300,6 @@ def _check_numbers(options: ReplayOptions) -> None:
 def _place(folder: str | Path) -> Path:
     """Return the place of the pictures, without the kind that may stand before it."""
     return Path(split_spec(as_spec(folder))[1].partition("?")[0]).expanduser().resolve()
-
-
-def _is_taken(path: Path) -> bool:
-    return any(path.iterdir()) if path.is_dir() else path.exists()
 
 
 def _check_labels(labels: set[str], options: ReplayOptions, model: str, classes: Sequence[str]) -> None:

@@ -27,9 +27,8 @@ from livecnn.app.window import Window
 from livecnn.dreams.ascent import live_dreams
 from livecnn.engine.observer import Observer
 from livecnn.errors import OutputError, SourceError, UsageError
-from livecnn.explain.live.worker import ExplainWorker
-from livecnn.io.csv_files import CsvFile
-from livecnn.io.files import check_writable, free_path
+from livecnn.explain.live import ExplainWorker
+from livecnn.io.files import CsvFile, check_writable, free_path
 from livecnn.io.recorders import ThreadedRecorder, open_recorder
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick_device

@@ -188,7 +188,7 @@ def _looked_at(
 
 
 def _csv(annotations: Annotations) -> bytes:
-    from livecnn.io.csv_files import as_csv
+    from livecnn.io.files import as_csv
 
     marks = ((layer, unit, mark) for layer, found in annotations.units.items() for unit, mark in sorted(found.items()))
     rows = [(annotations.model, layer, unit, m.verdict or "", m.note, m.annotator, m.time) for layer, unit, m in marks]

@@ -47,14 +47,13 @@ def command(
     A run into DIR/ that was interrupted goes on with the same command, and comes to the same pictures; with more --steps it goes
     on further.
     """
-    from livecnn.dreams import export as dream_files
-    from livecnn.dreams.api import DreamBatch
+    from livecnn.dreams import api
 
     given = {name: value for name, value in options.items() if value is not None}
-    dream_files.check_out(out, resume)
+    api.check_out(out, resume)
     network = bench.model(model)
-    dreamer = DreamBatch(network, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
-    dreams = dream_files.write(dreamer, steps, out)
+    dreamer = api.DreamBatch(network, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
+    dreams = api.write(dreamer, steps, out)
     told = f"{_output.counted(len(dreams.names), 'dream')}, {_output.counted(dreams.step, 'step')}"
     unmoved = ", ".join(dreamer.unmoved(dreams))
     click.echo(f"{bench.told(out)}: {told}{unmoved and '; nothing excites ' + unmoved}")

@@ -61,16 +61,15 @@ def command(
     """
     from pathlib import Path
 
-    from livecnn.explain import export as explain_files
-    from livecnn.explain.api import ImageExplainer
+    from livecnn.explain import api
 
     methods = [method, *filter(None, (name.strip() for name in compare.split(",")))]
-    explain_files.check_out(out)
+    api.check_out(out)
     rgb, network = bench.image(image), bench.model(model)
-    explainer = ImageExplainer(
+    explainer = api.ImageExplainer(
         network, layer or None, units, classes=classes, method=methods, device=device, allow_code=allow_code, **options
     )
-    count, sight = explain_files.write(explainer, rgb, Path(image).name, out)
+    count, sight = api.write(explainer, rgb, Path(image).name, out)
     top = int(sight.scores.argmax())
     says = "nothing is in the image" if sight.empty else f"the network says {sight.classes[top]} ({sight.scores[top]:.3f})"
     click.echo(f"{bench.told(out)}: {_output.counted(count, 'explanation')}; {says}")

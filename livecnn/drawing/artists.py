@@ -84,6 +84,11 @@ class Pixels(BufferArtist):
         opaque = cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA) if picture.shape[2] == 3 else picture
         self.x, self.y, self.picture = x, y, np.asarray(opaque, np.uint8)
 
+    def fit(self, room: Rect, picture: Image, *, sharp: bool = False) -> None:
+        """Set a picture as `put` takes it, as large as fits into the middle of a room; sharp as of `resize_exactly`."""
+        place = room.fit(picture.shape[1] / picture.shape[0])
+        self.put(place.x, place.y, resize_exactly(picture, place.w, place.h, sharp=sharp))
+
     def wipe(self, buffer: Image, still: Image) -> None:
         if self._spots != self._wanted():  # else it will cover itself
             super().wipe(buffer, still)
@@ -277,13 +282,15 @@ def longest_fitting(wordings: Sequence[str], width: int, size: int, weight: Weig
     return next((words for words in wordings if text_width(words, size, weight) <= width), wordings[-1])
 
 
-def wrap_words(text: str, width: int, size: int) -> list[str]:
-    """Break a text into lines of whole words; one that is wider than `width` pixels itself has a line of its own."""
+def wrap_words(text: str, width: int, size: int, most: int | None = None) -> list[str]:
+    """Break a text into lines of whole words; one that is wider than `width` pixels itself has a line of its own.
+
+    most: how many lines at most; the last one then holds all the rest.
+    """
     lines: list[str] = []
     for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, size) <= width:
-            lines[-1] = longer
+        if lines and (len(lines) == most or text_width(f"{lines[-1]} {word}", size) <= width):
+            lines[-1] += f" {word}"
         else:
             lines.append(word)
     return lines

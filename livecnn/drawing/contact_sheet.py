@@ -103,18 +103,9 @@ def write_line(picture: Image, text: str, x: int, y: int, room: int, size: int, 
 
 
 def draw_sheet(title: str, subtitle: str, names: Sequence[str], images: Image, values: Floats, smallest: int = SMALLEST) -> Image:
-    """Draw pictures of one size, each with its name and a value.
+    """Draw pictures of one size, uint8 (U, h, w) or (U, h, w, 3), each with its name and a value, as uint8 (H, W, 3).
 
-    Args:
-        title: in large letters.
-        subtitle: in small ones below.
-        names: a picture's caption, one each.
-        images: uint8 (U, h, w) or (U, h, w, 3).
-        values: (U,); NaN is not shown.
-        smallest: width of a tile in pixels, at least.
-
-    Returns:
-        uint8 (H, W, 3).
+    A value of NaN is not shown; a tile is at least `smallest` pixels wide.
     """
     height, width = images.shape[1:3]
     columns = min(len(images), max(4, math.ceil(math.sqrt(1.7 * len(images)))))

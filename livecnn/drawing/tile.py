@@ -173,6 +173,12 @@ def outline(picture: Image, edges: Margins, color: Color, pen: int) -> None:
         picture[rows, columns] = ink
 
 
+def outline_part(picture: Image, shares: Margins, color: Color, pen: int) -> None:
+    """Draw a rectangle as `outline` does; its edges are shares of the picture."""
+    (top, left, bottom, right), (height, width) = shares, picture.shape[:2]
+    outline(picture, (top * height, left * width, bottom * height, right * width), color, pen)
+
+
 def _span(first: float, last: float, least: int, limit: int) -> tuple[int, int]:
     """Whole pixels inside 0..limit, at least so many where there are."""
     spread = max(0.0, least - (last - first)) / 2

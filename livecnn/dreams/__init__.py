@@ -4,8 +4,8 @@
     for ascent in Dream.of(bundle, "conv2").ascend(units=[0, 1, 2], steps=128, seed=0):
         ascent.images  # (3, 1, 28, 28), in the network's units
 
-An ascent climbs an objective (`objectives.py`) of pictures that are written as parameters (`parametrization.py`) and kept
-natural by random transforms and regularizers (`regularizers.py`).
+An ascent (`ascent.py`) climbs an objective of images that are written as parameters and kept natural by random transforms and
+regularizers (`images.py`).
 
 Olah, Mordvintsev, Schubert, "Feature visualization", 2017, https://distill.pub/2017/feature-visualization; Yosinski et al.,
 "Understanding neural networks through deep visualization", 2015, https://arxiv.org/abs/1506.06579.

@@ -1,4 +1,4 @@
 from .ascent import Ascent, Dream, State
-from .regularizers import RandomTransforms, Regularizers
+from .images import RandomTransforms, Regularizers
 
 __all__ = ["Ascent", "Dream", "RandomTransforms", "Regularizers", "State"]

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, asdict, dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
-from livecnn.dreams import objectives
-from livecnn.dreams.objectives import Objective, Over, RedirectedReLU
-from livecnn.dreams.parametrization import PARAMETERS, Parametrization
-from livecnn.dreams.regularizers import RandomTransforms, Regularizers
+from livecnn.dreams.images import PARAMETERS, Parametrization, RandomTransforms, Regularizers
 from livecnn.errors import UsageError, nearest
 from livecnn.explain.backprop import autograd_nodes
-from livecnn.explain.base import set_gradients
-from livecnn.explain.forward_pass import ForwardPass
-from livecnn.explain.live.worker import EVERY
+from livecnn.explain.base import ForwardPass, ForwardResult, activation_of, class_objective, set_gradients
+from livecnn.explain.live import EVERY, Dreaming
 from livecnn.selection import Unit
 from livecnn.types import PreferredInput
 
 if TYPE_CHECKING:
-    from livecnn.explain.live.worker import Dreaming
     from livecnn.networks.bundle import Bundle
 
 STEPS = 128
@@ -34,6 +31,70 @@ BARE = 0.3  # from the middle of the levels: a mean beyond is that of figures on
 TINY = 1e-8
 
 Groups: TypeAlias = list[list[int]]  # units that go through the network together
+Over: TypeAlias = Literal["mean", "max", "centre"]
+# Of N pictures and N units, the value of each picture's own unit, (N,).
+Objective: TypeAlias = Callable[[ForwardResult, Sequence[int]], torch.Tensor]
+
+
+def layer_objective(over: Over) -> Objective:
+    """Climb the activation of each unit: the mean of its map, its maximum, or its middle. Raises UsageError."""
+    if over not in get_args(Over):
+        raise UsageError(f"over: found {over!r}; allowed: {', '.join(get_args(Over))}")
+
+    def values(seen: ForwardResult, units: Sequence[int]) -> torch.Tensor:
+        assert seen.activation is not None
+        own = seen.activation[torch.arange(len(units)), list(units)]
+        if over == "centre":
+            for extent in own.shape[1:]:
+                own = own[:, extent // 2]
+            return own
+        flat = own.reshape(len(units), -1)
+        return flat.mean(1) if over == "mean" else flat.amax(1)
+
+    return values
+
+
+def class_scores(seen: ForwardResult, classes: Sequence[int]) -> torch.Tensor:
+    """Return the score of each class, before a softmax."""
+    return seen.logits[torch.arange(len(classes)), list(classes)]
+
+
+class RedirectedReLU(TorchFunctionMode):
+    """Inside the `with`, a ReLU that no gradient passes lets back what would switch it on.
+
+    Else a unit that is off, such as a neuron behind a ReLU, would have no slope to climb. Of a picture through which anything
+    comes back, the gradient stays as it is (https://distill.pub/2017/feature-visualization, appendix).
+    """
+
+    RELUS = (functional.relu, torch.relu, torch.Tensor.relu)
+    IN_PLACE = (torch.relu_, torch.Tensor.relu_)
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        given = dict(zip(("input", "inplace"), args, strict=False)) | (kwargs or {})
+        x = given.get("input")
+        if func not in (*self.RELUS, *self.IN_PLACE) or not isinstance(x, torch.Tensor):  # while a network is traced
+            return func(*args, **(kwargs or {}))
+        output: torch.Tensor = _RedirectedReLUFunction.apply(x)  # type: ignore[no-untyped-call]
+        return x.copy_(output) if given.get("inplace") or func in self.IN_PLACE else output
+
+
+class _RedirectedReLUFunction(torch.autograd.Function):
+    """max(x, 0); for a picture whose whole gradient would be lost, its positive part comes back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        output = x.clamp_min(0)
+        ctx.save_for_backward(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (output,) = ctx.saved_tensors
+        through = gradient * (output > 0)
+        lost = (through.flatten(1) == 0).all(1) if through.ndim > 1 else through == 0
+        return torch.where(lost.view(-1, *[1] * (through.ndim - 1)), gradient.clamp_min(0), through)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +217,21 @@ class Dream:
         with set_gradients(), RedirectedReLU():
             leaf = self._images(self._way.levels(self._way.start(_generator(0, 0)))).detach().requires_grad_()
             passed = self._passing(leaf.clone())
-            objectives.check(passed, units, self.layer)
+            self._check_targets(passed, units)
             value = self._objective(passed, [0])  # the same for all units, so that no image depends on which others are asked for
             autograd_nodes(value, leaf, "dream")
             slopes = torch.autograd.grad(value.sum(), leaf)[0]
         return max(1, MOST_VALUES // passed.largest), _extent(slopes[0].abs().sum(0))
+
+    def _check_targets(self, seen: ForwardResult, units: Sequence[int]) -> None:
+        """Raise UsageError if the layer has not all these units, or the network not all these classes."""
+        if not units:
+            raise UsageError("units: found none; one or more are needed")
+        if self.layer is not None:
+            activation_of(seen, units, self.layer)
+            return
+        for number in units:
+            class_objective(seen, number)
 
     def unmoved(self, units: Sequence[int], state: State) -> list[int]:
         """Return the units that cannot be climbed from where they are: no gradient reaches their image."""
@@ -240,7 +311,7 @@ class Dream:
 
     @cached_property
     def _objective(self) -> Objective:
-        return objectives.class_scores if self.layer is None else objectives.layer_objective(self.over)
+        return class_scores if self.layer is None else layer_objective(self.over)
 
 
 def _grouped(units: Sequence[int], together: int) -> Groups:

@@ -23,7 +23,6 @@ MARGIN = 0.1  # of a face's side, on each side of it
 WIDEST = 2.0
 FACE, NO_FACE = "the box follows the largest face", "no face: centre of the picture"
 
-
 CASCADE = "haarcascade_frontalface_alt2.xml"
 SEARCHED = 160  # pixels: short side of the picture that is searched;
 SMALLEST_FACE = 20  # of the smallest face in it
@@ -102,16 +101,10 @@ class FaceTracker:
         self._rung = math.inf
 
     def __call__(self, frame: Frame, margin: float, *, sequential: bool) -> Box | None:
-        """Find the square around the face in a frame.
+        """Find the square around the face, inside the frame; None without a face.
 
-        Args:
-            frame: the picture.
-            margin: what the square is wider on each side, as a share of the face's side.
-            sequential: the frame follows the one before, and the box follows the face and stays for a moment where it was;
-                otherwise every frame is looked at on its own.
-
-        Returns:
-            A square inside the frame, None without a face.
+        It is wider by `margin` on each side, a share of the face's side. If the frame follows the one before, the box follows the
+        face and stays for a moment where it was; otherwise every frame is looked at on its own.
         """
         step = frame.time - self._time
         if not sequential or not 0 <= step <= HOLD:

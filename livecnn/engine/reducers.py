@@ -12,21 +12,18 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch.nn import functional as F
 
-from livecnn.types import EMPTY, LEVELS, LOWEST, NOT_FINITE, Floats, Image
-
-if TYPE_CHECKING:
-    from livecnn.types import ScaleValue
+from livecnn.types import EMPTY, LEVELS, LOWEST, NOT_FINITE, Floats, Image, ScaleValue
 
 LEAST_SPAN = 1e-30  # ranges below this count as none; keeps the gain finite in float32
 RUNNING_SHARE = 0.05  # of the way that a running range moves to the newest one, per tick
-Settings = tuple[tuple[int, ...], tuple[int, int]]
+Size = tuple[int, int]  # height and width
 
 
 class Reducer(ABC):
@@ -77,7 +74,7 @@ class ScaleRange:
         return self._follow(low, high) if self.scale == "running" else (low, high)
 
     def _follow(self, low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """In place: a tick that is played again finds the range where the last one left it. Where nothing is finite it waits."""
+        """Move the range in place, so that a tick that is played again finds it; it stays where nothing is finite."""
         if self._running is None or self._running[0].device != low.device:
             self._running = torch.full_like(low, torch.nan), torch.full_like(high, torch.nan)
         known = high >= low
@@ -107,7 +104,7 @@ def average_down(maps: torch.Tensor, room: tuple[int, int]) -> torch.Tensor:
 
 
 def _means_of_rows(maps: torch.Tensor, window: int) -> torch.Tensor:
-    """(C, h, w) -> (C, ceil(h / window), w); on a CPU more than twice as fast as pooling functions, which add one by one."""
+    """Average rows, (C, h, w) -> (C, ceil(h / window), w); on a CPU more than twice as fast as pooling functions."""
     if window == 1:
         return maps
     total = maps[:, ::window].clone()
@@ -154,12 +151,10 @@ class MosaicReducer(Reducer):
         self._ranger = ScaleRange(scale)
 
     @property
-    def settings(self) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    def settings(self) -> tuple[Size, Size | None]:
         return self.grid, self.room
 
-    def reduce(
-        self, activation: torch.Tensor, settings: tuple[tuple[int, int], tuple[int, int] | None]
-    ) -> tuple[torch.Tensor, ...]:
+    def reduce(self, activation: torch.Tensor, settings: tuple[Size, Size | None]) -> tuple[torch.Tensor, ...]:
         (rows, columns), room = settings
         maps = activation[0].float()
         if self._index is not None:
@@ -174,7 +169,7 @@ class MosaicReducer(Reducer):
             codes = F.pad(codes, (0, 0, 0, 0, 0, rows * columns - self.units), value=EMPTY)
         return (codes.view(rows, columns, h, w).permute(0, 2, 1, 3).reshape(rows * h, columns * w),)
 
-    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: tuple[tuple[int, int], tuple[int, int] | None]) -> Mosaic:
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: tuple[Size, Size | None]) -> Mosaic:
         (codes,), (rows, columns) = arrays, settings[0]
         h, w = codes.shape[0] // rows, codes.shape[1] // columns
         bad = codes == NOT_FINITE
@@ -283,8 +278,8 @@ class UnitActivation:
         return cls(layer, index, values, float(finite.min()), float(finite.max()), float(finite.mean()), (row, column))
 
 
-class UnitReducer(Reducer):
-    """One unit of an activation (1, U, …) -> UnitActivation. The panel may change `index` between two ticks."""
+class _OneUnitReducer(Reducer):
+    """A reducer of the unit `index`, which the panel may change between two ticks."""
 
     def __init__(self, layer: str, index: int) -> None:
         self.layer, self.index = layer, index
@@ -292,6 +287,10 @@ class UnitReducer(Reducer):
     @property
     def settings(self) -> int:
         return self.index
+
+
+class UnitReducer(_OneUnitReducer):
+    """One unit of an activation (1, U, …) -> UnitActivation."""
 
     def reduce(self, activation: torch.Tensor, settings: int) -> tuple[torch.Tensor, ...]:
         unit = activation[0, settings]
@@ -325,16 +324,8 @@ class MaxActivation(NamedTuple):
     value: float
 
 
-class MaxReducer(Reducer):
-    """A layer's activation (1, U, ...) -> MaxActivation of the unit `index`, which the panel may change between two ticks."""
-
-    def __init__(self, layer: str, index: int) -> None:
-        self.layer = layer
-        self.index = index
-
-    @property
-    def settings(self) -> int:
-        return self.index
+class MaxReducer(_OneUnitReducer):
+    """One unit of an activation (1, U, …) -> MaxActivation."""
 
     def reduce(self, activation: torch.Tensor, settings: int) -> tuple[torch.Tensor, ...]:
         return (activation[0, settings].float().amax(),)
@@ -377,10 +368,10 @@ class MapsReducer(Reducer):
         self._placed: tuple[tuple[int, ...], torch.Tensor] = (), torch.empty(0)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> tuple[tuple[int, ...], Size]:
         return self.units, self.room
 
-    def reduce(self, activation: torch.Tensor, settings: Settings) -> tuple[torch.Tensor, ...]:
+    def reduce(self, activation: torch.Tensor, settings: tuple[tuple[int, ...], Size]) -> tuple[torch.Tensor, ...]:
         units, room = settings
         maps = activation[0].float()
         maps = maps if maps.ndim == 3 else maps.reshape(-1, 1, 1)
@@ -388,15 +379,11 @@ class MapsReducer(Reducer):
             self._placed = units, torch.tensor(units, device=maps.device)
         shown = average_down(maps.index_select(0, self._placed[1]), room)
         flat = shown.reshape(len(units), -1)
-        codes = to_levels(flat, *self._ends(flat, single=maps[0].numel() == 1)).view(shown.shape)
+        if self._ranger is None:  # single values share one range, that of all that are shown
+            self._ranger = ScaleRange("layer" if maps[0].numel() == 1 and self._scale == "map" else self._scale)
+        codes = to_levels(flat, *self._ranger(flat)).view(shown.shape)
         return codes, maps.mean((1, 2)), maps.amax((1, 2)), maps.amin((1, 2))
 
-    def _ends(self, flat: torch.Tensor, *, single: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the ends of the scale; single values share one range, that of all that are shown."""
-        if self._ranger is None:
-            self._ranger = ScaleRange("layer" if single and self._scale == "map" else self._scale)
-        return self._ranger(flat)
-
-    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: Settings) -> Maps:
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: tuple[tuple[int, ...], Size]) -> Maps:
         codes, mean, high, low = arrays
         return Maps(self.layer, settings[0], codes, mean, high, low)

@@ -279,12 +279,9 @@ def autograd_nodes(values: torch.Tensor, leaf: torch.Tensor, kind: str) -> list[
 
 
 def gradients(values: torch.Tensor, leaf: torch.Tensor, largest: int) -> torch.Tensor:
-    """Return the gradients of U values by the input, (U, *leaf.shape), as many in one go as memory allows.
+    """Return the gradients of values (U,) by the input, (U, *leaf.shape), as many in one go as memory allows.
 
-    Args:
-        values: (U,).
-        leaf: The input.
-        largest: Number of values in the largest tensor on the way.
+    `largest` is the number of values in the largest tensor on the way.
     """
     seeds = torch.eye(len(values), dtype=values.dtype, device=values.device)
     found = leaf.new_empty(len(values), *leaf.shape)

@@ -47,7 +47,7 @@ def squares(values: Floats, low: float, high: float, size: tuple[int, int], colo
 
 
 def picture(kind: str, values: Floats, seen: Image, size: tuple[int, int], theme: Theme, channels: str = "RGB") -> Image:
-    """Draw what a method found in an input, as its `shown_as` says.
+    """Draw what a method found in an input as its `shown_as` says, uint8 (height, width, 3 or 4).
 
     Args:
         kind: The method.
@@ -56,13 +56,12 @@ def picture(kind: str, values: Floats, seen: Image, size: tuple[int, int], theme
         size: Width and height in pixels.
         theme: Its colors.
         channels: The order of the network's channels, RGB or BGR.
-
-    Returns:
-        uint8 (height, width, 3 or 4).
     """
     way = method_class(kind).shown_as
     if way == "color" and len(values) == 3:
-        return _in_color(values if channels == "RGB" else values[::-1], size)
+        rgb = values if channels == "RGB" else values[::-1]
+        levels = (127.5 + 127.5 * _share(rgb)).astype(np.uint8)
+        return resize_exactly(np.ascontiguousarray(levels.transpose(1, 2, 0)), *size, sharp=True)
     total = np.ascontiguousarray(values.sum(axis=0))
     if way == "overlay":
         return overlay(total, seen, size)
@@ -79,7 +78,7 @@ def overlay(values: Floats, seen: Image, size: tuple[int, int]) -> Image:
     values = _shrunk(values, size)
     h, w = values.shape
     ground = resize_exactly(seen, w, h, sharp=True).astype(np.float32)
-    share = np.nan_to_num(values / largest_magnitude(values), posinf=1, neginf=-1)[:, :, None]
+    share = _share(values)[:, :, None]
     color = np.where(share > 0, np.array(FOR, np.float32), np.array(AGAINST, np.float32))
     mixed = ground + (color - ground) * (COVER * np.abs(share))
     return resize_exactly(mixed.astype(np.uint8), *size, sharp=True)
@@ -91,9 +90,9 @@ def largest_magnitude(values: Floats) -> float:
     return most or 1.0
 
 
-def _in_color(values: Floats, size: tuple[int, int]) -> Image:
-    share = np.nan_to_num(values / largest_magnitude(values), posinf=1, neginf=-1)
-    return resize_exactly(np.ascontiguousarray((127.5 + 127.5 * share).astype(np.uint8).transpose(1, 2, 0)), *size, sharp=True)
+def _share(values: Floats) -> Floats:
+    """Scale values to -1 to 1; 0 for what is no number."""
+    return np.asarray(np.nan_to_num(values / largest_magnitude(values), posinf=1, neginf=-1), np.float32)
 
 
 def _shrunk(values: Floats, size: tuple[int, int]) -> Floats:
@@ -114,16 +113,8 @@ def draw_explanations(
 ) -> Image:
     """Draw explanations side by side, uint8 (H, W, 3): the input, and for each unit or class a tile by each method.
 
-    Args:
-        seen: What the network sees.
-        scores: As in Explanations, as are classes and settings.
-        classes: Names of the classes.
-        questions: What is explained.
-        parts: The answers, in the order of the questions; each is drawn and let go before the next is asked for.
-        settings: The arguments, ready for JSON.
-
-    Raises:
-        UsageError: The picture would be too large; raised before any answer is asked for.
+    `parts` are the answers in the order of the questions; each is drawn and let go before the next is asked for. All else is as
+    in Explanations. Raises UsageError before any answer is asked for if the picture would be too large.
     """
     groups = list(_groups(questions).values())
     together = 1 if all(len(group[0].units) == 1 for group in groups) else max(map(len, groups))

@@ -1,7 +1,5 @@
 """Define requests for explanations and their results."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,14 +12,11 @@ from livecnn.types import Floats
 
 MIN_MAX, SIGNED = "min-max", "signed"
 
+MIDDLE, REACH = 128, 127  # of a signed scale: the level of zero, and of the largest value how far it lies from there
+LEAST = 1e-36  # of a range: what is less is shown as even, for 1 over it is too large for float32
+
 Place = tuple[int, int]  # row and column on a map
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Stands where an explanation would be that cannot be had; `reason` is one short line for the user."""
-
-    reason: str
+Levels = tuple[npt.NDArray[np.uint8], Floats, Floats]
 
 
 class Request(NamedTuple):
@@ -60,12 +55,6 @@ class Explanation:
     def levels(self) -> Levels:
         """Return the maps as uint8, and the values of the lowest and the highest level of each; see `minmax`, `signed`."""
         return (minmax if self.normalisation == MIN_MAX else signed)(self.maps)
-
-
-MIDDLE, REACH = 128, 127  # of a signed scale: the level of zero, and of the largest value how far it lies from there
-LEAST = 1e-36  # of a range: what is less is shown as even, for 1 over it is too large for float32
-
-Levels = tuple[npt.NDArray[np.uint8], Floats, Floats]
 
 
 def minmax(maps: Floats) -> Levels:

@@ -39,12 +39,9 @@ def fetch(url: str, path: Path, *, sha256: str = "", most: int) -> Path:
 
     Args:
         url: http:// or https://.
-        path: where the file is put.
+        path: where the file is put; it is returned.
         sha256: at least the first eight hex digits of its digest, "" where none is known.
         most: bytes that it may have.
-
-    Returns:
-        The path.
 
     Raises:
         SourceError: it cannot be had, or is another file.
@@ -129,19 +126,14 @@ def _attempt(url: str, part: Path, most: int, checked: bool) -> None:
         if error.code != 416:
             raise
         error.close()
-        return _beyond_the_end(error.headers, part, start)
+        if error.headers.get("Content-Range") == f"bytes */{start}":
+            return  # all is there: the server has no byte more than that
+        _forget(part)
+        raise _ConnectionLost("the server has another file by now") from error
     with answer:
         if url.startswith("https:") and not answer.url.startswith("https:"):
             raise SourceError(f"{url}: the server leads to {answer.url}, which is not encrypted")
         _take(answer, part, start, most, url)
-    return None
-
-
-def _beyond_the_end(headers: Any, part: Path, start: int) -> None:
-    """Begin anew unless all is there: the server has no byte more than that."""
-    if headers.get("Content-Range") != f"bytes */{start}":
-        _forget(part)
-        raise _ConnectionLost("the server has another file by now")
 
 
 def _take(answer: Any, part: Path, start: int, most: int, url: str) -> None:

@@ -1,6 +1,12 @@
-"""Files: written whole or not at all, tried beforehand, sorted as people count."""
+"""Files: written whole or not at all, row by row, by one program at a time; tried beforehand, sorted as people count.
+
+CSV files are UTF-8 with a line feed after every row. File names in them may hold bytes of another encoding; they are written with
+backslashes and are no reason to end.
+"""
 
 import contextlib
+import csv
+import errno
 import io
 import itertools
 import json
@@ -9,16 +15,25 @@ import re
 import tempfile
 import time
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from filelock import FileLock, Timeout
 from PIL import Image as PillowImage
 
 from livecnn.errors import OutputError
 from livecnn.types import Image
+
+LOCK_PATIENCE = 2.0  # seconds that another program may take
+NO_LOCKS = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)  # of file systems without locks: nobody is kept out there
+CSV_ERRORS = "backslashreplace"
+
+Row = Iterable[Any]
+Table = TypeVar("Table", bound="CsvFile")
 
 
 def check_writable(path: Path) -> None:
@@ -45,13 +60,7 @@ def partial_path(path: Path) -> Path:
 
 
 def free_path(folder: Path, suffix: str, taken: Collection[Path] = ()) -> Path:
-    """Return a name made of the time that no file has yet, finished or not, e.g. livecnn-20260131-142355.png.
-
-    Args:
-        folder: of the file.
-        suffix: with its dot.
-        taken: what is about to be written, and no candidate either.
-    """
+    """Return a name made of the time that no file has yet, finished or not, and none `taken`: livecnn-20260131-142355.png."""
     stem = time.strftime("livecnn-%Y%m%d-%H%M%S")
     names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
     paths = (folder / f"{name}{suffix}" for name in names)
@@ -79,6 +88,86 @@ def write_png(path: Path, picture: Image) -> None:
     buffer = io.BytesIO()
     PillowImage.fromarray(picture).save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep every other program that asks for the same file out; its folder is made if need be.
+
+    Meanwhile `.NAME.lock` is beside it. Afterwards the file's name is as safe on the disk as its content.
+
+    Raises:
+        OutputError: another program has held it for LOCK_PATIENCE seconds, or the folder cannot be written to.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"), LOCK_PATIENCE, poll_interval=0.005)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        message = f"{path}: cannot be written: another program has been writing there for {LOCK_PATIENCE:g} seconds"
+        raise OutputError(message) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise write_error(path, error) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # on Windows an open file cannot be deleted; there releasing deletes it
+            os.unlink(lock.lock_file)
+        lock.release()
+    with contextlib.suppress(OSError):  # some file systems cannot, nor can Windows, and the file itself is written
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def as_csv(rows: Iterable[Row]) -> bytes:
+    """Return the bytes of a whole file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode(errors=CSV_ERRORS)
+
+
+class CsvFile:
+    """A file that is written row by row. Use it in a `with`. Raises OutputError, which names `path`."""
+
+    def __init__(self, path: Path, *, part: Path | None = None, buffering: int = -1) -> None:
+        """Begin the file; its folder is made if need be. With `buffering` 1 each row is on the disk at once.
+
+        It is written to `part` instead, in a folder that exists, until somebody moves it.
+        """
+        self.path = path
+        try:
+            if part is None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = (part or path).open("w", newline="", encoding="utf-8", errors=CSV_ERRORS, buffering=buffering)
+        except OSError as error:
+            raise write_error(path, error) from error
+        self._writer = csv.writer(self._file, lineterminator="\n")
+
+    def write(self, *rows: Row) -> None:
+        """Append rows."""
+        try:
+            self._writer.writerows(rows)
+        except OSError as error:
+            with contextlib.suppress(OSError):  # closing tries to write the rest once more
+                self._file.close()
+            raise write_error(self.path, error) from error
+
+    def close(self) -> None:
+        """Finish the file. Idempotent."""
+        try:
+            self._file.close()
+        except OSError as error:
+            raise write_error(self.path, error) from error
+
+    def __enter__(self: Table) -> Table:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
 
 def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]], about: Any = None, *, compressed: bool = True) -> bytes:

@@ -4,6 +4,7 @@ Format: LeCun, Cortes, Burges, "The MNIST database of handwritten digits", http:
 """
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 from typing import Literal
@@ -37,9 +38,7 @@ def read_idx(path: Path) -> Image:
     if not axes or len(content) < start:
         raise SourceError(f"{path}: its header ends before the sizes of its {axes} axes")
     shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, start, 4))
-    declared = 1
-    for size in shape:
-        declared *= size  # Python's integers: a lying header cannot overflow
+    declared = math.prod(shape)  # of Python's integers: a lying header cannot overflow
     if declared != len(content) - start:
         sizes = "x".join(map(str, shape))
         raise SourceError(f"{path}: {len(content) - start} bytes of values where its header says {sizes} = {declared}")

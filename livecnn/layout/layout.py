@@ -180,11 +180,7 @@ class FocusOptions(_Section):
     order: Order = Field("number", description="The order of the units in the grid, the important first.")
 
     def focus(self, architecture: Architecture, classes: Sequence[str]) -> Selection:
-        """Return the selection to begin with.
-
-        Args:
-            architecture: The network.
-            classes: Names in the order of its scores.
+        """Return the selection to begin with; classes in the order of the scores.
 
         Raises:
             FieldError: The network has no such layer, unit or class.
@@ -343,11 +339,8 @@ def check_layout(
 ) -> None:
     """Check that every panel fits its network.
 
-    Args:
-        layout: What is checked.
-        shapes: Of the outputs (N, …) of all layers of the main network, by name.
-        classes: Names in the order of the main network's scores.
-        others: Shapes and classes by the names of the networks that panels name.
+    shapes are those of the outputs (N, …) of all layers of the main network, classes are in the order of its scores; `others` has
+    both of each network that panels name.
 
     Raises:
         ConfigError: As of `load_layout`.

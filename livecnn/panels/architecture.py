@@ -23,9 +23,6 @@ class ArchitecturePanel(PanelSpec):
 
     kind: Literal["architecture"] = Field("architecture", description="The layers of the network, as a strip.")
 
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return ArchitectureDrawer(self, name, context)
-
 
 class ArchitectureDrawer(Drawer):
     """The strip in its card."""

@@ -22,9 +22,6 @@ class CameraPanel(PanelSpec):
     kind: Literal["camera"] = Field("camera", description="The newest picture from the source.")
     title: str | None = Field(None, description="Heading of the panel; by default the name of the source.")
 
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return CameraDrawer(self, name, context)
-
 
 def _told(frame: Frame, source: str) -> str:
     """Return a file's name and true class; "" where a frame has none of its own."""

@@ -31,9 +31,6 @@ class DistributionPanel(PanelSpec):
         except ValueError as error:
             raise FieldError("kind", f"{error}; kind scores shows any classes") from error
 
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return DistributionDrawer(self, name, context)
-
 
 class DistributionDrawer(Drawer):
     """The expected value large, and a plot with a bar for each class."""

@@ -1,6 +1,7 @@
 """Show the position of the live picture on a map of pictures, and its nearest neighbors there."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ from livecnn.analysis.embedding.projection import count
 from livecnn.drawing.artists import Paragraph, Pixels, Rectangles, frame, resize_exactly
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.drawing.tile import Tile, tile_grid
-from livecnn.errors import SourceError, nearest
+from livecnn.errors import SourceError
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
 from livecnn.panels.base.spec import FieldError, PanelSpec
@@ -35,16 +36,6 @@ class EmbeddingPanel(PanelSpec):
         min_length=1,
         description="The map: a file that `livecnn embed … --out FILE.npz` wrote, from the current folder.",
     )
-
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
-
-    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:  # noqa: ARG002
-        if self.layer not in shapes:
-            raise FieldError("layer", f"unknown layer {self.layer!r}; {nearest(self.layer, shapes)}")
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return EmbeddingDrawer(self, name, context)
 
 
 class EmbeddingDrawer(Drawer):
@@ -76,8 +67,8 @@ class EmbeddingDrawer(Drawer):
         places = (
             [] if side is None or self._map is None else tile_grid(side, NEAREST, metrics.px(20), metrics.px(8), metrics.px(28))
         )
-        for i, exhibit in enumerate(self._exhibits):
-            exhibit.place(places[i] if i < len(places) else None, metrics)
+        for exhibit, place in zip_longest(self._exhibits, places):
+            exhibit.place(place, metrics)
         if self._map is not None:
             self._draw(self._map, metrics)
 

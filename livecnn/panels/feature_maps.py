@@ -9,13 +9,12 @@ from livecnn.drawing.artists import Label, Pixels
 from livecnn.drawing.colormaps import enlarge, high_color_name, table
 from livecnn.drawing.theme import Metrics
 from livecnn.engine.reducers import Mosaic, MosaicReducer
-from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.architecture import size_text
 from livecnn.networks.selectors import Units, expand_units
 from livecnn.panels.base.drawer import Context, Drawer
-from livecnn.panels.base.spec import Colormap, FieldError, PanelSpec, Scale
-from livecnn.panels.details.cells import Cells, cell_size
+from livecnn.panels.base.spec import Colormap, FieldError, PanelSpec, Scale, units_field
+from livecnn.panels.details.grid import Cells, cell_size
 from livecnn.types import Scene
 
 
@@ -30,24 +29,14 @@ class FeatureMapsPanel(PanelSpec):
         "map", description="Range of values that the colours span: each map's own, the layer's, a slow-moving one, or given."
     )
 
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
-
-    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:  # noqa: ARG002
-        if self.layer not in shapes:
-            raise FieldError("layer", f"unknown layer {self.layer!r}; {nearest(self.layer, shapes)}")
+    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
+        super().check(shapes, classes)
         shape = shapes[self.layer]
         if len(shape) != 4:
             raise FieldError(
                 "layer", f"{self.layer!r} gives {' x '.join(map(str, shape[1:]))} values, not maps; kind neurons shows those"
             )
-        try:
-            expand_units(self.channels, shape[1], "channel", self.layer)
-        except ValueError as error:
-            raise FieldError("channels", str(error)) from error
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return FeatureMapsDrawer(self, name, context)
+        units_field("channels", self.channels, shape[1], "channel", self.layer)
 
 
 class FeatureMapsDrawer(Drawer):

@@ -17,11 +17,9 @@ from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import Colormap, PanelSpec, Scale
 from livecnn.panels.base.targets import Target, Tooltip
 from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, ReplaceableGroup
-from livecnn.panels.details.contributions import ContributionsDetail, feeds_classes
+from livecnn.panels.details.classes import ContributionsDetail, SoftmaxDetail, feeds_classes
+from livecnn.panels.details.ends import InputDetail, OutputDetail
 from livecnn.panels.details.grid import MapGrid, UnitGrid
-from livecnn.panels.details.input import InputDetail
-from livecnn.panels.details.output import OutputDetail
-from livecnn.panels.details.softmax import SoftmaxDetail
 from livecnn.panels.details.text import FactsDetail, TextDetail, WindowStrip
 from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Scene
@@ -43,9 +41,6 @@ class LayerPanel(PanelSpec):
         "map", description="Range of values that the colours span: each map's own, the layer's, a slow-moving one, or given."
     )
     threshold: float = Field(0.1, ge=0, le=1, description="Share from which on a softmax shows a class.")
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return LayerDrawer(self, name, context)
 
 
 class LayerDrawer(Drawer):

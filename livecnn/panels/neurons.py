@@ -11,12 +11,11 @@ from livecnn.drawing.colormaps import cells, enlarge, high_color_name, table
 from livecnn.drawing.theme import Metrics
 from livecnn.engine.reducers import NeuronsReducer
 from livecnn.engine.reducers import NeuronValues as NeuronsView
-from livecnn.errors import nearest
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.architecture import size_text
 from livecnn.networks.selectors import Units, expand_units
 from livecnn.panels.base.drawer import Context, Drawer
-from livecnn.panels.base.spec import Colormap, FieldError, PanelSpec, Scale, class_field
+from livecnn.panels.base.spec import Colormap, FieldError, PanelSpec, Scale, class_field, units_field
 from livecnn.types import Scene
 
 
@@ -34,28 +33,18 @@ class NeuronsPanel(PanelSpec):
     )
     row_means: bool = Field(False, description="Draw the mean activation of each row as a bar on the right.")
 
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
-
     def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
-        if self.layer not in shapes:
-            raise FieldError("layer", f"unknown layer {self.layer!r}; {nearest(self.layer, shapes)}")
+        super().check(shapes, classes)
         shape = shapes[self.layer]
         if any(extent != 1 for extent in shape[2:]):
             raise FieldError(
                 "layer", f"{self.layer!r} gives maps of {size_text(shape[-2:])}, not single values; kind feature_maps shows those"
             )
-        try:
-            units = expand_units(self.units, shape[1], "unit", self.layer)
-        except ValueError as error:
-            raise FieldError("units", str(error)) from error
+        units = units_field("units", self.units, shape[1], "unit", self.layer)
         if self.rows is not None and self.rows > len(units):
             raise FieldError("rows", f"{self.rows} rows for {len(units)} units; allowed: 1-{len(units)}")
         if self.sort_by_class is not None:
             class_field("sort_by_class", self.sort_by_class, classes)
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return NeuronsDrawer(self, name, context)
 
 
 class NeuronsDrawer(Drawer):

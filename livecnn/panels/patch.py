@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, Pixels, as_rgb, resize_exactly, text_width
+from livecnn.drawing.artists import Label, Pixels, as_rgb, longest_fitting
 from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
@@ -18,9 +18,6 @@ class PatchPanel(PanelSpec):
     """The shot exactly as taken from the box, and beside it what the network really sees."""
 
     kind: Literal["patch"] = Field("patch", description="The shot, and what the network sees of it.")
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return PatchDrawer(self, name, context)
 
 
 class PatchDrawer(Drawer):
@@ -46,7 +43,7 @@ class PatchDrawer(Drawer):
             self._halves = (Rect(body.x, body.y, body.w, h - line), Rect(body.x, body.y + h + gap, body.w, h - line))
         for label, half, wordings in zip(self._labels, self._halves, CAPTIONS, strict=True):
             square = half.fit(1.0)
-            label.text = next((words for words in wordings if text_width(words, metrics.small) <= half.w), wordings[-1])
+            label.text = longest_fitting(wordings, half.w, metrics.small)
             label.place(half.x + half.w // 2, square.y + square.h + metrics.px(16), metrics.small, half.w)
             label.set_visible(lettered)
 
@@ -55,5 +52,4 @@ class PatchDrawer(Drawer):
         seen = as_rgb(patch.prepared.seen)
         # The net's few pixels are shown as the squares they are.
         for picture, half, image in zip(self._pictures, self._halves, (patch.shot, seen), strict=True):
-            place = half.fit(image.shape[1] / image.shape[0])
-            picture.put(place.x, place.y, resize_exactly(image, place.w, place.h, sharp=image is seen))
+            picture.fit(half, image, sharp=image is seen)

@@ -33,9 +33,6 @@ class SamplePanel(PanelSpec):
 
     kind: Literal["sample"] = Field("sample", description="The shot, large, and whether the network is right about it.")
 
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return SampleDrawer(self, name, context)
-
 
 def verdict_and_text(scene: Scene, classes: tuple[str, ...]) -> tuple[Verdict, str, str]:
     """Return the verdict, a word for it and the reason."""

@@ -20,9 +20,6 @@ class ScoresPanel(PanelSpec):
     kind: Literal["scores"] = Field("scores", description="Prediction bars.")
     top: int = Field(10, ge=1, le=50, description="How many classes to show where not all of them fit.")
 
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return ScoresDrawer(self, name, context)
-
 
 class ScoresDrawer(Drawer):
     """The top class, and bars in columns or rows."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from livecnn.drawing.artists import Label, text_width
+from livecnn.drawing.artists import Label, wrap_words
 from livecnn.drawing.theme import Metrics
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
@@ -23,9 +23,6 @@ class StatusPanel(PanelSpec):
 
     kind: Literal["status"] = Field("status", description="Rates, ages, state of the source.")
 
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return StatusDrawer(self, name, context)
-
 
 def facts(status: LoopStatus) -> list[tuple[str, str]]:
     """Return pairs (what, value with unit) of what has been measured."""
@@ -37,17 +34,6 @@ def facts(status: LoopStatus) -> list[tuple[str, str]]:
         ("network's age", status.model_age, "{:.0f} ms"),
     ]
     return [(what, text.format(value)) for what, value, text in measured if value is not None]
-
-
-def wrap_lines(text: str, width: int, size: int) -> list[str]:
-    """Return the text in at most WRAPPED lines of that width; the rest stays in the last one."""
-    lines: list[str] = []
-    for word in text.split():
-        if lines and (len(lines) == WRAPPED or text_width(f"{lines[-1]} {word}", size) <= width):
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines
 
 
 class StatusDrawer(Drawer):
@@ -84,7 +70,7 @@ class StatusDrawer(Drawer):
 
     def _trouble(self, source: SourceStatus) -> list[tuple[str, str]]:
         reason = "" if source.state == "live" else source.note
-        lines = [(line, "") for line in wrap_lines(reason, self.body.w, self._size)]
+        lines = [(line, "") for line in wrap_words(reason, self.body.w, self._size, WRAPPED)]
         times = "once" if source.reconnects == 1 else f"{source.reconnects} times"
         return [*lines, ("reconnected", times)] if source.reconnects else lines
 

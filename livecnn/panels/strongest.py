@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -18,7 +19,7 @@ from livecnn.analysis.top.results import MANIFEST, TopImage, TopResults
 from livecnn.drawing.artists import Label, Paragraph, as_rgb, longest_fitting, resize_exactly
 from livecnn.drawing.theme import Metrics
 from livecnn.drawing.ticks import format_number
-from livecnn.drawing.tile import Margins, Tile, outline, tile_grid
+from livecnn.drawing.tile import Margins, Tile, outline_part, tile_grid
 from livecnn.engine.reducers import PeaksReducer
 from livecnn.errors import LivecnnError, OutputError
 from livecnn.geometry import Rect
@@ -52,9 +53,6 @@ class StrongestPanel(PanelSpec):
         min_length=1,
         description="What `livecnn top … --out FOLDER` found, from the current folder; auto: the newest without `--out`.",
     )
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return StrongestDrawer(self, name, context)
 
 
 class StrongestDrawer(Drawer):
@@ -156,9 +154,7 @@ class StrongestDrawer(Drawer):
         self._note.place(self._room.x, self._room.y + self._room.h - metrics.px(4), metrics.small, self._room.w)
         self._room = self._room.inset(0, 0, 0, line if self._tabbed else 0)
         places = tile_grid(self._room, MOST, line if named else 0, gap, metrics.px(24))
-        for exhibit in self._shots:
-            exhibit.place(None, metrics)
-        for exhibit, place in zip(self._shots, places, strict=False):
+        for exhibit, place in zip_longest(self._shots, places):
             exhibit.place(place, metrics, named=named)
         self._preferred.place(preferred, metrics)
         self._write()
@@ -189,10 +185,9 @@ class StrongestDrawer(Drawer):
 
     def _write(self) -> None:
         """Write the caption, and the line under the images."""
-        size, room = self._metrics.small, max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
-        self.caption.text, self.caption.width = longest_fitting((*self.captions(), ""), room, size), room
+        room = self.write_caption(self.captions(), self._metrics)
         if self._tabbed:
-            self._note.text = longest_fitting((*self._told(), ""), self._room.w, size)
+            self._note.text = longest_fitting((*self._told(), ""), self._room.w, self._metrics.small)
             self._put_tabs(room)
 
     def _put_tabs(self, room: int) -> None:
@@ -241,9 +236,7 @@ class StrongestDrawer(Drawer):
     def _fitted(self, exemplar: RankedImage, box: Rect) -> Image:
         image = fit_image(exemplar.picture, box)
         if exemplar.edges is not None:
-            height, width = image.shape[:2]
-            edges = [edge * side for edge, side in zip(exemplar.edges, (height, width, height, width), strict=True)]
-            outline(image, (edges[0], edges[1], edges[2], edges[3]), self.theme.accent, max(1, self._metrics.px(1)))
+            outline_part(image, exemplar.edges, self.theme.accent, self._metrics.px(1))
         return image
 
     def _show_preferred(self, found: PreferredInput | None) -> None:

@@ -15,10 +15,9 @@ from livecnn.drawing.ticks import format_tick, round_limits, three_digits
 from livecnn.engine.reducers import MaxActivation, MaxReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.history import BINS, FRACTION, History, ScoreHistory, ScoreSeries, TimeAxis, draw_line, points
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.panels.base.targets import Target, TimePoint, Tooltip
-from livecnn.panels.time.history import BINS, History, ScoreHistory, ScoreSeries
-from livecnn.panels.time.time_axis import FRACTION, TimeAxis, draw_line, points
 from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Image, Scene, Tick
 
@@ -43,9 +42,6 @@ class TimelinePanel(PanelSpec):
 
     kind: Literal["timeline"] = Field("timeline", description="Scores and the selected unit over time.")
     seconds: float = Field(30, ge=1, le=3600, description="How far back it reaches.")
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return TimelineDrawer(self, name, context)
 
 
 class TimelineDrawer(Drawer):

@@ -13,10 +13,9 @@ from livecnn.drawing.ticks import format_tick, round_limits, three_digits, ticks
 from livecnn.engine.reducers import ValueReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.history import History, Numbers, TimeAxis, draw_line
 from livecnn.panels.base.spec import FieldError, PanelSpec, Range, check_value, class_field
 from livecnn.panels.distribution import expected, numbers
-from livecnn.panels.time.history import History
-from livecnn.panels.time.time_axis import Numbers, TimeAxis, draw_line
 from livecnn.types import Image, Scene, Tick
 
 EXPECTED = "expected"
@@ -36,12 +35,10 @@ class TracePanel(PanelSpec):
     unit: str = Field("", max_length=20, description="What the number is measured in, e.g. years.")
     range: Range | None = Field(None, description="Ends of the scale; by default what the number can be, or has been.")
 
-    def layers(self) -> tuple[str, ...]:
-        return () if self.layer is None else (self.layer,)
-
     def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
         if self.layer is not None and self.of != EXPECTED:
             raise FieldError("of", f"found {self.of!r} beside the layer {self.layer!r}; allowed: one of the two")
+        super().check(shapes, classes)
         if self.layer is not None:
             check_value(self.layer, self.index, shapes)
         elif self.of != EXPECTED:
@@ -51,9 +48,6 @@ class TracePanel(PanelSpec):
                 numbers(classes)
             except ValueError as error:
                 raise FieldError("of", f"{error}; allowed here: a class, or a layer") from error
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return TraceDrawer(self, name, context)
 
 
 class TraceDrawer(Drawer):

@@ -14,7 +14,7 @@ from livecnn.drawing.artists import Label, Paragraph, as_rgb, longest_fitting, r
 from livecnn.drawing.colormaps import table
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.drawing.ticks import format_number
-from livecnn.drawing.tile import Margins, Tile, outline, tile_grid
+from livecnn.drawing.tile import Margins, Tile, outline_part, tile_grid
 from livecnn.engine.reducers import UnitActivation, UnitReducer
 from livecnn.explain.methods import kinds, method_class
 from livecnn.explain.rendering import names, picture, squares
@@ -45,9 +45,6 @@ class UnitPanel(PanelSpec):
 
     kind: Literal["unit"] = Field("unit", description="A unit's map, and what in the input it answers to.")
     colormap: Colormap = Field("gray", description="Colours of the unit's map, from low to high values.")
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return UnitDrawer(self, name, context)
 
 
 class UnitDrawer(Drawer):
@@ -189,9 +186,8 @@ class UnitDrawer(Drawer):
     def _tell(self) -> None:
         """Write the numbers of the unit, and its annotation or, while units are marked, how that is done."""
         view, mark, small = self._view, self._mark(), self._metrics.small
-        room = max(0, self.card.w - 3 * self._metrics.pad - self.heading.advance())
         told = () if view is None else captions(view, self._nodes[view.layer].field)
-        self.caption.text, self.caption.width = longest_fitting((*told, ""), room, small), room
+        self.write_caption(told, self._metrics)
         if self._focus.marking:
             self._note.text, self._note.color = longest_fitting(MARKING, self._note.width or 0, small), self.theme.accent
         else:
@@ -295,7 +291,7 @@ def seen_picture(seen: Image, size: tuple[int, int], edges: Margins | None, colo
     """
     image = resize_exactly(seen, *size, sharp=True)
     if edges is not None:
-        outline(image, _times(edges, size), color, pen)
+        outline_part(image, edges, color, pen)
     return image
 
 
@@ -308,7 +304,7 @@ def map_picture(
     rows, columns = view.map.shape
     (row, column), (down, across) = (position, (1, 1)) if position else ((0, 0), (rows, columns))
     edges = row / rows, column / columns, (row + down) / rows, (column + across) / columns
-    outline(image, _times(edges, size), color, pen)
+    outline_part(image, edges, color, pen)
     return image
 
 
@@ -321,11 +317,6 @@ def receptive_edges(field: ReceptiveField, position: Position, picture: tuple[in
     ends = (y - h / 2) / height, (x - w / 2) / width, (y + h / 2) / height, (x + w / 2) / width
     top, left, bottom, right = (min(1.0, max(0.0, end)) for end in ends)
     return top, left, bottom, right
-
-
-def _times(edges: Margins, size: tuple[int, int]) -> Margins:
-    (top, left, bottom, right), (width, height) = edges, size
-    return top * height, left * width, bottom * height, right * width
 
 
 def captions(view: UnitActivation, field: ReceptiveField | None) -> Sequence[str]:

@@ -25,14 +25,9 @@ class ValuePanel(PanelSpec):
     unit: str = Field("", max_length=20, description="What the number is measured in, e.g. years.")
     range: Range = Field((0.0, 100.0), description="Ends of the scale.")
 
-    def layers(self) -> tuple[str, ...]:
-        return (self.layer,)
-
-    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:  # noqa: ARG002
+    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
+        super().check(shapes, classes)
         check_value(self.layer, self.index, shapes)
-
-    def drawer(self, name: str, context: Context) -> Drawer:
-        return ValueDrawer(self, name, context)
 
 
 class ValueDrawer(Drawer):

@@ -12,7 +12,7 @@ from livecnn.analysis import shards
 from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.scorer import Scorer
 from livecnn.errors import OutputError, SourceError, UsageError
-from livecnn.io import file_lock
+from livecnn.io import files
 
 
 @dataclass
@@ -167,7 +167,7 @@ def test_killed_while_it_deletes(
 
 
 def test_one_program_at_a_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(file_lock, "PATIENCE", 0)
+    monkeypatch.setattr(files, "LOCK_PATIENCE", 0)
     told = pytest.raises(OutputError, match=r"job\.json: cannot be written: another program")
     with shards.exclusive(folder), told, shards.exclusive(folder):
         pass

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,12 @@ from livecnn.sources.demo import DemoSource
 from livecnn.types import Scene
 
 CAMERA = "layout: cam\npanels: {cam: {kind: camera}}\n"
+TWO = """models: {ours: lenet-mnist, theirs: MODEL}
+layout: a b
+panels:
+  a: {kind: scores}
+  b: {kind: KIND, model: theirs}
+"""
 
 
 @pytest.fixture
@@ -40,38 +47,50 @@ def test_a_plan_holds_all_that_a_run_needs_and_opens_nothing(own: Path) -> None:
         (f"name: x\nsource: fulder:x\n{CAMERA}", "own.yaml:2: source: source 'fulder:x': .*did you mean 'folder'"),
         ("layout: n\npanels:\n  n: {kind: neurons, layer: ip2, sort_by_class: 3}", "own.yaml:3: panels.n.sort_by_class: found 3"),
         ("layout: m\npanels:\n  m: {kind: feature_maps, layer: conv9}", "own.yaml:3: panels.m.layer: unknown layer 'conv9'"),
+        (f"views: [sorted]\n{CAMERA}", r"sorted\.yaml:3: panels\.n\.sort_by_class"),  # found before it is opened
+        (f"views: [lenet]\nmodel: other\n{CAMERA}", "own.yaml:1: views.0: .*shows the model 'lenet-mnist', this layout 'other'"),
+        (TWO.replace("MODEL", "nix").replace("KIND", "scores"), r"own\.yaml:1: models\.theirs: nix: neither"),
+        (f"model: lenet-mnist\n{TWO}".replace("KIND", "scores"), r"own\.yaml:1: model: found `models`, too"),
+        (
+            TWO.replace("model: theirs", "model: thiers").replace("KIND", "scores"),
+            r"own\.yaml:5: panels\.b\.model: no network is named 'thiers'; .*did you mean 'theirs'",
+        ),
+        (
+            "layout: cam\npanels:\n  cam: {kind: camera, model: a}",
+            r"own\.yaml:3: panels\.cam\.model: no network is named 'a'; the layout has no `models`",
+        ),
+        (
+            TWO.replace("MODEL", "lenet-mnist").replace("KIND", "feature_maps, layer: conv9"),
+            r"own\.yaml:5: panels\.b\.layer: unknown layer 'conv9'",
+        ),
+        (
+            TWO.replace("MODEL", "lenet-mnist").replace("KIND", "scores") + "views: [one]",
+            r"own\.yaml:6: views\.0: .*it shows the model 'lenet-mnist', this layout 'lenet-mnist, lenet-mnist'",
+        ),
     ],
 )
 def test_what_a_layout_asks_for_in_vain_is_told_with_its_line(own: Path, text: str, message: str) -> None:
+    (own.parent / "one.yaml").write_text(CAMERA)
+    (own.parent / "sorted.yaml").write_text("layout: n\npanels:\n  n: {kind: neurons, layer: ip2, sort_by_class: 3}")
     own.write_text(text)
     with pytest.raises(ConfigError, match=message):
         Plan.of(str(own))
 
 
-def test_a_view_that_does_not_fit_is_found_before_it_is_opened(own: Path) -> None:
-    (own.parent / "other.yaml").write_text("layout: n\npanels:\n  n: {kind: neurons, layer: ip2, sort_by_class: 3}")
-    own.write_text(f"views: [other]\n{CAMERA}")
-    with pytest.raises(ConfigError, match=r"other\.yaml:3: panels\.n\.sort_by_class"):
-        Plan.of(str(own))
-
-
 @pytest.mark.parametrize(
     ("asked", "error", "message"),
-    [({"model": "nix"}, ModelError, "^nix: neither"), ({"source": "nix"}, SourceError, "^source 'nix'")],
+    [
+        ({"model": "nix"}, ModelError, "^nix: neither"),
+        ({"source": "nix"}, SourceError, "^source 'nix'"),
+        ({"overrides": ["model=nix"]}, LivecnnError, "--set model=nix: model: nix: n"),
+        ({"overrides": ["source=nix"]}, LivecnnError, "--set source=nix: source: s"),
+    ],
 )
 def test_what_the_command_line_asks_for_in_vain_is_told_without_a_file(
-    asked: dict[str, str], error: type[LivecnnError], message: str
+    asked: dict[str, Any], error: type[LivecnnError], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        Plan.of("lenet", **asked)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("change", "message"), [("model=nix", "--set model=nix: model: nix: n"), ("source=nix", "--set source=nix: s")]
-)
-def test_what_an_override_asks_for_in_vain(change: str, message: str) -> None:
-    with pytest.raises(LivecnnError, match=message):
-        Plan.of("lenet", [change])
+        Plan.of("lenet", **asked)
 
 
 def test_views_are_each_shown_once(own: Path) -> None:
@@ -90,20 +109,6 @@ def test_two_views_of_one_name_are_refused(own: Path, first: str) -> None:
     own.write_text(f"{first}\n{CAMERA}".replace("generic", name))
     with pytest.raises(ConfigError, match=rf"own.yaml:1: views\.\d: found '.*'; .* has the name '{name}', too"):
         load_views(load_layout(own))
-
-
-def test_views_share_one_network(own: Path) -> None:
-    own.write_text(f"views: [lenet]\nmodel: other\n{CAMERA}")
-    with pytest.raises(ConfigError, match=r"own.yaml:1: views.0: .*shows the model 'lenet-mnist', this layout 'other'"):
-        load_views(load_layout(own))
-
-
-TWO = """models: {ours: lenet-mnist, theirs: MODEL}
-layout: a b
-panels:
-  a: {kind: scores}
-  b: {kind: KIND, model: theirs}
-"""
 
 
 @pytest.fixture
@@ -150,36 +155,6 @@ def test_two_networks_on_one_picture(own: Path, other: Path, monkeypatch: pytest
     with torch.no_grad():
         wanted = plan.others["theirs"].module(plan.others["theirs"].prepare(tick.patch.shot)).softmax(1)[0]
     assert np.allclose(beside.scores, wanted, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (TWO.replace("MODEL", "nix").replace("KIND", "scores"), r"own\.yaml:1: models\.theirs: nix: neither"),
-        (f"model: lenet-mnist\n{TWO}".replace("KIND", "scores"), r"own\.yaml:1: model: found `models`, too"),
-        (
-            TWO.replace("model: theirs", "model: thiers").replace("KIND", "scores"),
-            r"own\.yaml:5: panels\.b\.model: no network is named 'thiers'; .*did you mean 'theirs'",
-        ),
-        (
-            "layout: cam\npanels:\n  cam: {kind: camera, model: a}",
-            r"own\.yaml:3: panels\.cam\.model: no network is named 'a'; the layout has no `models`",
-        ),
-        (
-            TWO.replace("MODEL", "lenet-mnist").replace("KIND", "feature_maps, layer: conv9"),
-            r"own\.yaml:5: panels\.b\.layer: unknown layer 'conv9'",
-        ),
-        (
-            TWO.replace("MODEL", "lenet-mnist").replace("KIND", "scores") + "views: [one]",
-            r"own\.yaml:6: views\.0: .*it shows the model 'lenet-mnist', this layout 'lenet-mnist, lenet-mnist'",
-        ),
-    ],
-)
-def test_two_networks_that_cannot_be(own: Path, text: str, message: str) -> None:
-    (own.parent / "one.yaml").write_text(CAMERA)
-    own.write_text(text)
-    with pytest.raises(ConfigError, match=message):
-        Plan.of(str(own))
 
 
 def test_one_model_cannot_stand_for_two(own: Path) -> None:

@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 
 import livecnn
 from livecnn.cli import main
-from livecnn.dreams import export as dream_files
+from livecnn.dreams import api as dream_files
 from livecnn.dreams.ascent import Dream
 from livecnn.io import files as outputs
 from tests.helpers.files import contents
@@ -91,7 +91,7 @@ def test_an_interrupted_run_goes_on_with_the_same_command(
 def test_a_killed_run_goes_on(elsewhere: Path) -> None:
     code = """
 import os, signal, sys
-from livecnn.dreams import export as dream_files
+from livecnn.dreams import api as dream_files
 from livecnn.cli import main
 keep = dream_files._keep
 def killed(*given):

@@ -12,7 +12,7 @@ import livecnn
 from livecnn.analysis import shards
 from livecnn.analysis.embedding import api as embedder
 from livecnn.cli import main
-from livecnn.io import file_lock as locking
+from livecnn.io import files
 from tests.helpers.mnist_files import typeset, write_mnist
 
 Output = pytest.CaptureFixture[str]
@@ -105,7 +105,7 @@ def test_an_interrupt_before_anything_is_finished_leaves_nothing(elsewhere: Path
 
 
 def test_two_at_a_time_into_the_same_file(elsewhere: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locking, "PATIENCE", 0)
+    monkeypatch.setattr(files, "LOCK_PATIENCE", 0)
     words = ["embed", "digits", *PCA, "--out", "x.npz"]
     with shards.exclusive(elsewhere / "x.npz.parts"):
         assert main(words) == 2

@@ -16,7 +16,7 @@ from PIL import Image as PillowImage
 
 import livecnn
 from livecnn.cli import main
-from livecnn.explain import export as explain_files
+from livecnn.explain import api as explain_files
 from livecnn.explain import rendering
 from livecnn.explain.api import ExplainedImage, Options
 from livecnn.explain.methods import kinds

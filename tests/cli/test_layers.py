@@ -7,7 +7,7 @@ import pytest
 from livecnn import load
 from livecnn.cli import main
 from livecnn.panels.details.text import field_lines, size_line, window_lines
-from livecnn.panels.strip.layer_labels import facts
+from livecnn.panels.strip.flowchart import facts
 from tests.helpers.paths import ROOT
 
 Output = pytest.CaptureFixture[str]

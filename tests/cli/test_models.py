@@ -12,7 +12,7 @@ from livecnn.io import download as fetch
 from livecnn.networks import bundle as bundles
 from livecnn.networks import catalogue
 from tests.helpers import fake_importers
-from tests.helpers.file_server import FileServer, cut
+from tests.helpers.servers import FileServer, cut
 
 Output = pytest.CaptureFixture[str]
 

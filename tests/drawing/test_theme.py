@@ -65,11 +65,6 @@ def test_sizes_grow_with_the_figure_but_letters_never_get_unreadable() -> None:
     assert (Metrics(1.5).title, Metrics(1.5).body, Metrics(1.5).small, Metrics(1.5).gap) == (24, 21, 20, 18)
 
 
-def test_one_type_scale() -> None:
-    metrics = Metrics(2.0)
-    assert metrics.title > metrics.body > metrics.small
-
-
 @themes
 def test_bars_and_lines_can_be_seen_on_their_band(theme: Theme) -> None:
     band = mix_colors(theme.card, theme.accent, BAND)

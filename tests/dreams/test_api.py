@@ -18,21 +18,13 @@ from livecnn.networks.pipelines import FunctionPipeline
 from livecnn.networks.pipelines.ink import InkPipeline
 from livecnn.networks.pipelines.plain import PlainPipeline
 from tests.helpers.paths import ROOT
-
-
-class Tiny(nn.Sequential):
-    classes = ("cat", "dog", "7")
-    input = {"kind": "plain", "size": [9, 12], "channels": 3, "mean": [0.5], "std": [0.25]}  # noqa: RUF012
-
-    def __init__(self) -> None:
-        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(280, 3), nn.Softmax(1))
+from tests.helpers.relu_networks import Tiny, seeded
 
 
 @pytest.fixture
-def tiny() -> Tiny:
+def tiny() -> nn.Module:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return Tiny()
+        return seeded(lambda: Tiny("cat", "dog", "7"))
 
 
 def test_units_of_a_shipped_network() -> None:
@@ -66,7 +58,7 @@ def test_classes_by_name_and_number(tiny: Tiny, wanted: Any, names: tuple[str, .
 
 
 def test_a_network_of_ones_own_is_left_as_it_is(tiny: Tiny) -> None:
-    tiny.train()[3].weight.requires_grad_(False)  # type: ignore[union-attr]
+    tiny.train()[4].weight.requires_grad_(False)  # type: ignore[union-attr]
     before = {name: tensor.clone() for name, tensor in tiny.state_dict().items()}
     found = livecnn.dream(tiny, "1", "all", steps=5, parameters="pixels", decay=0.1, ground=0)
     assert found.names == ("0", "1", "2", "3")
@@ -74,14 +66,14 @@ def test_a_network_of_ones_own_is_left_as_it_is(tiny: Tiny) -> None:
     assert tiny.training
     assert all(inner.training for inner in tiny)
     assert all(torch.equal(tensor, before[name]) for name, tensor in tiny.state_dict().items())
-    assert [parameter.requires_grad for parameter in tiny.parameters()] == [True, True, False, True]
+    assert [parameter.requires_grad for parameter in tiny.parameters()] == [True, True, True, True, False, True]
     assert not any(inner._forward_hooks for inner in tiny)
 
 
 def test_it_works_on_the_same_weights(tiny: Tiny) -> None:
     before = livecnn.dream(tiny, classes=0, steps=2, device="cpu").values
     with torch.no_grad():
-        tiny[3].bias += 10
+        tiny[4].bias += 10
     assert livecnn.dream(tiny, classes=0, steps=2).values - before == pytest.approx(10, abs=1e-4)
 
 
@@ -121,11 +113,8 @@ def test_every_image_is_shown_whole(shape: tuple[int, ...], count: int) -> None:
         (("lenet-mnist", "conv2"), {}, UsageError, "a layer and units"),
         (("lenet-mnist", "conv2", 0), {"classes": 1}, UsageError, "a layer and units"),
         (("lenet-mnist", "conv2", "50"), {}, UsageError, "unit 50: conv2 has 50 \\(0-49\\)"),
-        (("lenet-mnist", "conv2", "x"), {}, UsageError, "units: found 'x'; allowed: a number"),
         (("lenet-mnist", "conv3", "all"), {}, ModelError, "unknown layer 'conv3'"),
         (("lenet-mnist",), {"classes": "ten"}, UsageError, "unknown class 'ten'; allowed: 0, 1"),
-        (("lenet-mnist",), {"classes": [10]}, UsageError, "class 10: lenet-mnist has 10 \\(0-9\\)"),
-        (("lenet-mnits",), {"classes": 1}, ModelError, "lenet-mnits: neither"),
         (("os:getcwd",), {"classes": 1}, ModelError, "allow-code"),
         (("lenet-mnist",), {"classes": 1, "step": 3}, UsageError, "unknown option 'step'"),
         (("lenet-mnist",), {"classes": 1, "steps": 0}, UsageError, "steps: found 0; allowed: 1 or more"),

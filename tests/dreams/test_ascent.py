@@ -13,6 +13,7 @@ from torch.testing import assert_close
 import livecnn
 from livecnn.dreams import Ascent, Dream, RandomTransforms, Regularizers
 from livecnn.dreams import ascent as ascents
+from livecnn.dreams.ascent import RedirectedReLU
 from livecnn.errors import ModelError, UsageError
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.training import mnist
@@ -44,35 +45,39 @@ def test_the_values_rise(net: nn.Module, parameters: Any, layer: str | None, ove
     assert not last.values.requires_grad
 
 
-@pytest.mark.parametrize("layer", ["conv2", "ip1", "ip2", None])
-def test_a_unit_likes_its_dream_better_than_other_pictures(lenet: Bundle, layer: str | None) -> None:
-    units = list(range(10))
-    found = dreamt(Dream.from_bundle(lenet, layer), units, 64, every=64)
-    low, high = lenet.pipeline.limits
-    others = low + (high - low) * torch.rand(500, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    assert (found.values > values_of(lenet, layer, others).amax(0)).all()
+@pytest.fixture(scope="module", params=["conv1", "conv2", "ip1", "ip2", None])  # what sees little is moved little
+def climbed(request: pytest.FixtureRequest, lenet: Bundle) -> tuple[str | None, torch.Tensor, torch.Tensor]:
+    """A layer, and the values of its first units after 64 steps and after 128."""
+    early, late = Dream.from_bundle(lenet, request.param).ascend(range(10), 128, every=64)
+    return request.param, early.values, late.values
 
 
-@pytest.mark.parametrize("layer", ["conv1", "conv2", "ip1", None])  # what sees little is moved little
-def test_and_better_than_real_ones(lenet: Bundle, layer: str | None, shared: Path) -> None:
+def test_a_unit_likes_its_dream_better_than_other_pictures(lenet: Bundle, climbed: Any) -> None:
+    layer, values, _ = climbed
+    others = torch.rand(500, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert (values > values_of(lenet, layer, others).amax(0)).all()
+
+
+def test_and_better_than_real_ones(lenet: Bundle, climbed: Any, shared: Path) -> None:
+    layer, _, values = climbed
     images = torch.tensor(mnist.load(shared / "mnist", "test")[0][:2000])[:, None] / 255
-    low, high = lenet.pipeline.limits
-    found = dreamt(Dream.from_bundle(lenet, layer), range(10), 128, every=128)
-    assert (found.values > values_of(lenet, layer, low + (high - low) * images).amax(0)).all()
+    assert (values > values_of(lenet, layer, images).amax(0)).all()
 
 
-def values_of(bundle: Bundle, layer: str | None, images: torch.Tensor) -> torch.Tensor:
-    """(N, 10): what the first units give for pictures, in the middle of their maps."""
+def values_of(bundle: Bundle, layer: str | None, levels: torch.Tensor) -> torch.Tensor:
+    """(N, 10): what the first units give for pictures from 0 to 1, in the middle of their maps."""
     name = layer or "ip2"  # what goes into the softmax
+    low, high = bundle.pipeline.limits
     with livecnn.Probe(bundle.module, [name]) as probe:
-        found = probe(images)[1][name][:, :10]
+        found = probe(low + (high - low) * levels)[1][name][:, :10]
     return found[:, :, found.shape[2] // 2, found.shape[3] // 2] if found.ndim == 4 else found
 
 
 def test_values_are_those_of_the_images(lenet: Bundle) -> None:
     for layer in ("conv2", None):
         found = dreamt(Dream.from_bundle(lenet, layer), [3, 7])
-        assert_close(found.values, values_of(lenet, layer, found.images)[[0, 1], [3, 7]])
+        low, high = lenet.pipeline.limits
+        assert_close(found.values, values_of(lenet, layer, (found.images - low) / (high - low))[[0, 1], [3, 7]])
 
 
 @pytest.mark.parametrize("parameters", ["fourier", "pixels"])
@@ -117,12 +122,7 @@ def test_a_break_changes_nothing(net: nn.Module, options: Any) -> None:
         assert all(map(torch.equal, rest, whole[early:]))
     (done,) = dream.ascend([1, 4], 9, 3, state=dreamt(dream, [1, 4], 9, 3).state)
     assert torch.equal(done.images, whole[-1])
-
-
-def test_the_seed_goes_with_the_state(net: nn.Module) -> None:
-    dream = Dream(net, "conv3", SHAPE)
-    state = dreamt(dream, [1], 2).state
-    assert not torch.equal(dreamt(dream, [1], 4, 0, state=state).images, dreamt(dream, [1], 4, 1, state=state).images)
+    assert not torch.equal(dreamt(dream, [1, 4], 9, 4, state=state).images, whole[-1])  # the seed goes with the state
 
 
 def test_pixels_are_regularised_after_each_step(net: nn.Module) -> None:
@@ -282,3 +282,21 @@ def test_mistakes(net: nn.Module, layer: str | None, units: Any, options: Any, e
     with pytest.raises(error, match=match):
         next(dream.ascend(units, 3))
     assert untouched(net)
+
+
+@pytest.mark.parametrize(
+    "rectify",
+    [
+        F.relu, torch.relu, torch.Tensor.relu, nn.ReLU(), nn.ReLU(inplace=True), lambda x: F.relu(x, True),
+        lambda x: F.relu(input=x, inplace=True), torch.relu_, torch.Tensor.relu_,
+    ],
+)  # fmt: skip
+def test_a_relu_that_is_off_lets_back_what_would_switch_it_on(rectify: object) -> None:
+    assert callable(rectify)
+    x = torch.tensor([[-1.0, -2.0], [-1.0, 3.0], [1.0, 2.0]], requires_grad=True)
+    weights = torch.tensor([[2.0, -1.0], [5.0, 1.0], [1.0, 1.0]])
+    with RedirectedReLU():
+        output = rectify(x * 1)
+    assert output.tolist() == [[0, 0], [0, 3], [1, 2]]
+    (slope,) = torch.autograd.grad((output * weights).sum(), x)
+    assert slope.tolist() == [[2, 0], [0, 1], [1, 1]]  # only the first picture's whole gradient would be lost

@@ -1,8 +1,7 @@
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -75,11 +74,6 @@ def test_the_box_grows_and_shrinks_within_its_limits() -> None:
     assert steps[:3] == [0.15, 0.2, 0.25]  # no tail of digits
 
 
-def test_an_unknown_finder_is_an_error() -> None:
-    with pytest.raises(KeyError, match="nose"):
-        Cropper(PlainPipeline(size=(4, 4)), 0.5, "nose")
-
-
 class Scripted:
     """In the place of the detector: finds what it is told to."""
 
@@ -117,8 +111,7 @@ def test_the_box_is_a_square_around_the_face_and_its_margin(script: Scripted) ->
 def test_the_box_is_a_square_inside_the_frame(height: int, width: int, x: float, y: float, side: float, margin: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(crop, "Detector", lambda: Scripted(Face(x, y, side)))
-        image = np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3))
-        box = FaceTracker()(Frame(image, 0, 0.0), margin, sequential=False)
+        box = FaceTracker()(Frame(blank(height, width), 0, 0.0), margin, sequential=False)
     assert 1 <= box.width == box.height <= min(height, width)
     assert 0 <= box.left <= width - box.width
     assert 0 <= box.top <= height - box.height
@@ -252,13 +245,6 @@ def test_another_finder_while_it_runs(script: Scripted) -> None:
     assert (patch.note, patch.lost, patch.box) == ("", False, center_box(BLANK, LARGEST))
 
 
-def test_two_runs_share_nothing(script: Scripted) -> None:
-    one, other = FaceTracker(), FaceTracker()
-    watch(one, 0, 6)
-    script.found = [Face(330, 240, 100)]
-    assert middle(watch(other, 6, 1)[0]) == pytest.approx((330, 240), abs=1)
-
-
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (19, 19), (480, 640), (1080, 1920)], ids=str)
 def test_there_is_no_face_in_a_blank_picture_of_any_size(shape: tuple[int, int]) -> None:
     assert Detector()(np.full((*shape, 3), 128, np.uint8)) == []
@@ -287,21 +273,12 @@ def test_a_person_before_a_webcam_is_followed_without_a_jump(shared: Path) -> No
     assert len({box.width for box in boxes if box}) <= 3
 
 
-def empty_file(folder: Path) -> SimpleNamespace:
-    (folder / crop.CASCADE).touch()
-    return SimpleNamespace(haarcascades=str(folder))
-
-
-NO_CASCADES: dict[str, Callable[[Path], Any]] = {
-    "no file": lambda folder: SimpleNamespace(haarcascades=str(folder)),
-    "an empty file": empty_file,
-    "OpenCV 5": lambda _: SimpleNamespace(),
-}
-
-
-@pytest.mark.parametrize("lacking", NO_CASCADES.values(), ids=NO_CASCADES)
-def test_without_a_cascade_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: Callable[[Path], Any]) -> None:
-    monkeypatch.setattr(cv2, "data", lacking(tmp_path))
+@pytest.mark.parametrize("found", ["no file", "an empty file", "OpenCV 5"])
+def test_without_a_cascade_it_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: str) -> None:
+    if found == "an empty file":
+        (tmp_path / crop.CASCADE).touch()
+    folder = {} if found == "OpenCV 5" else {"haarcascades": str(tmp_path)}
+    monkeypatch.setattr(cv2, "data", SimpleNamespace(**folder))
     with pytest.raises(
         SystemLibraryError, match=r"haarcascade_\w+\.xml: the cascade that finds faces is missing .*opencv-python"
     ):

@@ -16,7 +16,6 @@ from livecnn.explain.methods.deconvnet import Deconvnet
 from livecnn.explain.methods.deconvnet_unpooled import DeconvnetUnpooled
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
-from livecnn.explain.methods.integrated_gradients import IntegratedGradients
 from tests.helpers.relu_networks import Doubled, Functional, Reused, picture, seeded, untouched
 
 RULED: list[type[Backprop]] = [GuidedBackprop, Deconvnet, DeconvnetUnpooled]
@@ -186,9 +185,6 @@ def test_nothing_is_left_behind(method: type[Backprop]) -> None:
     assert vars(net.relu)["forward"] is before
     del net.relu.forward
     assert untouched(net)
-    with pytest.raises(RuntimeError, match="channels"):
-        method(net, "conv3").explain(picture(5, 12, 12), [0])
-    assert untouched(net)
 
 
 def test_other_activations_keep_their_gradient() -> None:
@@ -244,8 +240,7 @@ def test_only_windows_are_calculated(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     spread = backprop._transposed
     monkeypatch.setattr(backprop, "_transposed", lambda part, conv: seen.append(tuple(part.shape)) or spread(part, conv))
-    place: Any = (4, 4)
-    found = Gradient(net, "5", at=place).explain(x, [1, 2])
+    found = Gradient(net, "5", at=(4, 4)).explain(x, [1, 2])
     assert [shape[0] for shape in seen] == [2, 2, 2]
     assert seen[0][2:] == (1, 1)
     assert max(seen[1][2:]) <= 2
@@ -265,8 +260,7 @@ def test_values_that_are_no_numbers_come_through(monkeypatch: pytest.MonkeyPatch
     net, x = nn.Sequential(nn.Conv2d(1, 1, 3), nn.Conv2d(1, 1, 1)), picture(1, 6, 6)
     with torch.no_grad():
         net[1].weight.fill_(float("nan"))
-    place: Any = (1, 1)
-    assert int(Gradient(net, "1", at=place).explain(x, [0]).isnan().sum()) == 9
+    assert int(Gradient(net, "1", at=(1, 1)).explain(x, [0]).isnan().sum()) == 9
 
 
 def test_a_convolution_of_another_kind_keeps_its_own_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,13 +282,12 @@ def test_one_unit_after_the_other() -> None:
             return Doubled.apply(x)  # type: ignore[no-untyped-call]
 
     plain, x = seeded(lambda: Net(kernel_size=3, padding=1)), picture(2, 21, 18)
-    place: Any = (0, 3)
-    found = Gradient(nn.Sequential(*list(plain)[:4], Twice(), *list(plain)[4:]), "6", at=place).explain(x, [0, 2])
+    found = Gradient(nn.Sequential(*list(plain)[:4], Twice(), *list(plain)[4:]), "6", at=(0, 3)).explain(x, [0, 2])
     doubled = seeded(lambda: Net(kernel_size=3, padding=1))
     with torch.no_grad():
         for parameter in doubled.get_submodule("3").parameters():
             parameter.mul_(2)
-    assert_close(found, Gradient(doubled, "5", at=place).explain(x, [0, 2]))
+    assert_close(found, Gradient(doubled, "5", at=(0, 3)).explain(x, [0, 2]))
 
 
 def test_pictures_without_a_batch() -> None:
@@ -308,13 +301,4 @@ def test_pictures_without_a_batch() -> None:
             return output
 
     net, x = seeded(lambda: nn.Sequential(Unbatched())), picture(2, 6, 6)
-    place: Any = (0, 1)
-    assert_close(Gradient(net, "0", at=place).explain(x, [2])[0, :, :3, 1:4], net[0].conv.weight[2].detach())
-
-
-def test_double_precision_and_integrated_gradients() -> None:
-    net, x = seeded(lambda: Net(kernel_size=5, stride=2)).double(), picture(2, 21, 18).double()
-    ours = IntegratedGradients(net, "5", steps=200).explain(x, [1])
-    maps = net(x)[0, 1]
-    at = divmod(int(maps.argmax()), maps.shape[1])
-    assert_close(ours.sum(), maps.max().detach() - net(0 * x)[0, 1][at].detach(), rtol=0.01, atol=0.001)
+    assert_close(Gradient(net, "0", at=(0, 1)).explain(x, [2])[0, :, :3, 1:4], net[0].conv.weight[2].detach())

@@ -16,7 +16,7 @@ from livecnn.app.plan import Plan
 from livecnn.app.screen.figure import DPI, FigureView
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
-from livecnn.explain.live.worker import ExplainWorker
+from livecnn.explain.live import ExplainWorker
 from livecnn.sources import Source
 from livecnn.types import Frame, Image, Scene, SourceStatus
 from tests.helpers import scenes

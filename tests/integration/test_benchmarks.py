@@ -90,7 +90,7 @@ def test_memory(words: list[str]) -> None:
 
 @needs_xvfb
 def test_live_loop() -> None:
-    told = figures("live_loop.py", "--seconds", 1, "--idle", 0.5, "--settle", 0)
+    told = figures("live_loop.py", "--seconds", 0.7, "--idle", 0.3, "--settle", 0)
     assert list(told) == ["fast", "slow", "idle"]
     for measured in (told["fast"], told["slow"]):
         assert measured["display_fps"] <= 40
@@ -150,7 +150,7 @@ def test_heavy() -> None:
 
 
 def test_replay(shared: Path) -> None:
-    told = figures("replay.py", "--data", shared / "mnist", "--pictures", 2, "--scored", 20, "--few", 10)
+    told = figures("replay.py", "--data", shared / "mnist", "--pictures", 2, "--scored", 6, "--few", 3, "--filmed", 3)
     assert list(told) == [
         "film_fps", "naive_fps", "vs_naive", "scores_s", "parts_s", "vs_parts", "memory_few_mb", "memory_all_mb", "growth_mb",
     ]  # fmt: skip
@@ -161,15 +161,15 @@ def test_replay(shared: Path) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("resource") is None, reason="this system does not tell the most memory")
 def test_caffe_import(tmp_path: Path) -> None:
     text = 'input: "x" input_dim: [1, 3, 8, 8] layer { name: "fc" type: "InnerProduct" bottom: "x" top: "y" '
-    (tmp_path / "small.prototxt").write_text(text + "inner_product_param { num_output: 200000 } }")
+    (tmp_path / "small.prototxt").write_text(text + "inner_product_param { num_output: 20000 } }")
     told = figures("caffe_import.py", "--prototxt", tmp_path / "small.prototxt")
     assert list(told) == ["file_mb", "seconds", "peak_mb", "ratio"]
-    assert told["file_mb"] == pytest.approx(200000 * 193 * 4 / 1e6, rel=0.01)
+    assert told["file_mb"] == pytest.approx(20000 * 193 * 4 / 1e6, rel=0.01)
     assert told["ratio"] == pytest.approx(told["peak_mb"] / told["file_mb"], rel=0.01)
 
 
 def test_top(tmp_path: Path) -> None:
-    write_mnist(tmp_path, *typeset(40), "test")
-    told = figures("top.py", "--data", tmp_path, "--few", 20, "--all", 40, "--layers", "conv1")
+    write_mnist(tmp_path, *typeset(8), "test")
+    told = figures("top.py", "--data", tmp_path, "--few", 4, "--all", 8, "--layers", "conv1")
     assert list(told) == ["memory_few_mb", "memory_all_mb", "growth_mb", "images_s", "bare_images_s", "mb_per_shard"]
     assert told["growth_mb"] == pytest.approx(told["memory_all_mb"] - told["memory_few_mb"], abs=0.02)

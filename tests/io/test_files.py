@@ -4,18 +4,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image as PillowImage
 
 from livecnn.errors import OutputError
 from livecnn.io import files as outputs
-from livecnn.io.files import check_writable, free_path, partial_path, write_atomically, write_png
+from livecnn.io.files import CsvFile, as_csv, check_writable, free_path, natural_key, partial_path, write_atomically, write_png
 
-
-def places_that_cannot_be(tmp_path: Path) -> list[tuple[Path, str]]:
-    """Root may write to any folder, so these fail for other reasons than permissions."""
-    file = tmp_path / "file"
-    file.write_text("")
-    return [(file / "x.out", "cannot be written"), (file / "deep" / "x.out", "cannot be written"), (tmp_path, "it is a folder")]
+ROWS = [("name", "value"), ("a, b", 1), ("\udcff", ""), ('said "no"', "two\nlines")]
+TEXT = b'name,value\n"a, b",1\n\\udcff,\n"said ""no""","two\nlines"\n'
 
 
 def test_checking_makes_the_folder_and_leaves_nothing_in_it(tmp_path: Path) -> None:
@@ -32,12 +30,15 @@ def test_checking_leaves_an_old_file_as_it_is(tmp_path: Path) -> None:
     assert path.read_text() == "old"
 
 
-def test_what_cannot_be_written_is_found_beforehand(tmp_path: Path) -> None:
-    for path, reason in places_that_cannot_be(tmp_path):
-        with pytest.raises(OutputError, match=f"^{re.escape(str(path))}: cannot be written: .*"):
-            check_writable(path)
-        with pytest.raises(OutputError, match=reason):
-            check_writable(path)
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [("file/x.out", ".*file is not a folder"), ("file/deep/x.out", ""), ("", "it is a folder")],
+)
+def test_what_cannot_be_written_is_found_beforehand(tmp_path: Path, place: str, reason: str) -> None:
+    """Root may write to any folder, so these fail for other reasons than permissions."""
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=f"^{re.escape(str(tmp_path / place))}: cannot be written: {reason}"):
+        check_writable(tmp_path / place)
 
 
 def test_the_whole_file_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,10 +58,9 @@ def test_the_whole_file_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_writing_below_a_file_is_one_clear_error(tmp_path: Path) -> None:
-    file = tmp_path / "file"
-    file.write_text("")
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"file/x\.json: cannot be written"):
-        write_atomically(file / "x.json", b"")
+        write_atomically(tmp_path / "file" / "x.json", b"")
 
 
 def test_a_free_name_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,3 +87,39 @@ def test_a_png_holds_the_very_pixels(tmp_path: Path) -> None:
     with PillowImage.open(tmp_path / "x.png") as image:
         assert image.format == "PNG"
         np.testing.assert_array_equal(np.asarray(image), picture)
+
+
+def test_a_whole_table() -> None:
+    assert as_csv(ROWS) == TEXT
+
+
+def test_a_table_row_by_row(tmp_path: Path) -> None:
+    path, part = tmp_path / "new" / "x.csv", tmp_path / "x.part.csv"
+    for written, options in ((part, {"part": part}), (path, {})):
+        with CsvFile(path, buffering=1, **options) as file:
+            for count, row in enumerate(ROWS, 1):
+                file.write(row)
+                assert written.read_bytes() == as_csv(ROWS[:count])
+        assert path.exists() == (written == path)
+
+
+def test_a_table_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r": cannot be written: Is a directory$"):
+        CsvFile(tmp_path, part=tmp_path)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+def test_a_table_on_a_full_disk(tmp_path: Path) -> None:
+    file = CsvFile(tmp_path / "x.csv", part=Path("/dev/full"), buffering=1)
+    with pytest.raises(OutputError, match=r"x\.csv: cannot be written: No space left on device$"):
+        file.write(ROWS[0])
+    file.close()
+
+
+@given(st.lists(st.text(alphabet="a1B02/²٣_\ud800é ", max_size=6)))
+def test_natural_order_is_that_of_pieces(paths: list[str]) -> None:
+    def pieces(path: str) -> list[tuple[list[str | int], str]]:
+        split = [(re.split(r"(\d+)", part), part) for part in path.split("/")]
+        return [([int(each) if i % 2 else each.casefold() for i, each in enumerate(found)], part) for found, part in split]
+
+    assert sorted(paths, key=natural_key) == sorted(paths, key=pieces)

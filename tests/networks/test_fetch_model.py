@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Iterator
@@ -15,7 +13,7 @@ from livecnn.networks import catalogue
 from livecnn.networks.catalogue import ENTRIES, CatalogueEntry, ModelFile
 from livecnn.networks.import_model import fetch_model
 from tests.helpers import fake_importers
-from tests.helpers.file_server import FileServer, cut, hang_up, status
+from tests.helpers.servers import FileServer, cut, hang_up, status
 
 LABELS = "".join(f"{number}, thing {number}\n" for number in range(4)).encode()
 

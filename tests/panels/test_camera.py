@@ -99,10 +99,6 @@ def test_what_stands_above_the_picture(source: SourceStatus, frame: tuple[str, s
     assert words(screen) == [heading, note, ""]
 
 
-def test_a_title_of_its_own() -> None:
-    assert words(shown(title="Desk"))[0] == "Desk"
-
-
 STALE = SourceStatus("stale", "camera 0", "no new picture for 3 s")
 FROZEN = SourceStatus("frozen", "camera 0", "the same picture for 7 s")
 LOST = SourceStatus("lost", "camera 0", "trying again in 4 s (3rd time): is it still plugged in?")
@@ -191,6 +187,8 @@ def without_a_face(source: SourceStatus = WELL, grid: str = "it") -> FigureView:
 def test_a_box_that_is_not_where_it_should_be_is_dashed_and_gray_and_says_so() -> None:
     screen = without_a_face()
     assert words(screen) == ["Camera 0", "", "○ no face: centre of the picture"]
+    assert words(without_a_face(grid="it . . . ."))[2] == "○ no face"
+    assert words(without_a_face(LOST))[2].startswith("✕ camera lost")
     image = photograph(screen)
     assert not (image[60:] == ACCENT).all(axis=2).any()  # the badge is above
     gray = (image == THEMES["dark"].muted).all(axis=2)
@@ -202,11 +200,6 @@ def test_a_box_that_is_not_where_it_should_be_is_dashed_and_gray_and_says_so() -
     screen.show(scene(screen, frame=WHITE))
     assert words(screen)[2] == ""
     assert (photograph(screen) == ACCENT).all(axis=2).any()
-
-
-def test_in_a_small_picture_it_says_less_and_a_lost_camera_matters_more() -> None:
-    assert words(without_a_face(grid="it . . . ."))[2] == "○ no face"
-    assert words(without_a_face(LOST))[2].startswith("✕ camera lost")
 
 
 def test_a_box_that_is_placed_by_itself_says_how() -> None:

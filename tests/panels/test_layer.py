@@ -12,26 +12,20 @@ from livecnn.drawing.theme import THEMES, Color
 from livecnn.networks.inspection.architecture import Architecture, Node, ReceptiveField, WindowSpec
 from livecnn.panels.base.drawer import Context
 from livecnn.panels.base.session import ScoredShot, Session
-from livecnn.panels.base.targets import ButtonTarget, ClassTarget, Target
+from livecnn.panels.base.targets import ButtonTarget, ClassTarget
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Action, Order, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, Image, Prepared, Scene
 from tests.helpers import scenes
+from tests.helpers.mouse_targets import place
 from tests.helpers.panel_screen import it, panel, texts, with_patch
 from tests.helpers.scenes import DIGITS, activations, assert_texts_apart, context, picture
 
 DARK = THEMES["dark"]
 SHAPES = {"conv": (1, 12, 9, 7), "pool": (1, 12, 4, 3), "relu": (1, 12, 9, 7), "attention": (1, 5, 6), "gap": (1, 8, 1, 1),
           "hidden": (1, 30), "fc": (1, 30), "relu1": (1, 30), "logits": (1, 10), "prob": (1, 10)}  # fmt: skip
+WINDOW = WindowSpec((3, 3), (1, 1), (1, 1), (2, 2), 4)
 NODES = (
-    Node(
-        "conv",
-        "Conv2d",
-        ("",),
-        (12, 9, 7),
-        1200,
-        WindowSpec((3, 3), (1, 1), (1, 1), (2, 2), 4),
-        ReceptiveField((5, 5), (1, 1), (0.0, 0.0)),
-    ),
+    Node("conv", "Conv2d", ("",), (12, 9, 7), 1200, WINDOW, ReceptiveField((5, 5), (1, 1), (0.0, 0.0))),
     Node("relu", "relu", ("conv",), (12, 9, 7), 0, None, None),
     Node("pool", "MaxPool2d", ("relu",), (12, 4, 3), 0, WindowSpec((2, 3), (2, 2)), ReceptiveField((7, 8), (2, 2), (0.0, 0.0))),
     Node("attention", "Attention", ("pool",), (5, 6), 77, None, None),
@@ -79,19 +73,6 @@ def scene(
 ) -> Scene:
     layers = activations(screen.context.shapes) if layers is None else layers
     return replace(scenes.scene(screen, layers, frame=Frame(picture(), 0, time), **more), findings=found)
-
-
-def spot(screen: FigureView, target: Target, *, exact: bool = False) -> tuple[int, int]:
-    """A pixel inside what the target stands for, its first from the top left."""
-    x, y, w, h = it(screen).card
-    for row in range(y, y + h, 2):
-        for column in range(x, x + w, 2):
-            found = it(screen).target_at(column, row)
-            if isinstance(found, Unit) and not exact:
-                found = replace(found, position=None)
-            if found == target:
-                return column, row
-    raise AssertionError(f"{target} is nowhere")
 
 
 def shown(screen: FigureView, color: Color) -> bool:
@@ -152,12 +133,8 @@ def test_values_that_are_not_finite(layer: str, value: float) -> None:
 def test_a_convolution_tells_its_parameters() -> None:
     screen = screen_of("conv")
     show(screen)
-    told = texts(screen)
-    assert "conv · Conv2d" in told
-    assert "kernel 3×3 · stride 1 · padding 1 · dilation 2 · 4 groups" in told
-    assert "1,200 parameters" in told
-    assert "each value sees 5×5 pixels" in told
-    assert "12 maps, 9×7" in told
+    window = "kernel 3×3 · stride 1 · padding 1 · dilation 2 · 4 groups"
+    assert {"conv · Conv2d", window, "1,200 parameters", "each value sees 5×5 pixels", "12 maps, 9×7"} <= {*texts(screen)}
 
 
 def test_a_pooling_draws_its_window() -> None:
@@ -210,7 +187,8 @@ def test_each_map_stands_at_its_unit(order: Order) -> None:
     screen = screen_of("conv", order=order, unit=99, fields={"scale": "layer"})
     maps = torch.arange(12.0)[None, :, None, None].repeat(1, 1, 9, 7)
     pixels = show(screen, {"conv": maps})
-    brightness = [int(pixels[y + 9, x + 9, 0]) for x, y in (spot(screen, Unit("conv", unit)) for unit in range(12))]
+    places = [it(screen).tip(Unit("conv", unit)).about for unit in range(12)]
+    brightness = [int(pixels[y + 9, x + 9, 0]) for x, y, _, _ in places]
     assert brightness == sorted(brightness)
     assert (brightness[0], brightness[-1]) == (0, 255)
 
@@ -230,7 +208,7 @@ def test_the_order_is_told_and_changes_by_a_click(layer: str, order: Order, word
     screen = screen_of(layer, order=order)
     show(screen, found=findings(screen.focus))
     assert words in texts(screen)
-    assert spot(screen, ButtonTarget(Action.NEXT_ORDER))
+    assert place(screen, ButtonTarget(Action.NEXT_ORDER))
 
 
 def test_maps_change_places_once_a_second_at_most() -> None:
@@ -262,7 +240,10 @@ def test_pages_show_every_map_once() -> None:
         assert f"page {page + 1} of {last + 1}" in texts(screen)
     assert sorted(seen) == list(range(512))
     assert it(screen).turn_page(-1000) == 0
-    assert spot(screen, ButtonTarget(Action.NEXT_PAGE)) > spot(screen, ButtonTarget(Action.PREVIOUS_PAGE))
+    screen.attend(Selection("conv", page=99))  # beyond the last is the last
+    show(screen)
+    assert it(screen).units_asked[-1] == 511
+    assert place(screen, ButtonTarget(Action.NEXT_PAGE)) > place(screen, ButtonTarget(Action.PREVIOUS_PAGE))
 
 
 def test_until_the_maps_of_a_page_are_there_those_before_stay() -> None:
@@ -270,7 +251,7 @@ def test_until_the_maps_of_a_page_are_there_those_before_stay() -> None:
     given = scene(screen)
     screen.show(given)
     screen.draw()
-    here = spot(screen, Unit("conv", 0))
+    here = place(screen, Unit("conv", 0))
     screen.attend(Selection("conv", page=1))
     screen.show(given)
     screen.draw()
@@ -281,27 +262,18 @@ def test_until_the_maps_of_a_page_are_there_those_before_stay() -> None:
     assert after.index == it(screen).units_asked[0] > 0
 
 
-def test_a_page_beyond_the_last_is_the_last() -> None:
-    screen = screen_of("conv", known=about(shapes=MANY, nodes=MANY_NODES), page=99)
-    show(screen)
-    assert it(screen).units_asked[-1] == 511
-
-
 def test_the_mouse_finds_a_map_and_the_place_on_it() -> None:
     screen = screen_of("conv")
     show(screen)
-    x, y = spot(screen, Unit("conv", 6))
+    x, y = place(screen, Unit("conv", 6))
     first = it(screen).target_at(x, y)
     assert first == Unit("conv", 6, (0, 0))
     rows = [it(screen).target_at(x, y + i) for i in range(200)]
     positions = {found.position for found in rows if isinstance(found, Unit) and found.index == 6}
     assert positions == {(row, 0) for row in range(9)}
-
-
-def test_a_neuron_has_no_place_on_it() -> None:
-    screen = screen_of("fc")
-    show(screen)
-    assert it(screen).target_at(*spot(screen, Unit("fc", 6))) == Unit("fc", 6)
+    neurons = screen_of("fc")
+    show(neurons)
+    assert it(neurons).target_at(*place(neurons, Unit("fc", 6))) == Unit("fc", 6)  # it has no place on it
 
 
 def test_what_is_told_of_a_map() -> None:
@@ -315,27 +287,19 @@ def test_what_is_told_of_a_map() -> None:
     contributions = np.full(12, -0.25, np.float32)
     show(screen, {"conv": maps}, findings(screen.focus, contributions=contributions))
     tip = it(screen).tip(Unit("conv", 2, (0, 0)))
-    assert tip.lines == (
-        "map 2 of conv",
-        "min -63.00   max 6.30   mean -0.90",
-        "adds -0.25 to “3”",
-        "muted",
-        "good: a corner",
-    )
-    assert tip.about.contains(*spot(screen, Unit("conv", 2)))
+    told = ["map 2 of conv", "min -63.00   max 6.30   mean -0.90", "adds -0.25 to “3”", "muted", "good: a corner"]
+    assert list(tip.lines) == told
+    assert tip.about.contains(*place(screen, Unit("conv", 2)))
     assert it(screen).tip(Unit("conv", 99)) is None
     assert it(screen).tip(Unit("fc", 2)) is None
     assert it(screen).tip(ClassTarget(2)) is None
 
 
-def test_what_is_told_of_a_neuron() -> None:
+def test_what_is_told_of_a_neuron_and_of_a_map_before_the_first_view() -> None:
+    assert it(screen_of("conv")).tip(Unit("conv", 2)).lines == ("map 2 of conv",)
     screen = screen_of("fc")
     show(screen, {"fc": torch.arange(30.0)[None]})
     assert it(screen).tip(Unit("fc", 2)).lines == ("neuron 2 of fc", "value 2")
-
-
-def test_nothing_is_known_of_a_map_before_the_first_view() -> None:
-    assert it(screen_of("conv")).tip(Unit("conv", 2)).lines == ("map 2 of conv",)
 
 
 def test_arrow_keys_stay_on_the_page() -> None:
@@ -346,7 +310,7 @@ def test_arrow_keys_stay_on_the_page() -> None:
     assert drawer.step(second, -1, 0) == first
     assert drawer.step(first, -1, 0) == first
     below = drawer.step(first, 0, 1)
-    assert spot(screen, Unit("conv", below))[0] == spot(screen, Unit("conv", first))[0]
+    assert place(screen, Unit("conv", below))[0] == place(screen, Unit("conv", first))[0]
     assert drawer.step(99, 1, 1) == first
     assert it(screen_of(OUTPUT)).step(0, 1, 0) is None
     assert it(screen_of(OUTPUT)).turn_page(1) is None
@@ -356,12 +320,12 @@ def test_arrow_keys_stay_on_the_page() -> None:
 def test_selected_and_hovered_units_are_framed(layer: str) -> None:
     screen = screen_of(layer, unit=3)
     show(screen, {layer: torch.zeros(SHAPES[layer])})
-    x, y = spot(screen, Unit(layer, 3))
+    x, y = place(screen, Unit(layer, 3))
     framed = screen.pixels()
     assert (framed[y + 5, x - 6 : x] == DARK.accent).all(1).any()
     screen.attend(Selection(layer, unit=3, hover=Unit(layer, 7)))
     show(screen, {layer: torch.zeros(SHAPES[layer])})
-    x, y = spot(screen, Unit(layer, 7))
+    x, y = place(screen, Unit(layer, 7))
     assert (screen.pixels()[y + 5, x - 6 : x] == DARK.text).all(1).any()
     assert (framed[y + 5, x - 6 : x] != DARK.text).any(1).all()
 
@@ -376,13 +340,10 @@ def test_muted_maps_say_so() -> None:
     show(screen)
     assert texts(screen).count("muted") == 2
     assert shown(screen, DARK.bad)
-
-
-def test_many_small_neurons_are_muted_without_words() -> None:
-    screen = screen_of("fc", (320, 240), muted={("fc", 4)})
-    show(screen)
-    assert "muted" not in texts(screen)
-    assert shown(screen, DARK.bad)
+    small = screen_of("fc", (320, 240), muted={("fc", 4)})
+    show(small)
+    assert "muted" not in texts(small)
+    assert shown(small, DARK.bad)
 
 
 @pytest.mark.parametrize("verdict", ["good", "bad"])
@@ -410,13 +371,13 @@ def test_the_grid_of_a_method() -> None:
     found = findings(screen.focus, units=tuple(it(screen).units_asked), grid=grid)
     pixels = show(screen, found=found)
     assert (pixels != waiting).any()
-    x, y = spot(screen, Unit("conv", 3))
+    x, y = place(screen, Unit("conv", 3))
     red, _, blue = (int(value) for value in pixels[y + 4, x + 4])
     assert red > 2 * blue
     bottom = max(row for row in range(y, y + 300) if it(screen).target_at(x, row) == Unit("conv", 3))
     red, _, blue = (int(value) for value in pixels[bottom - 3, x + 4])
     assert blue > 2 * red
-    x, y = spot(screen, Unit("conv", 5))
+    x, y = place(screen, Unit("conv", 5))
     assert np.abs(pixels[y + 9, x + 9].astype(int) - DARK.background).max() < 8  # nothing there
     assert "guided backprop" in texts(screen)
 
@@ -466,17 +427,11 @@ def test_contributions_sum_up_to_the_logit() -> None:
     places = {label.text: label for label in scenes.labels(it(screen).live) if label.text in ("7", "2", "9")}
     assert places["7"].x > places["2"].x > places["9"].x
     assert "contributions" in it(screen).asks
-
-
-def test_a_bar_of_a_contribution_is_its_unit() -> None:
-    screen = screen_of("fc", (1600, 1200))
-    contributions = np.zeros(30, np.float32)
-    contributions[7] = 4
-    show(screen, found=findings(screen.focus, contributions=contributions))
-    assert "positive +4.0   negative +0.0" in texts(screen)
+    show(screen, found=findings(screen.focus, contributions=contributions), time=1.0)
+    assert "positive +6.0   negative -1.5" in texts(screen)
     body = it(screen).body
     below = [it(screen).target_at(body.x + body.w // 2 + 20, body.y + body.h - up) for up in range(20, 200)]
-    assert Unit("fc", 7) in below
+    assert Unit("fc", 7) in below  # its bar
 
 
 @pytest.mark.parametrize(
@@ -538,19 +493,16 @@ def test_a_softmax_shows_the_classes_above_the_threshold(fields: dict[str, float
     assert rest in told
     assert ("60.0 %" in told) == bool(names)
     for name in names:
-        assert spot(screen, ClassTarget(int(name)))
+        assert place(screen, ClassTarget(int(name)))
 
 
-def test_a_softmax_with_more_classes_than_room() -> None:
+def test_a_softmax_with_more_classes_than_room_and_one_of_other_units_than_classes() -> None:
     screen = screen_of("prob", (400, 300), fields={"threshold": 0.0})
     show(screen, {"prob": torch.full((1, 10), 0.1)})
     assert any(text.endswith("more above 0 %") for text in texts(screen))
-
-
-def test_a_softmax_of_other_units_than_classes_names_numbers() -> None:
-    screen = screen_of("prob", known=about(classes=("yes", "no")))
-    show(screen, {"prob": SHARES})
-    assert "4" in texts(screen)
+    other = screen_of("prob", known=about(classes=("yes", "no")))
+    show(other, {"prob": SHARES})
+    assert "4" in texts(other)
 
 
 @pytest.mark.parametrize("layer", ["prob", OUTPUT])
@@ -568,7 +520,7 @@ def test_the_output_remembers_a_shot_of_each_class() -> None:
     show(screen, scores=np.eye(10)[7] * 0.9)
     told = texts(screen)
     assert {"7", "90.0 %", "4   80 %", "7   90 %", "2 of 10 classes seen"} <= {*told}
-    assert spot(screen, ClassTarget(4))[0] < spot(screen, ClassTarget(7))[0]
+    assert place(screen, ClassTarget(4))[0] < place(screen, ClassTarget(7))[0]
     assert (show(screen, scores=np.eye(10)[7] * 0.95) != DARK.card).any()
     assert "7   95 %" in texts(screen)
 
@@ -578,9 +530,9 @@ def test_the_surest_shots_where_not_all_fit() -> None:
     known = replace(about(classes=tuple(map(str, range(1000)))), session=Session(examples))
     screen = screen_of(OUTPUT, known=known)
     show(screen, scores=np.full(1000, 1e-3))
-    assert spot(screen, ClassTarget(999))
+    assert place(screen, ClassTarget(999))
     with pytest.raises(AssertionError, match="nowhere"):
-        spot(screen, ClassTarget(0))
+        place(screen, ClassTarget(0))
 
 
 def test_a_flat_output_stands_beside_its_examples() -> None:
@@ -588,7 +540,7 @@ def test_a_flat_output_stands_beside_its_examples() -> None:
     screen = panel("layer", (1280, 720), grid="it\n.\n.", about=replace(about(), session=session))
     show(screen, scores=np.eye(10)[3])
     large = next(label for label in scenes.labels(it(screen).live) if label.weight == "bold" and label.text == "3")
-    assert spot(screen, ClassTarget(3))[0] > large.x
+    assert place(screen, ClassTarget(3))[0] > large.x
 
 
 def test_the_input_tells_its_range_once_a_second() -> None:
@@ -631,10 +583,4 @@ def test_words_for_what_is_shown_give_way_before_those_that_do_something() -> No
     screen = screen_of("conv", (480, 360), order="mean")
     show(screen)
     assert "12 maps, 9×7" not in [label.text for label in scenes.labels(it(screen).live) if label.align == "right"]
-    assert spot(screen, ButtonTarget(Action.NEXT_ORDER))
-
-
-def test_a_title_of_ones_own() -> None:
-    screen = screen_of("conv", fields={"title": "Here"})
-    show(screen)
-    assert it(screen).heading.text == "Here"
+    assert place(screen, ButtonTarget(Action.NEXT_ORDER))

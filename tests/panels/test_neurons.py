@@ -121,12 +121,8 @@ def test_all_zero_and_not_finite_means() -> None:
     assert {color for _, color in bars(screen)} == {DARK.not_finite}
 
 
-def test_a_unit_a_class_in_one_row_has_names_under_its_cells() -> None:
-    screen = screen_of(classes=tuple("abcdefghij"), layer="out", rows=1)
-    assert still_texts(screen)[-10:] == list("abcdefghij")
-
-
-def test_names_follow_the_order_when_sorted() -> None:
+def test_names_under_the_cells_of_a_unit_a_class_follow_the_order_when_sorted() -> None:
+    assert still_texts(screen_of(classes=tuple("abcdefghij"), layer="out", rows=1))[-10:] == list("abcdefghij")
     screen = panel("neurons", about=context(("a", "b", "c"), {"fc": (1, 3)}), layer="fc", rows=1)
     weights = screen.context.class_weights(3)
     screen.sort_by(0)

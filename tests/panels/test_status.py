@@ -47,11 +47,13 @@ def test_numbers_stand_long_enough_to_be_read() -> None:
     ("status", "state"),
     [(replace(MEASURED, frozen=True), "frozen (space)"), (replace(MEASURED, source=SourceStatus("lost", "camera 0")), "lost")],
 )
-def test_a_new_state_is_told_at_once(status: LoopStatus, state: str) -> None:
+def test_a_new_state_or_reason_is_told_at_once(status: LoopStatus, state: str) -> None:
     screen = screen_of()
     assert lines(screen)["state"] == "live"
     assert lines(screen, status)["state"] == state
     assert lines(screen)["state"] == "live"
+    for note in ("no new picture for 3 s", "no new picture for 4 s"):
+        assert note in lines(screen, LoopStatus(SourceStatus("stale", "camera 0", note)))
 
 
 @pytest.mark.parametrize("size", [(320, 240), (320, 1000), (1920, 1080)], ids=str)
@@ -78,13 +80,6 @@ def test_a_trouble_is_told_with_its_reason_and_how_often_it_was_overcome() -> No
 def test_what_was_overcome_is_told_while_all_is_well() -> None:
     told = lines(screen_of(), LoopStatus(SourceStatus("live", "camera 0", "a note for the camera panel", 1)))
     assert told == {"source": "camera 0", "state": "live", "reconnected": "once"}
-
-
-def test_a_new_reason_is_told_at_once() -> None:
-    screen = screen_of()
-    for second in (3, 4, 5):
-        note = f"no new picture for {second} s"
-        assert note in lines(screen, LoopStatus(SourceStatus("stale", "camera 0", note)))
 
 
 @pytest.mark.parametrize("size", [(320, 240), (320, 1000), (640, 480)], ids=str)

@@ -34,12 +34,13 @@ from livecnn.selection import INPUT, OUTPUT, Action, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, Scene
 from tests.helpers.controlled_screen import seven
 from tests.helpers.panel_screen import every_size, it, place_of, texts
-from tests.helpers.scenes import MEASURED, assert_texts_apart, labels, layout
+from tests.helpers.scenes import MEASURED, SHAPES, assert_texts_apart, labels, layout
 from tests.helpers.unit_screens import CONV, again, explored, looking
 
 DARK = THEMES["dark"]
 THREE = replace(CONV, methods=("activation", "guided_backprop", "occlusion"))
 LARGE = (1280, 720)
+REFUSAL = "deconvnet: 'act_1' is called as a function"
 MAP = UnitActivation.of("conv2", 31, np.array([[-1.84, 6.02]], np.float32))
 NEURON = UnitActivation.of("ip1", 4, np.array([[0.5]], np.float32))
 
@@ -80,7 +81,9 @@ def test_it_watches_the_unit_on_show_and_says_which() -> None:
 
 
 @pytest.mark.parametrize(
-    "focus", [Selection(), Selection(layer=INPUT), Selection(layer="nose"), Selection(layer="conv", unit=99)], ids=str
+    "focus",
+    [Selection(), Selection(layer=INPUT), Selection(OUTPUT, 3), Selection(layer="nose"), Selection(layer="conv", unit=99)],
+    ids=str,
 )
 def test_without_a_unit_it_says_how_to_select_one(focus: Selection) -> None:
     screen = looking("unit", focus, LARGE)
@@ -101,17 +104,23 @@ def test_the_numbers_of_the_map_and_what_it_sees() -> None:
         assert narrow.drawers["it"].caption.text == words
 
 
-def test_the_field_of_a_function_may_not_be_known() -> None:
-    screen = looking("unit", Selection(layer="act_1", unit=1), LARGE, layers={"act_1": torch.ones(1, 12, 9, 7)})
-    assert it(screen).caption.text == "min 1.00  max 1.00  mean 1.00"
+FUNCTION, NEURON_4 = Selection(layer="act_1", unit=1), Selection(layer="fc", unit=4)
 
 
-def test_a_neuron_is_told_as_a_number() -> None:
-    values = torch.zeros(1, 30)
-    values[0, 4] = -2.5
-    screen = looking("unit", Selection(layer="fc", unit=4), LARGE, layers={"fc": values})
-    assert "−2.50" in texts(screen, still=True)
-    assert it(screen).caption.text == "value −2.50 · receptive field 8×8"
+@pytest.mark.parametrize(
+    ("focus", "value", "caption"),
+    [
+        (FUNCTION, 1.0, "min 1.00  max 1.00  mean 1.00"),  # its field may not be known
+        (NEURON_4, -2.5, "value −2.50 · receptive field 8×8"),
+        (CONV, float("nan"), "min not finite  max not finite  mean not finite · receptive field 3×3"),
+        (CONV, float("inf"), "min not finite  max not finite  mean not finite · receptive field 3×3"),
+    ],
+)
+def test_the_numbers_of_other_units(focus: Selection, value: float, caption: str) -> None:
+    shape = {"act_1": (1, 12, 9, 7), **SHAPES}[focus.layer]
+    screen = looking("unit", focus, LARGE, layers={focus.layer: torch.full(shape, value)})
+    assert it(screen).caption.text == caption
+    assert ("−2.50" in texts(screen, still=True)) == (focus is NEURON_4)
 
 
 def marked(screen: FigureView, name: str) -> tuple[int, int, int, int]:
@@ -161,17 +170,16 @@ def test_a_picture_is_of_its_method() -> None:
     assert above(screen, names("gradient")[0]).mean() > 200
 
 
-def test_grad_cam_names_its_class() -> None:
-    focus = replace(CONV, methods=("grad_cam",))
-    screen = looking("unit", focus, LARGE, findings=explaining(focus, "grad_cam"))
-    assert "Grad-CAM for 4" in texts(screen, still=True)
-
-
-def test_a_method_that_is_refused_says_why() -> None:
-    focus = replace(CONV, methods=("activation", "deconvnet"))
-    reason = "deconvnet: 'act_1' is called as a function"
-    screen = looking("unit", focus, LARGE, findings=explaining(focus, refused={"deconvnet": reason}))
-    assert reason in " ".join(texts(screen, still=True))
+@pytest.mark.parametrize(
+    ("kind", "told", "findings"),
+    [
+        ("grad_cam", "Grad-CAM for 4", explaining(CONV, "grad_cam")),
+        ("deconvnet", REFUSAL, explaining(CONV, refused={"deconvnet": REFUSAL})),
+    ],
+)
+def test_a_method_names_its_class_or_says_why_it_is_refused(kind: str, told: str, findings: ExplanationUpdate) -> None:
+    screen = looking("unit", replace(CONV, methods=("activation", kind)), LARGE, findings=findings)
+    assert told in " ".join(texts(screen, still=True))
 
 
 @pytest.mark.parametrize("shown", [replace(THREE, unit=4), Selection(layer="fc", unit=3), Selection()], ids=str)
@@ -275,12 +283,6 @@ def test_an_own_title_stays() -> None:
     assert looking("unit", CONV, title="Look").drawers["it"].heading.text == "Look"
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf")], ids=str)
-def test_a_map_that_is_not_finite(value: float) -> None:
-    screen = looking("unit", CONV, LARGE, layers={"conv": torch.full((1, 12, 9, 7), value)})
-    assert it(screen).caption.text.startswith("min not finite")
-
-
 @every_size
 @pytest.mark.parametrize(
     "focus",
@@ -295,21 +297,11 @@ def test_a_map_that_is_not_finite(value: float) -> None:
 def test_texts_stay_apart_at_every_size(size: tuple[int, int], focus: Selection, grid: str) -> None:
     note = SimpleNamespace(verdict="good", note="likes loops at the top, and strokes that lean to the right; see also 17")
     session = Session(annotations=SimpleNamespace(of=lambda layer, unit: note))
-    findings = explaining(
-        focus,
-        "occlusion",
-        "gradient",
-        refused={"deconvnet": "deconvnet: 'act_1' is called as a function " * 3},
-        progress={"occlusion": 0.5},
-    )
+    findings = explaining(focus, "occlusion", "gradient", refused={"deconvnet": REFUSAL * 3}, progress={"occlusion": 0.5})
     screen = looking("unit", focus, size, about=explored(session), findings=findings, grid=grid, muted={("fc", 1)})
     assert_texts_apart(screen, "it")
     exhibits = [exhibit.box for exhibit in it(screen).live if getattr(exhibit, "box", None) is not None]
     assert exhibits
-
-
-def test_output_is_no_layer_with_units() -> None:
-    assert looking("unit", Selection(layer=OUTPUT, unit=3)).reducers == {}
 
 
 def test_with_a_network_at_work_the_newest_focus_counts() -> None:
@@ -395,9 +387,7 @@ def test_captions_from_the_longest_to_the_shortest() -> None:
 def test_what_stands_under_a_picture() -> None:
     findings = ExplanationUpdate(0, Selection(), 1, progress={"occlusion": 0.404})
     assert method_caption("occlusion", findings, ("cat", "dog"))[0] == "occlusion 40 %"
-    assert method_caption("occlusion", ExplanationUpdate(0, Selection(), 1, progress={"occlusion": 1.0}), ("cat", "dog")) == (
-        "occlusion",
-    )
+    assert method_caption("occlusion", replace(findings, progress={"occlusion": 1.0}), ("cat", "dog")) == ("occlusion",)
     assert method_caption("grad_cam", findings, ("cat", "dog"))[0] == "Grad-CAM for dog"
     assert method_caption("grad_cam", None, ("cat", "dog")) == ("Grad-CAM",)
 

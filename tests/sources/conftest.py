@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from livecnn._cv2 import cv2
+from livecnn.sources import camera
 
 
 class FakeCapture:
@@ -49,6 +51,27 @@ def fake_cv2(monkeypatch: pytest.MonkeyPatch) -> type[FakeCapture]:
     monkeypatch.setattr(FakeCapture, "working", set())
     monkeypatch.setattr(FakeCapture, "opened", [])
     return FakeCapture
+
+
+@pytest.fixture
+def on(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes the sources take this system for another one, such as "win32"."""
+
+    def become(platform: str) -> None:
+        for module in ("auto", "camera"):
+            monkeypatch.setattr(f"livecnn.sources.{module}.sys", SimpleNamespace(platform=platform))
+
+    return become
+
+
+@pytest.fixture
+def linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on: Callable[[str], None]) -> Path:
+    """A Linux without devices and processes; its root, with the folders dev and proc."""
+    on("linux")
+    for name in ("dev", "proc"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(camera, name.upper(), tmp_path / name)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -1,41 +1,27 @@
+from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from livecnn.sources import SourceOptions, camera, open_source
+from livecnn.sources import SourceOptions, open_source
 
 PICTURE = np.zeros((48, 64, 3), np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def devices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the system lists its cameras."""
-    monkeypatch.setattr(camera, "DEV", tmp_path)
-    monkeypatch.setattr("livecnn.sources.auto.sys", SimpleNamespace(platform="linux"))
-    monkeypatch.setattr("livecnn.sources.camera.sys", SimpleNamespace(platform="linux"))
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("linux")
 
 
-def test_a_camera_that_answers_is_taken(fake_cv2: type, devices: Path) -> None:
-    (devices / "video0").touch()
-    fake_cv2.devices[0] = [PICTURE] * 2
+def test_the_first_camera_that_answers_is_taken_and_connected_again(fake_cv2: type, linux: Path) -> None:
+    for i in (0, 1, 2):
+        (linux / "dev" / f"video{i}").touch()
+    fake_cv2.devices |= {1: [PICTURE] * 2, 2: [PICTURE] * 2}
     with open_source("auto") as source:
-        assert (source.name, source.note, source.interval) == ("camera 0", "", None)
+        assert (source.name, source.note, source.interval) == ("camera 1", "", None)
         assert source.mirrored
         assert source.camera_like
         assert source.supervised
-        assert source.read().name == "camera 0"
-    assert fake_cv2.opened[0].released
-
-
-def test_the_first_camera_that_answers_is_taken_and_connected_again(fake_cv2: type, devices: Path) -> None:
-    for i in (0, 1, 2):
-        (devices / f"video{i}").touch()
-    fake_cv2.devices |= {1: [PICTURE] * 2, 2: [PICTURE] * 2}
-    with open_source("auto") as source:
-        assert (source.name, source.note) == ("camera 1", "")
+        assert source.read().name == "camera 1"
         again = source.again()
     assert (type(again).__name__, again.name, again.mirrored) == ("CameraSource", "camera 1", True)
     assert [capture.device for capture in fake_cv2.opened] == [0, 1]
@@ -43,9 +29,8 @@ def test_the_first_camera_that_answers_is_taken_and_connected_again(fake_cv2: ty
 
 
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
-def test_elsewhere_nobody_knows_whether_there_is_a_camera(fake_cv2: type, monkeypatch: pytest.MonkeyPatch, platform: str) -> None:
-    monkeypatch.setattr("livecnn.sources.auto.sys", SimpleNamespace(platform=platform))
-    monkeypatch.setattr("livecnn.sources.camera.sys", SimpleNamespace(platform=platform))
+def test_elsewhere_nobody_knows_whether_there_is_a_camera(fake_cv2: type, on: Callable[[str], None], platform: str) -> None:
+    on(platform)
     with open_source("auto") as source:
         assert source.note == "no camera answers: the demo plays"
     assert {capture.device for capture in fake_cv2.opened} == {0, 1}
@@ -63,9 +48,9 @@ def test_without_a_camera_the_demo_plays(fake_cv2: type) -> None:
     assert all(capture.released for capture in fake_cv2.opened)
 
 
-def test_a_camera_that_is_there_but_does_not_answer_is_worth_its_reason(fake_cv2: type, devices: Path) -> None:
+def test_a_camera_that_is_there_but_does_not_answer_is_worth_its_reason(fake_cv2: type, linux: Path) -> None:
     for i in (3, 4):
-        (devices / f"video{i}").touch()
+        (linux / "dev" / f"video{i}").touch()
     with open_source("auto") as source:
         assert source.note.startswith("camera 3: ")
         assert source.note.endswith(": the demo plays")

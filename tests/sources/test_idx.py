@@ -27,6 +27,7 @@ def test_pictures_come_in_order_with_their_labels(folder: Path) -> None:
             assert frame.image.shape == (28, 28, 3)
         source.rewind()
         again = source.read()
+        assert source.labels() == set(np.unique(LABELS).astype(str))  # type: ignore[attr-defined]
     assert (again.seq, again.name) == (5, f"{folder.name} #0")
 
 
@@ -70,8 +71,3 @@ def test_damaged_files(tmp_path: Path, images: bytes, labels: bytes | None, mess
         (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(labels)
     with pytest.raises(SourceError, match=message):
         open_source(f"idx:{tmp_path}").open()
-
-
-def test_labels(folder: Path) -> None:
-    with open_source(f"idx:{folder}") as source:
-        assert source.labels() == set(np.unique(LABELS).astype(str))  # type: ignore[attr-defined]

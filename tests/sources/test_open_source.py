@@ -27,27 +27,18 @@ from livecnn.sources import Source, SourceOptions, open_source
     ],
 )
 def test_spec_strings(spec: str | int, kind: str, address: str) -> None:
-    source = open_source(spec)
-    assert (type(source).__name__, source.address) == (kind, address)
-
-
-def test_options_reach_the_source() -> None:
     options = SourceOptions(seed=7)
-    assert open_source("demo", options).options is options
+    source = open_source(spec, options)
+    assert (type(source).__name__, source.address) == (kind, address)
+    assert source.options is options
 
 
-def test_bare_paths(tmp_path: Path) -> None:
-    clip = tmp_path / "clip.mp4"
-    clip.touch()
-    assert type(open_source(str(tmp_path))).__name__ == "FolderSource"
-    assert type(open_source(str(clip))).__name__ == "VideoSource"
-
-
-def test_a_kind_wins_over_a_file_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bare_paths_over_which_a_kind_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "demo").mkdir()
+    (tmp_path / "clip.mp4").touch()
     monkeypatch.chdir(tmp_path)
-    assert type(open_source("demo")).__name__ == "DemoSource"
-    assert type(open_source("./demo")).__name__ == "FolderSource"
+    kinds = {str(tmp_path): "FolderSource", "clip.mp4": "VideoSource", "demo": "DemoSource", "./demo": "FolderSource"}
+    assert {spec: type(open_source(spec)).__name__ for spec in kinds} == kinds
 
 
 @pytest.mark.parametrize(
@@ -64,9 +55,9 @@ def test_unknown_sources(spec: str, hint: str) -> None:
         open_source(spec)
 
 
-@pytest.mark.parametrize("kind", ["auto", "demo"])
+@pytest.mark.parametrize("kind", ["auto", "demo", "pad"])
 def test_sources_without_an_address_refuse_one(kind: str) -> None:
-    with pytest.raises(SourceError, match=f"{kind} takes no address"):
+    with pytest.raises(SourceError, match=f"source '{kind}:3': {kind} takes no address"):
         open_source(f"{kind}:3")
 
 

@@ -1,7 +1,4 @@
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +7,7 @@ import pytest
 from livecnn._cv2 import cv2
 from livecnn.errors import SourceError
 from livecnn.sources import open_source, stream
+from tests.helpers.servers import Answer, LocalServer, status
 
 FRAMES = 12
 
@@ -18,46 +16,21 @@ def jpeg(level: int) -> bytes:
     return cv2.imencode(".jpg", np.full((48, 64, 3), (0, 0, level), np.uint8))[1].tobytes()
 
 
-@contextmanager
-def serving(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
-    """An HTTP server on this machine; gives its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            try:
-                answer(self)
-            except OSError:  # the reader hung up
-                self.close_connection = True
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def motion_jpeg(handler: BaseHTTPRequestHandler) -> None:
+def motion_jpeg(answer: Answer) -> None:
     """What a network camera sends: a part per picture, here a few, then it hangs up."""
-    handler.send_response(200)
-    handler.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-    handler.end_headers()
+    answer.send_response(200)
+    answer.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+    answer.end_headers()
     for i in range(FRAMES):
         picture = jpeg(20 * i)
         head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
-        handler.wfile.write(head.encode() + picture + b"\r\n")
+        answer.wfile.write(head.encode() + picture + b"\r\n")
 
 
 def test_pictures_of_a_network_camera_until_it_hangs_up() -> None:
-    with serving(motion_jpeg) as address, open_source(f"{address}/video") as source:
+    with LocalServer(motion_jpeg) as server, open_source(f"{server.address}/video") as source:
         assert (source.interval, source.mirrored, source.camera_like) == (None, False, True)
-        assert source.name == f"{address}/video"
+        assert source.name == f"{server.address}/video"
         frames = [source.read() for _ in range(FRAMES - 1)]
         with pytest.raises(SourceError, match="video: lost: no picture within 4 s, or the other side hung up"):
             source.read()
@@ -69,14 +42,14 @@ def test_pictures_of_a_network_camera_until_it_hangs_up() -> None:
 def test_a_file_on_a_server_keeps_its_pace_and_ends(clip: Callable[..., Path]) -> None:
     content = clip(5, 10.0).read_bytes()
 
-    def send_file(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.send_header("Content-Type", "video/x-msvideo")
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content)
+    def send_file(answer: Answer) -> None:
+        answer.send_response(200)
+        answer.send_header("Content-Type", "video/x-msvideo")
+        answer.send_header("Content-Length", str(len(content)))
+        answer.end_headers()
+        answer.wfile.write(content)
 
-    with serving(send_file) as address, open_source(f"{address}/clip.avi") as source:
+    with LocalServer(send_file) as server, open_source(f"{server.address}/clip.avi") as source:
         assert source.interval == pytest.approx(0.1)
         assert len(list(iter(source.read, None))) == 5
         source.rewind()
@@ -84,26 +57,24 @@ def test_a_file_on_a_server_keeps_its_pace_and_ends(clip: Callable[..., Path]) -
 
 
 def test_an_address_without_pictures() -> None:
-    with serving(lambda handler: handler.send_error(404)) as address, pytest.raises(SourceError, match="is the address right"):
-        open_source(f"{address}/video").open()
+    with LocalServer(status(404)) as server, pytest.raises(SourceError, match="is the address right"):
+        open_source(f"{server.address}/video").open()
 
 
 def test_nobody_answers() -> None:
-    with serving(motion_jpeg) as address:
+    with LocalServer(motion_jpeg) as server:
         pass
     with pytest.raises(SourceError, match="no picture within 4 s"):
-        open_source(address).open()
+        open_source(server.address).open()
 
 
 def test_a_camera_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "TIMEOUT", 0.2)
-    over = threading.Event()
-    with serving(lambda _: over.wait() and None) as address:
-        try:
-            with pytest.raises(SourceError, match=r"no picture within 0\.2 s"):
-                open_source(address).open()
-        finally:
-            over.set()
+    with (
+        LocalServer(lambda answer: answer.owner.over.wait()) as server,
+        pytest.raises(SourceError, match=r"no picture within 0\.2 s"),
+    ):
+        open_source(server.address).open()
 
 
 @pytest.mark.parametrize(

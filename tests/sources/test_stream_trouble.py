@@ -11,7 +11,7 @@ from livecnn.app.live.supervision import Timeouts
 from livecnn.errors import SourceError
 from livecnn.sources import open_source, stream
 from tests.helpers.fake_sources import Recording
-from tests.helpers.mjpeg_server import MjpegServer
+from tests.helpers.servers import MjpegServer
 
 PATIENCE = Timeouts(stale=0.3, lost=0.8, frozen=0.3, delays=(0.05, 0.1), healthy=60, dead=0.5, opening=5)
 

@@ -18,8 +18,7 @@ from pydantic_core import to_json
 
 from livecnn import paths
 from livecnn.errors import OutputError
-from livecnn.io.file_lock import locked
-from livecnn.io.files import write_atomically
+from livecnn.io.files import locked, write_atomically
 from livecnn.io.validation import ValidationProblem, explain, report
 from livecnn.io.yaml_document import Document
 

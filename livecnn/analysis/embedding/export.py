@@ -19,8 +19,7 @@ from livecnn.drawing.artists import resize_exactly
 from livecnn.drawing.shapes import SHAPES, color_of
 from livecnn.drawing.theme import THEMES
 from livecnn.errors import OutputError, UsageError
-from livecnn.io.csv_files import as_csv
-from livecnn.io.files import check_writable, write_atomically, write_png
+from livecnn.io.files import as_csv, check_writable, write_atomically, write_png
 from livecnn.types import Image
 
 SUFFIXES = (".png", ".html", ".csv", ".npz")

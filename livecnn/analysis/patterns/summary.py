@@ -14,8 +14,7 @@ import torch
 
 from livecnn.analysis.moments import Doubles, RunningStats, cosines, mean_and_max, strongest
 from livecnn.errors import OutputError, UsageError
-from livecnn.io.csv_files import as_csv
-from livecnn.io.files import write_atomically, write_png
+from livecnn.io.files import as_csv, write_atomically, write_png
 
 SUFFIXES = (".png", ".csv", ".json")
 COLUMNS = ("layer", "unit", "class", "count", "mean", "std", "max", "active")

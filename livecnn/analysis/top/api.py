@@ -19,8 +19,7 @@ from livecnn.analysis.top.results import MANIFEST, QUANTILES, VERSION, TopResult
 from livecnn.analysis.top.scan import CollectionStats, TopJob
 from livecnn.engine.crop import FINDERS, check_finder
 from livecnn.errors import UsageError, nearest
-from livecnn.io.file_lock import locked
-from livecnn.io.files import check_writable, write_atomically
+from livecnn.io.files import check_writable, locked, write_atomically
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import pick_device
 from livecnn.networks.selectors import check_positive_int, resolve_layers

@@ -25,8 +25,7 @@ from livecnn.drawing.contact_sheet import draw_sheet
 from livecnn.drawing.theme import THEMES
 from livecnn.engine.crop import Cropper
 from livecnn.errors import ImageError
-from livecnn.io.csv_files import CsvFile
-from livecnn.io.files import npz_bytes, partial_path, write_atomically, write_error, write_png
+from livecnn.io.files import CsvFile, npz_bytes, partial_path, write_atomically, write_error, write_png
 from livecnn.io.images import thumbnail
 from livecnn.networks.inspection.architecture import Pair, ReceptiveField
 from livecnn.networks.pipelines import Pipeline

@@ -16,7 +16,7 @@ from types import TracebackType
 from livecnn.app.live.capture import Capture, LatestSlot
 from livecnn.app.live.stats import Stats
 from livecnn.engine.observer import Observer
-from livecnn.explain.live.worker import ExplainWorker
+from livecnn.explain.live import ExplainWorker
 from livecnn.sources import Source
 from livecnn.types import Frame, Scene, SourceStatus, Tick
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from livecnn.errors import UsageError
-from livecnn.explain.base import Method, detached_input, layer_maps, resize_maps, set_gradients
-from livecnn.explain.forward_pass import activation_of
+from livecnn.explain.base import Method, activation_of, detached_input, layer_maps, resize_maps, set_gradients
 
 
 @dataclass(frozen=True, eq=False)

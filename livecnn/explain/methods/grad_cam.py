@@ -5,8 +5,16 @@ from dataclasses import dataclass
 
 import torch
 
-from livecnn.explain.base import Method, detached_input, layer_gradient, layer_maps, resize_maps, set_gradients
-from livecnn.explain.forward_pass import activation_of, class_objective
+from livecnn.explain.base import (
+    Method,
+    activation_of,
+    class_objective,
+    detached_input,
+    layer_gradient,
+    layer_maps,
+    resize_maps,
+    set_gradients,
+)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,8 +10,7 @@ import torch
 
 from livecnn.errors import UsageError
 from livecnn.explain.backprop import WINDOWED, apply_rules, autograd_nodes, gradients
-from livecnn.explain.base import TargetedMethod, detached_input, set_gradients
-from livecnn.explain.forward_pass import Objective
+from livecnn.explain.base import Objective, TargetedMethod, detached_input, set_gradients
 
 MOST_STEPS = 1000  # finding the places of more takes longer than the way
 

@@ -8,8 +8,7 @@ import torch
 from torch.nn import functional
 
 from livecnn.errors import UsageError
-from livecnn.explain.base import TargetedMethod, detached_input, set_gradients
-from livecnn.explain.forward_pass import Objective
+from livecnn.explain.base import Objective, TargetedMethod, detached_input, set_gradients
 
 COARSEST = 8  # strides between the patches of the first, coarse result
 MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB

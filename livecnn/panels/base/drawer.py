@@ -95,7 +95,7 @@ class Drawer:
         >>> class HighestDrawer(Drawer):
         ...     titles = ("Highest score", "Highest")
         ...
-        ...     def __init__(self, name, context):
+        ...     def __init__(self, spec, name, context):
         ...         super().__init__(name, context)
         ...         self._number = Label(self.theme.text, "bold")
         ...         self.live = [self._number]
@@ -141,11 +141,16 @@ class Drawer:
         width = card.w - 2 * pad
         self.heading.text = longest_fitting(self.titles, width, metrics.title, "bold")
         self.heading.place(card.x + pad, baseline, metrics.title, width)
-        room = width - pad - self.heading.advance()
-        self.caption.text = longest_fitting((*self.captions(), ""), room, metrics.small)
-        self.caption.place(card.x + card.w - pad, baseline, metrics.small, max(0, room))
+        self.caption.place(card.x + card.w - pad, baseline, metrics.small)
+        self.write_caption(self.captions(), metrics)
         self.body = card.inset(pad, pad + metrics.px(22), pad, pad)
         self.arrange(self.body, metrics)
+
+    def write_caption(self, wordings: Sequence[str], metrics: Metrics) -> int:
+        """Write the longest of these wordings that fits at the right of the heading; return how many pixels there are."""
+        room = max(0, self.card.w - 3 * metrics.pad - self.heading.advance())
+        self.caption.text, self.caption.width = longest_fitting((*wordings, ""), room, metrics.small), room
+        return room
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         """Place the panel's own artists in what the heading leaves of the card; arguments as of `lay_out`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, WithJsonSchema
 
 from livecnn.errors import nearest
-from livecnn.networks.selectors import class_index
+from livecnn.networks.selectors import Units, class_index, expand_units
 from livecnn.types import SCALES, ScaleValue
 
 if TYPE_CHECKING:
@@ -81,8 +81,6 @@ class FieldError(ValueError):
 
 def check_value(layer: str, index: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
     """Raise FieldError, of the fields `layer` and `index`, if the layer has no such single value."""
-    if layer not in shapes:
-        raise FieldError("layer", f"unknown layer {layer!r}; {nearest(layer, shapes)}")
     shape = shapes[layer]
     if len(shape) < 2 or any(extent != 1 for extent in shape[2:]):
         told = " x ".join(map(str, shape[1:])) or "no"
@@ -99,11 +97,20 @@ def class_field(key: str, wanted: int | str, classes: Sequence[str], *others: st
         raise FieldError(key, str(error)) from error
 
 
+def units_field(key: str, wanted: Units, count: int, noun: str, layer: str) -> tuple[int, ...]:
+    """Return the numbers of the units that the field `key` names, see `expand_units`. Raises FieldError."""
+    try:
+        return expand_units(wanted, count, noun, layer)
+    except ValueError as error:
+        raise FieldError(key, str(error)) from error
+
+
 class PanelSpec(BaseModel):
     """Configure a panel: the half of a panel that is data, the same on every screen, as a layout writes it.
 
-    A new panel is a file in livecnn/panels named like its kind, with a subclass named like the kind in CamelCase and `Panel`. Its
-    fields are what a layout may set; their descriptions and the docstring of the class are printed in docs/layouts.md.
+    A new panel is a file in livecnn/panels named like its kind, with a subclass named like the kind in CamelCase and `Panel`, and
+    its `Drawer` named likewise, which is made as HighestDrawer(spec, name, context). The fields are what a layout may set; their
+    descriptions and the docstring of the class are printed in docs/layouts.md.
 
     Attributes:
         explores: Whether the panel follows what the user looks at.
@@ -116,9 +123,6 @@ class PanelSpec(BaseModel):
         >>> class HighestPanel(PanelSpec):
         ...     kind: Literal["highest"] = Field("highest", description="The highest score.")
         ...     digits: int = Field(0, ge=0, le=3, description="Decimal places.")
-        ...
-        ...     def drawer(self, name, context):
-        ...         return HighestDrawer(self, name, context)
         >>> HighestPanel(digits=1)
         HighestPanel(kind='highest', title=None, model='', digits=1)
     """
@@ -132,11 +136,12 @@ class PanelSpec(BaseModel):
     explores: ClassVar[bool] = False
 
     def layers(self) -> tuple[str, ...]:
-        """Return the names of the layers whose activations the panel shows."""
-        return ()
+        """Return the names of the layers whose activations the panel shows: that in its field `layer`, if it has one."""
+        layer = getattr(self, "layer", None)
+        return () if layer is None else (layer,)
 
-    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:
-        """Check that the panel fits a network.
+    def check(self, shapes: Mapping[str, tuple[int, ...]], classes: Sequence[str]) -> None:  # noqa: ARG002
+        """Check that the panel fits a network; by default, that the network has its layers.
 
         Args:
             shapes: By layer, the shape (N, …) of its output.
@@ -145,9 +150,12 @@ class PanelSpec(BaseModel):
         Raises:
             FieldError: A field does not fit; the error names it.
         """
+        for layer in self.layers():
+            if layer not in shapes:
+                raise FieldError("layer", f"unknown layer {layer!r}; {nearest(layer, shapes)}")
 
     def drawer(self, name: str, context: Context) -> Drawer:
-        """Make the half that owns the artists, for one figure."""
-        from livecnn.panels.base.drawer import Drawer
-
-        return Drawer(name, context)
+        """Make the half that owns the artists, for one figure: `HighestDrawer` of `HighestPanel`, from the same file."""
+        drawer_class = getattr(sys.modules[self.__module__], type(self).__name__.removesuffix("Panel") + "Drawer")
+        made: Drawer = drawer_class(self, name, context)
+        return made

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from matplotlib.artist import Artist
 
-from livecnn.drawing.artists import Align, BufferArtist, Group, Label, Weight
+from livecnn.drawing.artists import Align, BufferArtist, Group, Label, Weight, baseline_offset
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.engine.reducers import Maps, MapsReducer
 from livecnn.geometry import Rect
@@ -158,6 +158,11 @@ class LabelPool(Group):
         self._used += 1
         label.text, label.color, label.weight, label.align, label.ground = text, color, weight, align, ground
         label.place(*place, size, width)
+
+    def say(self, text: str, room: Rect, size: int, color: Color) -> None:
+        """Write a text in the middle of a room."""
+        middle = room.x + room.w // 2, room.y + room.h // 2 + baseline_offset(size)
+        self.write(text, middle, size, color, width=room.w, align="center")
 
 
 def quoted(context: Context, index: int) -> str:

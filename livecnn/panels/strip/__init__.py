@@ -1,1 +1,1 @@
-"""The network as a strip of boxes; a new word for a layer's type goes into layer_labels.py."""
+"""The network as a strip of boxes; a new word for a layer's type goes into flowchart.py."""

@@ -16,8 +16,7 @@ from livecnn.drawing.shapes import Point, draw_arrow_head, draw_polyline, fade, 
 from livecnn.drawing.theme import Color, Metrics, Theme, mix_colors
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.panels.strip.flowchart import Chart, ChartBox, Link, flowchart, initially_unfolded
-from livecnn.panels.strip.layer_labels import facts
+from livecnn.panels.strip.flowchart import Chart, ChartBox, Link, facts, flowchart, initially_unfolded
 from livecnn.types import Image
 
 STEP = 0.25  # share of the window that a step of the wheel scrolls

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from livecnn import paths
 from livecnn.analysis.annotations.store import Annotations, Mark, Verdict, annotations_path
 from livecnn.errors import OutputError
-from livecnn.io import file_lock as locking
+from livecnn.io import files
 
 TIME = "2026-01-31T14:23:55Z"
 UNIT = {"verdict": "good", "time": TIME}
@@ -280,10 +280,10 @@ def test_a_folder_that_may_only_be_read(path: Path) -> None:
 
 
 def test_whoever_holds_the_file_is_waited_for_but_not_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locking, "PATIENCE", 0.02)
+    monkeypatch.setattr(files, "LOCK_PATIENCE", 0.02)
     annotations = Annotations.open(path, "lenet")
     refused = pytest.raises(OutputError, match=r"another program has been writing there for 0\.02 seconds$")
-    with locking.locked(path), refused:
+    with files.locked(path), refused:
         annotations.mark("conv1", 0, "good")
     assert not path.exists()
     annotations.mark("conv1", 1, "bad")

@@ -28,7 +28,7 @@ from livecnn.analysis.top import api as scanning
 from livecnn.analysis.top.export import Table
 from livecnn.analysis.top.results import QUANTILES, TopResults
 from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError
-from livecnn.io import file_lock as locking
+from livecnn.io import files
 from livecnn.sources.video import VideoSource
 from tests.helpers.files import contents
 from tests.helpers.mnist_files import typeset, write_mnist
@@ -367,8 +367,8 @@ def test_a_picture_that_is_gone_when_it_is_to_be_shown(
 
 
 def test_two_runs_at_a_time(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locking, "PATIENCE", 0)
-    with locking.locked(tmp_path / "top.json"), pytest.raises(OutputError, match="another program has been writing there"):
+    monkeypatch.setattr(files, "LOCK_PATIENCE", 0)
+    with files.locked(tmp_path / "top.json"), pytest.raises(OutputError, match="another program has been writing there"):
         livecnn.top(digits, layers="conv1", out=tmp_path)
     assert list(tmp_path.iterdir()) == []
     livecnn.top(digits, layers="conv1", out=tmp_path)

@@ -252,10 +252,12 @@ def test_a_snapshot_is_what_is_on_show(rig: Controlled, tmp_path: Path) -> None:
         np.testing.assert_array_equal(np.asarray(image), before)
 
 
-def test_a_snapshot_that_cannot_be_written_is_told_on_screen(rig: Controlled, tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["s", "r"])
+def test_a_file_that_cannot_be_written_is_told_on_screen(rig: Controlled, tmp_path: Path, key: str) -> None:
     (tmp_path / "recordings").write_text("a file")
-    rig.press("s")
+    rig.press(key)
     assert "recordings is not a folder" in rig.said
+    assert rig.screen.mark.since is None
 
 
 def test_help_and_what_the_window_does(rig: Controlled) -> None:
@@ -415,13 +417,6 @@ def test_a_film_that_fills_the_disk_ends_and_says_so(rig: Controlled, monkeypatc
         return "No space left" in rig.said
 
     poll_until(rig, told, "the reason is told")
-    assert rig.screen.mark.since is None
-
-
-def test_a_film_that_cannot_be_written_is_told_on_screen(rig: Controlled, tmp_path: Path) -> None:
-    (tmp_path / "recordings").write_text("a file")
-    rig.press("r")
-    assert "recordings is not a folder" in rig.said
     assert rig.screen.mark.since is None
 
 

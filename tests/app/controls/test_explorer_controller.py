@@ -24,9 +24,14 @@ from tests.helpers.mnist_files import typeset, write_mnist
 
 
 @pytest.fixture
-def rig(tmp_path: Path) -> Iterator[Controlled]:
+def marks(tmp_path: Path) -> Annotations:
+    return Annotations.open(tmp_path / "marks.json", "lenet-mnist", "ana")
+
+
+@pytest.fixture
+def rig(tmp_path: Path, marks: Annotations) -> Iterator[Controlled]:
     with controlled(Plan.of("explorer", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as rig:
-        rig.screen.context.session.annotations = Annotations.open(tmp_path / "marks.json", "lenet-mnist", "ana")
+        rig.screen.context.session.annotations = marks
         yield rig
 
 
@@ -261,9 +266,7 @@ def test_strongest_images_of_this_session_or_a_collection(tmp_path: Path, monkey
         assert rig.screen.tooltip.tip is not None
 
 
-def test_marks_by_keys_are_in_the_file_at_once(rig: Controlled, tmp_path: Path) -> None:
-    marks = rig.screen.context.session.annotations
-    assert marks is not None
+def test_marks_by_keys_are_in_the_file_at_once(rig: Controlled, marks: Annotations, tmp_path: Path) -> None:
     rig.press("right", "y")
     assert marks.of("conv2", 1).verdict == "good"
     assert json.loads((tmp_path / "marks.json").read_text())["units"]["conv2"]["1"]["verdict"] == "good"
@@ -274,9 +277,7 @@ def test_marks_by_keys_are_in_the_file_at_once(rig: Controlled, tmp_path: Path) 
     assert rig.said == "conv2 1: neither"
 
 
-def test_marks_by_the_mouse(rig: Controlled) -> None:
-    marks = rig.screen.context.session.annotations
-    assert marks is not None
+def test_marks_by_the_mouse(rig: Controlled, marks: Annotations) -> None:
     rig.press("a")
     assert focus(rig).marking
     x, y = place(rig, Unit("conv2", 12))
@@ -291,9 +292,7 @@ def test_marks_by_the_mouse(rig: Controlled) -> None:
     assert marks.of("conv2", 12).verdict is None
 
 
-def test_a_note_takes_every_key_until_it_is_kept_or_left(rig: Controlled) -> None:
-    marks = rig.screen.context.session.annotations
-    assert marks is not None
+def test_a_note_takes_every_key_until_it_is_kept_or_left(rig: Controlled, marks: Annotations) -> None:
     rig.press("n", "h", "i", " ", "Q", "x", "backspace", "shift")
     assert rig.screen.prompt.text.startswith("note to conv2 0: hi Q▏")
     rig.press("enter")

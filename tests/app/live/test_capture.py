@@ -52,8 +52,9 @@ def test_repeating_hands_the_newest_item_to_everybody_once_more() -> None:
     slot.repeat()
     assert slot.get() == (0, None)  # there is nothing to repeat
     slot.put("a")
+    slot.put("b")
     slot.repeat()
-    assert slot.wait(1, WAIT) == (2, "a")
+    assert slot.wait(2, WAIT) == (3, "b")
 
 
 def test_closing_wakes_every_reader_and_keeps_the_last_item() -> None:
@@ -276,24 +277,23 @@ class Played:
         self.ends.append(error)
 
 
-def test_paced_frames_come_when_they_are_due(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("work", "times"),
+    [
+        ((0.02, 0.03, 0.09, 0.01), [0.02, 0.1, 0.2, 0.3]),
+        ((0, 0.5, 0, 0, 0, 0), [0.0, 0.5, 0.6, 0.7, 0.8, 0.9]),
+        ((0, 0.15, 0, 0, 0), [0.0, 0.15, 0.2, 0.3, 0.4]),
+    ],
+    ids=["when they are due", "slow decoding sets the clock anew", "small delays do not add up"],
+)
+def test_when_paced_frames_come(work: tuple[float, ...], times: list[float], monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    played = Played(Scripted(4, interval=0.1, before=clock.works(0.02, 0.03, 0.09, 0.01)))
-    assert played.times == pytest.approx([0.02, 0.1, 0.2, 0.3])
-    assert [frame.seq for frame in played.frames] == [0, 1, 2, 3]
-    assert clock.now == pytest.approx(100.4)  # the last picture, too, had its time
-
-
-def test_after_slow_decoding_the_clock_is_set_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    played = Played(Scripted(6, interval=0.1, before=clock.works(0, 0.5)))
-    assert played.times == pytest.approx([0.0, 0.5, 0.6, 0.7, 0.8, 0.9])
-
-
-def test_small_delays_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(monkeypatch)
-    played = Played(Scripted(5, interval=0.1, before=clock.works(0, 0.15)))
-    assert played.times == pytest.approx([0.0, 0.15, 0.2, 0.3, 0.4])
+    source = Scripted(len(times), interval=0.1, before=clock.works(*work))
+    played = Played(source)
+    assert played.times == pytest.approx(times)
+    assert [frame.seq for frame in played.frames] == list(range(len(times)))
+    assert clock.now == pytest.approx(100.1 + times[-1])  # the last picture, too, had its time
+    assert source.rewinds == 0  # once means once
 
 
 def test_a_source_that_ends_is_played_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -303,13 +303,6 @@ def test_a_source_that_ends_is_played_again_and_again(monkeypatch: pytest.Monkey
     assert played.times == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7])
     assert [frame.seq for frame in played.frames] == list(range(8))
     assert source.rewinds == 2
-
-
-def test_once_means_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    Clock(monkeypatch)
-    source = Scripted(3, interval=0.1)
-    assert len(Played(source).frames) == 3
-    assert source.rewinds == 0
 
 
 @pytest.mark.parametrize("where", ["open", "read", "take"])

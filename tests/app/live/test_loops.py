@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from types import TracebackType
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from livecnn.app.live import loops as live
-from livecnn.app.live.capture import Capture, LatestSlot
+from livecnn.app.live.capture import Capture
 from livecnn.app.live.loops import LiveLoop
 from livecnn.app.live.stats import Stats
 from livecnn.app.plan import Plan
@@ -347,16 +348,6 @@ def test_refresh_passes_the_frame_through_the_network_again(rig: Rig) -> None:
     assert second.frame is first.frame
 
 
-def test_repeating_an_item_never_brings_an_older_one_back() -> None:
-    slot: LatestSlot[int] = LatestSlot()
-    slot.repeat()
-    assert slot.get() == (0, None)
-    slot.put(1)
-    slot.put(2)
-    slot.repeat()
-    assert slot.wait(2, timeout=0) == (3, 2)
-
-
 def test_mirrored_as_the_source_wants_it_until_told_otherwise(rig: Rig) -> None:
     rig.source.feed(0)
     assert rig.next().status.mirrored
@@ -417,81 +408,74 @@ def test_threads_and_hooks_are_gone_afterwards(fault: Exception | None) -> None:
     before = set(threading.enumerate())
     rig = Rig()
     rig.source.feed(0)
-
-    def work() -> None:
-        with rig.live:
-            assert rig.shown() == (0, 0)
-            assert rig.model.open
-            rig.source.end(fault)
-            if fault is not None:
-                raise fault
-
-    if fault is None:
-        work()
-    else:
-        with pytest.raises(ZeroDivisionError, match="oops"):
-            work()
+    with nullcontext() if fault is None else pytest.raises(ZeroDivisionError, match="oops"), rig.live:
+        assert rig.shown() == (0, 0)
+        assert rig.model.open
+        rig.source.end(fault)
+        if fault is not None:
+            raise fault
     assert set(threading.enumerate()) == before
     assert not rig.model.open
     assert rig.source.closed
 
 
-def test_new_explanations_are_shown_although_the_picture_stands_still() -> None:
-    explaining = Explaining()
+@pytest.fixture
+def explaining() -> Explaining:
+    return Explaining()
+
+
+@pytest.fixture
+def explained(explaining: Explaining) -> Iterator[Rig]:
+    """A live run with explanations."""
     rig = Rig(explaining=explaining)
     with rig.live:
-        rig.source.feed(0)
-        assert rig.next().findings is None
-        assert not rig.live.ready()
-        findings = explaining.publish()
-        assert rig.next().findings is findings
-        assert not rig.live.ready()
-        rig.source.feed(1)
-        scene = rig.next()
-        assert (scene.frame.seq, scene.findings) == (1, findings)
+        yield rig
         rig.source.end()
-    assert explaining.seen == [0, 1]
 
 
-def test_new_explanations_go_along_with_pictures_that_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_explanations_are_shown_although_the_picture_stands_still(explained: Rig, explaining: Explaining) -> None:
+    explained.source.feed(0)
+    assert explained.next().findings is None
+    assert not explained.live.ready()
+    findings = explaining.publish()
+    assert explained.next().findings is findings
+    assert not explained.live.ready()
+    explained.source.feed(1)
+    scene = explained.next()
+    assert (scene.frame.seq, scene.findings) == (1, findings)
+    until(lambda: explaining.seen == [0, 1])
+
+
+def test_new_explanations_go_along_with_pictures_that_come(
+    explained: Rig, explaining: Explaining, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(live, "ALONG", 3600.0)
-    explaining = Explaining()
-    rig = Rig(explaining=explaining)
-    with rig.live:
-        rig.source.feed(0)
-        rig.next()
-        findings = explaining.publish()
-        assert not rig.live.ready()
-        rig.source.feed(1)
-        assert rig.next().findings is findings
-        rig.source.end()
+    explained.source.feed(0)
+    explained.next()
+    findings = explaining.publish()
+    assert not explained.live.ready()
+    explained.source.feed(1)
+    assert explained.next().findings is findings
 
 
-def test_explanations_before_the_first_picture_are_not_shown() -> None:
-    explaining = Explaining()
-    rig = Rig(explaining=explaining)
-    with rig.live:
-        explaining.publish()
-        assert not rig.live.ready()
-        rig.source.feed(0)
-        assert rig.next().findings is not None
-        rig.source.end()
+def test_explanations_before_the_first_picture_are_not_shown(explained: Rig, explaining: Explaining) -> None:
+    explaining.publish()
+    assert not explained.live.ready()
+    explained.source.feed(0)
+    assert explained.next().findings is not None
 
 
-def test_explanations_that_fail_are_told_at_once() -> None:
-    explaining = Explaining()
-    rig = Rig(explaining=explaining)
-    with rig.live:
-        rig.source.feed(0)
-        explaining.error = ModelError("weights melted")
-        with pytest.raises(ModelError, match="weights melted"):
-            rig.live.ready()
-        rig.source.end()
+def test_explanations_that_fail_are_told_at_once(explained: Rig, explaining: Explaining) -> None:
+    explained.source.feed(0)
+    explaining.error = ModelError("weights melted")
+    with pytest.raises(ModelError, match="weights melted"):
+        explained.live.ready()
 
 
 @pytest.mark.parametrize("fault", [None, ZeroDivisionError("oops")])
-def test_explaining_begins_and_ends_with_the_loops(fault: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    explaining = Explaining()
+def test_explaining_begins_and_ends_with_the_loops(
+    fault: Exception | None, explaining: Explaining, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rig = Rig(explaining=explaining)
     if fault is None:
         with rig.live:

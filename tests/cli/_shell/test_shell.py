@@ -29,7 +29,7 @@ from livecnn.cli._shell import picture_window as easel
 from livecnn.cli._shell.prompt import Completions
 from livecnn.cli._shell.shell import Shell
 from livecnn.cli._workbench import ShellState
-from livecnn.dreams import export as dream_files
+from livecnn.dreams import api as dream_files
 from livecnn.errors import UsageError
 from livecnn.io import images
 from livecnn.networks import bundle as bundles

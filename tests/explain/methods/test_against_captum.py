@@ -1,7 +1,9 @@
 """Every method that captum has, against it: within 1e-5 of the maximum."""
 
+import copy
 import warnings
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -36,10 +38,22 @@ CASES: dict[str, tuple[Callable[[], nn.Module], str, list[int], str, tuple[int, 
 }
 
 
+@cache
+def network(name: str) -> nn.Module:
+    """Large ones take longer to make than to explain."""
+    return seeded(CASES[name][0])
+
+
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> tuple[nn.Module, str, list[int], str, torch.Tensor]:
-    build, layer, units, maps, shape = CASES[request.param]
-    return seeded(build), layer, units, maps, picture(*shape)
+    _, layer, units, maps, shape = CASES[request.param]
+    return network(request.param), layer, units, maps, picture(*shape)
+
+
+@pytest.fixture
+def double_case(case: Any) -> tuple[nn.Module, str, list[int], str, torch.Tensor]:
+    module, *which, x = case
+    return copy.deepcopy(module).double(), *which, x.double()
 
 
 def same(ours: torch.Tensor, theirs: torch.Tensor) -> bool:
@@ -86,25 +100,26 @@ class Logits(nn.Module):
 
 
 PEERS = {"Saliency": Gradient, "GuidedBackprop": GuidedBackprop, "Deconvolution": Deconvnet}
+PEERS_OF_NEURONS = {"NeuronGradient": Gradient, "NeuronGuidedBackprop": GuidedBackprop, "NeuronDeconvolution": Deconvnet}
+SIGNED = {"Saliency": {"abs": False}}
 
 
 @pytest.mark.parametrize("at", ["max", "sum"])
 @pytest.mark.parametrize("peer", PEERS)
 def test_units(case: Any, peer: str, at: Any) -> None:
     module, layer, units, _, x = case
+    options = SIGNED.get(peer, {})
     ours = PEERS[peer](module, layer, at=at).explain(x, units)
-    options = {"abs": False} if peer == "Saliency" else {}
     for unit, found in zip(units, ours, strict=True):
         theirs = captum(lambda: getattr(attr, peer)(Unit(module, layer, unit, at, x)).attribute(x.clone(), **options))  # noqa: B023
         assert same(found[None], theirs)
 
 
 @pytest.mark.parametrize("place", [(0, 0), (1, 2), (2, 0)])
-@pytest.mark.parametrize("peer", ["NeuronGradient", "NeuronGuidedBackprop", "NeuronDeconvolution"])
+@pytest.mark.parametrize("peer", PEERS_OF_NEURONS)
 def test_neurons_at_a_position(peer: str, place: Any) -> None:
-    ours = {"NeuronGradient": Gradient, "NeuronGuidedBackprop": GuidedBackprop, "NeuronDeconvolution": Deconvnet}[peer]
-    module, x = seeded(lambda: Alexnet(7)), picture(3, 70, 70)
-    found = ours(module, "features.8", at=place).explain(x, [3, 200])
+    module, x = network("alexnet"), picture(3, 70, 70)
+    found = PEERS_OF_NEURONS[peer](module, "features.8", at=place).explain(x, [3, 200])
     for unit, explained in zip([3, 200], found, strict=True):
         method = getattr(attr, peer)(module, module.get_submodule("features.8"))
         assert same(explained[None], captum(lambda: method.attribute(x.clone(), (unit, *place))))  # noqa: B023
@@ -113,9 +128,8 @@ def test_neurons_at_a_position(peer: str, place: Any) -> None:
 @pytest.mark.parametrize("peer", PEERS)
 def test_classes(case: Any, peer: str) -> None:
     module, *_, x = case
-    options = {"abs": False} if peer == "Saliency" else {}
     best = int(module(x).argmax())
-    theirs = captum(lambda: getattr(attr, peer)(Logits(module)).attribute(x.clone(), target=best, **options))
+    theirs = captum(lambda: getattr(attr, peer)(Logits(module)).attribute(x.clone(), target=best, **SIGNED.get(peer, {})))
     assert same(PEERS[peer](module).explain(x, target=best), theirs)
 
 
@@ -149,18 +163,18 @@ def test_occlusion_by_default() -> None:
 
 
 @pytest.mark.parametrize("at", ["max", "sum"])
-def test_occlusion_of_networks(case: Any, at: Any) -> None:
+def test_occlusion_of_networks(double_case: Any, at: Any) -> None:
     """In double precision: what is taken away is the small difference of large numbers."""
-    module, layer, units, _, x = case
-    module, x = module.double(), x.double()
+    module, layer, units, _, x = double_case
     side = x.shape[-1] // 3
     windows = (len(x[0]), side, side), (len(x[0]), side - 1, side - 1)
     ours = Occlusion(module, layer, patch=side, stride=side - 1, at=at).explain(x, units)
     for unit, found in zip(units, ours, strict=True):
-        theirs = captum(lambda: attr.Occlusion(Unit(module, layer, unit, at, x)).attribute(x, *windows))  # noqa: B023
+        peer = attr.Occlusion(Unit(module, layer, unit, at, x))
+        theirs = captum(lambda: peer.attribute(x, *windows, perturbations_per_eval=16))  # noqa: B023
         assert same(found.expand_as(x[0])[None], theirs)
     best = int(module(x).argmax())
-    theirs = captum(lambda: attr.Occlusion(Logits(module)).attribute(x, *windows, target=best))
+    theirs = captum(lambda: attr.Occlusion(Logits(module)).attribute(x, *windows, perturbations_per_eval=16, target=best))
     assert same(Occlusion(module, patch=side, stride=side - 1).explain(x, target=best).expand_as(x), theirs)
 
 
@@ -171,10 +185,9 @@ def test_activation(case: Any) -> None:
     assert same(ours, F.interpolate(theirs[:, [0, 3]], size=x.shape[2:], mode="bilinear", align_corners=False)[0, :, None])
 
 
-def test_integrated_gradients(case: Any) -> None:
+def test_integrated_gradients(double_case: Any) -> None:
     """In double precision: captum takes all steps in one batch, whose rounding switches ReLUs near zero."""
-    module, layer, units, _, x = case
-    module, x = module.double(), x.double()
+    module, layer, units, _, x = double_case
     ours = IntegratedGradients(module, layer, steps=9, baseline=0.25).explain(x, units)
     for unit, found in zip(units, ours, strict=True):
         peer = attr.IntegratedGradients(Unit(module, layer, unit, "max", x))

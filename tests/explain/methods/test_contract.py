@@ -1,6 +1,7 @@
-"""What every method promises, and the errors it tells."""
+"""What every method promises, the errors it tells, and what each shows by itself."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,26 +11,33 @@ from torch import nn
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-import livecnn
 from livecnn import registry
 from livecnn.errors import ModelError, UsageError
 from livecnn.explain import backprop as _backprop
 from livecnn.explain.base import Method
+from livecnn.explain.methods import method_class
+from livecnn.explain.methods.deconvnet import Deconvnet
+from livecnn.explain.methods.deconvnet_unpooled import DeconvnetUnpooled
+from livecnn.explain.methods.grad_cam import GradCam
 from livecnn.explain.methods.gradient import Gradient
 from livecnn.explain.methods.guided_backprop import GuidedBackprop
+from livecnn.explain.methods.integrated_gradients import IntegratedGradients
+from livecnn.explain.methods.occlusion import Occlusion
+from livecnn.networks.architectures.caffe import Caffe
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.probe import Probe
 from tests.helpers.paths import ROOT
-from tests.helpers.relu_networks import Doubled, Reused, picture, seeded, untouched
+from tests.helpers.relu_networks import Reused, picture, seeded, untouched
 
 KINDS = registry.kinds("explain.methods")
 OF_UNITS = [kind for kind in KINDS if kind != "grad_cam"]
 OF_CLASSES = [kind for kind in KINDS if kind != "activation"]
 
 
-def method(kind: str, *given: Any, **options: Any) -> Method:
-    made: Method = registry.find("explain.methods", kind, UsageError)(*given, **options)
-    return made
+def method(kind: str, *given: Any) -> Method:
+    """Make a method; integrated gradients with few steps, which do here."""
+    few = {"steps": 8} if kind == "integrated_gradients" else {}
+    return method_class(kind)(*given, **few)
 
 
 @pytest.fixture
@@ -163,15 +171,6 @@ def test_positions_that_are_none(net: nn.Module, x: torch.Tensor, at: Any, layer
         Gradient(net, layer, at=at).explain(x, [0])
 
 
-def test_a_softmax_is_looked_behind() -> None:
-    lenet, x = livecnn.load("lenet-mnist").module, picture(1, 28, 28)
-    assert isinstance(lenet, Lenet)
-    found = Gradient(lenet).explain(x, target=3)
-    leaf = x.clone().requires_grad_()
-    assert_close(found, torch.autograd.grad(lenet.logits(leaf)[0, 3], leaf)[0])
-    assert_close(Gradient(lenet, "ip2").explain(x, [3]), found)
-
-
 @pytest.mark.parametrize(
     ("ending", "looked_behind"),
     [
@@ -232,18 +231,6 @@ def test_units_go_in_as_many_goes_as_memory_asks_for(net: nn.Module, x: torch.Te
     assert goes[3:] == [1] * 5
 
 
-def test_steps_without_a_batched_way_back(x: torch.Tensor) -> None:
-    class Net(nn.Conv2d):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return super().forward(Doubled.apply(x))  # type: ignore[no-untyped-call]
-
-    net = nn.Sequential(Net(2, 3, 3))
-    plain = nn.Sequential(nn.Conv2d(2, 3, 3))
-    plain.load_state_dict(net.state_dict())
-    at: Any = (1, 1)
-    assert_close(Gradient(net, "0", at=at).explain(x, [0, 2]), 2 * Gradient(plain, "0", at=at).explain(x, [0, 2]))
-
-
 @pytest.mark.parametrize("kind", ["gradient", "guided_backprop", "integrated_gradients"])
 def test_a_way_back_that_is_cut_is_told(kind: str, x: torch.Tensor) -> None:
     class Cut(nn.Sequential):
@@ -263,3 +250,156 @@ def test_the_examples_of_the_page_run(capsys: pytest.CaptureFixture[str]) -> Non
     assert capsys.readouterr().out == 4 * "(50, 1, 28, 28)\n"
     assert names["apart"].conv1.weight is names["model"].module.conv1.weight
     assert all(f"| `{kind}` |" in page for kind in KINDS)
+
+
+# What each method shows by itself
+
+
+def test_grad_cam(net: nn.Module, x: torch.Tensor) -> None:
+    best = int(net(x).argmax())
+    cam = GradCam(net, "last")
+    assert torch.equal(cam.explain(x), cam.explain(x, target=best))
+    assert torch.equal(cam.explain(x), cam.explain(x, range(5)))
+    assert (cam.explain(x, [2]) >= 0).all()
+    for layer, match in (("fc", "'fc' gives 4 values"), ("mean", "'mean' gives 5 values")):
+        with pytest.raises(ModelError, match=f"grad_cam needs a layer that gives maps; {match}"):
+            GradCam(net, layer).explain(x)
+    with pytest.raises(ModelError, match="grad_cam needs a layer that gives maps"):
+        GradCam(net).explain(x)
+
+
+def test_grad_cam_of_a_layer_that_does_not_lead_to_the_scores(x: torch.Tensor) -> None:
+    class Aside(Reused):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.pool(x)
+            return super().forward(x.detach())
+
+    net = seeded(Aside)
+    for frozen in (False, True):
+        with pytest.raises(ModelError, match="grad_cam needs a way from the layer to the scores; 'pool:1' has none"):
+            GradCam(net.requires_grad_(not frozen), "pool:1").explain(x)
+
+
+def test_occlusion_refines_what_it_shows(net: nn.Module, x: torch.Tensor) -> None:
+    occlusion = Occlusion(net, "conv3", patch=3, stride=1)
+    results = list(occlusion.refine(x, [0, 1]))
+    assert [tuple(result.shape) for result in results] == [(2, 1, 13, 12)] * 4
+    errors = [float((result - results[-1]).abs().sum()) for result in results]
+    assert errors[0] > errors[2] > errors[3] == 0
+    assert torch.equal(results[-1], occlusion.explain(x, [0, 1]))
+
+
+def test_where_occlusion_has_not_looked_yet_its_neighbour_counts() -> None:
+    """Every patch covers nine ones, so all results are the same everywhere."""
+    net = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False))
+    nn.init.ones_(net[0].weight)
+    for result in Occlusion(net, "0", at="sum", patch=3, stride=3).refine(torch.ones(1, 1, 30, 30), [0]):
+        assert_close(result, torch.full((1, 1, 30, 30), 9.0))
+
+
+def test_occlusion_looks_at_every_patch_once(x: torch.Tensor) -> None:
+    pictures: list[torch.Tensor] = []
+
+    class Watched(Reused):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            pictures.extend(x.clone())
+            return super().forward(x)
+
+    Occlusion(seeded(Watched), "conv3", patch=4, stride=3, fill=7).explain(x, [0])
+    covered = [tuple((one[0] == 7).nonzero()[0].tolist()) for one in pictures[1:]]
+    assert sorted(covered) == [(row, column) for row in (0, 3, 6, 9) for column in (0, 3, 6, 9)]
+    assert {int((one[0] == 7).sum()) for one in pictures[1:]} == {16, 12}  # cut off at the right
+
+
+def test_between_two_results_of_occlusion_the_network_is_as_it_was(net: nn.Module, x: torch.Tensor) -> None:
+    steps = Occlusion(net, "conv3").refine(x, [0])
+    next(steps)
+    assert untouched(net)
+    assert torch.is_grad_enabled()
+    with Probe(net, ["conv1"]) as probe:
+        probe(x)
+    assert next(steps).any()
+
+
+@pytest.mark.parametrize(("patch", "stride"), [(0, 1), (3, 0), (3, 4), (-2, None)])
+def test_patches_that_are_none(net: nn.Module, x: torch.Tensor, patch: int, stride: int | None) -> None:
+    with pytest.raises(UsageError, match="allowed: a patch of 1 or more, a stride from 1 to the patch"):
+        Occlusion(net, "conv3", patch=patch, stride=stride).explain(x, [0])
+
+
+def test_a_patch_larger_than_the_picture(net: nn.Module, x: torch.Tensor) -> None:
+    found = Occlusion(net, "fc", patch=40, stride=5).explain(x, [0])
+    drop = net(x)[0, 0] - net(torch.zeros_like(x))[0, 0]
+    assert_close(found, drop.detach().expand_as(found))
+
+
+def test_integrated_gradients_are_complete(net: nn.Module, x: torch.Tensor) -> None:
+    found = IntegratedGradients(net, "fc", baseline=0.5, steps=200).explain(x, range(4))
+    difference = (net(x) - net(torch.full_like(x, 0.5)))[0].detach()
+    assert_close(found.sum((1, 2, 3)), difference, rtol=0.02, atol=0.002)
+    for steps in (0, 1001):
+        with pytest.raises(UsageError, match=f"steps: found {steps}; allowed: 1 to 1000"):
+            IntegratedGradients(net, "fc", steps=steps).explain(x, [0])
+
+
+# Networks from Caffe and Keras: their ReLUs are found, and their softmax is looked behind
+
+CONV = {"type": "Convolution", "num_output": 4, "kernel_size": [3]}
+LAYERS: list[dict[str, Any]] = [
+    {"name": "conv1", "bottom": "data", "top": "conv1", **CONV},
+    {"name": "relu1", "type": "ReLU", "bottom": "conv1", "top": "conv1"},
+    {"name": "pool1", "type": "Pooling", "bottom": "conv1", "top": "pool1", "pool": "MAX", "kernel_size": 2, "stride": 2},
+    {"name": "norm1", "type": "LRN", "bottom": "pool1", "top": "norm1"},
+    {"name": "conv2", "bottom": "norm1", "top": "conv2", **CONV},
+    {"name": "relu2", "type": "ReLU", "bottom": "conv2", "top": "conv2"},
+    {"name": "all", "type": "Pooling", "bottom": "conv2", "top": "all", "pool": "MAX", "global_pooling": True},
+    {"name": "prob", "type": "Softmax", "bottom": "all", "top": "prob"},
+]
+
+
+def caffe() -> Caffe:
+    net = Caffe(LAYERS, {"data": [1, 2, 12, 12]})
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    return net
+
+
+def test_caffe() -> None:
+    net, x = seeded(caffe), picture(2, 12, 12)
+    assert_close(Gradient(net).explain(x, target=1), Gradient(net, "all").explain(x, [1]))
+    units = range(4)
+    gradient = Gradient(net, "conv2").explain(x, units)  # the blob: what relu2 left there
+    assert torch.equal(gradient, Gradient(net, "relu2").explain(x, units))
+    results = [method(net, "conv2").explain(x, units) for method in (GuidedBackprop, Deconvnet, DeconvnetUnpooled)]
+    for found in results:
+        assert found.any()
+        assert not torch.allclose(found, gradient, atol=1e-3)
+    assert (DeconvnetUnpooled(net).explain(x, target=1) != 0).float().mean() > 0.9  # both poolings spread
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, of NumPy
+def test_keras(tmp_path: Path) -> None:
+    from livecnn.networks.importers.keras import KerasImporter
+    from tests.helpers.keras_models import keras as library
+    from tests.helpers.keras_models import layers, saved
+
+    torch.manual_seed(0)
+    model = library.Sequential([
+        layers.Input((12, 12, 3)),
+        layers.Conv2D(4, 3, activation="relu", name="conv1"),
+        layers.MaxPooling2D(2, name="pool1"),
+        layers.Conv2D(3, 3, name="conv2"),
+        layers.Activation("relu", name="act"),
+        layers.Flatten(name="flat"),
+        layers.Dense(3, activation="softmax", name="scores"),
+    ])  # fmt: skip
+    net, x = KerasImporter()([saved(model, tmp_path / "net.keras")]).module.eval(), picture(3, 12, 12)
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter)
+    for layer in ("conv2", "act"):
+        guided, gradient = (method(net, layer).explain(x, [0, 1]) for method in (GuidedBackprop, Gradient))
+        assert guided.shape == (2, 3, 12, 12)
+        assert (guided - gradient).abs().max() > 1e-3
+    assert_close(Gradient(net).explain(x, target=1), Gradient(net, "scores.linear").explain(x, [1]))
+    with pytest.raises(ModelError, match=r"deconvnet_unpooled needs undilated MaxPool2d modules; .*"):
+        DeconvnetUnpooled(net, "act").explain(x, [0])

@@ -14,7 +14,7 @@ from livecnn.app.plan import Plan
 from livecnn.drawing.theme import Metrics
 from livecnn.types import Frame, Image
 from tests.helpers.controlled_screen import Controlled, controlled, seven
-from tests.helpers.mjpeg_server import MjpegServer
+from tests.helpers.servers import MjpegServer
 from tests.helpers.virtual_display import Display, Program, code_of, until
 
 
@@ -208,7 +208,7 @@ def test_a_screen_of_another_density(
         until(shows(program, still.resize(1600, 900)), "every pixel is one of the figure's own")
         program.resize(1100, 1000)
         until(shows(program, still.resize(1100, 1000)), "also after a resize")
-        program.key("q")
+        program.key("Escape")  # as q
         assert program.end() == (0, "", "")
 
 

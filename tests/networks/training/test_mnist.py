@@ -12,8 +12,8 @@ from hypothesis.extra import numpy as arrays
 
 from livecnn.errors import OutputError, SourceError
 from livecnn.networks.training import mnist
-from tests.helpers.file_server import FileServer
 from tests.helpers.mnist_files import Bytes, idx, write_mnist
+from tests.helpers.servers import FileServer
 
 # Reading
 

@@ -1,5 +1,6 @@
 """Where boxes stand and links run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
 
-from livecnn.networks.inspection.architecture import Architecture, Node
+from livecnn.networks.inspection.architecture import Architecture, Node, WindowSpec
 from livecnn.panels.strip.flowchart import (
     FITTING,
     INPUT,
@@ -20,22 +21,26 @@ from livecnn.panels.strip.flowchart import (
     Chart,
     Item,
     LayerGroup,
+    facts,
     flowchart,
     group_layers,
     initially_unfolded,
     is_function_node,
     nodes_of,
+    short_type,
+    size,
 )
 from tests.helpers import caffe_files
 from tests.helpers.architectures import NETS, chain, drawn, node, real
 
 
-def everything(architecture: Architecture) -> frozenset[str]:
-    def names(items: tuple[Item, ...]) -> set[str]:
-        groups = [item for item in items if isinstance(item, LayerGroup)]
-        return {item.name for item in groups}.union(*(names(item.items) for item in groups))
+def every(items: tuple[Item, ...]) -> list[LayerGroup]:
+    groups = [item for item in items if isinstance(item, LayerGroup)]
+    return [*groups, *(inner for item in groups for inner in every(item.items))]
 
-    return initially_unfolded(architecture, fitting=10_000) | names(group_layers(architecture.nodes))
+
+def everything(architecture: Architecture) -> frozenset[str]:
+    return initially_unfolded(architecture, fitting=10_000) | {item.name for item in every(group_layers(architecture.nodes))}
 
 
 def places(chart: Chart) -> dict[str, tuple[int, int]]:
@@ -81,6 +86,7 @@ def test_lenet_is_one_row() -> None:
     sizes = [link.size for link in chart.links]
     assert sizes == ["28×28×1", "24×24×20", "12×12×20", "8×8×50", "800", "500", "500", "10", "10"]
     assert initially_unfolded(real("lenet")) == frozenset()
+    assert flowchart(real("lenet"), frozenset(("conv1", "nothing"))) == chart  # these are no groups
 
 
 def test_what_only_reshapes_is_in_the_box_of_what_feeds_it() -> None:
@@ -159,10 +165,6 @@ def test_a_folded_group_tells_how_many_layers_and_holds_them() -> None:
     assert inner is not None
     assert (inner.name, inner.group, inner.words) == ("layer1.1", "layer1", "6 layers")
     assert flowchart(architecture).holding("nothing") is None
-
-
-def test_names_that_are_no_groups_change_nothing() -> None:
-    assert flowchart(real("lenet"), frozenset(("conv1", "nothing"))) == flowchart(real("lenet"))
 
 
 def test_a_group_of_functions_alone() -> None:
@@ -244,22 +246,12 @@ def group(items: tuple[Item, ...], name: str) -> LayerGroup:
     return next(item for item in items if isinstance(item, LayerGroup) and item.name == name)
 
 
-def every(items: tuple[Item, ...]) -> list[LayerGroup]:
-    groups = [item for item in items if isinstance(item, LayerGroup)]
-    return [*groups, *(inner for item in groups for inner in every(item.items))]
-
-
 def test_names_make_groups() -> None:
     items = group_layers(real("resnet18").nodes)
     assert outline(items)[:7] == ["conv1", "bn1", "relu", "maxpool", ("layer1", 14), ("layer2", 16), ("layer3", 16)]
     assert outline(group(items, "layer1").items) == [("layer1.0", 7), ("layer1.1", 7)]
     block = group(group(items, "layer2").items, "layer2.0")
     assert outline(block.items)[-4:] == ["layer2.0.bn2", ("layer2.0.downsample", 2), "add_2", "layer2.0.relu2"]
-
-
-def test_slashes_make_groups_too() -> None:
-    items = group_layers([node("conv1", ""), node("fire2/squeeze", "conv1"), node("fire2/expand", "fire2/squeeze")])
-    assert outline(items) == ["conv1", ("fire2", 2)]
 
 
 def test_the_sum_of_a_skip_connection_is_in_its_block() -> None:
@@ -269,15 +261,20 @@ def test_the_sum_of_a_skip_connection_is_in_its_block() -> None:
     assert outline(block.items)[-2:] == [("middle_flow.main_block_0.separable_conv2", 2), "add_2"]
 
 
-def test_a_group_of_one_is_what_it_holds() -> None:
-    items = group_layers([node("a.inner.conv", ""), node("b.conv", "a.inner.conv"), node("b.relu", "b.conv", kind="ReLU")])
-    assert outline(items) == ["a.inner.conv", ("b", 2)]
-
-
-def test_a_module_that_works_twice_makes_two_groups() -> None:
-    names = ["shared.conv", "shared.relu", "between", "shared.conv:2", "shared.relu:2"]
-    items = group_layers([node(name, before) for name, before in zip(names, ["", *names], strict=False)])
-    assert outline(items) == [("shared", 2), "between", ("shared (2)", 2)]
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["conv1", "fire2/squeeze", "fire2/expand"], ["conv1", ("fire2", 2)]),
+        (["a.inner.conv", "b.conv", "b.relu"], ["a.inner.conv", ("b", 2)]),
+        (
+            ["shared.conv", "shared.relu", "between", "shared.conv:2", "shared.relu:2"],
+            [("shared", 2), "between", ("shared (2)", 2)],
+        ),
+    ],
+    ids=["slashes", "a group of one", "a module that works twice"],
+)
+def test_names_in_a_chain_make_groups(names: list[str], wanted: list[object]) -> None:
+    assert outline(group_layers([node(name, before) for name, before in zip(names, ["", *names], strict=False)])) == wanted
 
 
 def test_a_long_row_is_cut_behind_its_poolings() -> None:
@@ -320,3 +317,64 @@ def test_functions_are_told_from_layers() -> None:
     assert functions == ["cat", *(f"cat_{i}" for i in range(1, 8)), "flatten"]
     assert not is_function_node(node("add_1", "", kind="Add"))
     assert not is_function_node(node("relu.conv", "", kind="relu"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("Conv2d", "conv"),
+        ("Convolution", "conv"),
+        ("DepthwiseConv2D", "depthwise"),
+        ("MaxPool2d", "max"),
+        ("avg_pool2d", "avg"),
+        ("Pooling", "pool"),
+        ("GlobalAveragePooling2D", "avg pool"),
+        ("InnerProduct", "dense"),
+        ("BatchNormalization", "batch norm"),
+        ("relu", "ReLU"),
+        ("ReLU", "ReLU"),
+        ("LeakyReLU", "LeakyReLU"),
+        ("Softmax", "softmax"),
+        ("Add", "add"),
+        ("cat", "concat"),
+        ("Dropout2d", "dropout"),
+        ("MyOwnLayer", "MyOwnLayer"),
+    ],
+)
+def test_words(kind: str, words: str) -> None:
+    plain = replace(node("n", kind=kind), window=None)
+    assert short_type(plain) == words
+    assert short_type(replace(plain, window=WindowSpec((3, 5), (1, 1)))) == f"{words} 3×5"
+
+
+@pytest.mark.parametrize(
+    ("kind", "window", "words"),
+    [
+        ("Conv2d", WindowSpec((3, 3), (1, 1), groups=4), "depthwise 3×3"),
+        ("Conv2d", WindowSpec((3, 3), (1, 1), groups=2), "conv 3×3"),
+        ("LRN", WindowSpec((5, 5), (1, 1)), "local norm"),  # its region is not told
+    ],
+)
+def test_words_that_depend_on_the_window(kind: str, window: WindowSpec, words: str) -> None:
+    assert short_type(replace(node("n", kind=kind), window=window)) == words
+
+
+def test_sizes() -> None:
+    assert [size(shape) for shape in ((20, 24, 12), (500,), ())] == ["24×12×20", "500", ""]
+
+
+def test_what_there_is_to_tell_of_a_layer() -> None:
+    nodes = {each.name: each for each in real("lenet").nodes}
+    assert facts(nodes["conv2"]) == [
+        "conv2",
+        "conv 5×5 (Conv2d)",
+        "output 8×8×50",
+        "25,050 parameters",
+        "kernel 5×5, stride 1, padding 0",
+        "sees 14×14 pixels",
+    ]
+    assert facts(nodes["relu1"]) == ["relu1", "ReLU", "output 500", "sees 28×28 pixels"]
+    odd = replace(node("n"), window=WindowSpec((3, 3), (1, 2), dilation=(2, 2), groups=2))
+    assert facts(odd)[2:] == [
+        "output 8×8×4", "kernel 3×3, stride 1×2, padding 0", "dilation 2, 2 groups", "how much it sees cannot be told",
+    ]  # fmt: skip

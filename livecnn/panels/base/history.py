@@ -1,24 +1,43 @@
-"""Keep a number and the scores of the last seconds in bounded memory."""
+"""A number and the scores of the last seconds, kept in bounded memory and drawn along an axis of seconds."""
+
+from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from livecnn.types import Floats
+from livecnn._cv2 import cv2
+from livecnn.drawing.artists import Label, text_width
+from livecnn.drawing.theme import BAND, Theme, mix_colors
+from livecnn.drawing.ticks import format_tick, ticks
+from livecnn.geometry import Rect
+from livecnn.types import Floats, Image
 
 BINS = 400  # of equal length, over the seconds that are kept
 PAUSE = 0.1  # of these seconds, but at least
 LEAST_PAUSE = 2.0  # seconds: after a longer silence the line begins anew
 KEPT = BINS + 1  # the oldest bin is still partly on show while the newest one fills
+T = TypeVar("T", float, npt.NDArray[np.float64])
+
+MARKS = 8  # at most
+FRACTION = 4  # bits behind the point, of positions in the picture
+
+Numbers = npt.NDArray[np.float64]
 
 
 def is_gap(pause: float, seconds: float) -> bool:
     """Is a pause between two samples, of a history that reaches back so many seconds, a gap?"""
     return pause > max(PAUSE * seconds, LEAST_PAUSE)
+
+
+def bin_of(time: float, seconds: float) -> int:
+    """Return the number of the bin that holds a time, in a history that reaches back so many seconds."""
+    return math.floor(time / seconds * BINS)
 
 
 @dataclass
@@ -81,16 +100,13 @@ class History:
 
     def _interrupt(self, time: float) -> None:
         if self._bins and self._bins[-1].count:
-            self._bins.append(Bin(self._index(time)))
+            self._bins.append(Bin(bin_of(time, self.seconds)))
 
     def _last(self, time: float) -> Bin:
-        index = self._index(time)
+        index = bin_of(time, self.seconds)
         if not self._bins or self._bins[-1].index != index or not self._bins[-1].count:
             self._bins.append(Bin(index))
         return self._bins[-1]
-
-    def _index(self, time: float) -> int:
-        return math.floor(time / self.seconds * BINS)
 
 
 class ScoreSeries(NamedTuple):
@@ -124,7 +140,7 @@ class ScoreHistory:
             self._run += 1
         self.now = time
         if scores is not None:
-            bin_ = self._bin(time)
+            bin_ = bin_of(time, self.seconds)
             row = bin_ % KEPT
             if self._bins[row] != bin_ or self._runs[row] != self._run:
                 self._bins[row], self._runs[row], self._counts[row], self._sums[row] = bin_, self._run, 0, 0
@@ -168,8 +184,58 @@ class ScoreHistory:
         """Return the bins that hold something of the time on show, the oldest first."""
         if not math.isfinite(self.now):
             return np.empty(0, np.intp)
-        rows = np.flatnonzero((self._counts > 0) & (self._bins >= self._bin(self.now) - BINS))
+        rows = np.flatnonzero((self._counts > 0) & (self._bins >= bin_of(self.now, self.seconds) - BINS))
         return rows[np.argsort(self._bins[rows])]
 
-    def _bin(self, time: float) -> int:
-        return math.floor(time / self.seconds * BINS)
+
+class TimeAxis:
+    """labels: the marks' names, which stand still.  lines: columns of the plot in which the marks are."""
+
+    def __init__(self, seconds: float, theme: Theme) -> None:
+        self.seconds = seconds
+        self.labels = [Label(theme.muted, align="center") for _ in range(MARKS)]
+        self.lines: list[int] = []
+        self._width = 1
+
+    def place(self, plot: Rect, baseline: int, size: int, *, lettered: bool) -> None:
+        """Place the marks' names on a baseline below the plot, if there is room for letters."""
+        self._width = plot.w
+        room = 1.4 * text_width(f"-{format_tick(self.seconds)} s", size)
+        moments = ticks(0, self.seconds, min(MARKS, max(2, int(plot.w / room))))
+        self.lines = [plot.w - 1 - round(moment / self.seconds * (plot.w - 1)) for moment in moments]
+        for label in self.labels:
+            label.text = ""
+        for label, column, moment in zip(self.labels, self.lines, moments, strict=False):
+            label.text = f"-{format_tick(moment)} s" if moment else "now"
+            half = text_width(label.text, size) // 2
+            label.place(plot.x + min(max(column, half), plot.w - half), baseline, size)
+            label.set_visible(lettered)
+
+    def column(self, ago: T) -> T:
+        """Return the column of the plot, so many seconds ago."""
+        return (1 - ago / self.seconds) * (self._width - 1)
+
+    def ago(self, column: float) -> float:
+        """Return how many seconds ago a column is."""
+        return (1 - column / max(1, self._width - 1)) * self.seconds
+
+
+def draw_line(
+    picture: Image, history: History, scale: TimeAxis, rows: Callable[[Numbers], Numbers], theme: Theme, pen: int
+) -> None:
+    """Into a picture, uint8 (h, w, 3 or 4): means as a line, what lies between low and high as a band. rows: of values."""
+    runs = history.stretches()
+    if not runs:
+        return
+    ago, mean, low, high = np.array([(history.ago(each), each.mean, each.low, each.high) for run in runs for each in run]).T
+    columns = scale.column(ago)
+    ends = np.cumsum([len(run) for run in runs])[:-1]
+    line, upper, lower = (np.split(points(columns, rows(values)), ends) for values in (mean, high, low))
+    bands = [np.concatenate((top, bottom[::-1])) for top, bottom in zip(upper, lower, strict=True)]
+    cv2.fillPoly(picture, bands, (*mix_colors(theme.card, theme.accent, BAND), 255), shift=FRACTION)
+    cv2.polylines(picture, line, False, (*theme.accent, 255), pen, cv2.LINE_AA, FRACTION)
+
+
+def points(columns: Numbers, rows: Numbers) -> npt.NDArray[np.int32]:
+    """int32 (n, 2) for OpenCV's drawing, with FRACTION bits behind the point."""
+    return np.asarray(np.round(np.stack([columns, rows], axis=1) * (1 << FRACTION)), np.int32)

@@ -5,46 +5,202 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from threading import Condition, Thread
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
-from livecnn.engine.engine import on_device
-from livecnn.explain.live.explainer import LiveExplainer, copy_to_explain
-from livecnn.explain.results import Refused
+from livecnn.engine.observer import on_device
+from livecnn.errors import LivecnnError, ModelError, UsageError
+from livecnn.explain.base import (
+    ForwardPass,
+    activation_of,
+    class_objective,
+    detached_input,
+    layer_gradient,
+    set_gradients,
+    to_array,
+)
+from livecnn.explain.methods import method_class
+from livecnn.explain.methods.occlusion import COARSEST, Occlusion
 from livecnn.networks.bundle import Bundle
-from livecnn.selection import Ask, MutedUnits, Selection
+from livecnn.networks.device import copy_sharing_weights
+from livecnn.networks.inspection.ablation import Ablation
+from livecnn.selection import INPUT, OUTPUT, Ask, MutedUnits, Selection, Unit
 from livecnn.types import ExplanationUpdate, Floats, PreferredInput, Tick
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Stands where an explanation would be that cannot be had; `reason` is one short line for the user."""
+
+    reason: str
+
+
+ENDS = {
+    INPUT: Refused("the input has no units; choose a layer"),
+    OUTPUT: Refused("the scores are no layer; choose one"),
+}
+REFINEMENTS = COARSEST.bit_length()  # of occlusion: patches 8, 4, 2 strides and 1 stride apart
 DUTIES = {"explain": 0.5, "occlusion": 0.1, "preferred": 0.15}  # of a core, by thread, so that the loops do not feel it
 LONG = 0.1  # seconds of work after which a change of focus is not kept waiting
 DWELL = 0.3  # seconds that a unit stays selected before its preferred input is looked for
 EVERY = 4  # steps of that search between two pictures
 KEPT = 64  # of its results
 FIRST = 8  # units of a grid that are explained together until it is known how long that takes
+REST = 0.004  # seconds; shorter ones are saved up
 LAST_STEP = 5.0  # seconds that the end waits for a step that is under way
 
 CPU = torch.device("cpu")
 
 # Of the network, a layer and a unit, step by step; the last has `step` == `steps`.
 Dreaming: TypeAlias = Callable[[nn.Module, str, int], Iterator[PreferredInput]]
-REST = 0.004  # seconds; shorter ones are saved up
-
 # Maps float32 (C, H, W), or of a grid (U, C, H, W); of occlusion with how far it is, 0..1, of contributions with the score.
 Answer: TypeAlias = Floats | tuple[Floats, float] | PreferredInput | Refused
 Answers: TypeAlias = Mapping[str, Answer]  # by kind of method, or by what was asked for
 
 
+def copy_to_explain(module: nn.Module) -> nn.Module:
+    """Copy the network over the same weights: one that explains must run nothing else. Raises ModelError."""
+    try:
+        return copy_sharing_weights(module)
+    except Exception as error:  # whatever a network holds that cannot be copied
+        reason = str(error).partition("\n")[0]
+        raise ModelError(f"explanations need a copy of the network: {type(error).__name__}: {reason}") from error
+
+
+class LiveExplainer:
+    """Explains inputs by one network, in a `with` and on one thread; no other may run the network meanwhile.
+
+    Answers are arrays on the host or, where a method cannot be used, the reason in a line. A reason that lies in the network
+    or the layer is remembered.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self._ablation = Ablation(module)
+        self._ablated: frozenset[tuple[str, int]] = frozenset()
+        self._methods: dict[tuple[str, str], Any] = {}
+        self._refused: dict[tuple[str, str], Refused] = {}
+
+    def __enter__(self) -> LiveExplainer:
+        self._ablation.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+        self._ablation.__exit__(kind, value, trace)
+
+    def mute(self, units: Collection[tuple[str, int]]) -> None:
+        """Explain the network without these units from now on. Raises ModelError."""
+        if self._ablated != units:
+            self._ablation.set(units)
+            self._ablated = frozenset(units)
+            self._refused.clear()
+
+    def picture(self, kind: str, x: torch.Tensor, unit: Unit, target: int) -> Floats | Refused:
+        """Explain the unit or, by a method of classes, the class `target`: float32 (C, H, W) or (1, H, W)."""
+
+        def explain() -> Floats:
+            method = self._method(kind, unit.layer)
+            wanted: dict[str, Any] = {"units": [unit.index]} if method.of_units else {"target": target}
+            return to_array(method.explain(x, **wanted)[0])
+
+        return self.run_or_refuse(kind, unit.layer, explain)
+
+    def pictures(self, kind: str, x: torch.Tensor, layer: str, units: Sequence[int]) -> Floats | Refused:
+        """Explain units of a layer: float32 (U, C, H, W) or (U, 1, H, W)."""
+
+        def explain() -> Floats:
+            method = self._method(kind, layer)
+            if not method.of_units:
+                raise UsageError(f"{kind} explains classes, not units")
+            return to_array(method.explain(x, units))
+
+        return self.run_or_refuse(kind, layer, explain)
+
+    def contributions(self, x: torch.Tensor, layer: str, target: int) -> tuple[Floats, float] | Refused:
+        """Return what each unit adds to the score of a class before a softmax, float32 (units,), and that score.
+
+        To first order: the sum over positions of a ds/da, where a are the unit's activations and s is the score. One pass
+        forward and one back serve all units. Where the score is linear in the layer, as after the last hidden one, they sum up
+        to the score without the bias.
+        """
+
+        def explain() -> tuple[Floats, float]:
+            forward: ForwardPass = self._made("contributions", layer, lambda: ForwardPass(self.module, layer))
+            with set_gradients():
+                seen = forward(detached_input(x).requires_grad_().clone())
+                activation = activation_of(seen, (), layer)
+                score = class_objective(seen, target)(seen).sum()
+                slopes = layer_gradient(seen, score, "contributions need", layer)
+            products = activation.detach()[0] * slopes[0]
+            return to_array(products.flatten(1).sum(1) if products.ndim > 1 else products), score.item()
+
+        return self.run_or_refuse("contributions", layer, explain)
+
+    def refine(self, x: torch.Tensor, unit: Unit) -> Iterator[tuple[Floats, float] | Refused]:
+        """Yield occlusion from coarse to fine, float32 (1, H, W), each with its progress, 0..1."""
+
+        def refine() -> Iterator[torch.Tensor]:
+            method: Occlusion = self._method("occlusion", unit.layer)
+            return method.refine(x, [unit.index])
+
+        for done, found in enumerate(self.steps("occlusion", unit.layer, refine), 1):
+            yield found if isinstance(found, Refused) else (to_array(found[0]), done / REFINEMENTS)
+
+    def steps(self, kind: str, layer: str, make: Callable[[], Iterator[T]]) -> Iterator[T | Refused]:
+        """Yield all that an iterator gives as `run_or_refuse` does; a refusal is the last."""
+        given = self.run_or_refuse(kind, layer, make)
+        while not isinstance(given, Refused):
+            found = self.run_or_refuse(kind, layer, partial(next, given, None))
+            if found is None:
+                return
+            yield found
+            if isinstance(found, Refused):
+                return
+        yield given
+
+    def run_or_refuse(self, kind: str, layer: str, explain: Callable[[], T]) -> T | Refused:
+        """Return what `explain` returns or why it is refused. Whatever the network raises, the program goes on."""
+        known = ENDS.get(layer) or self._refused.get((kind, layer))
+        if known is not None:
+            return known
+        try:
+            return explain()
+        except Exception as error:
+            reason = Refused(_reason(kind, error))
+            if not isinstance(error, UsageError):  # which lies in the unit or the class
+                self._refused[kind, layer] = reason
+            return reason
+
+    def _method(self, kind: str, layer: str) -> Any:
+        return self._made(kind, layer, lambda: method_class(kind)(self.module, layer))
+
+    def _made(self, kind: str, layer: str, make: Callable[[], Any]) -> Any:
+        """Make something once for a layer, as it may have to trace the network."""
+        if (kind, layer) not in self._methods:
+            self._methods[kind, layer] = make()
+        return self._methods[kind, layer]
+
+
+def _reason(kind: str, error: Exception) -> str:
+    """Describe an error in one short line, without the method's name."""
+    line = str(error).partition("\n")[0].removeprefix(f"{kind} ")
+    return line if isinstance(error, LivecnnError) else f"{type(error).__name__}: {line}"
+
+
 class RequestSuperseded(BaseException):
-    """The work is not wanted any more. No Exception, so that no network or method catches it."""
+    """The work is not wanted any more. It is no Exception, so that no network or method catches it."""
 
 
 class WorkerStopped(BaseException):
-    """The threads are to end. No Exception either."""
+    """The threads are to end. It is no Exception either."""
 
 
 @dataclass(frozen=True)
@@ -203,16 +359,8 @@ class ExplainWorker:
 
     The first answers what is quick, for every tick that it can keep up with. Occlusion is refined from coarse to fine on one
     tick, then on the newest. The preferred input of the selected unit is found step by step, by `dream`, and remembered. All
-    are of the network without its muted units. While nothing is in the box, the last findings stay.
-
-    Args:
-        bundle: The network.
-        dream: Finds preferred inputs.
-        device: Where the network is explained.
-        muted: Owner of the muted units.
-
-    Raises:
-        ModelError: The network cannot be copied.
+    are of the network without its muted units. While nothing is in the box, the last findings stay. Raises ModelError if the
+    network cannot be copied.
     """
 
     def __init__(
@@ -385,15 +533,12 @@ class ExplainWorker:
             explainer.mute(wish.muted)
             for found in explainer.steps("preferred", layer, lambda: dream(explainer.module, layer, unit)):
                 if isinstance(found, Refused) or found.step == found.steps:
-                    self._remember(about, found)
+                    self._dreamt[about] = found
+                    if len(self._dreamt) > KEPT:
+                        del self._dreamt[next(iter(self._dreamt))]
                 elif found.step % EVERY:
                     continue
                 yield found
-
-    def _remember(self, about: Hashable, found: PreferredInput | Refused) -> None:
-        self._dreamt[about] = found
-        if len(self._dreamt) > KEPT:
-            del self._dreamt[next(iter(self._dreamt))]
 
     def _input(self, tick: Tick) -> torch.Tensor:
         prepared = tick.patch.prepared

@@ -1,21 +1,62 @@
-"""Show the scores, and the surest shot of each class so far."""
+"""The two ends of a network: what it sees, and the scores beside the surest shot of each class."""
 
+from __future__ import annotations
+
+import math
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
-from livecnn.drawing.artists import Pixels, Rectangles, baseline_offset, frame, resize_exactly, text_width
+from livecnn.drawing.artists import Pixels, Rectangles, as_rgb, frame, resize_exactly, text_width
 from livecnn.engine.reducers import Maps
 from livecnn.geometry import Rect, best_grid
-from livecnn.networks.inspection.architecture import Node
+from livecnn.networks.inspection.architecture import Node, size_text
 from livecnn.panels.base.drawer import NOTHING, Context
 from livecnn.panels.base.session import ScoredShot
 from livecnn.panels.base.targets import ClassTarget, Target
 from livecnn.panels.details.base import Detail, HeadingPart, LabelPool
-from livecnn.types import Image, Scene
+from livecnn.panels.details.text import write_lines
+from livecnn.types import Image, Prepared, Scene
 
+CALM = 1.0  # seconds between two looks at the values
 NONE_YET = "a shot of each class will stand here"
 LEAST = 52  # pixels of an example's side at 1280x720
+
+
+class InputDetail(Detail):
+    """The picture that the input pipeline makes of the shot, enlarged as the squares it consists of."""
+
+    def __init__(self, node: Node, context: Context) -> None:
+        super().__init__(node, context)
+        self._picture, self._words = Pixels(), LabelPool()
+        self.live = [self._picture, self._words]
+        self._range, self._looked = "", -math.inf
+
+    def show(self, scene: Scene, maps: Maps | None) -> None:  # noqa: ARG002
+        prepared, time = scene.tick.patch.prepared, scene.tick.frame.time
+        if not 0 <= time - self._looked < CALM:
+            self._range, self._looked = range_text(prepared), time
+        lines = (self._size(), self._range)
+        text = len(lines) * self.metrics.px(20)
+        lettered = self.body.h >= 3 * text
+        room = self.body._replace(h=self.body.h - text - self.metrics.gap) if lettered else self.body
+        self._picture.fit(room, as_rgb(prepared.seen), sharp=True)
+        below = Rect(room.x, room.y + room.h + self.metrics.gap, room.w, text if lettered else 0)
+        write_lines(self._words, lines, below, self.metrics, self)
+
+    def _size(self) -> str:
+        if len(self.node.output) != 3:
+            return "what the network sees"
+        channels, *size = self.node.output
+        return f"what the network sees: {size_text(size)} pixels, {channels} channel{'s' if channels > 1 else ''}"
+
+
+def range_text(prepared: Prepared) -> str:
+    """In words, of the tensor that the network gets."""
+    with torch.inference_mode():
+        tensor = prepared.tensor if prepared.device_transform is None else prepared.device_transform(prepared.tensor)
+        return f"values {float(tensor.min()):.2f} to {float(tensor.max()):.2f}"
 
 
 class OutputDetail(Detail):
@@ -48,8 +89,7 @@ class OutputDetail(Detail):
         scores, metrics = scene.tick.scores, self.metrics
         if scene.tick.patch.prepared.empty or not np.isfinite(scores).all():
             text = NOTHING if scene.tick.patch.prepared.empty else "not a number"
-            middle = room.x + room.w // 2, room.y + room.h // 2 + baseline_offset(metrics.title)
-            self._words.write(text, middle, metrics.title, self.theme.muted, width=room.w, align="center")
+            self._words.say(text, room, metrics.title, self.theme.muted)
             return None
         top = int(scores.argmax())
         name, share = self.context.classes[top], f"{100 * float(scores[top]):.1f} %"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livecnn.panels.time.history import BINS, KEPT, History, ScoreHistory, ScoreSeries
+from livecnn.panels.base.history import BINS, KEPT, History, ScoreHistory, ScoreSeries
 
 STEP = 1 / 30
 ALL = np.arange(3)

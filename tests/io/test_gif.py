@@ -10,13 +10,18 @@ from PIL import Image as PillowImage
 from PIL import ImageSequence
 
 from livecnn._cv2 import cv2
-from livecnn.io.recorders import gif
-from livecnn.io.recorders.gif import Palette
+from livecnn.io import gif
+from livecnn.io.gif import Palette
 from livecnn.sources import open_source
 from livecnn.types import Image
 
 RNG = np.random.default_rng(11)
 PALETTE_RNG = np.random.default_rng(5)
+
+
+def photograph() -> Image:
+    with open_source("demo") as demo:
+        return demo.read().image
 
 
 def shown(blocks: Iterable[bytes], width: int, height: int) -> list[Image]:
@@ -42,8 +47,7 @@ def test_few_colours_are_exact() -> None:
 
 
 def test_flat_colours_are_exact_beside_a_photograph() -> None:
-    with open_source("demo") as demo:
-        picture = demo.read().image.copy()
+    picture = photograph()
     picture[:40] = (13, 17, 23)
     picture[40:60] = (16, 20, 26)  # a card on the ground
     film = shown(encoded([picture]), picture.shape[1], picture.shape[0])[0]
@@ -99,10 +103,9 @@ def test_a_pause_changes_nothing() -> None:
 
 
 def test_a_scene_that_changes_altogether_gets_its_own_colours() -> None:
-    with open_source("demo") as demo:
-        photograph = demo.read().image
-    pictures = [photograph, 255 - photograph, photograph[::-1, ::-1, [1, 2, 0]].copy()]
-    for film, picture in zip(shown(encoded(pictures), photograph.shape[1], photograph.shape[0]), pictures, strict=True):
+    first = photograph()
+    pictures = [first, 255 - first, first[::-1, ::-1, [1, 2, 0]].copy()]
+    for film, picture in zip(shown(encoded(pictures), first.shape[1], first.shape[0]), pictures, strict=True):
         assert cv2.PSNR(film, picture) > 37
 
 
@@ -122,11 +125,6 @@ def loss(palette: Palette, pixels: npt.NDArray[np.uint8]) -> float:
     colors, which, counts = np.unique(packed(pixels), return_inverse=True, return_counts=True)
     codes = palette.fit(colors, counts)[which]
     return float(np.square(palette.colors[codes] - pixels.reshape(-1, 3)).mean())
-
-
-def photograph() -> npt.NDArray[np.uint8]:
-    with open_source("demo") as demo:
-        return demo.read().image
 
 
 @pytest.mark.parametrize("count", [1, 2, 16])

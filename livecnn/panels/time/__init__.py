@@ -1,1 +1,0 @@
-"""Values over the last seconds, and the axis that they are drawn at."""
