@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
 
-from livecnn.engine.observer import Engine, on_device
+from livecnn.engine.engine import Engine, on_device
 from livecnn.engine.reducers import MosaicReducer
 from livecnn.networks.architectures.vgg import Vgg
 from livecnn.networks.gpu_resize import Resize

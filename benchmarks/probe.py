@@ -28,7 +28,8 @@ from torch import nn
 from livecnn.app.plan import CAMERA_BOX, make_context
 from livecnn.app.screen.figure import FigureView
 from livecnn.engine.crop import Cropper
-from livecnn.engine.observer import WORTH_TURNING, Observer
+from livecnn.engine.engine import WORTH_TURNING
+from livecnn.engine.observer import Observer
 from livecnn.layout.layout import Layout, load_layout
 from livecnn.networks.bundle import Bundle, load
 from livecnn.networks.pipelines.plain import PlainPipeline

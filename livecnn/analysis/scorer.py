@@ -19,7 +19,8 @@ from torch import nn
 from livecnn._cv2 import cv2
 from livecnn.analysis.dataset import ImageDataset
 from livecnn.engine.crop import Cropper
-from livecnn.engine.observer import on_device, probabilities
+from livecnn.engine.engine import on_device
+from livecnn.engine.observer import probabilities
 from livecnn.errors import ImageError, LivecnnError, UsageError
 from livecnn.io.images import thumbnail
 from livecnn.networks.inspection.probe import Probe

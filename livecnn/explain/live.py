@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from livecnn.engine.observer import on_device
+from livecnn.engine.engine import on_device
 from livecnn.errors import LivecnnError, ModelError, UsageError
 from livecnn.explain.base import (
     ForwardPass,
