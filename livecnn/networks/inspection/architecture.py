@@ -36,7 +36,7 @@ ARITHMETIC = """add sub mul div truediv pow square sqrt rsqrt exp log abs neg ma
 NORMS = "batchnorm1d batchnorm2d batch_norm batchnorm batchnormalization normalization localresponsenorm local_response_norm lrn"
 DROPOUTS = "dropout dropout1d dropout2d alphadropout alpha_dropout featurealphadropout"
 JOINTS = "cat concat concatenate slice split chunk tensor_split getitem narrow"
-COPIES = "identity clone contiguous detach float to channelshuffle channel_shuffle"
+COPIES = "identity clone contiguous detach float to channelshuffle channel_shuffle sequential"  # one of no layers
 POINTWISE = frozenset(" ".join((ACTIVATIONS, ARITHMETIC, NORMS, DROPOUTS, JOINTS, COPIES)).split())
 SOFTMAX = frozenset(("softmax", "logsoftmax", "log_softmax"))
 RESHAPING = frozenset(("flatten", "view", "reshape", "squeeze", "unsqueeze", "unflatten"))
@@ -388,7 +388,7 @@ def _nodes(calls: list[FunctionCall], picture: tuple[int, ...]) -> tuple[Node, .
         fields[number] = output_field(call, (fields[before] for before in call.inputs), picture)
         feeding[number] = (call.name,) if call.name else inputs
         if call.name:
-            own = set(call.module.parameters()) - counted if call.module else set()
+            own = set(call.module.parameters()) - counted if call.module is not None else set()
             counted |= own
             size = sum(parameter.numel() for parameter in own)
             nodes.append(Node(call.name, _type(call), inputs, call.shape[1:], size, layer_window(call), fields[number]))

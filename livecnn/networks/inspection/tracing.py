@@ -207,7 +207,7 @@ def record(module: nn.Module, x: torch.Tensor) -> list[FunctionCall]:
             module(recorder.picture)
         functions = [call for call in recorder.calls if call.module is None]
         names = iter(_names(module, x.clone(), functions) if functions else ())
-    return [call if call.module else replace(call, name=next(names)) for call in recorder.calls]
+    return [call if call.module is not None else replace(call, name=next(names)) for call in recorder.calls]
 
 
 def is_layer(module: nn.Module) -> bool:

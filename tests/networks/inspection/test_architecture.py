@@ -434,6 +434,31 @@ def test_a_constant_is_not_taken_for_what_was_thrown_away() -> None:
     assert (nodes["sub"].inputs, nodes["sub"].type) == (("add",), "sub")
 
 
+def test_an_empty_sequential_is_a_layer() -> None:
+    """The usual shortcut of a residual block that changes nothing; it has no length, so it counts as false."""
+
+    class Residual(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.shortcut = nn.Conv2d(1, 1, 1), nn.Sequential()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return functional.relu(self.conv(functional.relu(x)) + self.shortcut(x)).flatten(1)
+
+    net, x = Residual(), torch.randn(1, 1, 4, 4)
+    nodes = Architecture.of(net, x).nodes
+    assert [(node.name, node.type, node.inputs, node.parameters) for node in nodes] == [
+        ("relu", "relu", ("",), 0), ("conv", "Conv2d", ("relu",), 2), ("shortcut", "Sequential", ("",), 0),
+        ("add", "add", ("conv", "shortcut"), 0), ("relu_1", "relu", ("add",), 0), ("flatten", "flatten", ("relu_1",), 0),
+    ]  # fmt: skip
+    assert {node.field for node in nodes[:-1]} == {ReceptiveField((1, 1), (1, 1), (0, 0))}
+    with Probe(net, ["relu", "shortcut", "add"]) as probe:
+        found = probe(x)[1]
+    assert torch.equal(found["relu"], x.relu())
+    assert torch.equal(found["shortcut"], x)
+    torch.testing.assert_close(found["add"], net.conv(x.relu()).detach() + x)
+
+
 def test_a_layer_of_torch_is_one_node_whatever_is_in_it() -> None:
     nodes = small(nn.Flatten(1, 2), nn.TransformerEncoderLayer(12, 2, batch_first=True))
     assert [(node.name, node.type, node.inputs, node.field is None) for node in nodes] == [
