@@ -1,17 +1,18 @@
 """New bundles among the user's own models: from files that other programs wrote, or a network of the catalogue."""
 
 import inspect
+import json
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from livecnn import paths, registry
-from livecnn.errors import ModelError, SourceError, UsageError
+from livecnn.errors import ModelError, SourceError, UsageError, first_line
 from livecnn.io.download import check, fetch
 from livecnn.io.files import write_error
 from livecnn.networks import bundle as bundles
@@ -24,8 +25,11 @@ from livecnn.types import Precision
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 LABELS_BYTES = 1 << 20
 
-# Before a class name: its number, or WordNet's.
+LABELS = "labels.txt"  # as Teachable Machine exports it beside the model
+
+# Before a class name: its number, or WordNet's; a number without a comma or colon only if every line begins with its own.
 _NUMBER = re.compile(r"(?:\d+\s*[,:]\s*|n\d{8}\s+)(?=\S)")
+_INDEX = re.compile(r"(\d+)[.\s]\s*(?=\S)")
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,12 @@ def import_model(
         imported = _read(files, chosen)
         for note in imported.notes:
             tell(note)
-        _write(new, imported, name, about or ModelDescription(), ", ".join(file.name for file in files))
+        about = about or ModelDescription()
+        beside = files[0].with_name(LABELS)
+        if about.classes is None and not imported.classes and beside.is_file():
+            about = replace(about, classes=read_labels(beside))
+            tell(f"its classes are those in {beside}; others: --classes")
+        _write(new, imported, name, about, ", ".join(file.name for file in files))
         del imported  # reading it back takes as much memory again
         found = bundles.describe_difference(bundles.load(new, allow_code=allow_code))
         if found:
@@ -93,18 +102,53 @@ def new_bundle_folder(name: str, force: bool = False) -> Path:
 
 
 def read_labels(path: Path) -> list[str]:
-    """Class names of a text file, one a line; a number before a name, as in synset_words.txt, is left out. Raises UsageError."""
+    """Read class names from a text file, one a line, or from JSON; numbers before the names are left out.
+
+    Args:
+        path: Lines such as "dog", "0 dog", "1. dog" or "n02084071 dog"; or JSON: a list of names, {"dog": 0, …} as Keras'
+            class_indices, or {"0": ["n02084071", "dog"], …} as ImageNet's index.
+
+    Returns:
+        The names in the order of the scores.
+
+    Raises:
+        UsageError: The file cannot be read, or holds no such names.
+    """
     try:
         with path.open("rb") as file:
             content = file.read(LABELS_BYTES + 1)
-        lines = content.decode("utf-8-sig").splitlines()
+        text = content.decode("utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path}: not UTF-8 text; a file with a class name a line is needed") from error
     if len(content) > LABELS_BYTES:
         raise UsageError(f"{path}: found more than {LABELS_BYTES} bytes; a file with a class name a line is needed")
-    return [_NUMBER.sub("", line.strip(), count=1) for line in lines if line.strip()]
+    if path.suffix.lower() == ".json":
+        return _json_labels(path, text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    numbers = [int(match[1]) if (match := _INDEX.match(line)) else None for line in lines]
+    if lines and numbers in ([*range(len(lines))], [*range(1, len(lines) + 1)]):
+        return [_INDEX.sub("", line, count=1) for line in lines]
+    return [_NUMBER.sub("", line, count=1) for line in lines]
+
+
+def _json_labels(path: Path, text: str) -> list[str]:
+    try:
+        found = json.loads(text)
+        if isinstance(found, dict):
+            by_name = all(type(index) is int for index in found.values())
+            pairs = [(index, name) if by_name else (int(name), index) for name, index in found.items()]
+            pairs.sort(key=lambda pair: pair[0])
+            if [index for index, _ in pairs] != [*range(len(pairs))]:
+                raise ValueError("its numbers do not count from 0")
+            found = [name[-1] if isinstance(name, list) and name else name for _, name in pairs]
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise ValueError("it holds something else than names")
+    except (ValueError, RecursionError) as error:  # what is no JSON among them
+        allowed = '["dog", "cat"], {"dog": 0, "cat": 1} or {"0": ["n02084071", "dog"], …}'
+        raise UsageError(f"{path}: {first_line(error)}; allowed: {allowed}") from error
+    return found
 
 
 def fetch_model(name: str, given: Sequence[Path] = (), *, force: bool = False) -> Path:

@@ -173,6 +173,53 @@ def test_labels(tmp_path: Path) -> None:
         read_labels(tmp_path / "nix")
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "names"),
+    [
+        ("labels.txt", "0 dog\n1 big cat\n", ["dog", "big cat"]),  # as Teachable Machine writes them
+        ("x.txt", "1. dog\n2. cat\n", ["dog", "cat"]),
+        ("x.txt", "0\tdog\n1\tcat\n", ["dog", "cat"]),
+        ("x.txt", "1 euro\n2 euro\n5 euro\n", ["1 euro", "2 euro", "5 euro"]),
+        ("x.txt", "0\n1\n2\n", ["0", "1", "2"]),
+        ("x.JSON", '["dog", "cat"]', ["dog", "cat"]),
+        ("x.json", '{"cat": 1, "dog": 0}', ["dog", "cat"]),
+        ("x.json", '{"1": ["n02121808", "cat"], "0": ["n02084071", "dog"]}', ["dog", "cat"]),
+        ("x.json", '{"0": "dog", "1": "cat"}', ["dog", "cat"]),
+    ],
+)
+def test_labels_as_other_programs_write_them(tmp_path: Path, name: str, text: str, names: list[str]) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_labels(tmp_path / name) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "Expecting property name"),
+        ("3", "it holds something else than names"),
+        ("[1, 2]", "it holds something else than names"),
+        ('{"dog": 0, "cat": 2}', "its numbers do not count from 0"),
+        ('{"dog": "a"}', "invalid literal for int"),
+        ("[" * 100_000, "."),
+    ],
+)
+def test_json_that_holds_no_labels(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(UsageError, match=rf'x\.json: .*{message}.*; allowed: \["dog", "cat"\], '):
+        read_labels(tmp_path / "x.json")
+
+
+def test_labels_beside_the_file_are_taken(file: Path, tmp_path: Path) -> None:
+    file.write_text("untold")
+    (tmp_path / "labels.txt").write_text("".join(f"{i} {name}\n" for i, name in enumerate("klmnopqrst")))
+    told: list[str] = []
+    assert bundles.load(import_model([file], "mine", tell=told.append)).classes == tuple("klmnopqrst")
+    assert told == [f"its classes are those in {tmp_path / 'labels.txt'}; others: --classes"]
+    assert bundles.load(import_model([file], "yours", ModelDescription(classes=[*"abcdefghij"]))).classes == tuple("abcdefghij")
+    file.write_text("told")
+    assert bundles.load(import_model([file], "theirs")).classes == tuple("abcdefghij")
+
+
 def test_four_channels_have_no_usual_input(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Wide(fake_importers.Fake):
         def __call__(self, files: Any) -> Any:

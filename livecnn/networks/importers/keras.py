@@ -22,22 +22,25 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from pydantic import JsonValue
 
 from livecnn.errors import ModelError, first_line, nearest
-from livecnn.networks.architectures.keras import ACTIVATIONS, GRAPH, LAYERS, Keras, KerasGraph, library
+from livecnn.networks.architectures.keras import ACTIVATIONS, GRAPH, LAYERS, RESIZING, Keras, KerasGraph, library
 from livecnn.networks.importers import Imported, Importer, only_file, read_start
 from livecnn.networks.inspection.tracing import TensorPath, key_of
 from livecnn.networks.weights import load_into
 
 MOST_EXPANSION = 100  # of what is stored; weights can hardly be compressed
 SMALL = 1 << 20  # bytes that may be anything
+SMALL_SCALE = 1 / 32  # factors below are for values up to 255
 
 MODELS = ("Sequential", "Functional", "Model")
 DROPPING = ("Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization")
 VARYING = ("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness")
 IN_TRAINING_ONLY = (*DROPPING, *VARYING)
+PLACING = ("Identity", *RESIZING, "Permute", "Reshape")  # which hand values on as they are
 OPERATORS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
 KNOWN = (*LAYERS, *IN_TRAINING_ONLY, "InputLayer")
 _OLD_NAMES = {("LeakyReLU", "alpha"): "negative_slope"}
@@ -49,7 +52,8 @@ Reference = list[Any]  # of an output: layer, call, place in what it returned
 class KerasImporter(Importer):
     """Reads sequential and functional models of the layers in architectures/keras.py; none of the file's code is run.
 
-    Files do not say which values pictures have: 0..255 if the model begins with Rescaling or Normalization, else 0..1.
+    Files do not say which values pictures have. The first layer that changes values does, if it is Rescaling or Normalization;
+    else 0..1 is assumed, and a note says so.
     """
 
     suffixes: ClassVar[tuple[str, ...]] = (".h5", ".hdf5", ".keras")
@@ -89,7 +93,7 @@ def _imported(path: Path) -> Imported:
     options: dict[str, Any] = {"shape": _shape(model), "plan": planned.plan, "channels_first": _channels_first(planned.plan)}
     module = Keras(**options)
     load_into(module, planned.tensors, path)
-    return Imported(module.eval(), "keras", options, _input(options), notes=tuple(_notes(cleaner, found.version)))
+    return Imported(module.eval(), "keras", options, _input(options), notes=tuple(_notes(cleaner, found.version, planned.plan)))
 
 
 def _built(cleaned: Mapping[str, Any]) -> Any:
@@ -132,18 +136,48 @@ def _input(options: Mapping[str, Any]) -> dict[str, Any]:
     channels, *size = [shape[0], *shape[1:]] if options["channels_first"] else [shape[2], *shape[:2]]
     if channels not in (1, 3):
         raise ModelError(f"the model's input has {channels} channels; allowed: 1 or 3, gray or RGB")
-    scaled = options["plan"]["steps"][0].get("kind") in ("Rescaling", "Normalization")
     sized = {"size": size} if None not in size else {}
-    return {"kind": "plain", **sized, "channels": channels, "scale": 255 if scaled else 1}
+    return {"kind": "plain", **sized, "channels": channels, "scale": _range(options["plan"])[0] or 1}
 
 
-def _notes(cleaner: ConfigSanitizer, version: str) -> list[str]:
+def _range(plan: Mapping[str, Any]) -> tuple[int | None, bool]:
+    """Derive the range of a model's input from what it does to values first.
+
+    Args:
+        plan: The fields of a KerasPlan.
+
+    Returns:
+        255 or 1, the largest value, or None if the model does not tell; and whether the plan only hands values on.
+    """
+    key = plan["input"]
+    for step in plan["steps"]:
+        kind, config = step.get("kind"), step.get("config", {})
+        if step.get("inputs", [key]) != [key]:
+            return None, False
+        key = step["name"]
+        if kind == "Rescaling":  # by 1/255, 1/127.5; values up to 1 are doubled, at most
+            return 255 if max(np.abs(config["scale"]).ravel()) < SMALL_SCALE else 1, False
+        if kind == "Normalization":
+            spread = np.sqrt(config.get("variance", 1)) + np.abs(config.get("mean", 0))
+            return 255 if np.max(spread) > 1 / SMALL_SCALE / 8 else 1, False
+        if kind == GRAPH:
+            found, hands_on = _range(config)
+            if not hands_on:
+                return found, False
+        elif kind not in PLACING and (kind, config.get("activation", "linear")) != ("Activation", "linear"):
+            return None, False
+    return None, True
+
+
+def _notes(cleaner: ConfigSanitizer, version: str, plan: Mapping[str, Any]) -> list[str]:
     notes = []
     other = sorted(cleaner.policies - {"float32"})
     if other:
         notes.append(f"its numbers are {', '.join(other)}; here it computes in float32")
     if "hard_sigmoid" in cleaner.activations and version[:1] in ("1", "2"):
         notes.append(f"hard_sigmoid is that of Keras 3, relu6(x + 3) / 6, not max(0, min(1, 0.2 x + 0.5)) as in Keras {version}")
+    if _range(plan)[0] is None:
+        notes.append("it does not tell the range of its pictures: 0 to 1 is assumed; for 0 to 255: --input scale=255")
     return notes
 
 
@@ -288,6 +322,7 @@ class ConfigSanitizer:
             for name, layer in layers
         ]
         ends = {key: _references(config.get(key), names) for key in ("input_layers", "output_layers")}
+        ends = {key: found[0] if len(found) == 1 else found for key, found in ends.items()}  # a list of one gives a list of one
         return _serialized("keras.src.models.functional", "Functional", {**common, "layers": cleaned, **ends})
 
     def _chain(self, config: Mapping[str, Any], layers: Sequence[tuple[str, Any]], names: Mapping[str, str]) -> list[Any]:
