@@ -22,7 +22,7 @@ from sklearn.manifold import TSNE, trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
 from livecnn.analysis.embedding.api import COMPONENTS
-from livecnn.analysis.embedding.projection import Pca, features, project
+from livecnn.analysis.embedding.embedding import Pca, features, project
 from livecnn.networks.bundle import load
 from livecnn.networks.inspection.probe import Probe
 from livecnn.networks.training import mnist

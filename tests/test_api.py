@@ -25,7 +25,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_a_window_can_be_tried_without_the_networks() -> None:
-    assert "torch" not in modules_after("import livecnn.cli._doctor, livecnn.app.toolkit.backend")
+    assert "torch" not in modules_after("import livecnn.cli.doctor, livecnn.app.toolkit.backend")
 
 
 def test_public_names() -> None:

@@ -13,6 +13,15 @@ import torch
 Doubles = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
+FIGURES = {  # what each is, as the files of results say it
+    "value": "of a fully connected unit: its activation; of a map: the mean over its positions",
+    "count": "images whose value is finite",
+    "mean": "of the value over the images",
+    "std": "standard deviation of the value over the images, divided by their number",
+    "max": "the largest activation at any position of any image",
+    "active": "fraction of the images with an activation above 0 at any position",
+}
+
 
 @dataclass(eq=False)
 class RunningStats:

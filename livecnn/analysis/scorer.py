@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -71,14 +72,7 @@ class _Read:
 
 
 class Scorer:
-    """Score images of a dataset by their places.
-
-    Args:
-        images: An open dataset.
-        cropper: Cuts out and prepares what the network sees.
-        module: The network.
-        device: Where it runs.
-        thumbnails: Pixels of the longer side of the thumbnails to keep; 0 keeps none.
+    """Score images of an open dataset by their places; keep thumbnails of so many pixels on the longer side, with 0 none.
 
     Attributes:
         skipped: What could not be read, each with its reason: folders, then images in the order of the places asked for.
@@ -266,6 +260,7 @@ def _interrupts_held() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
+    resource_tracker.ensure_running()  # started with the first process, it would let Ctrl-C through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield

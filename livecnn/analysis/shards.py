@@ -84,12 +84,7 @@ class Job(ABC, Generic[P]):
 
     @abstractmethod
     def gather(self, scorer: Scorer, places: Sequence[int]) -> P:
-        """Gather what is in the pictures of a shard.
-
-        Args:
-            scorer: Runs the network over them.
-            places: Their places in the dataset.
-        """
+        """Gather what is in the pictures of a shard, by their places in the dataset."""
 
     @abstractmethod
     def unpacked(self, data: bytes) -> P:
@@ -213,13 +208,7 @@ def run_locally(job: Job[Any], shards: Sequence[int], images: ImageDataset) -> G
 
 
 def run(job: Job[Any], folder: Path, images: ImageDataset, engine: Engine = run_locally) -> None:
-    """Work on the shards that the folder lacks. Whatever ends a run, finished shards are kept.
-
-    Args:
-        job: What is gathered.
-        folder: Of the shards; it is made with the first of them.
-        images: The job's dataset, opened.
-        engine: Where the work is done.
+    """Work on the shards that the folder lacks; it is made with the first. Whatever ends a run, finished shards are kept.
 
     Raises:
         OutputError: If the folder cannot be written, or holds the shards of another run.

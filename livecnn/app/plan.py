@@ -65,16 +65,9 @@ class Plan:
         source_options: SourceOptions | None = None,
         allow_code: bool = False,
     ) -> Plan:
-        """Make the plan of a layout.
+        """Make the plan of a layout; `model` and `source` take the place of the layout's own.
 
-        Args:
-            config: A layout; None for the default or, for a model, the first shipped one made for it, else an automatic one.
-            overrides: Changes to the layout, as `--set` takes them.
-            default: The default layout.
-            model: The network, instead of the layout's.
-            source: The source, instead of the layout's.
-            source_options: Options of the source.
-            allow_code: Allow the model to be code that is run.
+        Without `config`: of the default layout or, for a model, of the first shipped one made for it, else of an automatic one.
 
         Raises:
             LivecnnError: Something is not there or does not fit; if a layout asks for it, with its file and line.
@@ -167,11 +160,7 @@ class Plan:
 
 
 def load_views(layout: Layout, overrides: Sequence[str] = ()) -> list[Layout]:
-    """Return the layout itself and those that it names as views, in its order, each once.
-
-    Raises:
-        ConfigError: Two views share a name, or one wants another network.
-    """
+    """Return the layout and its views in their order, each once; raise ConfigError if they share a name or differ in network."""
     own = layout.path.resolve()
     views = [] if own in [Path(path).resolve() for path in layout.views] else [layout]
     for place, path in enumerate(layout.views):

@@ -53,19 +53,14 @@ class RunOptions:
 
     Attributes:
         config: A layout, by name or file; None for the default one, or one that fits `model`.
-        source: Where the pictures come from, instead of the layout's source.
-        model: The network, instead of the layout's model.
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
         record: File for a film of the run, .gif or .mp4, or a folder.
-        headless: Open no window.
         frames: End after so many ticks.
         overrides: Changes to the layout, as `--set` takes them.
         stats: JSON file for rates and ages of the run.
         scores: CSV file for a row of scores per pass through the network.
-        fullscreen: Begin in full screen.
         once: End with the source instead of starting it over.
         allow_code: Allow the model to be code that is run.
-        source_options: Options of the source.
     """
 
     config: str | None = None
@@ -115,12 +110,7 @@ class ScoresTable(CsvFile):
 
 
 class RunOutputs:
-    """The outputs of a run: statistics, rows of scores, pictures of the recordings.
-
-    Attributes:
-        stats: Rates and ages.
-        film: The recording that the key r starts and stops.
-    """
+    """The outputs of a run: statistics, rows of scores, the recording of the whole run and the film of the key r."""
 
     def __init__(self, stats: Stats, table: ScoresTable | None, recorder: ThreadedRecorder | None, frames: int | None) -> None:
         self.stats, self.film = stats, LiveRecording(RECORDINGS)
@@ -147,21 +137,12 @@ class RunOutputs:
 
 
 def run(options: RunOptions) -> None:
-    """Run the live program until it ends; mistakes are found before the first picture, and everything opened is closed.
-
-    Raises:
-        LivecnnError: There is a mistake, or a device fails.
-        KeyboardInterrupt: The user pressed Ctrl-C.
-    """
+    """Run the live program until it ends; mistakes are found before the first picture, and everything opened is closed."""
     options, unseen = window_or_recording(options)
     plan = Plan.of(
-        options.config,
-        options.overrides,
-        model=options.model,
-        source=options.source,
-        source_options=options.source_options,
+        options.config, options.overrides, model=options.model, source=options.source, source_options=options.source_options,
         allow_code=options.allow_code,
-    )
+    )  # fmt: skip
     run_plan(plan, options, unseen=unseen)
 
 
@@ -260,7 +241,7 @@ def _run_in_order(
     observer: Observer,
     screen: FigureView,
     sinks: RunOutputs,
-    explaining: ExplainWorker | None = None,
+    explaining: ExplainWorker | None,
 ) -> None:
     """Make every picture one tick, in order, as fast as it goes: the same pictures give the same files."""
     stats = sinks.stats

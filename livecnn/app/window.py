@@ -7,7 +7,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.animation import FuncAnimation
 from matplotlib.artist import Artist
-from matplotlib.backend_bases import KeyEvent, MouseButton, MouseEvent, TimerBase
+from matplotlib.backend_bases import MouseButton, MouseEvent, TimerBase
 
 from livecnn.app.controls.controller import Controls
 from livecnn.app.live.loops import LiveLoop
@@ -86,16 +86,13 @@ class CoalescingTimer:
 
 
 class Window:
-    """Show a screen until the window is closed, `quit` is called, or something fails; on the main thread.
+    """Show a screen until the window is closed, `quit` is called, or something fails; on the main thread."""
 
-    Attributes:
-        controls: What carries out keys and the mouse; None if nothing does.
-    """
+    controls: Controls  # to be set before `run`
 
     def __init__(self, screen: FigureView, live: LiveLoop, toolkit: str, after_tick: Callable[[float], bool | None]) -> None:
         """Open the window; `after_tick` is called with the seconds of a tick whose pixels are on it, and closes it with True."""
         self.screen, self.live, self._after_tick = screen, live, after_tick
-        self.controls: Controls | None = None
         self._state: Hashable = None  # of the screen when it was last drawn
         self._closed = False
         self._error: BaseException | None = None
@@ -105,11 +102,11 @@ class Window:
         self.manager = new_manager(screen.figure, toolkit)
         self.manager.set_window_title("livecnn")
         self._canvas = canvas = screen.figure.canvas
-        canvas.mpl_connect("key_press_event", self._guarded(self._key))
+        canvas.mpl_connect("key_press_event", self._guarded(lambda event: self.controls.press(event.key)))
         canvas.mpl_connect("button_press_event", self._guarded(self._press))
-        canvas.mpl_connect("button_release_event", self._guarded(self._release))
-        canvas.mpl_connect("motion_notify_event", self._guarded(self._move))
-        canvas.mpl_connect("scroll_event", self._guarded(self._scroll))
+        canvas.mpl_connect("button_release_event", self._guarded(lambda _: self.controls.lift()))
+        canvas.mpl_connect("motion_notify_event", self._guarded(lambda event: self.controls.drag(*self._place(event))))
+        canvas.mpl_connect("scroll_event", self._guarded(lambda event: self.controls.turn(*self._place(event), event.step)))
         # The panels ask for grids that fit them; while the picture is frozen nothing else would pass it through once more.
         canvas.mpl_connect("resize_event", self._guarded(lambda _: self.live.refresh()))
         screen.failed = self._fail
@@ -137,8 +134,7 @@ class Window:
                     self._canvas.start_event_loop()
         finally:
             self._timer.end()
-            if self.controls is not None:
-                self.controls.close()
+            self.controls.close()
             if not self._closed:  # Tk would stumble over a second time
                 self.manager.destroy()
         if self._error is not None:
@@ -170,8 +166,7 @@ class Window:
         if self.live.over:
             self.quit()
             return False
-        if self.controls is not None:
-            self.controls.poll()
+        self.controls.poll()
         return self.live.ready() or (self.screen.scene is not None and self._state != self.screen.state)
 
     def _done(self, seconds: float) -> None:
@@ -183,27 +178,10 @@ class Window:
         self.screen.show(self.live.scene())
         return [self.screen.stage]
 
-    def _key(self, event: KeyEvent) -> None:
-        if self.controls is not None:
-            self.controls.press(event.key)
-
     def _press(self, event: MouseEvent) -> None:
-        if self.controls is not None:
-            held = {key: key in event.modifiers for key in ("ctrl", "shift")}
-            right, double = event.button == MouseButton.RIGHT, bool(event.dblclick)
-            self.controls.point(*self._place(event), right=right, double=double, **held)
-
-    def _move(self, event: MouseEvent) -> None:
-        if self.controls is not None:
-            self.controls.drag(*self._place(event))
-
-    def _release(self, _event: MouseEvent) -> None:
-        if self.controls is not None:
-            self.controls.lift()
-
-    def _scroll(self, event: MouseEvent) -> None:
-        if self.controls is not None:
-            self.controls.turn(*self._place(event), event.step)
+        held = {key: key in event.modifiers for key in ("ctrl", "shift")}
+        right, double = event.button == MouseButton.RIGHT, bool(event.dblclick)
+        self.controls.point(*self._place(event), right=right, double=double, **held)
 
     def _place(self, event: MouseEvent) -> tuple[float, float]:
         """Return the place of the mouse in device pixels from the top left."""

@@ -12,14 +12,11 @@ from functools import partial
 import click
 
 from livecnn import __version__
-from livecnn.cli import _options
-from livecnn.cli._workbench import ShellState
+from livecnn.cli import _common
 from livecnn.errors import LivecnnError
 from livecnn.signals import Terminated, raise_on_signals
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
-
-pass_workbench = click.make_pass_decorator(ShellState, ensure=True)  # that of the shell, else an empty one
 
 
 class Commands(click.Group):
@@ -37,7 +34,7 @@ class Commands(click.Group):
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="livecnn")
-@_options.debug
+@_common.debug
 @click.pass_context
 def livecnn(ctx: click.Context) -> None:
     """See a convolutional network think, live.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livecnn.cli import _options, _output
+from livecnn.cli import _common
 from livecnn.errors import ModelError, OutputError, UsageError
 
 if TYPE_CHECKING:
@@ -37,17 +37,17 @@ def list_() -> None:
 
     folder = paths.user_annotations()
     files = sorted(folder.glob(f"*{SUFFIX}"))
-    for line in _output.aligned([_row(path) for path in files]):
+    for line in _common.aligned([_row(path) for path in files]):
         click.echo(line)
-    click.echo(f"{_output.counted(len(files), 'file')} in {folder}")
+    click.echo(f"{_common.counted(len(files), 'file')} in {folder}")
 
 
 @command.command()
-@click.argument("out", type=_options.FILE)
+@click.argument("out", type=_common.FILE)
 @OF_LAYOUT
 @click.option("--model", help="On which they were marked.  [the layout's]")
-@click.option("--from", "given", type=_options.FILE, metavar="FILE", help="Export this file of annotations instead.")
-@_options.force("Replace a file that is there already.")
+@click.option("--from", "given", type=_common.FILE, metavar="FILE", help="Export this file of annotations instead.")
+@_common.force("Replace a file that is there already.")
 def export(out: Path, layout: str, model: str | None, given: Path | None, force: bool) -> None:
     """Write the marks to OUT: a row a unit as FILE.csv, or as FILE.json what `stats` of another user can read."""
     from livecnn.analysis.annotations.store import Annotations, as_json
@@ -63,16 +63,16 @@ def export(out: Path, layout: str, model: str | None, given: Path | None, force:
     as_table = out.suffix.lower() == ".csv"
     data = _csv(annotations) if as_table else as_json(annotations.model, annotations.annotator, annotations.units)
     write_atomically(out, data)
-    click.echo(f"{out}: {_output.counted(sum(map(len, annotations.units.values())), 'unit')} of {annotations.model}")
+    click.echo(f"{out}: {_common.counted(sum(map(len, annotations.units.values())), 'unit')} of {annotations.model}")
 
 
 @command.command()
-@click.argument("files", nargs=-1, type=_options.FILE)
+@click.argument("files", nargs=-1, type=_common.FILE)
 @OF_LAYOUT
 @click.option("--model", help="The network: a bundle's name or folder.  [the files' own]")
 @click.option("--images", metavar="FOLDER", help="Pictures over which the units' mean activations are taken, as for replay.")
 @click.option("--json", "file", metavar="FILE", help="Write it as data; - writes to the standard output instead of the tables.")
-@_options.allow_code
+@_common.allow_code
 def stats(
     files: tuple[Path, ...], layout: str, model: str | None, images: str | None, file: str | None, allow_code: bool
 ) -> None:
@@ -85,7 +85,7 @@ def stats(
     from livecnn.analysis.annotations import agreement as verdicts
     from livecnn.analysis.annotations.store import Annotations
 
-    _output.check_report(file)
+    _common.check_report(file)
     read = [Annotations.read(path) for path in files or [_path(layout, model)]]
     for each in read:
         _check_other(Path(str(file)), each.path)
@@ -95,7 +95,7 @@ def stats(
     bundle = _bundle(read[0].model, model, allow_code, needed=images is not None)
     sizes, patterns = ({}, None) if bundle is None else _looked_at(bundle, read, layout, images)
     report = verdicts.report(read, sizes, patterns)
-    _output.report(file, report, _tables(report))
+    _common.report(file, report, _tables(report))
 
 
 def _check_other(out: Path, source: Path) -> None:
@@ -119,7 +119,7 @@ def _table(about: dict[str, Any]) -> Iterator[str]:
     rows = {**about["layers"], "in all": about["in all"]}
     keys = list(dict.fromkeys(key for row in rows.values() for key in row))
     cells = [(layer, *(_cell(key, row[key]) if key in row else "" for key in keys)) for layer, row in rows.items()]
-    return _output.aligned([("layer", *keys), *cells], range(1, len(keys) + 1))
+    return _common.aligned([("layer", *keys), *cells], range(1, len(keys) + 1))
 
 
 def _cell(key: str, value: float | None) -> str:
@@ -184,7 +184,7 @@ def _looked_at(
         return sizes, None
     album = ImageDataset(as_spec(images))
     cropper = make_cropper(bundle, load_layout(layout), album.source)
-    return sizes, verdicts.responses(bundle, list(sizes), album, cropper, _output.warn)
+    return sizes, verdicts.responses(bundle, list(sizes), album, cropper, _common.warn)
 
 
 def _csv(annotations: Annotations) -> bytes:

@@ -2,7 +2,7 @@
 
 import click
 
-from livecnn.cli import _options, _output
+from livecnn.cli import _common
 
 
 @click.group()
@@ -23,14 +23,14 @@ def list_() -> None:
 
 
 @command.command()
-@click.argument("file", shell_complete=_options.layouts)
-@_options.allow_code
+@click.argument("file", shell_complete=_common.layouts)
+@_common.allow_code
 def check(file: str, allow_code: bool) -> None:
     """Check the layout FILE (or a shipped one, by name), its views, and whether all their panels fit the model."""
     from livecnn.app.plan import Plan
 
     plan = Plan.of(file, allow_code=allow_code)
-    click.echo(f"{file}: fine: {_output.counted(len(plan.layout.panels), 'panel')}, model {plan.context.model}")
+    click.echo(f"{file}: fine: {_common.counted(len(plan.layout.panels), 'panel')}, model {plan.context.model}")
 
 
 @command.command()
@@ -39,6 +39,6 @@ def schema(markdown: bool) -> None:
     """What may stand in a layout file."""
     import json
 
-    from livecnn.layout import schema as layouts
+    from livecnn.layout import layout as layouts
 
     click.echo(layouts.markdown() if markdown else json.dumps(layouts.json_schema(), indent=2) + "\n", nl=False)

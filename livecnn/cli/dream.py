@@ -2,21 +2,20 @@
 
 import click
 
-from livecnn.cli import _options, _output, pass_workbench
-from livecnn.cli._workbench import ShellState
+from livecnn.cli import _common
 
 SHARE = click.FloatRange(0, 1)
 WEIGHT = click.FloatRange(min=0)
 
 
 @click.command(short_help="What units of a layer, or classes, like best.")
-@_options.model
-@_options.layer("Whose units")
+@_common.model
+@_common.layer("Whose units")
 @click.option("--units", help="Which of them: 5, 0-8, 0,3,10-19 or all.")
-@click.option("--classes", shell_complete=_options.classes, help="Instead of units: classes by name or number.")
-@_options.out("X.png|X.gif|X.mp4|DIR/", "A picture, a film, or a folder with a PNG a unit.")
+@click.option("--classes", shell_complete=_common.classes, help="Instead of units: classes by name or number.")
+@_common.out("X.png|X.gif|X.mp4|DIR/", "A picture, a film, or a folder with a PNG a unit.")
 @click.option("--steps", type=click.IntRange(1, 1_000_000), default=128, show_default=True, help="Of the ascent.")
-@_options.seed("The same seed, the same pictures.")
+@_common.seed("The same seed, the same pictures.")
 @click.option("--over", type=click.Choice(["centre", "max", "mean"]), help="Which value of a unit's map.  [centre]")
 @click.option("--parameters", type=click.Choice(["fourier", "pixels"]), help="How pictures are written.  [fourier]")
 @click.option("--ground", type=SHARE, help="Level of the even picture at the start: 0 black, 1 white.  [by the input]")
@@ -34,11 +33,11 @@ WEIGHT = click.FloatRange(min=0)
 @click.option("--norm", type=SHARE, help="Share of the pixels, the faintest, cleared at each step (pixels).  [0]")
 @click.option("--contribution", type=SHARE, help="The same of those that matter least (pixels).  [0]")
 @click.option("--resume", is_flag=True, help="Go on with the run in DIR/, and refuse to begin anew.")
-@_options.asks_network
-@pass_workbench
+@_common.asks_network
+@_common.pass_workbench
 def command(
-    bench: ShellState, /, model: str, layer: str | None, units: str | None, classes: str | None, out: str, steps: int, seed: int,
-    resume: bool, device: str, allow_code: bool, **options: object,
+    bench: _common.ShellState, /, model: str, layer: str | None, units: str | None, classes: str | None, out: str, steps: int,
+    seed: int, resume: bool, device: str, allow_code: bool, **options: object,
 ) -> None:  # fmt: skip
     """What units of a layer, or classes, like best, by gradient ascent.
 
@@ -54,6 +53,6 @@ def command(
     network = bench.model(model)
     dreamer = api.DreamBatch(network, layer, units, classes=classes, seed=seed, device=device, allow_code=allow_code, **given)
     dreams = api.write(dreamer, steps, out)
-    told = f"{_output.counted(len(dreams.names), 'dream')}, {_output.counted(dreams.step, 'step')}"
+    told = f"{_common.counted(len(dreams.names), 'dream')}, {_common.counted(dreams.step, 'step')}"
     unmoved = ", ".join(dreamer.unmoved(dreams))
     click.echo(f"{bench.told(out)}: {told}{unmoved and '; nothing excites ' + unmoved}")

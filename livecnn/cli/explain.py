@@ -5,8 +5,7 @@ from typing import Any
 
 import click
 
-from livecnn.cli import _options, _output, pass_workbench
-from livecnn.cli._workbench import ShellState
+from livecnn.cli import _common
 from livecnn.explain.methods import kinds
 
 COUNT = click.IntRange(min=1)
@@ -18,23 +17,23 @@ def _at(_context: click.Context, _option: click.Parameter, text: str | None) -> 
 
 
 @click.command()
-@click.argument("image", shell_complete=_options.files)
-@_options.model
-@_options.layer("", multiple=True, help="Whose units; a name as `livecnn layers MODEL` lists them, or all convolutions: all.")
+@click.argument("image", shell_complete=_common.files)
+@_common.model
+@_common.layer("", multiple=True, help="Whose units; a name as `livecnn layers MODEL` lists them, or all convolutions: all.")
 @click.option("--units", help="Which of them: 5, 0-8, 0,3,10-19 or all.  [all]")
 @click.option(
     "--classes",
-    shell_complete=_options.classes,
+    shell_complete=_common.classes,
     help="Instead of units: classes by name or number; for grad_cam.  [the strongest]",
 )
 @click.option(
     "--method",
     default="guided_backprop",
     show_default=True,
-    shell_complete=_options.method,
+    shell_complete=_common.method,
     help="How: a kind of docs/explain.md.",
 )
-@click.option("--compare", default="", metavar="M1,M2", shell_complete=_options.methods, help="Other methods beside it.")
+@click.option("--compare", default="", metavar="M1,M2", shell_complete=_common.methods, help="Other methods beside it.")
 @click.option("--at", callback=_at, metavar="max|sum|ROW,COLUMN", help="Which value of a unit's map counts.  [max]")
 @click.option("--patch", type=COUNT, help="occlusion: side of what is covered, in pixels.  [a seventh]")
 @click.option("--stride", type=COUNT, help="occlusion: pixels from patch to patch.  [half a patch]")
@@ -43,12 +42,12 @@ def _at(_context: click.Context, _option: click.Parameter, text: str | None) -> 
     "--baseline", type=float, help="integrated_gradients: the even picture it starts from, as the network sees it.  [0]"
 )
 @click.option("--steps", type=COUNT, help="integrated_gradients: how many from there to the image.  [50]")
-@_options.out("X.png|DIR/", "A picture, or a folder with a PNG a unit and manifest.json.")
-@_options.asks_network
-@pass_workbench
+@_common.out("X.png|DIR/", "A picture, or a folder with a PNG a unit and manifest.json.")
+@_common.asks_network
+@_common.pass_workbench
 def command(
-    bench: ShellState, /, image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None, method: str,
-    compare: str, out: str, device: str, allow_code: bool, **options: Any,
+    bench: _common.ShellState, /, image: str, model: str, layer: tuple[str, ...], units: str | None, classes: str | None,
+    method: str, compare: str, out: str, device: str, allow_code: bool, **options: Any,
 ) -> None:  # fmt: skip
     """What in an image units of layers, or classes, answer to.
 
@@ -72,7 +71,7 @@ def command(
     count, sight = api.write(explainer, rgb, Path(image).name, out)
     top = int(sight.scores.argmax())
     says = "nothing is in the image" if sight.empty else f"the network says {sight.classes[top]} ({sight.scores[top]:.3f})"
-    click.echo(f"{bench.told(out)}: {_output.counted(count, 'explanation')}; {says}")
+    click.echo(f"{bench.told(out)}: {_common.counted(count, 'explanation')}; {says}")
 
 
 command.help = str(command.help).replace("METHODS", ", ".join(kinds()))

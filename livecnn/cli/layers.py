@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from livecnn.cli import _options, _output, pass_workbench
-from livecnn.cli._workbench import ShellState
+from livecnn.cli import _common
 
 if TYPE_CHECKING:
     from livecnn.networks.inspection.architecture import Architecture, Node
@@ -18,17 +17,17 @@ NUMBER = "parameters"  # the column that is aligned to the right
 
 
 @click.command(short_help="The layers of a network, and what each sees of the picture.")
-@click.argument("model", shell_complete=_options.models)
+@click.argument("model", shell_complete=_common.models)
 @click.option(
     "--json",
     "file",
     metavar="FILE",
-    shell_complete=_options.files,
+    shell_complete=_common.files,
     help="Write it as data; - writes to the standard output instead of the table.",
 )
-@_options.allow_code
-@pass_workbench
-def command(bench: ShellState, /, model: str, file: str | None, allow_code: bool) -> None:
+@_common.allow_code
+@_common.pass_workbench
+def command(bench: _common.ShellState, /, model: str, file: str | None, allow_code: bool) -> None:
     """What a network is made of: a row a layer, with what it sees of the picture.
 
     MODEL is the name of a network at hand, a bundle's folder, or package.module:factory.
@@ -38,10 +37,10 @@ def command(bench: ShellState, /, model: str, file: str | None, allow_code: bool
     """
     from livecnn.networks import bundle as bundles
 
-    _output.check_report(file)
+    _common.check_report(file)
     network = bench.model(model)
     architecture = (bundles.load(network, allow_code=allow_code) if isinstance(network, str) else network).architecture
-    _output.report(file, architecture.data(), _table(architecture))
+    _common.report(file, architecture.data(), _table(architecture))
 
 
 def _table(architecture: Architecture) -> Iterator[str]:
@@ -50,7 +49,7 @@ def _table(architecture: Architecture) -> Iterator[str]:
     rows = [HEAD, *(_cells(node, before) for node, before in zip(architecture.nodes, above, strict=False))]
     columns = [column for column in zip(*rows, strict=True) if any(column[1:])]
     numbers = [at for at, column in enumerate(columns) if column[0] == NUMBER]
-    yield from _output.aligned([*zip(*columns, strict=True)], numbers)
+    yield from _common.aligned([*zip(*columns, strict=True)], numbers)
     size = "x".join(map(str, architecture.input))
     yield f"{architecture.name}: {architecture.layers:,} layers, {architecture.parameters:,} parameters, input {size}"
 

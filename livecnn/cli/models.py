@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from livecnn.cli import _options, _output
+from livecnn.cli import _common
 from livecnn.errors import ModelError, UsageError
 from livecnn.types import Precision
 
 if TYPE_CHECKING:
     from livecnn.networks.bundle import Bundle, ModelCard
 
-FORCE = click.option("--force", is_flag=True, help="Replace a model of that name.")
+FORCE = _common.force("Replace a model of that name.")
 
 
 @click.group()
@@ -36,14 +36,14 @@ def list_() -> None:
         if name not in known:
             size = f"{entry.megabytes:.1f} MB"
             rows.append((name, entry.what, f"livecnn models get {name}", size, _accuracy(entry.accuracy)))
-    for line in _output.aligned(rows):
+    for line in _common.aligned(rows):
         click.echo(line)
 
 
 @command.command()
-@click.argument("name", shell_complete=_options.models)
+@click.argument("name", shell_complete=_common.models)
 @click.option("--json", "as_json", is_flag=True, help="As data.")
-@_options.allow_code
+@_common.allow_code
 def show(name: str, as_json: bool, allow_code: bool) -> None:
     """What a network is: architecture, input, classes, licence, source.
 
@@ -68,7 +68,7 @@ def show(name: str, as_json: bool, allow_code: bool) -> None:
 @command.command()
 @click.argument("name")
 @click.option(
-    "--from", "given", type=_options.FILE, multiple=True, metavar="FILE", help="Take this file instead of downloading it."
+    "--from", "given", type=_common.FILE, multiple=True, metavar="FILE", help="Take this file instead of downloading it."
 )
 @FORCE
 def get(name: str, given: tuple[Path, ...], force: bool) -> None:
@@ -86,12 +86,12 @@ def get(name: str, given: tuple[Path, ...], force: bool) -> None:
 
 
 @command.command(name="import")
-@click.argument("files", nargs=-1, required=True, type=_options.FILE)
+@click.argument("files", nargs=-1, required=True, type=_common.FILE)
 @click.option("--name", required=True, help="What the network will be called.")
-@_options.fields("--input", "fields", "Of the input pipeline: --input size=[64,64].")
+@_common.fields("--input", "fields", "Of the input pipeline: --input size=[64,64].")
 @click.option("--classes", metavar="FILE|A,B,C", help="Names in the order of the scores, or a file with one a line.")
 @click.option("--architecture", help="For files of weights alone: one of livecnn's own, or package.module:factory.")
-@_options.fields("--option", "options", "Of the architecture: --option depth=16.")
+@_common.fields("--option", "options", "Of the architecture: --option depth=16.")
 @click.option("--licence", default="unknown", show_default=True, help="Under which the network may be used.")
 @click.option("--source", help="Where it comes from.  [the files' names]")
 @click.option(
@@ -101,7 +101,7 @@ def get(name: str, given: tuple[Path, ...], force: bool) -> None:
     show_default=True,
     help="On CUDA; the other two are faster, if the scores stay within 0.01.",
 )
-@_options.allow_code
+@_common.allow_code
 @FORCE
 def import_(
     files: tuple[Path, ...],
@@ -121,12 +121,12 @@ def import_(
     from livecnn.networks.import_model import ModelDescription, import_model
 
     about = ModelDescription(_pairs("--input", fields), _names(classes), licence, source or "", precision=precision)
-    _done(name, import_model(files, name, about, options=_pairs("--option", options), tell=_output.warn, **chosen))
+    _done(name, import_model(files, name, about, options=_pairs("--option", options), tell=_common.warn, **chosen))
 
 
 @command.command()
-@click.argument("name", shell_complete=_options.models)
-@_options.allow_code
+@click.argument("name", shell_complete=_common.models)
+@_common.allow_code
 def check(name: str, allow_code: bool) -> int:
     """Run the network NAME on a known picture and compare its scores with those in its model.yaml.
 

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import importlib
 import sys
-from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import click
 
-from livecnn.cli import _options
-from livecnn.cli._workbench import ShellState
-from livecnn.errors import SystemLibraryError, UsageError
+from livecnn.cli import _common
+from livecnn.errors import SystemLibraryError
 
 if TYPE_CHECKING:
-    from livecnn.cli._shell.picture_window import PictureWindow
-    from livecnn.cli._shell.shell import Shell
+    from livecnn.cli._shell import Shell
 
 
 @click.command()
-@_options.model
-@click.argument("image", required=False, shell_complete=_options.files)
-@_options.allow_code
-@_options.debug
+@_common.model
+@click.argument("image", required=False, shell_complete=_common.files)
+@_common.allow_code
+@_common.debug
 def command(model: str, image: str | None, allow_code: bool) -> int:
     """Ask a network about an image, line by line; both stay loaded.
 
@@ -33,44 +30,23 @@ def command(model: str, image: str | None, allow_code: bool) -> int:
     Lines of a file (livecnn shell < FILE) are run one after the other, up to the first that fails; its exit code is the shell's.
     """
     prompt = _prompt() if sys.stdin is not None and sys.stdin.isatty() else None
-    bench = ShellState()
+    bench = _common.ShellState()
     bench.take_model(model, allow_code=allow_code)
     if image is not None:
         bench.take_image(image)
-    recordings = importlib.import_module("livecnn.app.run").RECORDINGS
-    shell = importlib.import_module("livecnn.cli._shell.shell").Shell
+    shell = importlib.import_module("livecnn.cli._shell").Shell(bench, importlib.import_module("livecnn.app.run").RECORDINGS)
     if prompt is None:
-        return _first_failure(shell(bench, recordings))
-    easel = _easel(recordings)
-    try:
-        prompt.converse(shell(bench, recordings, easel))
-    finally:
-        if easel is not None:
-            easel.close()
+        return _first_failure(shell)
+    prompt.converse(shell)
     return 0
 
 
 def _prompt() -> ModuleType:
     """Needed where somebody types. Raises SystemLibraryError."""
     try:
-        return importlib.import_module("livecnn.cli._shell.prompt")
+        return importlib.import_module("livecnn.cli._prompt")
     except ImportError as error:
         raise SystemLibraryError(f"livecnn shell needs {error.name}: pip install 'livecnn[shell]'") from error
-
-
-def _easel(saved: Path) -> PictureWindow | None:
-    """None where no window can be opened."""
-    from livecnn.app.toolkit import backend as toolkits
-
-    if not toolkits.has_display():
-        return None
-    try:
-        toolkit = toolkits.backend()
-    except UsageError:
-        return None
-    from livecnn.cli._shell.picture_window import PictureWindow
-
-    return PictureWindow(toolkit, saved)
 
 
 def _first_failure(shell: Shell) -> int:

@@ -9,8 +9,6 @@ from urllib.parse import urlsplit
 from livecnn.errors import UsageError, nearest
 from livecnn.types import Precision
 
-MEGABYTE = 1_000_000
-
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -33,7 +31,7 @@ class ModelFile:
     @property
     def most(self) -> int:
         """Return how many bytes a server may send."""
-        return int(2 * self.megabytes * MEGABYTE)
+        return int(2 * self.megabytes * 1_000_000)
 
 
 @dataclass(frozen=True)
@@ -137,12 +135,7 @@ ENTRIES: Mapping[str, CatalogueEntry] = {
     ),
     "age-dex": CatalogueEntry(
         what="DEX, a VGG-16: apparent age of a face, a class a year",
-        files=(
-            ModelFile(
-                "https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/static/dex_chalearn_iccv2015.caffemodel",
-                540.0,
-            ),
-        ),
+        files=(ModelFile("https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/static/dex_chalearn_iccv2015.caffemodel", 540.0),),
         licence="its authors': for academic research only",
         source="https://data.vision.ee.ethz.ch/cvl/rrothe/imdb-wiki/ (Rothe, Timofte, Van Gool: DEX, ICCV Workshops 2015)",
         # The mean colour of ImageNet, as for the VGG-16 that DEX started from.

@@ -40,10 +40,7 @@ def digest(module: nn.Module) -> str:
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:
-    """Named tensors of a safetensors file or of a PyTorch state dict (`.pt`, `.pth`), on the CPU.
-
-    Raises ModelError for a damaged file, for one that holds anything else, and for a pickle that would run code (none is run).
-    """
+    """Read a state dict, on the CPU. Raises ModelError for anything else, and for a pickle that would run code (none is run)."""
     return as_state_dict(content(path), path)
 
 

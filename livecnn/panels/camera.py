@@ -30,10 +30,7 @@ def _told(frame: Frame, source: str) -> str:
 
 
 def troubles(source: SourceStatus, astray: str = "") -> list[str]:
-    """Return wordings of the badge over the picture, from the longest to the shortest; [] when all is well.
-
-    astray: why the box is not where it should be.
-    """
+    """Return wordings of the badge, the longest first, [] when all is well; astray: why the box is not where it should be."""
     if source.state == "lost":
         attempt = source.note.partition(":")[0]
         return [*(f"✕ camera lost: {words}" for words in (source.note, attempt, attempt.partition(" (")[0])), "✕ camera lost"]

@@ -8,10 +8,9 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from livecnn.analysis.embedding.embedding import METHODS, NEAREST, LivePosition, PlacementReducer, load
+from livecnn.analysis.embedding.embedding import METHODS, NEAREST, LivePosition, PlacementReducer, count, load
 from livecnn.analysis.embedding.embedding import Embedding as Map
 from livecnn.analysis.embedding.picture import FitToSquare, draw_points, legend, legend_height
-from livecnn.analysis.embedding.projection import count
 from livecnn.drawing.artists import Paragraph, Pixels, Rectangles, frame, resize_exactly
 from livecnn.drawing.theme import Color, Metrics
 from livecnn.drawing.tile import Tile, tile_grid
@@ -110,15 +109,13 @@ class EmbeddingDrawer(Drawer):
         if found == self._hung:
             return
         self._hung = found
-        for i, exhibit in enumerate(self._exhibits):
-            if exhibit.box is None:
-                continue
-            if i >= len(found) or self._map is None:
+        for exhibit, which in zip_longest(self._exhibits, found):
+            if exhibit.box is None or which is None or self._map is None:
                 exhibit.clear()
                 continue
-            thumbnail, box = self._map.thumbnails[found[i]], exhibit.box
+            thumbnail, box = self._map.thumbnails[which], exhibit.box
             exhibit.show(resize_exactly(thumbnail, box.w, box.h, sharp=box.w >= 3 * len(thumbnail)))
-            exhibit.call((self._map.kinds[found[i]],))
+            exhibit.call((self._map.kinds[which],))
 
 
 def _map(spec: EmbeddingPanel, context: Context) -> Map | None:

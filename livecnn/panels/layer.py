@@ -1,10 +1,8 @@
 """The selected layer in detail, by its type."""
 
-from __future__ import annotations
-
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -17,15 +15,11 @@ from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.spec import Colormap, PanelSpec, Scale
 from livecnn.panels.base.targets import Target, Tooltip
 from livecnn.panels.details.base import Detail, HeadingPart, LabelPool, ReplaceableGroup
-from livecnn.panels.details.classes import ContributionsDetail, SoftmaxDetail, feeds_classes
-from livecnn.panels.details.ends import InputDetail, OutputDetail
+from livecnn.panels.details.classes import ContributionsDetail, OutputDetail, SoftmaxDetail, feeds_classes
 from livecnn.panels.details.grid import MapGrid, UnitGrid
-from livecnn.panels.details.text import FactsDetail, TextDetail, WindowStrip
+from livecnn.panels.details.text import FactsDetail, InputDetail, TextDetail, WindowStrip
 from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Scene
-
-if TYPE_CHECKING:
-    from livecnn.engine.reducers import Reducer
 
 
 class LayerPanel(PanelSpec):
@@ -66,11 +60,6 @@ class LayerDrawer(Drawer):
     def _main(self) -> Detail:
         return self._parts[0]
 
-    @property
-    def reducers(self) -> Mapping[str, Reducer]:
-        reducer = self._main.reducer if self._parts else None
-        return {} if reducer is None else {self.name: reducer}
-
     def set_selection(self, focus: Selection) -> None:
         if focus.layer != self._layer:
             self._open(focus)
@@ -83,6 +72,7 @@ class LayerDrawer(Drawer):
         self._layer = focus.layer
         node = node_of(focus.layer, self.context)
         self._parts = details_of(node, self._spec, self.context)
+        self.reducer = self._main.reducer
         title = {INPUT: "input", OUTPUT: "output"}.get(node.name, node.name)
         kind = f"{title} · {node.type}" if node.type not in ("", node.name) else title
         self.titles = (self._spec.title,) if self._spec.title else (kind, title)

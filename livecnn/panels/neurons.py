@@ -92,15 +92,10 @@ class NeuronsDrawer(Drawer):
         self.sorted_by, self._order = index, order
         self.reducer.reorder(order)
         title = self._spec.title or self._spec.layer
-        if index is None:
-            self.titles = (title,)
-        else:
-            name = self.context.classes[index]
-            self.titles = (
-                f"{title} sorted by weight to “{name}”",
-                f"{self._spec.layer} by weight to “{name}”",
-                f"by weight to “{name}”",
-            )
+        self.titles = (title,)
+        if index is not None:
+            by = f"by weight to “{self.context.classes[index]}”"
+            self.titles = (f"{title} sorted {by}", f"{self._spec.layer} {by}", by)
         return True
 
     def captions(self) -> Sequence[str]:
@@ -130,9 +125,8 @@ class NeuronsDrawer(Drawer):
             name.place(self._grid.x + i * w + w // 2, self._grid.y + self._grid.h + metrics.px(16), metrics.small, w)
         for label in (self._mean_label, *self._names):
             label.set_visible(lettered)
-        self._warning.place(
-            self._grid.x + self._grid.w // 2, self._grid.y + self._grid.h - metrics.px(6), metrics.small, self._grid.w
-        )
+        middle = self._grid.x + self._grid.w // 2
+        self._warning.place(middle, self._grid.y + self._grid.h - metrics.px(6), metrics.small, self._grid.w)
 
     def show(self, scene: Scene) -> None:
         view = scene.tick.views.get(self.name)

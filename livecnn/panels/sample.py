@@ -52,11 +52,8 @@ class SampleDrawer(Drawer):
     def __init__(self, spec: SamplePanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Shot",)
-        self._colors: dict[Verdict, Color] = {
-            "right": self.theme.good,
-            "wrong": self.theme.bad,
-            "unknown": self.theme.muted,
-        }
+        theme = self.theme
+        self._colors: dict[Verdict, Color] = {"right": theme.good, "wrong": theme.bad, "unknown": theme.muted}
         self._picture, self._mark = Pixels(), Pixels()
         self._note = Label(self.theme.muted, align="right")
         self._word = Label(self.theme.text, "bold")

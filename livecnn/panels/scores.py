@@ -33,8 +33,7 @@ class ScoresDrawer(Drawer):
         self._top = spec.top
         self._winner = Label(self.theme.accent, "bold", "center")
         self._percent = Label(self.theme.text, align="center")
-        self._lines = Rectangles()
-        self._bars = Rectangles()
+        self._lines, self._bars = Rectangles(), Rectangles()
         self._places: dict[int, Rect] = {}  # by class, its column or row
         self._scores: Floats | None = None
         self._names = [Label(self.theme.text) for _ in range(most)]
@@ -48,8 +47,7 @@ class ScoresDrawer(Drawer):
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         self._metrics = metrics
         if body.w > (1.2 if self._short else 2.5) * body.h:  # a long name wants the whole width
-            share = 0.3 if body.w < 3 * body.h else 0.2
-            left = round(body.w * share)
+            left = round(body.w * (0.3 if body.w < 3 * body.h else 0.2))
             self._block = Rect(body.x, body.y, left, body.h)
             plot = Rect(body.x + left + metrics.gap, body.y, body.w - left - metrics.gap, body.h)
         else:
@@ -76,9 +74,8 @@ class ScoresDrawer(Drawer):
             name.place(round(self._plot.x + (i + 0.5) * step), bottom + metrics.px(16), metrics.body, round(step))
         levels = (0.25, 0.5, 0.75, 1.0) if self._plot.h > metrics.px(120) else (1.0,)
         lines = [Rect(self._plot.x, bottom - round(level * self._plot.h), self._plot.w, 1) for level in levels]
-        self._lines.rectangles = [(line, self.theme.edge) for line in lines] + [
-            (Rect(self._plot.x, bottom, self._plot.w, 1), self.theme.muted)
-        ]
+        ground = Rect(self._plot.x, bottom, self._plot.w, 1)
+        self._lines.rectangles = [*((line, self.theme.edge) for line in lines), (ground, self.theme.muted)]
 
     def _arrange_rows(self, plot: Rect, metrics: Metrics) -> None:
         self._places = {}
@@ -144,9 +141,8 @@ class ScoresDrawer(Drawer):
         self._winner.place(block.x + room // 2, baseline, size, room)
         self._percent.text = f"{100 * share:.1f} %" if flat or below else ""
         if flat:
-            self._percent.place(
-                block.x + block.w - (block.w - room) // 2, block.y + block.h // 2 + baseline_offset(percent), percent
-            )
+            middle = block.x + block.w - (block.w - room) // 2
+            self._percent.place(middle, block.y + block.h // 2 + baseline_offset(percent), percent)
         else:
             self._percent.place(block.x + block.w // 2, baseline + line, percent, block.w)
 
@@ -181,9 +177,8 @@ class ScoresDrawer(Drawer):
         self._bars.rectangles = []
         for i, index in enumerate(order):
             color = self.theme.accent if index == top else self.theme.quiet
-            bar = Rect(
-                left, plot.y + i * line + line // 6, max(1, round(float(scores[index]) * room)), max(1, line - 2 * (line // 6))
-            )
+            length = max(1, round(float(scores[index]) * room))
+            bar = Rect(left, plot.y + i * line + line // 6, length, max(1, line - 2 * (line // 6)))
             self._bars.rectangles.append((bar, color))
             self._names[i].text = self.classes[index]
             self._names[i].color = color if index == top else self.theme.text

@@ -6,10 +6,10 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -29,9 +29,6 @@ from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.panels.base.targets import ButtonTarget, ImageRank, Target, TextButton, TextButtons, Tooltip, row_width
 from livecnn.selection import Action, Ask, Selection, Unit
 from livecnn.types import Image, PreferredInput, Scene
-
-if TYPE_CHECKING:
-    from livecnn.engine.reducers import Reducer
 
 PREFERRED = ("preferred image", "preferred")
 NOTHING_YET, NO_UNIT = "nothing seen yet", "a click on a map or a neuron selects a unit"
@@ -96,21 +93,17 @@ class StrongestDrawer(Drawer):
         """Return whether a collection is on show: as chosen, else if there is one of the layer."""
         return self._tabbed and (self._collection is not None if self._focus.collection is None else self._focus.collection)
 
-    @cached_property
-    def _units(self) -> Mapping[str, int]:
-        """By node, how many units it has."""
-        return {node.name: node.output[0] for node in self.context.architecture().nodes if node.output}
-
     @property
-    def reducers(self) -> Mapping[str, Reducer]:
+    def reducers(self) -> Mapping[str, PeaksReducer]:
         return {f"{self.name}/{layer}": reducer for layer, reducer in self._peaks.items()}
 
     def set_selection(self, focus: Selection) -> None:
         shown = focus.unit_shown
         self._focus = focus
-        self._unit = shown if 0 <= shown.index < self._units.get(shown.layer, 0) else None
+        self._unit = shown if 0 <= shown.index < self.context.units(shown.layer) else None
         # Functions only while they are looked at: for them a network has to go step by step.
-        watched = [layer for layer in self._units if layer in self.context.shapes or layer == focus.layer]
+        layers = [node.name for node in self.context.architecture().nodes if node.output]
+        watched = [layer for layer in layers if layer in self.context.shapes or layer == focus.layer]
         if watched != list(self._peaks):
             self._peaks = {layer: self._peaks.get(layer) or PeaksReducer(layer) for layer in watched}
         self._look()
@@ -176,7 +169,7 @@ class StrongestDrawer(Drawer):
         """Wordings of the line under the images, from the longest to the shortest."""
         if self._unit is None:
             return ()
-        (layer, index), known = (self._unit.layer, self._unit.index), self._collection
+        layer, index, known = self._unit.layer, self._unit.index, self._collection
         names = f"unit {index} of {layer}", f"{layer} {index}"
         if known is None or not self._exemplars:
             return names
@@ -220,16 +213,14 @@ class StrongestDrawer(Drawer):
 
     def _show_shots(self) -> None:
         strong = self._strong()
-        for i, exhibit in enumerate(self._shots):
-            if exhibit.box is None:
-                continue
-            if i >= len(strong):
+        for exhibit, image in zip_longest(self._shots, strong):
+            if exhibit.box is None or image is None:
                 exhibit.clear()
                 continue
-            value = strong[i].value
-            exhibit.call((format_number(value), f"{value:.0e}".replace("e-0", "e−").replace("e+0", "e")))
-            if not exhibit.shows(strong[i].picture):
-                exhibit.show(self._fitted(strong[i], exhibit.box))
+            short = f"{image.value:.0e}".replace("e-0", "e−").replace("e+0", "e")
+            exhibit.call((format_number(image.value), short))
+            if not exhibit.shows(image.picture):
+                exhibit.show(self._fitted(image, exhibit.box))
         hint = NO_UNIT if self._unit is None else "" if strong else self._hinted if self._collected else NOTHING_YET
         self._hint.put(hint, self.body if self._unit is None else self._room, self._metrics.small)
 
@@ -288,33 +279,29 @@ def fit_image(image: Image, box: Rect) -> Image:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RankedImage:
-    """An image that a unit answers to, uint8 (h, w, 3), and its value.
-
-    edges: of the part that the unit sees, as shares of the image, if it is not all of it.  lines: what there is to say of it.
-    """
+    """An image that a unit answers to, uint8 (h, w, 3), and its value."""
 
     picture: Image
     value: float
-    edges: Margins | None = None
-    lines: tuple[str, ...] = ()
+    edges: Margins | None = None  # of the part that the unit sees, as shares of the image, if it is not all of it
+    lines: tuple[str, ...] = ()  # what there is to say of it
 
 
 class TopImages:
-    """images: how many there are.  layers: those that were looked at.  Raises OutputError if the tables are damaged."""
+    """How many images of a collection and which layers were looked at; size: (height, width) of the network's input.
+
+    Raises OutputError if the tables are damaged.
+    """
 
     def __init__(self, top: TopResults, size: tuple[int, int]) -> None:
-        """size: (height, width) of the network's input."""
         self.images, self.layers, self.path = top.images, top.layers, top.path
         self._top, self._size = top, size
         self._figures = {layer: (top.overall(layer, "mean"), top.overall(layer, "active")) for layer in top.layers}
         _ = top.rows  # now, as nobody waits for a picture yet
-        self._kept = lru_cache(KEPT)(self._read)
-
-    def exemplars(self, layer: str, unit: int) -> tuple[RankedImage, ...]:
-        """Return the images with a unit's strongest responses, strongest first. Raises OutputError if they are damaged."""
-        return self._kept(layer, unit)
+        self.exemplars = lru_cache(KEPT)(self._read)
 
     def _read(self, layer: str, unit: int) -> tuple[RankedImage, ...]:
+        """Return the images with a unit's strongest responses, strongest first. Raises OutputError if they are damaged."""
         try:
             mapped = bool(self._top.about["layers"][layer].get("map"))
             return tuple(self._exemplar(shot, mapped) for shot in self._top.shots(layer, unit)[:MOST])
@@ -329,12 +316,8 @@ class TopImages:
         )
         if width * height < WHOLE * rows * columns:
             return RankedImage(shot.patch.copy(), shot.value, None, lines)  # a copy lets go of the file's other images
-        edges = (
-            max(0.0, top / rows),
-            max(0.0, left / columns),
-            min(1.0, (top + height) / rows),
-            min(1.0, (left + width) / columns),
-        )
+        start = max(0.0, top / rows), max(0.0, left / columns)
+        edges = *start, min(1.0, (top + height) / rows), min(1.0, (left + width) / columns)
         return RankedImage(shot.image.copy(), shot.value, None if edges == (0, 0, 1, 1) else edges, lines)
 
     def words(self, layer: str, unit: int) -> Sequence[str]:
@@ -358,7 +341,8 @@ def open_collections(folder: str, context: Context) -> Mapping[str, TopImages]:
         return dict.fromkeys(collection.layers, collection)
     found: dict[str, TopImages] = {}
     refused: list[OutputError] = []
-    for path in _finished(paths.user_top(context.architecture().name)):
+    folders = (manifest.parent for manifest in paths.user_top(context.architecture().name).glob(f"*/{MANIFEST}"))
+    for path in sorted(folders, key=_written, reverse=True):
         try:
             top = TopResults.open(path)
             if not found.keys() >= set(top.layers):  # tables that nobody looks at are not even read
@@ -371,23 +355,16 @@ def open_collections(folder: str, context: Context) -> Mapping[str, TopImages]:
     return found
 
 
-def _finished(folder: Path) -> list[Path]:
-    """Return the results in a folder, the newest first."""
-    return sorted((manifest.parent for manifest in folder.glob(f"*/{MANIFEST}")), key=_written, reverse=True)
-
-
 def _fitting(top: TopResults, context: Context) -> TopImages:
     """Return the images of a collection. Raises OutputError if it is damaged or of another network."""
     path, architecture = top.path, context.architecture()
-    units = {node.name: node.output[0] for node in architecture.nodes if node.output}
     weights = top.about.get("weights")
     if weights != context.weights or (weights is None and top.model != architecture.name):
         raise OutputError(f"{path}: of another network, {top.model!r}, or of other weights")
-    unlike = next((layer for layer in top.layers if top.units(layer) != units.get(layer)), None)
-    if unlike is not None:
-        raise OutputError(
-            f"{path}: of another network: {unlike} has {top.units(unlike)} units there, here {units.get(unlike, 'none')}"
-        )
+    for layer in top.layers:
+        if top.units(layer) != context.units(layer):
+            here = context.units(layer) or "none"
+            raise OutputError(f"{path}: of another network: {layer} has {top.units(layer)} units there, here {here}")
     height, width = architecture.input[-2:]
     return _collection(path, _written(path), (height, width))
 

@@ -79,8 +79,7 @@ class TimelineDrawer(Drawer):
             self.reducer, self._name.text = self._peak(layer, index or 0), f"{layer} {index}"
 
     def _peak(self, layer: str, index: int) -> MaxReducer | None:
-        output = next((node.output for node in self.context.architecture().nodes if node.name == layer), ())
-        if not output or index >= output[0]:
+        if index >= self.context.units(layer):
             return None
         if isinstance(self.reducer, MaxReducer) and self.reducer.layer == layer:
             self.reducer.index = index

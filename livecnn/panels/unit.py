@@ -1,10 +1,8 @@
 """The unit under the mouse, else the selected one: its map and, by several methods side by side, what in the input it sees."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,9 +25,6 @@ from livecnn.selection import Action, Ask, Selection
 from livecnn.selection import Unit as FocusedUnit
 from livecnn.types import ExplanationUpdate, Image, Scene
 
-if TYPE_CHECKING:
-    from livecnn.engine.reducers import Reducer
-
 ACTIVATION = "activation"
 SEEN = ("what the net sees", "the net sees", "seen")
 MARKING = ("click: good · double click: bad · Shift: clear", "click good · double bad", "")
@@ -51,6 +46,7 @@ class UnitDrawer(Drawer):
     """Tiles side by side, and two rows of words that act like keys."""
 
     asks: tuple[Ask, ...] = ("unit",)
+    reducer: UnitReducer | None = None
     colormap: str
     has_maps = True
 
@@ -59,7 +55,6 @@ class UnitDrawer(Drawer):
         self.colormap, self._title = spec.colormap, spec.title
         self._focus, self._metrics = Selection(), Metrics(1.0)
         self._unit: FocusedUnit | None = None
-        self._reducer: UnitReducer | None = None
         self._view: UnitActivation | None = None
         self._seen = Tile(self.theme)
         self._exhibits = {kind: Tile(self.theme) for kind in kinds()}
@@ -81,10 +76,6 @@ class UnitDrawer(Drawer):
         return {node.name: node for node in self._architecture.nodes}
 
     @property
-    def reducers(self) -> Mapping[str, Reducer]:
-        return {} if self._reducer is None else {self.name: self._reducer}
-
-    @property
     def titles(self) -> Sequence[str]:  # type: ignore[override]
         if self._title is not None or self._unit is None:
             return (self._title or "Unit",)
@@ -93,21 +84,17 @@ class UnitDrawer(Drawer):
 
     def set_selection(self, focus: Selection) -> None:
         before = self._shown()
-        self._focus, self._unit = focus, self._known(focus.unit_shown)
+        shown = focus.unit_shown
+        self._focus, self._unit = focus, shown if 0 <= shown.index < self.context.units(shown.layer) else None
         if self._unit is None:
-            self._reducer = None
-        elif self._reducer is None or self._reducer.layer != self._unit.layer:
-            self._reducer = UnitReducer(self._unit.layer, self._unit.index)
+            self.reducer = None
+        elif self.reducer is None or self.reducer.layer != self._unit.layer:
+            self.reducer = UnitReducer(self._unit.layer, self._unit.index)
         else:
-            self._reducer.index = self._unit.index
+            self.reducer.index = self._unit.index
         if self._shown() != before:
             self._hang()
         self._write()
-
-    def _known(self, unit: FocusedUnit) -> FocusedUnit | None:
-        """Return the unit if the network has it."""
-        node = self._nodes.get(unit.layer)
-        return unit if node is not None and node.output and 0 <= unit.index < node.output[0] else None
 
     def _shown(self) -> tuple[str, ...]:
         """Return the methods that are shown side by side."""
@@ -148,15 +135,15 @@ class UnitDrawer(Drawer):
         rows = self._rows if self._unit is not None else 0
         full, brief = ([names(kind)[place] for kind in self._exhibits] for place in (0, -1))
         named = full if row_width(full, size, gap) <= body.w else brief
-        words = [self._word(kind, text) for kind, text in zip(self._exhibits, named, strict=True)]
+        on, off = self.theme.accent, self.theme.muted
+        words = [
+            TextButton(text, on if kind in self._focus.methods else off, ButtonTarget(Action.TOGGLE_METHOD, kind))
+            for kind, text in zip(self._exhibits, named, strict=True)
+        ]
         baseline = body.y + body.h - metrics.px(4)
         self._methods.put(words if rows else (), body.x, baseline - (rows - 1) * line, size, gap, body.w)
         taken = self._keys.put(self._key_words() if rows > 1 else (), body.x, baseline, size, gap, body.w)
         self._note.place(body.x + body.w, baseline, size, max(0, body.w - taken - gap) if rows > 1 else 0)
-
-    def _word(self, kind: str, text: str) -> TextButton:
-        on = kind in self._focus.methods
-        return TextButton(text, self.theme.accent if on else self.theme.muted, ButtonTarget(Action.TOGGLE_METHOD, kind))
 
     def _key_words(self) -> list[TextButton]:
         theme, muted, count = self.theme, self._muted, len(self.context.session.muted.units)
@@ -213,8 +200,11 @@ class UnitDrawer(Drawer):
         field = None if self._view is None else self._nodes[self._view.layer].field
         height, width = self._architecture.input[-2:] or seen.shape[:2]
         edges = None if position is None or field is None else receptive_edges(field, position, (height, width))
+        picture = resize_exactly(seen, place.w, place.h, sharp=True)
+        if edges is not None:
+            outline_part(picture, edges, self.theme.accent, self._metrics.px(2))
         self._seen.call(SEEN)
-        self._seen.show(seen_picture(seen, (place.w, place.h), edges, self.theme.accent, self._metrics.px(2)))
+        self._seen.show(picture)
 
     def _show_map(self, exhibit: Tile, *, empty: bool) -> None:
         view, theme = self._view, self.theme
@@ -231,18 +221,14 @@ class UnitDrawer(Drawer):
             exhibit.show(map_picture(view, (place.w, place.h), colors, at, color, pen), "muted" if self._muted else "", theme.bad)
 
     def _show_method(self, kind: str, exhibit: Tile, findings: ExplanationUpdate | None, seen: Image) -> None:
-        current = findings if findings is not None and self._is_of(findings) else None
-        exhibit.call(method_caption(kind, current, self.context.classes))
-        exhibit.progress(1.0 if current is None else current.progress.get(kind, 1.0))
-        self._show_finding(kind, exhibit, current, seen)
-
-    def _show_finding(self, kind: str, exhibit: Tile, findings: ExplanationUpdate | None, seen: Image) -> None:
         assert exhibit.box is not None
-        if findings is None:
-            exhibit.wait()
-        elif kind in findings.refused:
+        if findings is not None and not self._is_of(findings):
+            findings = None
+        exhibit.call(method_caption(kind, findings, self.context.classes))
+        exhibit.progress(1.0 if findings is None else findings.progress.get(kind, 1.0))
+        if findings is not None and kind in findings.refused:
             exhibit.explain(findings.refused[kind])
-        elif kind not in findings.maps:
+        elif findings is None or kind not in findings.maps:
             exhibit.wait()
         elif not exhibit.shows(values := findings.maps[kind], seen if method_class(kind).shown_as == "overlay" else None):
             place = exhibit.box.fit(values.shape[2] / values.shape[1])
@@ -282,17 +268,6 @@ class UnitDrawer(Drawer):
             return None
         lines = f"row {at[0]}, column {at[1]}: {format_number(float(view.map[at]))}", annotation_text(self._mark())
         return Tooltip(tuple(filter(None, lines)), about)
-
-
-def seen_picture(seen: Image, size: tuple[int, int], edges: Margins | None, color: Color, pen: int) -> Image:
-    """uint8 (H, W, 3) enlarged to (width, height) as the squares that its pixels are, and an outline.
-
-    edges: of it, as shares of the picture.
-    """
-    image = resize_exactly(seen, *size, sharp=True)
-    if edges is not None:
-        outline_part(image, edges, color, pen)
-    return image
 
 
 def map_picture(

@@ -170,19 +170,18 @@ class FakeRay:
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> TopJob:
+def images(tmp_path: Path) -> Iterator[ImageDataset]:
     write_mnist(tmp_path, *typeset(8), "test")
     with ImageDataset(f"idx:{tmp_path}") as images:
-        return TopJob(
-            place=images.spec, model="lenet-mnist", layers=("conv1",), images=8, fingerprint=images.fingerprint(), size=2,
-            labels=tuple(sorted(images.labels())), k=2,
-        )  # fmt: skip
+        yield images
 
 
 @pytest.fixture
-def images(tmp_path: Path) -> Iterator[ImageDataset]:
-    with ImageDataset(f"idx:{tmp_path}") as images:
-        yield images
+def job(images: ImageDataset) -> TopJob:
+    return TopJob(
+        place=images.spec, model="lenet-mnist", layers=("conv1",), images=8, fingerprint=images.fingerprint(), size=2,
+        labels=tuple(sorted(images.labels())), k=2,
+    )  # fmt: skip
 
 
 def test_shards_come_back_and_the_cluster_is_left(

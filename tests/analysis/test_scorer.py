@@ -1,6 +1,7 @@
 import multiprocessing
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.errors import UsageError
 from livecnn.networks import bundle as bundles
+from livecnn.networks.bundle import Bundle
 from tests.helpers.mnist_files import typeset, write_mnist
 
 CPU = torch.device("cpu")
@@ -32,37 +34,36 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def results(folder: Path, places: list[int]) -> tuple[list[ScoredImage], list[str]]:
-    bundle = bundles.load("lenet-mnist")
-    cropper = Cropper(bundle.pipeline, 1.0)
-    with ImageDataset(f"folder:{folder}") as found:
-        scorer = Scorer(found, cropper, bundle.module, CPU)
-        return list(scorer(places)), scorer.skipped
+def scorer_of(images: ImageDataset, bundle: Bundle, **options: int) -> Scorer:
+    return Scorer(images, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, **options)
 
 
 @pytest.mark.parametrize("size", [1, 4, 64])
-def test_batches_give_what_single_passes_give(pictures: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
+def test_batches_give_what_single_passes_give(pictures: Path, lenet: Bundle, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(scoring, "BATCH", size)
-    scored, skipped = results(pictures, [8, 0, 2, 3, 1])
-    assert [each.name for each in scored] == ["8.png", "0.png", "3.png", "1.png"]
-    assert skipped == ["2.png: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP"]
-    bundle = bundles.load("lenet-mnist")
-    with ImageDataset(f"folder:{pictures}") as found, Observer(bundle.module, Cropper(bundle.pipeline, 1.0), CPU) as observe:
+    with ImageDataset(f"folder:{pictures}") as found, Observer(lenet.module, Cropper(lenet.pipeline, 1.0), CPU) as observe:
+        scorer = scorer_of(found, lenet)
+        scored = list(scorer([8, 0, 2, 3, 1]))
+        assert [each.name for each in scored] == ["8.png", "0.png", "3.png", "1.png"]
+        assert scorer.skipped == ["2.png: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP"]
         for each in scored:
+            assert each.thumbnail is None
             assert each.scores == pytest.approx(observe(found.at(each.index)).scores, abs=1e-5)
             assert each.top == (None if each.name == "3.png" else int(each.scores.argmax()))
             assert each.score == (0 if each.top is None else each.scores.max())
 
 
 def test_processes_change_nothing_and_nobody_waits_for_one_that_was_killed(
-    pictures: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Path, lenet: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed in the middle of an answer, which is longer than a pipe holds, or ended while others ask no more."""
     monkeypatch.setattr(scoring, "BATCH", 2)
-    bundle, places = bundles.load("lenet-mnist"), [8, 0, 2, 3, 1, 7, 6, 5, 4]
+    places = [8, 0, 2, 3, 1, 7, 6, 5, 4]
     with ImageDataset(f"folder:{pictures}") as found:
-        scorer = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
+        scorer = scorer_of(found, lenet, thumbnails=14)
         alone, batches = list(scorer(places)), list(scorer.watched(["ip1"], places))
+        assert [each.index for each in alone] == [8, 0, 3, 1, 7, 6, 5, 4]
+        assert [each.thumbnail.shape for each in alone if each.thumbnail is not None] == [(14, 14, 3)] * 8
         skipped, scorer.skipped = scorer.skipped, []
         with scorer.reading(2):
             assert_same(alone, list(scorer(places, 2)))
@@ -70,6 +71,7 @@ def test_processes_change_nothing_and_nobody_waits_for_one_that_was_killed(
             assert scorer.skipped == skipped == ["2.png: not a picture that can be read; allowed: PNG, JPEG, BMP, TIFF, WEBP"] * 2
             assert_same(alone, [each for batch, _ in shared for each in batch])
             assert activations(shared).equal(activations(batches))
+            assert activations(list(scorer.activations(["ip1"], places))).equal(activations(batches))
             monkeypatch.setattr(scoring, "BATCH", 32)
             scored = scorer([0] * 320, 2)
             next(scored)
@@ -93,7 +95,7 @@ def assert_same(ones: list[ScoredImage], others: list[ScoredImage]) -> None:
         assert one.thumbnail.tobytes() == other.thumbnail.tobytes()
 
 
-def activations(batches: list[tuple[list[ScoredImage], dict[str, torch.Tensor]]]) -> torch.Tensor:
+def activations(batches: Sequence[tuple[object, dict[str, torch.Tensor]]]) -> torch.Tensor:
     return torch.cat([layers["ip1"] for _, layers in batches])
 
 
@@ -102,23 +104,22 @@ def test_scores_that_are_no_numbers_have_no_top(pictures: Path) -> None:
     for parameter in bundle.module.parameters():
         parameter.fill_(float("nan"))
     with ImageDataset(f"folder:{pictures}") as found:
-        (each,) = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)([0])
+        (each,) = scorer_of(found, bundle)([0])
     assert (each.top, each.score) == (None, 0.0)
 
 
-def test_whoever_stops_asking_saves_the_rest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_stops_asking_saves_the_rest(tmp_path: Path, lenet: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     write_mnist(tmp_path, *typeset(20), "test")
     monkeypatch.setattr(scoring, "BATCH", 4)
-    bundle = bundles.load("lenet-mnist")
     asked: list[int] = []
     with ImageDataset(f"idx:{tmp_path}") as found:
         at = found.at
         monkeypatch.setattr(found, "at", lambda index: asked.append(index) or at(index))
-        scored = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU)(range(20))
+        scored = scorer_of(found, lenet)(range(20))
         assert [next(scored).index for _ in range(5)] == [0, 1, 2, 3, 4]
         scored.close()
     assert asked == list(range(8))
-    assert np.isfinite(bundle.module(torch.zeros(1, 1, 28, 28)).numpy()).all()
+    assert np.isfinite(lenet.module(torch.zeros(1, 1, 28, 28)).numpy()).all()
 
 
 KILLED = """
@@ -158,6 +159,7 @@ import sys
 import time
 
 if __name__ == "__mp_main__":  # a new process that does not come to an end with loading
+    assert signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])  # the first one's, too
     with contextlib.suppress(FileExistsError):
         os.mkdir(sys.argv[2] + ".once")
         os.killpg(0, signal.SIGINT)  # as a terminal does
@@ -179,20 +181,3 @@ def test_an_interrupt_while_processes_start_is_quiet_and_nobody_waits_for_them(t
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True)
     assert (ended.returncode, ended.stdout.strip(), ended.stderr.strip()) == (130, "", "")
     assert not (tmp_path / "scores.csv").exists()
-
-
-def test_scores_activations_and_thumbnails_in_one_pass(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoring, "BATCH", 3)
-    bundle = bundles.load("lenet-mnist")
-    places = [8, 0, 2, 3, 1]
-    with ImageDataset(f"folder:{pictures}") as found:
-        scorer = Scorer(found, Cropper(bundle.pipeline, 1.0), bundle.module, CPU, thumbnails=14)
-        batches = list(scorer.watched(["ip1"], places))
-        apart = torch.cat([layers["ip1"] for _, layers in scorer.activations(["ip1"], places)])
-        alone = list(scorer(places))
-    scored = [each for batch, _ in batches for each in batch]
-    assert [each.index for each in scored] == [8, 0, 3, 1]
-    assert_same(scored, alone)
-    assert activations(batches).equal(apart)
-    assert [each.thumbnail.shape for each in scored if each.thumbnail is not None] == [(14, 14, 3)] * 4
-    assert results(pictures, [0])[0][0].thumbnail is None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from PIL import Image as PillowImage
@@ -83,10 +84,7 @@ def test_a_run_cut_short_goes_on(job: Toy, images: ImageDataset, folder: Path, m
 def test_a_run_without_a_finished_shard_leaves_nothing(
     job: Toy, images: ImageDataset, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(shards.Worker, "__call__", interrupt)
+    monkeypatch.setattr(shards.Worker, "__call__", Mock(side_effect=KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         shards.run(job, folder, images)
     assert not folder.exists()

@@ -54,7 +54,6 @@ def durations_of(path: Path) -> list[int]:
 
 
 PIXEL = np.zeros((1, 1, 3), np.uint8)
-FULL = Path("/dev/full")  # every write to it fails as on a full disk
 
 
 @pytest.fixture(autouse=True)
@@ -245,17 +244,6 @@ def test_whatever_breaks_the_files_are_whole(
     assert len(rows_of(scores)) >= 2
 
 
-def test_hooks_are_gone_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    bundle = bundles.load("lenet-mnist")
-    monkeypatch.setattr(bundles, "load", lambda *_, **__: bundle)
-    headless("demo", 2)
-    assert not [module for module in bundle.module.modules() if module._forward_hooks]
-    monkeypatch.setattr(Lenet, "forward", after(5, Trouble("oops"), Lenet.forward))
-    with pytest.raises(Trouble, match="oops"):
-        headless("demo", 20)
-    assert not [module for module in bundle.module.modules() if module._forward_hooks]
-
-
 @pytest.mark.parametrize(("ticks", "state"), [(0, "failed"), (3, "lost")])
 @pytest.mark.parametrize("frames", [50, None], ids=["in order", "live"])
 def test_the_statistics_tell_how_the_source_ended(
@@ -285,11 +273,6 @@ def test_how_large_the_box_is(source: str, share: float) -> None:
     layout = load_layout("lenet")
     assert input_box_share(layout, open_source(source)) == share
     assert input_box_share(load_layout("lenet", ["box.size=0.3"]), open_source(source)) == 0.3
-
-
-def test_code_is_run_only_if_allowed() -> None:
-    with pytest.raises(ModelError, match="--allow-code"):
-        headless("demo", 1, model="livecnn.networks.architectures.lenet:Lenet")
 
 
 @pytest.mark.parametrize("device", ["auto", "cuda"])
@@ -415,28 +398,3 @@ def test_rows_of_odd_passes(tick: Tick, row: list[str], tmp_path: Path) -> None:
     with ScoresTable(path, ["a", "b"]) as table:
         table.add(tick)
     assert rows_of(path)[1] == row
-
-
-def test_a_table_that_cannot_be_opened(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"cannot be written"):
-        ScoresTable(tmp_path, ["a"])
-
-
-@pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full")
-def test_a_table_on_a_full_disk() -> None:
-    with pytest.raises(OutputError, match=r"^/dev/full: cannot be written: No space left on device$"):
-        ScoresTable(FULL, ["a"])
-
-
-def test_a_disk_that_gets_full_under_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "scores.csv"
-
-    class Full:
-        def writerows(self, _: object) -> None:
-            raise OSError(28, "No space left on device")
-
-    table = ScoresTable(path, ["a"])
-    monkeypatch.setattr(table, "_writer", Full())
-    with pytest.raises(OutputError, match=r"scores\.csv: cannot be written: No space left on device"), table:
-        table.add(tick_of([1.0]))
-    assert len(rows_of(path)) == 1

@@ -106,6 +106,10 @@ class Rig:
         self.canvas.script = iter(script)
         self.window.run()
 
+    def click(self, x: float = 1, y: float = 1) -> Callable[[], object]:
+        """Click there, in pixels from the bottom left."""
+        return lambda: MouseEvent("button_press_event", self.canvas, x, y, button=1)._process()
+
     def key(self, key: str) -> Callable[[], object]:
         return lambda: KeyEvent("key_press_event", self.canvas, key)._process()
 
@@ -167,17 +171,9 @@ def test_a_message_before_the_first_tick_waits_for_it(rig: Rig) -> None:
 
 def test_keys_and_clicks_reach_the_controls(rig: Rig) -> None:
     height = rig.screen.figure.bbox.height
-    click = lambda: MouseEvent("button_press_event", rig.canvas, 10, height - 20, button=1)._process()  # noqa: E731
-    rig.run(nothing, rig.key("v"), rig.key("q"), click, rig.window.quit)
+    rig.run(nothing, rig.key("v"), rig.key("q"), rig.click(10, height - 20), rig.window.quit)
     assert rig.pressed == ["v", "q", "closed"]
     assert rig.clicked == [(10, 20, False)]
-
-
-def test_without_controls_keys_do_nothing(rig: Rig) -> None:
-    rig.window.controls = None
-    click = lambda: MouseEvent("button_press_event", rig.canvas, 1, 1, button=1)._process()  # noqa: E731
-    rig.run(nothing, rig.key("v"), click, rig.window.quit)
-    assert rig.pressed == []
 
 
 def test_keys_of_matplotlib_itself_are_off(rig: Rig) -> None:
@@ -215,8 +211,7 @@ def failing(error: BaseException) -> Callable[..., None]:
 @pytest.mark.parametrize("place", ["ready", "show", "draw", "after_tick", "key", "click"])
 def test_an_exception_anywhere_closes_the_window(rig: Rig, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fail = failing(SourceError("it broke"))
-    click = lambda: MouseEvent("button_press_event", rig.canvas, 1, 1, button=1)._process()  # noqa: E731
-    act: dict[str, Callable[[], object]] = {"key": rig.key("v"), "click": click}
+    act: dict[str, Callable[[], object]] = {"key": rig.key("v"), "click": rig.click()}
     rig.live.waiting = 100
     if place == "ready":
         rig.live.error = SourceError("it broke")

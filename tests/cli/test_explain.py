@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tqdm
 from numpy.testing import assert_allclose
 from PIL import Image as PillowImage
 
@@ -20,6 +19,7 @@ from livecnn.explain import api as explain_files
 from livecnn.explain import rendering
 from livecnn.explain.api import ExplainedImage, Options
 from livecnn.explain.methods import kinds
+from tests.cli.conftest import Refused
 from tests.helpers.files import contents
 from tests.helpers.paths import ROOT
 
@@ -46,15 +46,13 @@ class Functional(Net):
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
+def _ring_and_networks(elsewhere: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     rows, columns = np.mgrid[:60, :80]
     ink = np.hypot(rows - 30, columns - 40)
     PillowImage.fromarray(np.where((ink > 12) & (ink < 18), 20, 235).astype(np.uint8)).save("x.png")
-    (tmp_path / "explained_nets.py").write_text(NETS)
-    monkeypatch.syspath_prepend(tmp_path)
-    yield tmp_path
+    (elsewhere / "explained_nets.py").write_text(NETS)
+    monkeypatch.syspath_prepend(elsewhere)
+    yield
     sys.modules.pop("explained_nets", None)
 
 
@@ -94,12 +92,8 @@ def test_a_folder(capsys: Output) -> None:
     assert (told["schema"], told["image"], told["units"]) == (1, "x.png", [3, 7])
     (part,) = found.parts
     for row, values, unit, value, place in zip(told["pictures"], part.maps, (3, 7), part.values, part.places, strict=True):
-        assert (row["file"], row["layer"], row["unit"], row["method"]) == (
-            f"conv2_{unit:03}.png",
-            "conv2",
-            unit,
-            "guided_backprop",
-        )
+        asked = (f"conv2_{unit:03}.png", "conv2", unit, "guided_backprop")
+        assert (row["file"], row["layer"], row["unit"], row["method"]) == asked
         assert row["value"] == pytest.approx(float(value))
         assert (row["position"], row["size"], row["normalisation"]) == ([*(place or ())], [28, 28], "signed")
         assert row["low"] == -row["high"]
@@ -172,20 +166,8 @@ def test_other_programs_get_the_values_back(layer: str | None, classes: str | No
 
 
 def test_options_of_the_methods(elsewhere: Path, capsys: Output) -> None:
-    words = [
-        *UNITS,
-        "--method",
-        "occlusion",
-        "--compare",
-        "integrated_gradients",
-        "--at",
-        " 2,3 ",
-        "--patch",
-        "4",
-        "--stride",
-        "3",
-    ]
-    words += ["--fill", "0.5", "--baseline", "-0.1", "--steps", "9", "--out"]
+    words = [*UNITS, "--method", "occlusion", "--compare", "integrated_gradients", "--at", " 2,3 "]
+    words += ["--patch", "4", "--stride", "3", "--fill", "0.5", "--baseline", "-0.1", "--steps", "9", "--out"]
     assert main([*words, "d/"]) == 0
     assert main([*words, "d/"]) == 0
     assert manifest()["options"] == {
@@ -269,14 +251,9 @@ def test_values_that_are_no_numbers_are_null(monkeypatch: pytest.MonkeyPatch) ->
     ("words", "message"),
     [
         (["x.png", "--layer", "conv9", "--out", "y.png"], "unknown layer 'conv9'; did you mean 'conv2'?"),
-        (["x.png", "--layer", "conv2", "--units", "50", "--out", "y.png"], "unit 50: conv2 has 50 (0-49)"),
-        (["x.png", "--layer", "conv2", "--units", "8-0", "--out", "y.png"], "units: found '8-0', which runs backwards"),
         (["x.png", "--classes", "10", "--out", "y.png"], "class 10: lenet-mnist has 10 (0-9)"),
-        ([*UNITS[1:], "--at", "mean", "--out", "y.png"], "at: found 'mean'; allowed: 'max', 'sum', (row, column)"),
         ([*UNITS[1:], "--at", "8,0", "--out", "y.png"], "at: found (8, 0); maps of 'conv2' have rows 0-7 and columns 0-7"),
-        ([*UNITS[1:], "--steps", "8", "--out", "y.png"], "steps is an option of integrated_gradients; found guided_backprop"),
         ([*UNITS[1:], "--patch", "0", "--out", "y.png"], "Invalid value for '--patch': 0 is not in the range x>=1."),
-        (["x.png", "--out", "y.png"], "a layer and units of it, or classes, are needed, and not both"),
         (
             ["x.png", "--classes", "1", "--method", "lime", "--out", "y.png"],
             "unknown kind 'lime' in methods; allowed: activation",
@@ -286,9 +263,6 @@ def test_values_that_are_no_numbers_are_null(monkeypatch: pytest.MonkeyPatch) ->
             "unknown kind 'gradien' in methods; did you mean",
         ),
         (["x.png", "--classes", "1", "--out", "y.gif"], "y.gif: unknown suffix '.gif'; allowed: .png, or a folder: y.gif/"),
-        (["z.png", "--classes", "1", "--out", "y.png"], "z.png: no such file"),
-        (["text.png", "--classes", "1", "--out", "y.png"], "text.png: not a picture that can be read; allowed: PNG"),
-        (["x.png", "nothing", "--classes", "1", "--out", "y.png"], "nothing: neither a model that is at hand nor"),
         (
             ["x.png", "--classes", "1", "--out", "done/"],
             "done: holds another run (layers ['conv2'], now []); name another folder",
@@ -299,18 +273,12 @@ def test_values_that_are_no_numbers_are_null(monkeypatch: pytest.MonkeyPatch) ->
         (["--out", "y.png"], "Missing argument 'IMAGE'"),
     ],
 )
-def test_mistakes(elsewhere: Path, capsys: Output, words: list[str], message: str) -> None:
+def test_mistakes(elsewhere: Path, refused: Refused, words: list[str], message: str) -> None:
     if "done/" in words:
         assert main([*UNITS, "--out", "done/"]) == 0
     (elsewhere / "broken").mkdir()
     (elsewhere / "broken" / "manifest.json").write_bytes(b"nonsense")
-    (elsewhere / "text.png").write_text("no picture")
-    capsys.readouterr()
-    assert main(["explain", *words]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.startswith(f"livecnn: {message}")
-    assert err.count("\n") == 1
+    assert refused(["explain", *words]).startswith(message)
     assert not (elsewhere / "y.png").exists()
 
 

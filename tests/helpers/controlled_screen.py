@@ -17,6 +17,7 @@ from livecnn.app.screen.figure import DPI, FigureView
 from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.explain.live import ExplainWorker
+from livecnn.io.files import write_png
 from livecnn.sources import Source
 from livecnn.types import Frame, Image, Scene, SourceStatus
 from tests.helpers import scenes
@@ -133,3 +134,11 @@ def seven() -> Image:
     picture = np.full((240, 320, 3), 220, np.uint8)
     cv2.polylines(picture, [np.array([[130, 85], [190, 85], [150, 155]])], False, (30, 30, 40), 9)
     return picture
+
+
+def folder_of_seven(parent: Path) -> Path:
+    """A new folder with a single picture: whatever a window on it changes was changed by an event."""
+    folder = parent / "pictures"
+    folder.mkdir()
+    write_png(folder / "seven.png", seven())
+    return folder

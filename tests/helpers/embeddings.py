@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from livecnn.analysis.embedding.embedding import Embedding
-from livecnn.analysis.embedding.projection import Pca
+from livecnn.analysis.embedding.embedding import Embedding, Pca
 from tests.helpers.scenes import DIGITS
 
 

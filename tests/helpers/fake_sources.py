@@ -8,8 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from livecnn.app.live.capture import Capture, LatestSlot
-from livecnn.app.live.supervision import Timeouts
+from livecnn.app.live.capture import Capture, LatestSlot, Timeouts
 from livecnn.errors import SourceError
 from livecnn.sources import Source, SourceOptions
 from livecnn.types import Frame

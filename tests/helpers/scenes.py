@@ -1,6 +1,7 @@
-"""What the tests of the drawing half share: small layouts, made-up ticks, and where a label's ink lies."""
+"""Small layouts, made-up ticks, and where labels' ink and the mouse's targets lie on a screen."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.geometry import Rect
 from livecnn.io import yaml_document as yamlfile
 from livecnn.layout.layout import Layout, layout_from_document
-from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.drawer import Context, Drawer
+from livecnn.panels.base.targets import Target
+from livecnn.selection import Unit
 from livecnn.types import Box, Frame, LoopStatus, Patch, Prepared, Scene, SourceStatus, Tick
 
 DIGITS = tuple("0123456789")
@@ -120,3 +123,23 @@ def inside(inner: Rect, outer: Rect) -> bool:
 
 def overlap(a: Rect, b: Rect) -> bool:
     return a.x < b.x + b.w and b.x < a.x + a.w and a.y < b.y + b.h and b.y < a.y + a.h
+
+
+STEP = 4  # pixels between two looks
+
+
+def place(screen: FigureView, target: Target) -> tuple[int, int]:
+    """A pixel where it is found; a unit at any position of its map."""
+    found = next(filter(None, (_inside(drawer, target) for drawer in screen.drawers.values())), None)
+    assert found is not None, f"{target} is nowhere"
+    return found
+
+
+def _inside(drawer: Drawer, target: Target) -> tuple[int, int] | None:
+    left, top, width, height = drawer.card
+    for y in range(top, top + height, STEP):
+        for x in range(left, left + width, STEP):
+            there = drawer.target_at(x, y)
+            if there == target or (isinstance(there, Unit) and replace(there, position=None) == target):
+                return x, y
+    return None

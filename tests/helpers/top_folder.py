@@ -1,4 +1,4 @@
-"""A folder as `livecnn top` leaves it, of the toy network of tests.helpers.unit_screens, whose input is (1, 8, 8)."""
+"""A folder as `livecnn top` leaves it, of the toy network of tests.helpers.panel_screen, whose input is (1, 8, 8)."""
 
 import csv
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from livecnn.analysis.top.export import COLUMNS
+from livecnn.analysis.top.api import COLUMNS
 from livecnn.analysis.top.results import MANIFEST, SHOTS, STATISTICS, VERSION
 from livecnn.io.files import write_png
 

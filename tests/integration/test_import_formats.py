@@ -20,6 +20,7 @@ from livecnn.networks.catalogue import ENTRIES, ModelFile
 from tests.helpers import caffe_files
 
 INK = ("--input", "kind=ink", "--input", "mean=0", "--input", "std=1")
+SMALL = "figure.size=[640, 360]"
 
 
 @pytest.fixture(autouse=True)
@@ -33,12 +34,17 @@ def imported(name: str, *words: object) -> None:
     assert main(["models", "check", name]) == 0
 
 
-def seen(model: str, source: str, frames: int) -> list[dict[str, str]]:
-    """Rows of scores of a run without a layout of its own."""
-    words = ["run", "--model", model, "--source", source, "--headless", "--once", "--frames", str(frames), "--scores", "s.csv"]
-    assert main([*words, "--record", "film.gif", "--set", "figure.size=[640, 360]"]) == 0
+def run(*words: str) -> list[dict[str, str]]:
+    """Film it, and return the rows of scores."""
+    assert main(["run", *words, "--headless", "--once", "--scores", "s.csv", "--record", "film.gif", "--set", SMALL]) == 0
+    assert Path("film.gif").exists()
     with Path("s.csv").open(newline="") as file:
         return list(csv.DictReader(file))
+
+
+def seen(model: str, source: str, frames: int) -> list[dict[str, str]]:
+    """Rows of scores of a run without a layout of its own."""
+    return run("--model", model, "--source", source, "--frames", str(frames))
 
 
 def shown(model: str) -> set[str]:
@@ -53,6 +59,16 @@ def test_caffe(shared: Path) -> None:
     rows = seen("lenet-caffe", f"folder:{shared / 'digits'}", 8)
     assert [row["top_class"] for row in rows] == [row["name"].split("label")[1][0] for row in rows]
     assert shown("lenet-caffe") == {"conv1", "conv2", "ip1"}
+
+
+def test_our_lenet_beside_caffes(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    caffe = shared / "caffe"
+    imported("lenet-caffe", caffe / "lenet.prototxt", caffe / "lenet_iter_10000.caffemodel", *INK)
+    assert main(["config", "check", "compare"]) == 0
+    assert capsys.readouterr().out.endswith("compare: fine: 11 panels, model lenet-mnist · lenet-caffe\n")
+    rows = run("compare", "--source", f"folder:{shared / 'digits'}", "--frames", "8")
+    assert len(rows) == 8
+    assert all(row["top_class"] == row["name"].split("label")[1][0] for row in rows)
 
 
 def test_keras(shared: Path) -> None:

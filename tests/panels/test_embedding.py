@@ -17,9 +17,13 @@ from tests.helpers.scenes import DIGITS, SHAPES, activations, assert_texts_apart
 LARGE = (1000, 640)
 
 
-@pytest.fixture
-def map_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Embedding:
+@pytest.fixture(autouse=True)
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def map_() -> Embedding:
     made = embedding(24)
     Path("embedding.npz").write_bytes(made.data())
     return made
@@ -90,15 +94,13 @@ def test_an_empty_box_and_values_that_are_not_finite_have_no_place(map_: Embeddi
     assert len(accents(screen)) == 0
 
 
-def test_without_the_file_it_says_how_to_make_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_without_the_file_it_says_how_to_make_it() -> None:
     line = "embedding.npz is not there; make it: livecnn embed FOLDER toy --layer fc --out embedding.npz"
     assert line in shown(screen_of())
     assert len(accents(screen_of())) == 0
 
 
-def test_the_shipped_layout_takes_the_map(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_the_shipped_layout_takes_the_map() -> None:
     Plan.of("embed-live", source="demo")
     Path("embedding.npz").write_bytes(embedding(24, 500, layer="ip1").data())
     Plan.of("embed-live", source="demo")
@@ -134,8 +136,7 @@ def test_texts_stay_apart_at_every_size(map_: Embedding, size: tuple[int, int], 
 
 
 @pytest.mark.parametrize("count", [1, 300])
-def test_any_number_of_classes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_any_number_of_classes(count: int) -> None:
     classes = tuple(f"a class with a long name, {i}" for i in range(count))
     Path("embedding.npz").write_bytes(embedding(24, classes=classes).data())
     screen = screen_of((640, 480), classes=classes)

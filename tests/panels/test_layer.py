@@ -16,9 +16,8 @@ from livecnn.panels.base.targets import ButtonTarget, ClassTarget
 from livecnn.selection import INPUT, ORDERS, OUTPUT, Action, Order, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, Image, Prepared, Scene
 from tests.helpers import scenes
-from tests.helpers.mouse_targets import place
 from tests.helpers.panel_screen import it, panel, texts, with_patch
-from tests.helpers.scenes import DIGITS, activations, assert_texts_apart, context, picture
+from tests.helpers.scenes import DIGITS, activations, assert_texts_apart, context, picture, place
 
 DARK = THEMES["dark"]
 SHAPES = {"conv": (1, 12, 9, 7), "pool": (1, 12, 4, 3), "relu": (1, 12, 9, 7), "attention": (1, 5, 6), "gap": (1, 8, 1, 1),
@@ -55,10 +54,13 @@ def screen_of(layer: str, size: tuple[int, int] = (1280, 720), known: Context | 
     return screen
 
 
-def show(
-    screen: FigureView, layers: Mapping[str, torch.Tensor] | None = None, found: ExplanationUpdate | None = None, **more: Any
-) -> Image:
-    screen.show(scene(screen, layers, found, **more))
+def show(screen: FigureView, *values: Any, **more: Any) -> Image:
+    """The figure with a scene; values and more: of `scene`."""
+    return shown_as(screen, scene(screen, *values, **more))
+
+
+def shown_as(screen: FigureView, given: Scene) -> Image:
+    screen.show(given)
     screen.draw()
     return screen.pixels()
 
@@ -108,8 +110,7 @@ def test_before_the_first_view_of_a_layer(layer: str) -> None:
     screen = screen_of(layer)
     given = scene(screen)
     for views in ({}, {"it": object()}, {"it": scene(screen_of("fc" if layer == "conv" else "conv")).tick.views["it"]}):
-        screen.show(replace(given, tick=replace(given.tick, views=views)))
-        screen.draw()
+        shown_as(screen, replace(given, tick=replace(given.tick, views=views)))
 
 
 @pytest.mark.parametrize("layer", LAYERS)
@@ -249,12 +250,10 @@ def test_pages_show_every_map_once() -> None:
 def test_until_the_maps_of_a_page_are_there_those_before_stay() -> None:
     screen = screen_of("conv", known=about(shapes=MANY, nodes=MANY_NODES))
     given = scene(screen)
-    screen.show(given)
-    screen.draw()
+    shown_as(screen, given)
     here = place(screen, Unit("conv", 0))
     screen.attend(Selection("conv", page=1))
-    screen.show(given)
-    screen.draw()
+    shown_as(screen, given)
     assert it(screen).target_at(*here) == Unit("conv", 0, (0, 0))
     show(screen)
     after = it(screen).target_at(*here)
@@ -556,19 +555,13 @@ def test_the_input_tells_its_range_once_a_second() -> None:
     assert "values -2.00 to 7.00" in told(torch.tensor([[0.0, 9.0]]), 2.5, lambda x: x - 2)
 
 
-def test_a_coloured_input() -> None:
-    screen = screen_of(INPUT)
-    given = scene(screen)
+def test_a_coloured_input_and_one_of_unknown_size() -> None:
+    screen, other = screen_of(INPUT), screen_of(INPUT, known=context(shapes=SHAPES))
     prepared = Prepared(torch.zeros(1, 3, 8, 8), np.full((8, 8, 3), (10, 200, 30), np.uint8))
-    screen.show(with_patch(given, prepared=prepared))
-    screen.draw()
+    shown_as(screen, with_patch(scene(screen), prepared=prepared))
     assert shown(screen, (10, 200, 30))
-
-
-def test_an_input_of_unknown_size() -> None:
-    screen = screen_of(INPUT, known=context(shapes=SHAPES))
-    show(screen)
-    assert "what the network sees" in texts(screen)
+    show(other)
+    assert "what the network sees" in texts(other)
 
 
 def test_the_colours_that_the_user_chose() -> None:

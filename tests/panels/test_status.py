@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from livecnn.app.screen.figure import FigureView
-from livecnn.panels.status import LINES, REFRESH_TICKS, facts
+from livecnn.panels.status import LINES, REFRESH_TICKS
 from livecnn.types import LoopStatus, SourceStatus
 from tests.helpers.panel_screen import it, panel
 from tests.helpers.scenes import MEASURED, ink, inside, labels, overlap, scene
@@ -19,22 +19,29 @@ def lines(screen: FigureView, status: LoopStatus = MEASURED) -> dict[str, str]:
     return {what: value for what, value in zip(texts[::2], texts[1::2], strict=True) if what}
 
 
-def test_what_has_been_measured() -> None:
-    assert lines(screen_of()) == {
-        "source": "camera 0",
-        "state": "live",
-        "display": "25 fps",
-        "model rate": "24 fps",
-        "model time": "3.1 ms",
-        "picture age": "21 ms",
-        "network's age": "40 ms",
-    }
-    assert len(lines(screen_of())) <= LINES
+TROUBLE = SourceStatus(
+    "lost", "camera 0", "trying again in 4 s (3rd time): it gives no more pictures; is it still plugged in?", 2
+)
+LIVE = {"source": "camera 0", "state": "live"}
+RATES = {"display": "25 fps", "model rate": "24 fps", "model time": "3.1 ms", "picture age": "21 ms", "network's age": "40 ms"}
 
 
-def test_what_has_not_been_measured_is_left_out() -> None:
-    assert lines(screen_of(), LoopStatus()) == {"source": "", "state": "live"}
-    assert facts(LoopStatus(display_fps=0.0)) == [("display", "0 fps")]
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (MEASURED, {**LIVE, **RATES}),
+        (LoopStatus(), {"source": "", "state": "live"}),
+        (LoopStatus(display_fps=0.0), {"source": "", "state": "live", "display": "0 fps"}),
+        (LoopStatus(TROUBLE), {"source": "camera 0", "state": "lost", TROUBLE.note: "", "reconnected": "2 times"}),
+        (LoopStatus(SourceStatus("live", "camera 0", "a note for the camera panel", 1)), {**LIVE, "reconnected": "once"}),
+    ],
+    ids=["measured", "not measured", "nothing drawn yet", "a trouble with its reason", "one that was overcome"],
+)
+def test_what_is_told(status: LoopStatus, told: dict[str, str]) -> None:
+    found = lines(screen_of((800, 600)), status)
+    assert found == told
+    assert list(found) == list(told)
+    assert len(found) <= LINES
 
 
 def test_numbers_stand_long_enough_to_be_read() -> None:
@@ -64,22 +71,6 @@ def test_lines_that_do_not_fit_are_left_out(size: tuple[int, int]) -> None:
     places = [place for label in labels(drawer.live) if (place := ink(label, size))]
     assert places
     assert all(inside(place, drawer.body) for place in places)
-
-
-TROUBLE = SourceStatus(
-    "lost", "camera 0", "trying again in 4 s (3rd time): it gives no more pictures; is it still plugged in?", 2
-)
-
-
-def test_a_trouble_is_told_with_its_reason_and_how_often_it_was_overcome() -> None:
-    told = lines(screen_of((800, 600)), LoopStatus(TROUBLE, 25.0))
-    assert list(told) == ["source", "state", TROUBLE.note, "reconnected", "display"]
-    assert (told["state"], told["reconnected"]) == ("lost", "2 times")
-
-
-def test_what_was_overcome_is_told_while_all_is_well() -> None:
-    told = lines(screen_of(), LoopStatus(SourceStatus("live", "camera 0", "a note for the camera panel", 1)))
-    assert told == {"source": "camera 0", "state": "live", "reconnected": "once"}
 
 
 @pytest.mark.parametrize("size", [(320, 240), (320, 1000), (640, 480)], ids=str)

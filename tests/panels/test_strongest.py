@@ -21,11 +21,9 @@ from livecnn.panels.base.targets import ButtonTarget, ImageRank
 from livecnn.panels.strongest import AUTO, TopImages, open_collections, percent
 from livecnn.selection import Action, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, LoopStatus, PreferredInput
-from tests.helpers.mouse_targets import place
-from tests.helpers.panel_screen import body, every_size, it, texts
-from tests.helpers.scenes import assert_texts_apart, labels, layout
+from tests.helpers.panel_screen import CONV, again, body, color_count, every_size, explored, it, looking, texts
+from tests.helpers.scenes import assert_texts_apart, labels, layout, place
 from tests.helpers.top_folder import DEAD, IMAGES, PATCH, WHOLE, write_top
-from tests.helpers.unit_screens import CONV, again, explored, looking
 
 LARGE = (900, 620)
 UNITS = {"conv": 12, "fc": 30, "out": 10}
@@ -138,15 +136,15 @@ def test_without_a_unit_it_says_how_to_select_one(focus: Selection) -> None:
 
 
 def accents(screen: FigureView) -> int:
-    return int((screen.pixels() == screen.context.theme.accent).all(axis=2).sum())
+    return color_count(screen, screen.context.theme.accent)
 
 
 def test_the_preferred_image_of_this_unit() -> None:
     screen = looking("strongest", CONV, LARGE, findings=preferring(Unit("conv", 3)))
     assert "preferred image · 12.5" in texts(screen, still=True)
-    assert (screen.pixels() == 250).all(axis=2).sum() > 5000
+    assert color_count(screen, 250) > 5000
     again(screen, findings=screen.scene.findings if screen.scene else None)  # not made anew, and it stays
-    assert (screen.pixels() == 250).all(axis=2).sum() > 5000
+    assert color_count(screen, 250) > 5000
     under_way = accents(screen)
     assert under_way > 100
     again(screen, findings=preferring(Unit("conv", 3), step=80))
@@ -159,10 +157,10 @@ def test_that_of_another_unit_is_not_shown() -> None:
     screen = looking("strongest", CONV, LARGE, findings=preferring(Unit("conv", 4)))
     assert "…" in texts(screen, still=True)
     assert "preferred image" in texts(screen, still=True)
-    assert not (screen.pixels() == 250).all(axis=2).sum() > 1000
+    assert not color_count(screen, 250) > 1000
     again(screen, findings=preferring(Unit("conv", 3)))
     again(screen, findings=preferring(Unit("conv", 4)))
-    assert not (screen.pixels() == 250).all(axis=2).sum() > 1000
+    assert not color_count(screen, 250) > 1000
     assert accents(screen) == 0
 
 
@@ -202,16 +200,12 @@ def colors(screen: FigureView) -> dict[str, Any]:
     return {text: {theme.accent: "on", theme.muted: "off"}[color] for text, color in found.items()}
 
 
-def grays(screen: FigureView, gray: int) -> int:
-    return int((screen.pixels() == gray).all(axis=2).sum())
-
-
 def test_the_collection_comes_first(folder: Path) -> None:
     screen = looking("strongest", CONV, LARGE, layers=answers(conv=1.0))
     assert colors(screen) == {"this session": "off", "12,345 images": "on"}
     assert values(screen) == ["9.50", "8.50", "7.50", "6.50"]
     assert "unit 3 of conv · mean 0.31 · active in 34 % of 12,345" in texts(screen, still=True)
-    assert all(grays(screen, PATCH - rank) > 1000 for rank in range(4))
+    assert all(color_count(screen, PATCH - rank) > 1000 for rank in range(4))
     assert seen(screen) == [1.0]  # the session goes on
     screen.attend(replace(CONV, hover=Unit("conv", 5)))
     again(screen)
@@ -230,11 +224,11 @@ def test_one_may_choose(folder: Path) -> None:
 
 def test_the_part_that_the_unit_sees_is_outlined(folder: Path) -> None:
     screen = looking("strongest", replace(CONV, layer="act_1"), LARGE)
-    assert grays(screen, WHOLE) > 5000
+    assert color_count(screen, WHOLE) > 5000
     outlined = accents(screen)
     screen.attend(replace(CONV, layer="fc"))
     again(screen)
-    assert grays(screen, WHOLE) > 5000
+    assert color_count(screen, WHOLE) > 5000
     assert outlined > accents(screen) + 200
 
 
@@ -308,6 +302,7 @@ def test_a_folder_that_is_named_must_fit(folder: Path, tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=message):
             check_fit(layout({"it": {"kind": "strongest", "folder": str(named)}}, "it"), explored())
     assert colors(looking("strongest", CONV, LARGE, folder=str(folder)))["12,345 images"] == "on"
+    assert found(folder).path == folder
 
 
 def test_words_about_tabs_and_images(folder: Path) -> None:
@@ -390,12 +385,6 @@ def test_tables_that_nobody_looks_at_are_not_read(folder_of_top_images: Path, mo
     assert read == [newer]
 
 
-def test_a_folder_by_name(tmp_path: Path) -> None:
-    assert found(write_top(tmp_path / "other")).path == tmp_path / "other"
-    with pytest.raises(OutputError, match=r"holds no top\.json"):
-        open_collections(str(tmp_path / "nowhere"), explored())
-
-
 def test_the_weights_decide_whose_it_is(folder_of_top_images: Path) -> None:
     write_top(folder_of_top_images, weights="aa", model="the same by another name")
     assert found(context=explored(weights="aa")).images == IMAGES
@@ -440,13 +429,8 @@ def test_nine_at_most_and_no_more_than_these_in_memory(folder_of_top_images: Pat
     exemplars = found().exemplars("conv", 0)
     assert len(exemplars) == 9
     assert all(each.picture.base is None for each in exemplars)
-
-
-def test_they_are_read_once(folder_of_top_images: Path) -> None:
-    known = found(write_top(folder_of_top_images))
-    before = known.exemplars("conv", 3)
-    (folder_of_top_images / "shots" / "conv" / "0003.png").unlink()
-    assert known.exemplars("conv", 3) is before
+    (folder_of_top_images / "shots" / "conv" / "0000.png").unlink()
+    assert found().exemplars("conv", 0) is exemplars  # they are read once
 
 
 def test_numbers_of_a_unit(folder_of_top_images: Path) -> None:
@@ -474,10 +458,14 @@ def test_a_damaged_picture_is_told_by_its_place_in_the_folder(folder_of_top_imag
     assert len(found().exemplars("conv", 3)) == 4
 
 
-def test_a_picture_of_another_size(folder_of_top_images: Path) -> None:
-    shots = write_top(folder_of_top_images) / "shots" / "conv"
-    write_png(shots / "0003.png", np.zeros((8, 33, 3), np.uint8))  # four do not lie side by side in it
+def test_a_picture_of_another_size_and_rows_that_hold_no_numbers(folder_of_top_images: Path) -> None:
+    folder = write_top(folder_of_top_images)
+    write_png(folder / "shots" / "conv" / "0003.png", np.zeros((8, 33, 3), np.uint8))  # four do not lie side by side in it
     with pytest.raises(OutputError, match=r"^shots/conv/0003\.png: cannot be read"):
+        found().exemplars("conv", 3)
+    table = write_top(folder) / "shots.csv"
+    table.write_text(table.read_text().replace("9.5", "strong"))
+    with pytest.raises(OutputError, match=r"^shots\.csv: cannot be read: could not convert"):
         found().exemplars("conv", 3)
 
 
@@ -501,13 +489,6 @@ def test_damaged_tables_are_found_at_the_start(folder_of_top_images: Path, file:
     (write_top(folder_of_top_images) / file).write_bytes(data)
     with pytest.raises(OutputError, match=message):
         open_collections(AUTO, explored())
-
-
-def test_rows_that_hold_no_numbers(folder_of_top_images: Path) -> None:
-    table = write_top(folder_of_top_images) / "shots.csv"
-    table.write_text(table.read_text().replace("9.5", "strong"))
-    with pytest.raises(OutputError, match=r"^shots\.csv: cannot be read: could not convert"):
-        found().exemplars("conv", 3)
 
 
 def test_statistics_of_fewer_units(folder_of_top_images: Path) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,10 +13,9 @@ from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panels.base.targets import ClassTarget, TimePoint
 from livecnn.selection import INPUT, OUTPUT, Selection
 from livecnn.types import Frame
-from tests.helpers.panel_screen import draw, every_size, it, panel, show, still_texts, texts
-from tests.helpers.scenes import DIGITS, MEASURED, SHAPES, activations, assert_texts_apart, context, labels, picture, scene
+from tests.helpers.panel_screen import draw, every_size, feed, feed_scores, it, panel, still_texts, texts
+from tests.helpers.scenes import DIGITS, SHAPES, activations, assert_texts_apart, context, labels, picture, scene
 
-FPS = 10
 ACCENT, CARD = np.array(THEMES["dark"].accent), np.array(THEMES["dark"].card)
 MANY = tuple(f"class {index}" for index in range(40))
 
@@ -37,24 +36,6 @@ def screen_of(
 def attending(focus: Selection) -> FigureView:
     screen = screen_of()
     screen.attend(focus)
-    return screen
-
-
-def feed(
-    screen: FigureView, values: Iterable[int | None], start: int = 0, *, frozen: bool = False, lost: bool = False
-) -> FigureView:
-    """A tick for each value: the class that is certain, and that value everywhere in all layers; None: an empty box."""
-    for seq, value in enumerate(values, start):
-        layers = {name: torch.full(shape, float(value or 0)) for name, shape in screen.context.shapes.items()}
-        scores, frame = np.eye(len(screen.context.classes))[value or 0], Frame(picture(), seq, seq / FPS)
-        show(screen, layers, scores, empty=value is None, frame=frame, status=replace(MEASURED, frozen=frozen), lost=lost)
-    screen.draw()
-    return screen
-
-
-def feed_scores(screen: FigureView, scores: Any, count: int = 100) -> FigureView:
-    for seq in range(count):
-        show(screen, scores=scores, frame=Frame(picture(), seq, seq / FPS))
     return screen
 
 

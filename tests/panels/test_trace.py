@@ -1,4 +1,3 @@
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -9,28 +8,16 @@ import torch
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
 from livecnn.types import Frame
-from tests.helpers.panel_screen import every_size, it, panel, show, still_texts, texts
+from tests.helpers.panel_screen import every_size, feed, feed_scores, it, panel, still_texts, texts
 from tests.helpers.scenes import DIGITS, assert_texts_apart, context, picture, scene
 
 ACCENT = np.array(THEMES["dark"].accent)
-FPS = 10
 
 
 def screen_of(
     size: tuple[int, int] = (800, 600), grid: str = "it", classes: tuple[str, ...] = DIGITS, **fields: Any
 ) -> FigureView:
     return panel("trace", size, grid=grid, about=context(classes), **fields)
-
-
-def feed(screen: FigureView, values: Iterable[float | None], start: int = 0, *, lost: bool = False) -> FigureView:
-    """A tick for each value: of layer fc, and the class that is certain; None: an empty box."""
-    for seq, value in enumerate(values, start):
-        count = len(screen.context.classes)
-        scores = np.eye(count)[int(np.nan_to_num(value or 0)) % count]
-        layers, frame = {"fc": torch.full((1, 30), value or 0.0)}, Frame(picture(), seq, seq / FPS)
-        show(screen, layers, scores, empty=value is None, frame=frame, lost=lost)
-    screen.draw()
-    return screen
 
 
 def line(screen: FigureView) -> Any:
@@ -68,9 +55,7 @@ def test_the_scale_is_that_of_what_was() -> None:
 
 
 def test_the_expected_value_with_its_spread_as_a_band() -> None:
-    screen = screen_of(seconds=10)
-    for seq in range(60):
-        show(screen, scores=[0, 0, 0, 0.5, 0, 0, 0, 0.5, 0, 0], frame=Frame(picture(), seq, seq / FPS))
+    screen = feed_scores(screen_of(seconds=10), [0, 0, 0, 0.5, 0, 0, 0, 0.5, 0, 0], 60)
     assert now(screen) == "5.0"
     assert np.nanmean(rows(screen)) == pytest.approx(5 / 10, abs=0.03)
     plot = it(screen).live[0].picture[:, :, :3].astype(int)

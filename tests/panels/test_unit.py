@@ -14,7 +14,6 @@ from livecnn.engine.crop import Cropper
 from livecnn.engine.observer import Observer
 from livecnn.engine.reducers import UnitActivation, UnitReducer
 from livecnn.explain.methods import kinds
-from livecnn.explain.rendering import names
 from livecnn.geometry import Rect
 from livecnn.networks.architectures.lenet import Lenet
 from livecnn.networks.inspection.architecture import Architecture, ReceptiveField
@@ -26,16 +25,13 @@ from livecnn.panels.unit import (
     captions,
     map_picture,
     method_caption,
-    method_text,
     receptive_edges,
-    seen_picture,
 )
 from livecnn.selection import INPUT, OUTPUT, Action, Selection, Unit
 from livecnn.types import ExplanationUpdate, Frame, Scene
 from tests.helpers.controlled_screen import seven
-from tests.helpers.panel_screen import every_size, it, place_of, texts
+from tests.helpers.panel_screen import CONV, again, every_size, explored, it, looking, place_of, texts
 from tests.helpers.scenes import MEASURED, SHAPES, assert_texts_apart, labels, layout
-from tests.helpers.unit_screens import CONV, again, explored, looking
 
 DARK = THEMES["dark"]
 THREE = replace(CONV, methods=("activation", "guided_backprop", "occlusion"))
@@ -136,14 +132,12 @@ def marked(screen: FigureView, name: str) -> tuple[int, int, int, int]:
 def test_what_the_strongest_position_sees_is_marked_else_that_under_the_mouse() -> None:
     maps = torch.zeros(1, 12, 9, 7)
     maps[0, 3, 4, 2] = 1
+    strongest = 50, 88, 25, 62  # rows 4-6, columns 2-4 of 8x8
     screen = looking("unit", CONV, LARGE, layers={"conv": maps})
-    assert marked(screen, "what the net sees") == pytest.approx((50, 88, 25, 62), abs=1)  # rows 4-6, columns 2-4 of 8x8
-    screen.attend(replace(CONV, hover=Unit("conv", 3, (0, 0))))
-    again(screen, {"conv": maps, "fc": torch.zeros(1, 30)})
-    assert marked(screen, "what the net sees") == pytest.approx((0, 38, 0, 38), abs=1)
-    screen.attend(replace(CONV, hover=Unit("conv", 3, (500, 0))))  # of a map of another size
-    again(screen, {"conv": maps})
-    assert marked(screen, "what the net sees") == pytest.approx((50, 88, 25, 62), abs=1)
+    for position, ends in ((None, strongest), ((0, 0), (0, 38, 0, 38)), ((500, 0), strongest)):  # 500: of a map of another size
+        screen.attend(replace(CONV, hover=Unit("conv", 3, position)))
+        again(screen, {"conv": maps, "fc": torch.zeros(1, 30)})
+        assert marked(screen, "what the net sees") == pytest.approx(ends, abs=1)
 
 
 def test_methods_stand_side_by_side_and_change_without_a_full_draw() -> None:
@@ -153,21 +147,12 @@ def test_methods_stand_side_by_side_and_change_without_a_full_draw() -> None:
     assert {"what the net sees", "activation", "guided backprop", "occlusion 40 %"} <= set(told)
     still = screen._ground.picture
     screen.attend(replace(THREE, methods=("gradient",)))
-    again(screen, findings=explaining(THREE, "gradient"))
-    assert screen._ground.picture is still
-    assert "occlusion 40 %" not in texts(screen, still=True)
-    assert above(screen, "gradient").mean() > 200
-
-
-def test_a_picture_is_of_its_method() -> None:
-    focus = replace(CONV, methods=("gradient",))
-    findings = explaining(focus, "gradient")
-    screen = looking("unit", focus, LARGE, findings=findings)
-    place = box(screen, names("gradient")[0])
-    assert above(screen, names("gradient")[0]).mean() > 200  # mostly white, where the gradient is zero
-    assert place.w > 0
-    again(screen, findings=findings)  # the same once more is not made anew, and stays
-    assert above(screen, names("gradient")[0]).mean() > 200
+    findings = explaining(THREE, "gradient")
+    for _ in range(2):  # the same once more is not made anew, and stays
+        again(screen, findings=findings)
+        assert screen._ground.picture is still
+        assert "occlusion 40 %" not in texts(screen, still=True)
+        assert above(screen, "gradient").mean() > 200  # mostly white, where the gradient is zero
 
 
 @pytest.mark.parametrize(
@@ -225,17 +210,14 @@ def test_a_muted_unit_says_so() -> None:
 def test_what_was_noted_of_the_unit() -> None:
     marks = {3: SimpleNamespace(verdict="good", note="loops"), 4: SimpleNamespace(verdict="bad", note="")}
     session = Session(annotations=SimpleNamespace(of=lambda layer, unit: marks.get(unit)))
-    screen = looking("unit", CONV, LARGE, about=explored(session))
-    assert "✓ good · loops" in texts(screen, still=True)
-    screen.attend(replace(CONV, unit=4))
-    again(screen)
-    assert "✗ bad" in texts(screen, still=True)
-    screen.attend(replace(CONV, unit=5))
-    again(screen)
-    assert not any("good" in text or "bad" in text for text in texts(screen, still=True))
-    screen.attend(replace(CONV, marking=True))
-    again(screen)
-    assert "click: good · double click: bad · Shift: clear" in texts(screen, still=True)
+    for focus, told in (
+        (CONV, ["✓ good · loops"]),
+        (replace(CONV, unit=4), ["✗ bad"]),
+        (replace(CONV, unit=5), []),
+        (replace(CONV, marking=True), ["click: good · double click: bad · Shift: clear"]),
+    ):
+        screen = looking("unit", focus, LARGE, about=explored(session))
+        assert [text for text in texts(screen, still=True) if "good" in text or "bad" in text] == told
 
 
 def test_words_act_like_keys_and_tell_what_they_mean() -> None:
@@ -250,7 +232,7 @@ def test_words_act_like_keys_and_tell_what_they_mean() -> None:
     assert "guided backprop" in screen.tooltip.text
     assert "click" in screen.tooltip.text
     assert screen.point(*middle("gradient")) == ButtonTarget(Action.TOGGLE_METHOD, "gradient")
-    assert "which pixels would change the value" in screen.tooltip.text
+    assert screen.tooltip.tip.lines == ("gradient", "which pixels would change the value, if changed a little")
     for word, action in (("x mute", Action.MUTE), ("a annotate", Action.MARK_MODE), ("n note", Action.WRITE_NOTE)):
         assert screen.point(*middle(word)) == ButtonTarget(action)
         assert screen.tooltip.text == ""
@@ -277,10 +259,6 @@ def test_the_map_knows_its_positions() -> None:
     assert drawer.tip(Unit("conv", 5, (0, 0))) is None
     assert drawer.tip(Unit("conv", 3)) is None
     assert screen.point(place.x + 1, place.y + 1) is None  # beside the map, which is narrower than its place
-
-
-def test_an_own_title_stays() -> None:
-    assert looking("unit", CONV, title="Look").drawers["it"].heading.text == "Look"
 
 
 @every_size
@@ -350,15 +328,6 @@ def test_the_reach_is_kept_inside_the_picture() -> None:
     assert receptive_edges(ReceptiveField((10, 20)), (0, 0), (10, 20)) == (0.0, 0.0, 1.0, 1.0)
 
 
-def test_what_is_seen_is_outlined_where_the_edges_are() -> None:
-    seen = np.zeros((8, 8, 3), np.uint8)
-    picture = seen_picture(seen, (80, 80), (0.25, 0.5, 0.75, 1.0), DARK.accent, 2)
-    rows, columns = np.nonzero((picture == DARK.accent).all(axis=2))
-    assert (rows.min(), rows.max(), columns.min(), columns.max()) == (20, 59, 40, 79)
-    assert not seen_picture(seen, (80, 80), None, DARK.accent, 2).any()
-    assert not seen.any()
-
-
 @pytest.mark.parametrize(("position", "ends"), [((1, 2), (40, 79, 60, 89)), (None, (0, 79, 0, 89))], ids=str)
 def test_a_map_shows_a_position_or_is_framed(position: tuple[int, int] | None, ends: tuple[int, ...]) -> None:
     view = UnitActivation.of("conv", 0, np.arange(6, dtype=np.float32).reshape(2, 3))
@@ -367,11 +336,8 @@ def test_a_map_shows_a_position_or_is_framed(position: tuple[int, int] | None, e
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == ends
     assert picture[10, 10, 0] == 0
     assert picture[70, 80, 0] == 255
-
-
-def test_a_map_without_finite_values() -> None:
-    view = UnitActivation.of("conv", 0, np.full((2, 2), np.nan, np.float32))
-    picture = map_picture(view, (40, 40), table("gray", DARK), None, DARK.bad, 1)
+    broken = UnitActivation.of("conv", 0, np.full((2, 2), np.nan, np.float32))
+    picture = map_picture(broken, (40, 40), table("gray", DARK), None, DARK.bad, 1)
     assert picture[20, 20, :3].tolist() == list(DARK.not_finite)
 
 
@@ -399,7 +365,3 @@ def test_what_stands_under_a_picture() -> None:
 def test_what_was_noted(verdict: str | None, note: str, told: str) -> None:
     assert annotation_text(SimpleNamespace(verdict=verdict, note=note)) == told
     assert annotation_text(None) == ""
-
-
-def test_what_a_method_means() -> None:
-    assert method_text("gradient") == ("gradient", "which pixels would change the value, if changed a little")

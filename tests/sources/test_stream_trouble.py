@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from livecnn.app.live.capture import Capture
-from livecnn.app.live.supervision import Timeouts
+from livecnn.app.live.capture import Capture, Timeouts
 from livecnn.errors import SourceError
 from livecnn.sources import open_source, stream
 from tests.helpers.fake_sources import Recording

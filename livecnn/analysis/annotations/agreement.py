@@ -94,15 +94,7 @@ def responses(
 ) -> Summary:
     """Gather what all units of these layers do over all images, see `livecnn replay --summary`.
 
-    Args:
-        bundle: The network.
-        layers: Names of the layers.
-        album: The images.
-        cropper: Cuts out and prepares what the network sees.
-        tell: Gets a line if some images cannot be read.
-
-    Raises:
-        LivecnnError: If none can be read.
+    `tell` gets a line if some images cannot be read. Raises LivecnnError if none can.
     """
     patterns = Summary(layers, bundle.classes, bundle.name)
     with one_thread(), album:
@@ -125,8 +117,7 @@ def report(files: Sequence[Annotations], sizes: Mapping[str, int], patterns: Sum
     Args:
         files: The annotations.
         sizes: Units by layer; "unmarked" is counted where they are known.
-        patterns: From `responses`, for "mean of good" and "mean of bad": the units' mean activations over the images, averaged
-            over the units with that verdict. None: without these.
+        patterns: From `responses`, for "mean of good" and "mean of bad": mean activations, averaged over the units so marked.
     """
     return {
         "model": files[0].model,

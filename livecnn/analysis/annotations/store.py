@@ -72,13 +72,8 @@ class Annotations:
     def open(cls, path: Path, model: str, annotator: str = "") -> Annotations:
         """Open a file, or begin with no marks if there is none; it is made with the first change.
 
-        Args:
-            path: Of the file.
-            model: Name of the network.
-            annotator: Who marks now; by default the login name.
-
-        Raises:
-            OutputError: If the file is damaged, of another model, or of a later version.
+        `annotator`: who marks now; by default the login name.
+        Raises OutputError if the file is damaged, of another model, or of a later version.
         """
         file = _File.read(path)
         annotations = cls(path, model, _text(annotator) or _login_name(), {} if file is None else file.marks())

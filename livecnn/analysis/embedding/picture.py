@@ -191,34 +191,25 @@ def legend_height(names: Sequence[str], width: int, metrics: Metrics) -> int:
 def legend(sheet: Image, names: Sequence[str], metrics: Metrics, color: Color = THEME.text) -> None:
     """Draw marks and names of classes, from the top left of a picture, uint8 (h, w, 3)."""
     for i, row in enumerate(_legend_rows(names, sheet.shape[1], metrics)):
-        _legend_row(sheet, row, i * metrics.px(24), metrics, color)
+        top = i * metrics.px(24)
+        for number, name, left in row:
+            if number >= 0:
+                draw_marker(sheet, number, left + metrics.px(7), top + metrics.px(12), metrics.px(12))
+            write_line(sheet, name, left + metrics.px(18), top + metrics.px(17), metrics.px(200), metrics.px(13), color)
 
 
-def _legend_rows(names: Sequence[str], width: int, metrics: Metrics) -> list[list[tuple[int, str]]]:
-    """Names with their numbers, broken into rows."""
+def _legend_rows(names: Sequence[str], width: int, metrics: Metrics) -> list[list[tuple[int, str, int]]]:
+    """Break names into rows; of each its number, -1 for none, the name and how far from the left it begins."""
     entries = list(enumerate(names[:NAMED]))
     if len(names) > NAMED:
         entries.append((-1, f"… and {len(names) - NAMED} more"))
-    rows: list[list[tuple[int, str]]] = []
+    rows: list[list[tuple[int, str, int]]] = []
     left = width + 1
     for number, name in entries:
-        wide = _width(name, metrics)
+        wide = min(metrics.px(200), text_width(name, metrics.px(13))) + metrics.px(36)
         if left + wide > width:
             rows.append([])
             left = 0
-        rows[-1].append((number, name))
+        rows[-1].append((number, name, left))
         left += wide
     return rows
-
-
-def _legend_row(sheet: Image, row: Sequence[tuple[int, str]], top: int, metrics: Metrics, color: Color) -> None:
-    left = 0
-    for number, name in row:
-        if number >= 0:
-            draw_marker(sheet, number, left + metrics.px(7), top + metrics.px(12), metrics.px(12))
-        write_line(sheet, name, left + metrics.px(18), top + metrics.px(17), metrics.px(200), metrics.px(13), color)
-        left += _width(name, metrics)
-
-
-def _width(name: str, metrics: Metrics) -> int:
-    return min(metrics.px(200), text_width(name, metrics.px(13))) + metrics.px(36)

@@ -12,19 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from livecnn.analysis.moments import Doubles, RunningStats, cosines, mean_and_max, strongest
+from livecnn.analysis.moments import FIGURES, Doubles, RunningStats, cosines, mean_and_max, strongest
 from livecnn.errors import OutputError, UsageError
 from livecnn.io.files import as_csv, write_atomically, write_png
 
 SUFFIXES = (".png", ".csv", ".json")
 COLUMNS = ("layer", "unit", "class", "count", "mean", "std", "max", "active")
 NAMED = 5  # of the units most specific to a class, in JSON
-DEFINITIONS = {
-    "value": "of a fully connected unit: its activation; of a map: the mean over its positions",
+DEFINITIONS = FIGURES | {
     "count": "images whose value is finite; NaN and infinite ones are counted apart, as not_finite",
-    "mean": "of the value over the images",
-    "std": "standard deviation of the value over the images, divided by their number",
-    "max": "the largest activation at any position of any image",
     "active": "fraction of the images with an activation above 0 (of a map: at any position), as the layer's name gives it",
     "dead": "units that are active in no image",
     "specific": "units by mean in the class less mean over all other images, in standard deviations; the largest first",
@@ -142,10 +138,9 @@ class Summary:
         return next(reversed(hidden or vectors), None)
 
     def similarity(self) -> Doubles | None:
-        """Compare the classes by the cosine between their mean activations of the layer `connected`.
+        """Return the cosines between the classes' mean activations of the layer `connected`, (K, K); None without such a layer.
 
-        Returns:
-            (K, K), -1..1; NaN for a class without images. None if no fully connected layer was asked for.
+        Those of a class without images are NaN.
         """
         return None if self.connected is None else cosines(self.by_class(self.connected).means)
 
@@ -191,9 +186,7 @@ class Summary:
     def write(self, path: Path) -> None:
         """Write the picture (.png), the table (.csv) or the numbers and what they mean (.json), whole or not at all.
 
-        Raises:
-            UsageError: If no image was added.
-            OutputError: For another suffix, or if the file cannot be written.
+        Raises UsageError if no image was added, OutputError for another suffix or if the file cannot be written.
         """
         check_suffix(path)
         if not self.images:

@@ -149,14 +149,7 @@ class TopResults:
         return self._units[layer]
 
     def shots(self, layer: str, unit: int) -> tuple[TopImage, ...]:
-        """Return the images to which a unit answered most.
-
-        Args:
-            layer: One of `layers`.
-            unit: Its number, 0 .. U - 1.
-
-        Returns:
-            At most `k` of them, the strongest first; none for a dead unit.
+        """Return the at most `k` images to which a unit answered most, the strongest first; none for a dead unit.
 
         Raises:
             UsageError: If there is no such layer or unit.
@@ -174,15 +167,7 @@ class TopResults:
             return tuple(map(_shot, images, patches, rows))
 
     def figures(self, layer: str) -> UnitStatistics:
-        """Return the statistics of a layer.
-
-        Args:
-            layer: One of `layers`.
-
-        Raises:
-            UsageError: If there is no such layer.
-            OutputError: If the folder cannot be read.
-        """
+        """Return the statistics of a layer. Raises UsageError for an unknown one, OutputError if the folder cannot be read."""
         about, number = self._layer(layer), self.layers.index(layer)
         with _reading(self.path / STATISTICS), np.load(self.path / STATISTICS, allow_pickle=False) as file:
             names = [name for name in UnitStatistics.__dataclass_fields__ if name != "dead"]
@@ -190,15 +175,7 @@ class TopResults:
         return UnitStatistics(**arrays, dead=tuple(about["dead"]))
 
     def overall(self, layer: str, name: str) -> Doubles:
-        """Return one of the statistics of a layer over all images, without reading those of the classes.
-
-        Args:
-            layer: One of `layers`.
-            name: "mean", "std", "max" or "active".
-
-        Returns:
-            float64 (U,).
-        """
+        """Return "mean", "std", "max" or "active" of a layer over all images, (U,), without reading those of the classes."""
         units, member = self.units(layer), f"{self.layers.index(layer)}.{name}.npy"
         path = self.path / STATISTICS
         with _reading(path), zipfile.ZipFile(path) as file, file.open(member) as stream:
@@ -210,19 +187,15 @@ class TopResults:
             return row
 
     def picture(self, layer: str) -> Image:
-        """Return the picture of a layer: its units side by side, each with its strongest patches.
-
-        Args:
-            layer: One of `layers`.
-
-        Returns:
-            uint8 (H, W, 3) RGB.
+        """Return a layer's picture, uint8 (H, W, 3) RGB: its units side by side, each with its strongest patches.
 
         Raises:
             UsageError: If there is no such layer.
             OutputError: If the folder cannot be read.
         """
-        return _pixels(self.path / f"{self._layer(layer)['file']}.png")
+        path = self.path / f"{self._layer(layer)['file']}.png"
+        with _reading(path), PillowImage.open(path) as image:
+            return np.array(image.convert("RGB"), np.uint8)
 
     def _repr_png_(self) -> bytes:
         return notebook_png(self.picture(self.layers[0]))
@@ -253,11 +226,6 @@ def _reading(path: Path) -> Iterator[None]:
         yield
     except (OSError, ValueError, KeyError, TypeError, EOFError, csv.Error, zlib.error, zipfile.BadZipFile) as error:
         raise OutputError(f"{path}: cannot be read: {error}") from error
-
-
-def _pixels(path: Path) -> Image:
-    with _reading(path), PillowImage.open(path) as image:
-        return np.array(image.convert("RGB"), np.uint8)
 
 
 def _strip(path: Path, count: int) -> list[Image]:

@@ -127,13 +127,7 @@ class CollectionStats:
         return cls(layers, np.zeros(groups, np.int64), [])
 
     def add(self, activations: Mapping[str, torch.Tensor], images: Sequence[int], group: Sequence[int]) -> None:
-        """Take in N images.
-
-        Args:
-            activations: By layer, (N, U, …).
-            images: Their numbers.
-            group: Their groups.
-        """
+        """Take in N images by their activations (N, U, …) by layer, their numbers and groups."""
         numbers, groups = np.array(images, np.int64), np.array(group, np.intp)
         self.sizes += np.bincount(groups, minlength=len(self.sizes))
         for name, layer in self.layers.items():

@@ -1,7 +1,4 @@
-"""What goes on beside the window while it is open: sources that are opened, films, layouts that are saved.
-
-`Controls.poll` asks each of them for news.
-"""
+"""What goes on beside the window, and `Controls.poll` asks for news: sources that open, films, layouts that are saved."""
 
 from __future__ import annotations
 
@@ -140,9 +137,7 @@ class SourceSwitcher:
 class LiveRecording:
     """The film of key r: an MP4 where there is ffmpeg, else a GIF. Stopping does not wait until the file is finished.
 
-    Attributes:
-        folder: Where films go.
-        since: `time.monotonic()` of the start; None while nothing is recorded.
+    `since` is the `time.monotonic()` of the start, None while nothing is recorded.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from livecnn.app.controls.background import FileWatcher, LiveRecording, SourceSwitcher
@@ -37,11 +38,7 @@ class ControlsHost(Protocol):
 
 
 class Controls:
-    """Carries out every Action and what the mouse does; `poll` looks for what comes by itself.
-
-    Attributes:
-        explorer: Carries out what concerns layers and units.
-    """
+    """Carries out every Action and what the mouse does; `poll` looks for what comes by itself."""
 
     def __init__(self, live: LiveLoop, screen: FigureView, host: ControlsHost, plan: Plan, film: LiveRecording) -> None:
         self._live, self._screen, self._host, self._film = live, screen, host, film
@@ -62,94 +59,53 @@ class Controls:
         if key in ACTIONS:
             self.act(ACTIONS[key], key)
 
-    def act(self, action: Action, argument: str = "") -> None:  # noqa: PLR0912, PLR0915 (one case an action)
+    def act(self, action: Action, argument: str = "") -> None:
         """Do what a key or a word of a panel stands for; for `argument` see Action, most ignore it."""
         explorer = self.explorer
-        match action:
-            case Action.FREEZE:
-                self.freeze()
-            case Action.SORT:
-                self.sort(int(argument))
-            case Action.NEXT_VIEW:
-                self.next_view()
-            case Action.NEXT_COLORMAP:
-                self.next_colormap()
-            case Action.GROW_BOX:
-                self._resize_box(BOX_STEP)
-            case Action.SHRINK_BOX:
-                self._resize_box(-BOX_STEP)
-            case Action.NEXT_CAMERA:
-                self._screen.say(self._desk.next_camera())
-            case Action.PAD:
-                self._screen.say(self._desk.toggle_pad())
-            case Action.CLEAR_PAD:
-                self.clear_pad()
-            case Action.MIRROR:
-                self.mirror()
-            case Action.SNAPSHOT:
-                self.snapshot()
-            case Action.RECORD:
-                self.record()
-            case Action.FULLSCREEN:
-                self._host.toggle_fullscreen()
-            case Action.HELP:
-                self.help()
-            case Action.QUIT:
-                self._host.quit()
-            case Action.NEXT_LAYER:
-                explorer.change_layer(1)
-            case Action.PREVIOUS_LAYER:
-                explorer.change_layer(-1)
-            case Action.RIGHT:
-                explorer.step(1, 0)
-            case Action.LEFT:
-                explorer.step(-1, 0)
-            case Action.DOWN:
-                explorer.step(0, 1)
-            case Action.UP:
-                explorer.step(0, -1)
-            case Action.NEXT_PAGE:
-                explorer.turn_page(1)
-            case Action.PREVIOUS_PAGE:
-                explorer.turn_page(-1)
-            case Action.NEXT_ORDER:
-                explorer.next_order()
-            case Action.GRID_METHOD:
-                explorer.grid_method()
-            case Action.NEXT_METHOD:
-                explorer.next_method()
-            case Action.MORE_METHODS:
-                explorer.more_methods()
-            case Action.PIN_CLASS:
-                explorer.pin_class()
-            case Action.MUTE:
-                explorer.mute()
-            case Action.RESTORE:
-                explorer.restore()
-            case Action.FOLD:
-                explorer.fold()
-            case Action.MARK_MODE:
-                explorer.mark_mode()
-            case Action.MARK_GOOD:
-                explorer.mark("good")
-            case Action.MARK_BAD:
-                explorer.mark("bad")
-            case Action.UNMARK:
-                explorer.mark(None)
-            case Action.WRITE_NOTE:
-                explorer.write_note()
-            case Action.EARLIER:
-                explorer.step_in_time(-1)
-            case Action.LATER:
-                explorer.step_in_time(1)
-            case Action.CHOOSE_METHOD:
-                explorer.choose_method(argument)
-            case Action.TOGGLE_METHOD:
-                explorer.toggle_method(argument)
-            case Action.CHOOSE_SHOTS:
-                explorer.choose_shots(argument)
-            case _:
-                raise AssertionError(f"{action} has no case")
+        carry_out: dict[Action, Callable[[], None]] = {
+            Action.FREEZE: self._freeze,
+            Action.SORT: lambda: self._sort(int(argument)),
+            Action.NEXT_VIEW: self._next_view,
+            Action.NEXT_COLORMAP: self._next_colormap,
+            Action.GROW_BOX: lambda: self._resize_box(BOX_STEP),
+            Action.SHRINK_BOX: lambda: self._resize_box(-BOX_STEP),
+            Action.NEXT_CAMERA: lambda: self._screen.say(self._desk.next_camera()),
+            Action.PAD: lambda: self._screen.say(self._desk.toggle_pad()),
+            Action.CLEAR_PAD: self._clear_pad,
+            Action.MIRROR: self._mirror,
+            Action.SNAPSHOT: self._snapshot,
+            Action.RECORD: self._record,
+            Action.FULLSCREEN: self._host.toggle_fullscreen,
+            Action.HELP: self._help,
+            Action.QUIT: self._host.quit,
+            Action.NEXT_LAYER: lambda: explorer.change_layer(1),
+            Action.PREVIOUS_LAYER: lambda: explorer.change_layer(-1),
+            Action.RIGHT: lambda: explorer.step(1, 0),
+            Action.LEFT: lambda: explorer.step(-1, 0),
+            Action.DOWN: lambda: explorer.step(0, 1),
+            Action.UP: lambda: explorer.step(0, -1),
+            Action.NEXT_PAGE: lambda: explorer.turn_page(1),
+            Action.PREVIOUS_PAGE: lambda: explorer.turn_page(-1),
+            Action.NEXT_ORDER: explorer.next_order,
+            Action.GRID_METHOD: explorer.grid_method,
+            Action.NEXT_METHOD: explorer.next_method,
+            Action.MORE_METHODS: explorer.more_methods,
+            Action.PIN_CLASS: explorer.pin_class,
+            Action.MUTE: explorer.mute,
+            Action.RESTORE: explorer.restore,
+            Action.FOLD: explorer.fold,
+            Action.MARK_MODE: explorer.mark_mode,
+            Action.MARK_GOOD: lambda: explorer.mark("good"),
+            Action.MARK_BAD: lambda: explorer.mark("bad"),
+            Action.UNMARK: lambda: explorer.mark(None),
+            Action.WRITE_NOTE: explorer.write_note,
+            Action.EARLIER: lambda: explorer.step_in_time(-1),
+            Action.LATER: lambda: explorer.step_in_time(1),
+            Action.CHOOSE_METHOD: lambda: explorer.choose_method(argument),
+            Action.TOGGLE_METHOD: lambda: explorer.toggle_method(argument),
+            Action.CHOOSE_SHOTS: lambda: explorer.choose_shots(argument),
+        }
+        carry_out[action]()
 
     def poll(self) -> None:
         """Look for what has happened meanwhile: a layout was saved, another source has opened, a film is finished."""
@@ -205,13 +161,12 @@ class Controls:
         elif self._desk.pad is not None:
             self._screen.say(f"pen: {self._desk.pad.thicker(1 if steps > 0 else -1)} pixels", 1.5)
 
-    def freeze(self) -> None:
-        """Keep the picture, or go on."""
+    def _freeze(self) -> None:
         self._live.freeze(not self._live.frozen)
         self.explorer.forget_moment()
         self._live.refresh()
 
-    def sort(self, index: int) -> None:
+    def _sort(self, index: int) -> None:
         """Choose a class, and sort neurons by their weight to it; once more: none."""
         classes = self._screen.context.classes
         if index >= len(classes):
@@ -227,8 +182,7 @@ class Controls:
         elif not explores:
             self._screen.say("nothing to sort: this view shows no neurons with weights to the classes")
 
-    def next_view(self) -> None:
-        """Open the next of the views."""
+    def _next_view(self) -> None:
         views = self._plan.views
         if len(views) < 2:
             self._screen.say("this layout names no other views")
@@ -246,7 +200,7 @@ class Controls:
             self._screen.sort_by(self._sorted_by)
         self._changed()
 
-    def next_colormap(self) -> None:
+    def _next_colormap(self) -> None:
         """Show all maps in the next colours, after the last as the layout has them."""
         shown = {drawer.colormap for drawer in self._screen.drawers.values() if drawer.has_maps}
         if not shown:
@@ -266,20 +220,17 @@ class Controls:
         self._screen.say(self._live.observer.cropper.resize(step), 1.5)
         self._live.refresh()
 
-    def clear_pad(self) -> None:
-        """Clear the sheet."""
+    def _clear_pad(self) -> None:
         if self._desk.pad is None:
             self._screen.say("c clears the sheet that you draw on; key p brings it")
         else:
             self._desk.pad.clear()
 
-    def mirror(self) -> None:
-        """Mirror the picture, or not."""
+    def _mirror(self) -> None:
         self._live.mirrored = not self._live.mirrored
         self._live.refresh()
 
-    def snapshot(self) -> None:
-        """Save the picture as PNG."""
+    def _snapshot(self) -> None:
         path = free_path(self._film.folder, ".png")
         try:
             write_png(path, self._screen.pixels())
@@ -287,8 +238,7 @@ class Controls:
         except LivecnnError as error:
             self._screen.say(str(error))
 
-    def record(self) -> None:
-        """Begin a recording, or end it."""
+    def _record(self) -> None:
         try:
             if self._film.since is None:
                 self._film.start()
@@ -299,8 +249,7 @@ class Controls:
         self._screen.mark.since = self._film.since
         self._live.refresh()
 
-    def help(self) -> None:
-        """Show the help, or hide it."""
+    def _help(self) -> None:
         overlay = self._screen.help
         overlay.set_visible(not overlay.get_visible())
         self._live.refresh()

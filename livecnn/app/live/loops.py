@@ -68,12 +68,7 @@ class ModelLoop:
 class LiveLoop:
     """Runs the first two loops in a `with`, and tells the third one when there is something new to show.
 
-    Attributes:
-        capture: The first loop.
-        observer: Passes frames through the network.
-        stats: Rates and ages.
-        explaining: Explains beside the loops; None where nothing asks for that.
-        mirrored: True if the picture is shown mirrored.
+    `explaining` explains beside the loops; it is None where nothing asks for that.
     """
 
     def __init__(

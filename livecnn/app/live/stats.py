@@ -36,11 +36,7 @@ class Rate:
 class Stats:
     """Counts passes through the network and ticks that were shown; times are `time.monotonic()`, in seconds.
 
-    Attributes:
-        ticks: Number of ticks shown.
-        source: State of the source in the end, which the one who reads it sets.
-        backend: Where ticks are drawn: "qtagg", "tkagg" or "agg".
-        device: Where the network runs.
+    `source` is the state of the source in the end, which the one who reads it sets.
     """
 
     def __init__(self, backend: str, device: str) -> None:

@@ -44,12 +44,9 @@ class HeaderItem(NamedTuple):
 
 
 class Header:
-    """Word mark, model and view names stand still; the right half changes, but slowly enough to be read.
+    """Word mark, model and view names (`tabs`) stand still; the right half changes, but slowly enough to be read.
 
     Without views, as in a film, no key is named either.
-
-    Attributes:
-        tabs: Places and names of the views.
     """
 
     def __init__(self, theme: Theme, model: str, views: Sequence[str], current: str) -> None:
@@ -191,9 +188,6 @@ class FigureView:
 
     Attributes:
         scene: What was shown last; None before the first one.
-        layout: The layout on show.
-        drawers: The drawers of its panels, by name.
-        focus: What the user looks at.
         toast, help, tooltip, banner, prompt, mark: What is drawn over the panels; another layout leaves it as it is.
         views: Names of the layouts that the header lists; none where no key leads to another, as in a film.
         failed: Called with what goes wrong in a full draw that the toolkit asked for; None: it is raised.
@@ -256,15 +250,11 @@ class FigureView:
         """The explanations that the panels want."""
         return frozenset(ask for drawer in self.drawers.values() for ask in drawer.asks)
 
-    @property
-    def units_asked(self) -> tuple[int, ...]:
-        """Units of the focus's layer that a panel's grid wants to be explained, of the first panel that wants some."""
-        return next((tuple(drawer.units_asked) for drawer in self.drawers.values() if drawer.units_asked), ())
-
     def ask(self, worker: ExplainWorker | None) -> None:
         """Ask for the explanations that the panels want now; None: there is nobody to ask."""
         if worker is not None:
-            worker.want(self.focus, self.asks, self.units_asked)
+            units = next((tuple(drawer.units_asked) for drawer in self.drawers.values() if drawer.units_asked), ())
+            worker.want(self.focus, self.asks, units)
 
     def attend(self, focus: Selection) -> None:
         """Follow the user to something else; the reducers may differ afterwards. It takes no full draw."""

@@ -149,10 +149,8 @@ class Banner(Overlay):
 class RecMark(Overlay):
     """A red disc and for how long has been recorded, at the right of the strip along the top.
 
-    It is for whoever looks at the window, not for the recording: drawn last, it keeps what it covers.
-
-    Attributes:
-        since: When the recording began, on the clock of `time.monotonic()`; None if there is none.
+    It is for whoever looks at the window, not for the recording: drawn last, it keeps what it covers. `since` is when the
+    recording began, on the clock of `time.monotonic()`; None if there is none.
     """
 
     def __init__(self) -> None:
@@ -196,11 +194,7 @@ class RecMark(Overlay):
 
 
 class TooltipOverlay(Overlay):
-    """Words about what the mouse points at, beside it and never over it.
-
-    Attributes:
-        tip: The words and the place that they are about; None for nothing.
-    """
+    """Words about what the mouse points at, beside it and never over it; none while `tip` is None."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from livecnn.app.toolkit.backend import NoRestoreMixin
 QtGui: Any = importlib.import_module(f"{QT_API}.QtGui")
 
 
-class QtFigureCanvas(NoRestoreMixin, FigureCanvasQTAgg):
+class FigureCanvas(NoRestoreMixin, FigureCanvasQTAgg):
     """Paints straight from Agg's pixels."""
 
     def paintEvent(self, _event: object) -> None:
@@ -28,6 +28,3 @@ class QtFigureCanvas(NoRestoreMixin, FigureCanvasQTAgg):
             painter.drawImage(0, 0, image)
         finally:
             painter.end()
-
-
-FigureCanvas = QtFigureCanvas

@@ -5,8 +5,5 @@ from matplotlib.backends.backend_tkagg import FigureCanvasTkAgg
 from livecnn.app.toolkit.backend import NoRestoreMixin
 
 
-class TkFigureCanvas(NoRestoreMixin, FigureCanvasTkAgg):
+class FigureCanvas(NoRestoreMixin, FigureCanvasTkAgg):
     """As matplotlib's own."""
-
-
-FigureCanvas = TkFigureCanvas

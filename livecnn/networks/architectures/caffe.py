@@ -43,9 +43,6 @@ class Caffe(nn.Module):
         options: The arguments again, without anything that is a default.
         blobs: By layer, the layer whose output its blob finally holds, where others work in place on it in Caffe.
 
-    Raises:
-        ModelError: If the layers make no network; names the layer.
-
     Example:
         >>> flat = {"name": "flat", "type": "Flatten", "bottom": "data", "top": "flat"}
         >>> Caffe([flat], {"data": [1, 3, 8, 8]})(torch.zeros(2, 3, 8, 8)).shape

@@ -58,21 +58,14 @@ Symbol: TypeAlias = Any  # keras.KerasTensor, a shape without values
 
 
 class PlanStep(BaseModel):
-    """One call of a layer. The key of its output is the layer's name; that of the second call is "name:2".
-
-    Attributes:
-        name: The layer's.
-        kind: Class of the layer, at its first call.
-        config: Arguments of the layer, at its first call.
-        inputs: Keys of outputs; by default the one before.
-    """
+    """One call of a layer. The key of its output is the layer's name; that of the second call is "name:2"."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: str = ""
+    kind: str = ""  # the layer's class; this and the arguments are told at the first call
     config: dict[str, JsonValue] = {}
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()  # keys of outputs; by default the one before
 
 
 class KerasPlan(BaseModel):
@@ -85,20 +78,8 @@ class KerasPlan(BaseModel):
     outputs: tuple[str, ...]
 
 
-def _validated(plan: Mapping[str, Any]) -> KerasPlan:
-    try:
-        return KerasPlan.model_validate(plan)
-    except ValidationError as error:
-        first = explain(error, KerasPlan, plan)[0]
-        raise ModelError(f"{'.'.join(map(str, first.location))}: {first.message}") from error
-
-
 def library() -> Any:
-    """Import the package keras, computing with torch.
-
-    Raises:
-        ModelError: If it is not installed, or imported with another backend already.
-    """
+    """Import keras, computing with torch. Raises ModelError if it is missing, or imported with another backend already."""
     if "keras" not in sys.modules:
         os.environ["KERAS_BACKEND"] = "torch"  # read once, by the first import
     try:
@@ -117,7 +98,11 @@ class KerasGraph(nn.Module):
 
     def __init__(self, plan: Mapping[str, Any], channels_first: bool) -> None:
         super().__init__()
-        self._plan = _validated(plan)
+        try:
+            self._plan = KerasPlan.model_validate(plan)
+        except ValidationError as error:
+            first = explain(error, KerasPlan, plan)[0]
+            raise ModelError(f"{'.'.join(map(str, first.location))}: {first.message}") from error
         self._channels_first = channels_first
 
     def symbol(self, symbol: Symbol) -> Symbol:
@@ -161,9 +146,6 @@ class Keras(KerasGraph):
         plan: The fields of a KerasPlan.
         channels_first: Whether all the model's maps are (C, H, W), and so is `shape`.
 
-    Raises:
-        ModelError: If Keras cannot make the layers; names the layer.
-
     Example:
         >>> pool = {"name": "pool", "kind": "MaxPooling2D", "config": {"pool_size": 2}}
         >>> network = Keras((8, 8, 3), {"input": "x", "steps": [pool], "outputs": ["pool"]})
@@ -199,15 +181,11 @@ class Keras(KerasGraph):
 
 
 class KerasLayer(nn.Module):
-    """A layer of Keras without its activation; maps go in and come out as (N, C, H, W).
-
-    Attributes:
-        kind: Its class, as Keras calls it; "" inside a LinearWithActivation, which has it.
-    """
+    """A layer of Keras without its activation; maps go in and come out as (N, C, H, W)."""
 
     def __init__(self, kind: str, layer: Any, merges: bool, channels_first: bool) -> None:
         super().__init__()
-        self.kind = kind
+        self.kind = kind  # its class, as Keras calls it; "" inside a LinearWithActivation, which has it
         self._layer = (layer,)  # not as a module, which would name the parameters its own way
         self._merges = merges
         self._turns = not channels_first

@@ -10,12 +10,9 @@ class Lenet(nn.Module):
     """LeNet: maps (N, 1, 28, 28) to probabilities (N, 10).
 
     Layers: conv1 20 x 24x24, pool1 12x12, conv2 50 x 8x8, pool2 4x4; ip1 500, ip2 10.
-
-    Attributes:
-        blobs: By layer, the layer whose output its blob finally holds: Caffe's ReLU works in place on ip1.
     """
 
-    blobs: ClassVar[dict[str, str]] = {"ip1": "relu1"}
+    blobs: ClassVar[dict[str, str]] = {"ip1": "relu1"}  # Caffe's ReLU works in place on ip1
 
     def __init__(self) -> None:
         super().__init__()

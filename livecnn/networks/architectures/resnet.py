@@ -32,9 +32,6 @@ class Resnet(nn.Module):
     """ResNet: maps (N, 3, H, W), usually 224x224, to logits (N, classes).
 
     `conv1`, then the blocks `layer1.0` to `layer4.1` (of 18 layers), each with `conv1`, `relu1`, `conv2` and `relu2`; `fc`.
-
-    Raises:
-        ValueError: If `depth` is not 18 or 34.
     """
 
     def __init__(self, depth: int = 18, classes: int = 1000) -> None:

@@ -17,9 +17,6 @@ class Vgg(nn.Module):
 
     `features.0` is the first convolution, `features.28` (of 16 layers) the last; `classifier.0` and `classifier.3` have 4,096
     units.
-
-    Raises:
-        ValueError: If `depth` is not 11, 13, 16 or 19.
     """
 
     def __init__(self, depth: int = 16, classes: int = 1000) -> None:

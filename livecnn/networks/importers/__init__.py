@@ -83,22 +83,14 @@ class Importer(ABC):
 
 
 def only_file(files: Sequence[Path]) -> Path:
-    """Return the one file.
-
-    Raises:
-        ModelError: If there are several.
-    """
+    """Return the one file. Raises ModelError if there are several."""
     if len(files) != 1:
         raise ModelError(f"found {len(files)} files ({', '.join(map(str, files))}); allowed: 1")
     return files[0]
 
 
 def read_start(path: Path, size: int) -> bytes:
-    """Return the first `size` bytes of a file, or all if it is shorter.
-
-    Raises:
-        ModelError: If the file cannot be read.
-    """
+    """Return the first `size` bytes of a file, or all if it is shorter. Raises ModelError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(size)

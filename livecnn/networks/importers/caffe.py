@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -71,7 +71,9 @@ class CaffeImporter(Importer):
                 graph = read_graph(fields)
                 name, shape = _input(graph, blobs)
                 spec = _input_spec(graph.transform, shape, mean)
-                network = _network(graph, {name: list(shape)}, mean)
+                scale = _scale(graph.transform) if mean is not None and mean.ndim > 1 else None
+                with torch.device("meta"):  # shapes only: the weights come from the file, without a copy
+                    network = Caffe(graph.layers, {name: list(shape)}, scale)
             except ModelError as error:
                 raise ModelError(f"{prototxt}: {error}") from error
             try:
@@ -116,13 +118,6 @@ def _channels(graph: CaffeGraph, name: str, blobs: Mapping[str, Sequence[Blob]])
     return 3
 
 
-def _network(graph: CaffeGraph, inputs: Mapping[str, Sequence[int]], mean: torch.Tensor | None) -> Caffe:
-    """Make the network on the device that has shapes only: its weights come from the file, without a copy."""
-    scale = _scale(graph.transform) if mean is not None and mean.ndim > 1 else None
-    with torch.device("meta"):
-        return Caffe(graph.layers, inputs, scale)
-
-
 def _input_spec(transform: Fields, shape: Shape, mean: torch.Tensor | None) -> dict[str, Any] | None:
     """Return the input as in model.yaml; None where it is no picture. Caffe subtracts the mean first, then it scales."""
     if len(shape) != 4 or shape[1] not in (1, 3):
@@ -137,15 +132,12 @@ def _input_spec(transform: Fields, shape: Shape, mean: torch.Tensor | None) -> d
         file = optional_field(transform, "mean_file", str, "", "transform_param")
         raise ModelError(f"its pictures are less the mean in {file!r}: give that file, too (.binaryproto or .npy)")
     if values:
-        if len(values) not in (1, shape[1]) or not all(map(_finite, values)):
+        finite = all(isinstance(value, (int, float)) and math.isfinite(value) for value in values)
+        if len(values) not in (1, shape[1]) or not finite:
             raise ModelError(f"mean_value: found {len(values)}; allowed: 1 or {shape[1]} finite numbers, one a channel")
         spec["mean"] = [float(value) for value in values]
     scale = _scale(transform)
     return spec if scale == 1 else {**spec, "std": [1 / scale]}
-
-
-def _finite(value: object) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _scale(transform: Fields) -> float:
@@ -182,11 +174,7 @@ def _core(shape: Shape) -> Shape:
 
 
 def read_text(path: Path) -> str:
-    """Return a file's text.
-
-    Raises:
-        ModelError: If it cannot be read, is larger than any network's, or is not UTF-8.
-    """
+    """Return a file's text. Raises ModelError for one that is larger than any network's, or not UTF-8."""
     content = read_start(path, LARGEST_TEXT + 1)
     if len(content) > LARGEST_TEXT:
         raise ModelError(f"{path}: more than {LARGEST_TEXT} bytes; a text is needed")
@@ -202,14 +190,7 @@ def _labels(path: Path) -> tuple[str, ...]:
 
 
 def read_mean(path: Path) -> torch.Tensor:
-    """Read the mean that a network's pictures are less, from a `.npy` or `.binaryproto` file.
-
-    Returns:
-        float32 (C,), a number for each channel, or (C, H, W), a picture.
-
-    Raises:
-        ModelError: If the file holds anything else.
-    """
+    """Read the mean of a `.npy` or `.binaryproto` file: float32 (C,), a number for each channel, or (C, H, W), a picture."""
     if path.suffix == ".npy":
         found = _npy(path)
     else:
@@ -249,27 +230,16 @@ def _npy(path: Path) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class CaffeGraph:
-    """A network as its prototxt describes it.
+    """A network as its prototxt describes it."""
 
-    Attributes:
-        inputs: Shapes of the blobs that come from outside, () if the prototxt does not say.
-        layers: The arguments of the architecture `caffe`.
-        names: Caffe's own names of layers, by names of modules.
-        transform: What is done to pictures beforehand, as the fields of Caffe's transform_param.
-    """
-
-    inputs: dict[str, tuple[int, ...]]
-    layers: list[dict[str, Any]]
-    names: dict[str, str]
-    transform: Fields = field(default_factory=dict)
+    inputs: dict[str, tuple[int, ...]]  # shapes of the blobs that come from outside, () if the prototxt does not say
+    layers: list[dict[str, Any]]  # arguments of the architecture `caffe`
+    names: dict[str, str]  # Caffe's own names of layers, by names of modules
+    transform: Fields  # what is done to pictures beforehand, as the fields of Caffe's transform_param
 
 
 def read_graph(net: Fields) -> CaffeGraph:
-    """Read the fields of a prototxt, of either generation of the format.
-
-    Raises:
-        ModelError: If a layer is not supported or unsound; names the layer.
-    """
+    """Read the fields of a prototxt, of either generation of the format. Raises ModelError, which names the layer."""
     generations = [key for key in ("layer", "layers") if key in net]
     if len(generations) != 1:
         raise ModelError(f"found {' and '.join(generations) or 'no layers'}; a prototxt has either layer or layers")

@@ -190,11 +190,7 @@ class Description(NamedTuple):
 
 
 def read_description(path: Path) -> Description:
-    """Read a file's description, once sizes and links of all that it holds have been checked.
-
-    Raises:
-        ModelError: If the file cannot be read, is not sound, or would grow beyond its size.
-    """
+    """Read a file's description, once sizes and links of all that it holds have been checked. Raises ModelError."""
     read_start(path, 0)  # whether it can be read, which HDF5 says in words of its own
     try:
         return _of_archive(path) if zipfile.is_zipfile(path) else _of_hdf5(path)
@@ -246,7 +242,10 @@ def _checked_numbers(path: Path, file: Any, stored: int) -> int:
             size = math.prod(attribute.shape) * attribute.dtype.itemsize
             _check_expansion(path, f"{item.name}: {name}", size, stored, most_expansion=1)
         if isinstance(item, h5py.Dataset):
-            _check_dataset(path, item)
+            if item.external or item.is_virtual:
+                raise ModelError(f"{path}: {item.name} lies in another file; allowed: data that lies in the file itself")
+            if item.dtype.kind not in "fiubS":
+                raise ModelError(f"{path}: {item.name} holds {item.dtype}; allowed: numbers")
             total += item.nbytes
             numbers += item.size
     _check_expansion(path, "the weights", total, stored)
@@ -275,36 +274,20 @@ def _objects(path: Path, file: Any) -> Iterator[Any]:
                     yield item
 
 
-def _check_dataset(path: Path, dataset: Any) -> None:
-    if dataset.external or dataset.is_virtual:
-        raise ModelError(f"{path}: {dataset.name} lies in another file; allowed: data that lies in the file itself")
-    if dataset.dtype.kind not in "fiubS":
-        raise ModelError(f"{path}: {dataset.name} holds {dataset.dtype}; allowed: numbers")
-
-
 def _check_expansion(path: Path, name: str, declared: int, stored: int, most_expansion: int = MOST_EXPANSION) -> None:
     if declared > max(SMALL, most_expansion * stored):
         raise ModelError(f"{path}: {name} would grow from {stored} bytes to {declared}; allowed: {most_expansion} times as many")
 
 
 class ConfigSanitizer:
-    """Cleans one file's configuration.
-
-    Attributes:
-        policies: Types of numbers that the layers have, such as "mixed_float16".
-        activations: Names of the activations that occur.
-    """
+    """Cleans one file's configuration, and notes which types of numbers and which activations occur."""
 
     def __init__(self) -> None:
-        self.policies: set[str] = set()
+        self.policies: set[str] = set()  # such as "mixed_float16"
         self.activations: set[str] = set()
 
     def model(self, item: Any) -> dict[str, Any]:
-        """Return a model's configuration as keras.saving.deserialize_keras_object takes it.
-
-        Raises:
-            ModelError: If anything in it is not allowed; names layer and class.
-        """
+        """Return a model's configuration as Keras takes it. Raises ModelError for anything that is not allowed."""
         kind, config = _parts(item)
         if kind not in MODELS:
             raise ModelError(f"the model is a {kind}; allowed: Sequential, Functional, whose structure is data, not code")
@@ -495,16 +478,11 @@ def matters(key: str) -> bool:
 
 
 class ImportPlan:
-    """A plan by which the architecture `keras` runs a model that Keras built.
-
-    Attributes:
-        plan: The fields of a KerasPlan.
-        tensors: The weights, named as in the plan.
-    """
+    """A plan by which the architecture `keras` runs a model that Keras built."""
 
     def __init__(self, model: Any) -> None:
-        self.tensors: dict[str, torch.Tensor] = {}
-        self.plan = self._plan(model, "")
+        self.tensors: dict[str, torch.Tensor] = {}  # the weights, named as in the plan
+        self.plan = self._plan(model, "")  # the fields of a KerasPlan
 
     def _plan(self, model: Any, path: str) -> dict[str, Any]:
         if len(model.inputs) != 1:
@@ -544,7 +522,13 @@ class ImportPlan:
 
 
 def _kind(kind: str, layer: Any) -> tuple[str, dict[str, Any]]:
-    config = _config(kind, layer)
+    """Return the kind by which the plan runs a layer, and the arguments that its passes depend on, as JSON knows them."""
+    allowed = inspect.signature(getattr(library().layers, kind)).parameters
+    config = {
+        key: value
+        for key, value in json.loads(json.dumps(layer.get_config())).items()
+        if key in allowed and matters(key) and value is not None and (key, value) != ("activation", "linear")
+    }
     if kind == "ReLU" and not config.get("negative_slope") and not config.get("threshold"):
         activation = {None: "relu", 6.0: "relu6"}.get(config.get("max_value"))
         return ("Activation", {"activation": activation}) if activation else (kind, config)
@@ -554,14 +538,3 @@ def _kind(kind: str, layer: Any) -> tuple[str, dict[str, Any]]:
         values = {"mean": layer.adapt_mean, "variance": layer.adapt_variance}
         config |= {key: value.value.detach().tolist() for key, value in values.items()}
     return kind, config
-
-
-def _config(kind: str, layer: Any) -> dict[str, Any]:
-    """Return the arguments of a layer that its passes depend on, as JSON knows them."""
-    allowed = inspect.signature(getattr(library().layers, kind)).parameters
-    found: Mapping[str, Any] = json.loads(json.dumps(layer.get_config()))
-    return {
-        key: value
-        for key, value in found.items()
-        if key in allowed and matters(key) and value is not None and (key, value) != ("activation", "linear")
-    }

@@ -60,6 +60,10 @@ class Context:
     weights: str | None = None
     others: Mapping[str, Context] = field(default_factory=dict)
 
+    def units(self, layer: str) -> int:
+        """Return how many units a layer has; 0 of one that the network does not have."""
+        return next((node.output[0] for node in self.architecture().nodes if node.name == layer and node.output), 0)
+
     def of(self, model: str) -> Context:
         """Return the context of the network of that name; "" is the main one."""
         return replace(self.others[model], theme=self.theme) if model in self.others else self

@@ -110,14 +110,11 @@ class History:
 
 
 class ScoreSeries(NamedTuple):
-    """ago: seconds until now, float64 (n,), falling.  shares: float32 (n, K), sums of a row are 1.
+    """Shares of n moments."""
 
-    run: int64 (n,), the same number for all that no gap parts.
-    """
-
-    ago: npt.NDArray[np.float64]
-    shares: Floats
-    run: npt.NDArray[np.int64]
+    ago: Numbers  # seconds until now, (n,), falling
+    shares: Floats  # (n, K), sums of a row are 1
+    run: npt.NDArray[np.int64]  # (n,), the same number for all that no gap parts
 
 
 class ScoreHistory:

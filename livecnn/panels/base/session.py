@@ -5,6 +5,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -60,12 +61,12 @@ class FrameBuffer:
 
     def before(self, time: float) -> Frame | None:
         """Return the newest frame from before a time; None if there is none."""
-        place = bisect_left(self._frames, time, key=_time)
+        place = bisect_left(self._frames, time, key=attrgetter("time"))
         return self._frames[place - 1] if place else None
 
     def after(self, time: float) -> Frame | None:
         """Return the oldest frame from after a time; None if there is none."""
-        place = bisect_right(self._frames, time, key=_time)
+        place = bisect_right(self._frames, time, key=attrgetter("time"))
         return self._frames[place] if place < len(self._frames) else None
 
     def _crowded(self, frame: Frame) -> bool:
@@ -73,10 +74,6 @@ class FrameBuffer:
         held = self.most // max(1, frame.image.nbytes) - 2  # beside the first of the time and the newest
         apart = max(1 / A_SECOND, self.seconds / held) if held > 0 else math.inf
         return len(self._frames) > 1 and self._frames[-1].time - self._frames[-2].time < apart
-
-
-def _time(frame: Frame) -> float:
-    return frame.time
 
 
 class StrongImage(NamedTuple):
@@ -106,14 +103,7 @@ class StrongestImages:
         self._next = 0
 
     def take(self, frame: Frame, shot: Image, peaks: Mapping[str, Floats], muted: Collection[tuple[str, int]] = ()) -> None:
-        """Keep a shot for the units with a strong response to it. The same frame once more changes nothing.
-
-        Args:
-            frame: The frame that the shot is from.
-            shot: uint8 (h, w, 3).
-            peaks: By layer, the response of each unit, (U,); those that are not finite do not count.
-            muted: Units that do not count.
-        """
+        """Keep a shot for the units with a strong response to it; those muted or not finite do not count. Once for a frame."""
         if frame is self._newest:
             return
         self._newest = frame
@@ -155,10 +145,7 @@ class StrongestImages:
         self._ids = np.hstack((self._ids, np.full((MOST, units), NONE)))
 
     def _beaten(self, values: Floats, time: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-        """Return the units with a stronger response than to the shot that would have to go, and that shot's rank.
-
-        It is the strongest one of the same moment, else the weakest.
-        """
+        """Return the units with a stronger response than to the strongest shot of the same moment, else the weakest; its rank."""
         units = np.flatnonzero(values > self._values[-1])  # after a while these are few
         near = np.abs(self._times[:, units] - time) < APART
         place = np.where(near.any(axis=0), near.argmax(axis=0), MOST - 1)
@@ -207,16 +194,12 @@ class ScoredShot:
 
 @dataclass(eq=False)
 class Session:
-    """examples: by class, the shot that the network was surest of.  annotations: None where nothing can be annotated.
+    """What is remembered of a session."""
 
-    strongest: the shots that each unit answered to most.  past: the last seconds; None where nobody can look back.
-    muted: the units that are muted.
-    """
-
-    examples: dict[int, ScoredShot] = field(default_factory=dict)
-    annotations: Annotations | None = None
+    examples: dict[int, ScoredShot] = field(default_factory=dict)  # by class, the shot that the network was surest of
+    annotations: Annotations | None = None  # where units can be annotated
     strongest: StrongestImages = field(default_factory=StrongestImages)
-    past: FrameBuffer | None = None
+    past: FrameBuffer | None = None  # where one can look back
     muted: MutedUnits = field(default_factory=MutedUnits)
 
     def on_scene(self, scene: Scene) -> None:

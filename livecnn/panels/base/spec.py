@@ -18,19 +18,9 @@ if TYPE_CHECKING:
 
 # Perceptually uniform (equal steps in value look equal) or gray: a map with false edges would show what is not there.
 Colormap = Literal[
-    "gray",
-    "viridis",
-    "inferno",
-    "magma",
-    "plasma",
-    "cividis",
-    "gray_r",
-    "viridis_r",
-    "inferno_r",
-    "magma_r",
-    "plasma_r",
-    "cividis_r",
-]
+    "gray", "viridis", "inferno", "magma", "plasma", "cividis",
+    "gray_r", "viridis_r", "inferno_r", "magma_r", "plasma_r", "cividis_r",
+]  # fmt: skip
 COLORMAPS: tuple[Colormap, ...] = get_args(Colormap)
 
 

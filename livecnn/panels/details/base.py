@@ -37,6 +37,7 @@ class Detail:
     Attributes:
         node: The layer.
         live: Artists that are drawn at every tick, in order; there are no others, as the layer changes without a full draw.
+        labels: Texts to be written; by default the only artists.
         colormap: Colors of its maps.
         reducer: What it wants of the layer; its result is handed to `show`.
         asks: What it wants of the explanations, which come as `scene.findings`.
@@ -45,17 +46,12 @@ class Detail:
     Example:
         A detail that writes one number:
 
-        >>> from livecnn.panels.details.base import Detail, LabelPool
+        >>> from livecnn.panels.details.base import Detail
         >>> class SizeDetail(Detail):
-        ...     def __init__(self, node, context):
-        ...         super().__init__(node, context)
-        ...         self._words = LabelPool()
-        ...         self.live = [self._words]
-        ...
         ...     def show(self, scene, maps):
-        ...         self._words.clear()
+        ...         self.labels.clear()
         ...         place = self.body.x, self.body.y + self.metrics.small
-        ...         self._words.write(f"{self.node.parameters:,}", place, self.metrics.small, self.theme.text)
+        ...         self.labels.write(f"{self.node.parameters:,}", place, self.metrics.small, self.theme.text)
     """
 
     colormap = "gray"
@@ -66,7 +62,8 @@ class Detail:
     def __init__(self, node: Node, context: Context) -> None:
         self.node, self.context, self.theme = node, context, context.theme
         self.body, self.metrics = Rect(0, 0, 1, 1), Metrics(1.0)
-        self.live: list[Artist] = []
+        self.labels = LabelPool()
+        self.live: list[Artist] = [self.labels]
 
     def height(self, room: Rect, metrics: Metrics) -> int:  # noqa: ARG002
         """Return the height that it wants below another detail in that room; 0: it is not shown there."""

@@ -55,16 +55,7 @@ class Cells:
 
     @classmethod
     def fit(cls, body: Rect, count: int, aspect: float, least: float, gap: int, most: int) -> Cells:
-        """Return the largest cells for `count` units; where they would be too small, fewer cells.
-
-        Args:
-            body: Where they are placed.
-            count: How many there would be.
-            aspect: Width / height of a cell.
-            least: Side in pixels of the square that a cell is at least as large as.
-            gap: Pixels between two cells.
-            most: Largest height of a cell, in pixels.
-        """
+        """Return the largest cells up to `most` pixels high; fewer where they were smaller than a square of `least` pixels."""
         wide, high = least * math.sqrt(aspect), least / math.sqrt(aspect)
         between = gap if least >= 4 * gap else 0
         fitting = max(1, int((body.w + between) / (wide + between))) * max(1, int((body.h + between) / (high + between)))
@@ -158,7 +149,6 @@ class Grid(Detail, ABC):
         return self._focus.grid != ACTIVATION
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
-        """Place everything in a rectangle."""
         super().arrange(body, metrics)
         aspect, least, most = self.aspect, self.least, self.most
         if self._explains:  # pictures of the network's input
@@ -267,11 +257,9 @@ class Grid(Detail, ABC):
             HeadingPart(f"page {self._page + 1} of {self._pages}"),
             HeadingPart("›", ButtonTarget(Action.NEXT_PAGE)),
         ]
-        method = focus.grid.replace("_", " ")
-        shown = HeadingPart(method, ButtonTarget(Action.GRID_METHOD))
         return (
             HeadingPart(self.told),
-            shown,
+            HeadingPart(focus.grid.replace("_", " "), ButtonTarget(Action.GRID_METHOD)),
             HeadingPart(order, ButtonTarget(Action.NEXT_ORDER)),
             *(paging if self._pages > 1 else []),
         )
@@ -373,10 +361,7 @@ class Ranking:
         self._sorted = -math.inf
 
     def take(self, by: Order, values: Floats | None, time: float) -> None:
-        """Sort by values (count,) of this tick; None: there are none, which leaves the units by number.
-
-        Equal ones stay in order of their numbers; those that are not finite come last.
-        """
+        """Sort by values (count,) of this tick, by number without any; equal ones by number, what is not finite last."""
         if by != self._by or by == "number":
             self._by, self._smooth, self._sorted = by, None, -math.inf
             self.order = np.arange(len(self.order))

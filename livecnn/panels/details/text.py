@@ -1,22 +1,25 @@
-"""Describe a layer in text, and draw its kernel, stride and padding drawn as squares."""
+"""Describe a layer in text, draw its kernel, stride and padding as squares, and show what the network sees."""
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from livecnn.drawing.artists import Pixels, text_width
+from livecnn.drawing.artists import Pixels, as_rgb, text_width
 from livecnn.drawing.theme import Metrics, Theme, mix_colors
 from livecnn.drawing.tile import outline
 from livecnn.engine.reducers import Maps
 from livecnn.geometry import Rect
 from livecnn.networks.inspection.architecture import Node, Pair, WindowSpec, size_text, window_facts
 from livecnn.panels.base.drawer import Context
-from livecnn.panels.details.base import Detail, LabelPool
-from livecnn.types import Image, Scene
+from livecnn.panels.details.base import Detail
+from livecnn.types import Image, Prepared, Scene
 
 LEAST = 3  # pixels of a square's side
 HATCH = 4  # pixels between two strokes
+CALM = 1.0  # seconds between two looks at the values of the input
 
 
 def window_lines(node: Node) -> tuple[str, ...]:
@@ -45,16 +48,10 @@ def field_lines(node: Node) -> tuple[str, ...]:
 class TextDetail(Detail):
     """Lines of words, the whole of a layer that has nothing to look at."""
 
-    def __init__(self, node: Node, context: Context) -> None:
-        super().__init__(node, context)
-        self._words = LabelPool()
-        self.live = [self._words]
-
-    def lines(self) -> tuple[str, ...]:
-        """Return the lines of text."""
+    def show(self, scene: Scene, maps: Maps | None) -> None:  # noqa: ARG002
         node = self.node
         fed = ", ".join(name or "the input" for name in node.inputs)
-        return (
+        lines = (
             f"type {node.type}" if node.type else "not a layer of this network",
             *([f"fed by {fed}"] if fed else []),
             size_line(node),
@@ -62,27 +59,55 @@ class TextDetail(Detail):
             *window_lines(node),
             *field_lines(node),
         )
-
-    def show(self, scene: Scene, maps: Maps | None) -> None:  # noqa: ARG002
-        write_lines(self._words, self.lines(), self.body, self.metrics, self)
+        write_lines(self, lines, self.body)
 
 
-def write_lines(words: LabelPool, lines: tuple[str, ...], room: Rect, metrics: Metrics, detail: Detail) -> None:
+def write_lines(detail: Detail, lines: tuple[str, ...], room: Rect) -> None:
     """One below another from the top, as many as there is room for; the first in the colour of text."""
+    words, line, size = detail.labels, detail.metrics.px(20), detail.metrics.small
     words.clear()
-    line, size = metrics.px(20), metrics.small
     for i, text in enumerate(lines[: room.h // line]):
         color = detail.theme.text if i == 0 else detail.theme.muted
         words.write(text, (room.x, room.y + i * line + size), size, color, width=room.w)
 
 
-class FactsDetail(Detail):
-    """A strip below a grid: the parameters in a line."""
+class InputDetail(Detail):
+    """The picture that the input pipeline makes of the shot, enlarged as the squares it consists of."""
 
     def __init__(self, node: Node, context: Context) -> None:
         super().__init__(node, context)
-        self._words = LabelPool()
-        self.live = [self._words]
+        self._picture = Pixels()
+        self.live = [self._picture, self.labels]
+        self._range, self._looked = "", -math.inf
+
+    def show(self, scene: Scene, maps: Maps | None) -> None:  # noqa: ARG002
+        prepared, time = scene.tick.patch.prepared, scene.tick.frame.time
+        if not 0 <= time - self._looked < CALM:
+            self._range, self._looked = range_text(prepared), time
+        lines = (self._size(), self._range)
+        text = len(lines) * self.metrics.px(20)
+        lettered = self.body.h >= 3 * text
+        room = self.body._replace(h=self.body.h - text - self.metrics.gap) if lettered else self.body
+        self._picture.fit(room, as_rgb(prepared.seen), sharp=True)
+        below = Rect(room.x, room.y + room.h + self.metrics.gap, room.w, text if lettered else 0)
+        write_lines(self, lines, below)
+
+    def _size(self) -> str:
+        if len(self.node.output) != 3:
+            return "what the network sees"
+        channels, *size = self.node.output
+        return f"what the network sees: {size_text(size)} pixels, {channels} channel{'s' if channels > 1 else ''}"
+
+
+def range_text(prepared: Prepared) -> str:
+    """In words, of the tensor that the network gets."""
+    with torch.inference_mode():
+        tensor = prepared.tensor if prepared.device_transform is None else prepared.device_transform(prepared.tensor)
+        return f"values {float(tensor.min()):.2f} to {float(tensor.max()):.2f}"
+
+
+class FactsDetail(Detail):
+    """A strip below a grid: the parameters in a line."""
 
     def height(self, room: Rect, metrics: Metrics) -> int:
         return metrics.px(18) if room.h >= metrics.px(110) else 0
@@ -91,9 +116,9 @@ class FactsDetail(Detail):
         told = [*window_lines(self.node), parameter_line(self.node), *field_lines(self.node)]
         while len(told) > 1 and text_width(" · ".join(told), self.metrics.small) > self.body.w:
             told.pop()
-        self._words.clear()
+        self.labels.clear()
         place = self.body.x, self.body.y + self.body.h - self.metrics.px(3)
-        self._words.write(" · ".join(told), place, self.metrics.small, self.theme.muted, width=self.body.w)
+        self.labels.write(" · ".join(told), place, self.metrics.small, self.theme.muted, width=self.body.w)
 
 
 class WindowStrip(FactsDetail):
@@ -125,7 +150,7 @@ class WindowStrip(FactsDetail):
         left = picture.shape[1] + self.metrics.gap
         room = Rect(self.body.x + left, self.body.y, self.body.w - left, self.body.h)
         lines = (*window_lines(self.node), size_line(self.node), parameter_line(self.node), *field_lines(self.node))
-        write_lines(self._words, lines, room, self.metrics, self)
+        write_lines(self, lines, room)
 
 
 def draw_window(window: WindowSpec, output: tuple[int, ...], room: Pair, largest: int, theme: Theme) -> Image | None:

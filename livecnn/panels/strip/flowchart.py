@@ -47,30 +47,26 @@ WORDS = {
 
 @dataclass(frozen=True)
 class ChartBox:
-    """A layer, or a group of layers that is folded.
-
-    label, words: what it is called and what it is, "conv 5×5" or "14 layers".  members: names of its layers.
-    group: the innermost group around it that is unfolded; "" if there is none.  column, lane: its place, from the top left.
-    """
+    """A layer, or a group of layers that is folded."""
 
     name: str
     kind: Kind
-    label: str
-    words: str
-    members: tuple[str, ...]
-    group: str = ""
+    label: str  # what it is called
+    words: str  # what it is, "conv 5×5" or "14 layers"
+    members: tuple[str, ...]  # names of its layers
+    group: str = ""  # the innermost one around it that is unfolded
     column: int = 0
     lane: int = 0
 
 
 @dataclass(frozen=True)
 class Link:
-    """From box to box. size: of what flows, "24×24×20".  lane: where it runs past the columns between the two."""
+    """From box to box."""
 
     start: str
     end: str
-    size: str
-    lane: int
+    size: str  # of what flows, "24×24×20"
+    lane: int  # where it runs past the columns between the two
 
 
 @dataclass(frozen=True)
@@ -149,7 +145,7 @@ def _boxes(items: Iterable[Item], unfolded: frozenset[str], members: Mapping[str
         elif item.name in unfolded:
             boxes += _boxes(item.items, unfolded, members, item.name)
         else:
-            nodes = tuple(item.nodes())
+            nodes = tuple(nodes_of(item))
             layers = sum(not is_function_node(node) for node in nodes)
             words = f"{layers} layer{'s' if layers > 1 else ''}" if layers else f"{len(nodes)} functions"
             boxes.append(
@@ -201,9 +197,7 @@ class _Grid:
 
     def __init__(self) -> None:
         self._taken: defaultdict[int, int] = defaultdict(int)
-        self._tracks: dict[
-            str, tuple[int, int]
-        ] = {}  # by box, the lane of its links past others, and the column before which they end
+        self._tracks: dict[str, tuple[int, int]] = {}  # by box, the lane of its links past others, and where they end
 
     def box(self, wanted: int, column: int) -> int:
         """Take the first lane from the wanted one on in which a box has room."""
@@ -230,19 +224,11 @@ class _Grid:
 
 @dataclass(frozen=True)
 class LayerGroup:
-    """Successive layers that can be shown as one.
+    """Successive layers that can be shown as one."""
 
-    name: no other group and no layer has it.  label: what it is called.  items: layers and groups, in order.
-    """
-
-    name: str
-    label: str
+    name: str  # no other group and no layer has it
+    label: str  # what it is called
     items: tuple[Node | LayerGroup, ...]
-
-    def nodes(self) -> Iterator[Node]:
-        """Return the nodes of all its layers."""
-        for item in self.items:
-            yield from nodes_of(item)
 
 
 Item = Node | LayerGroup
@@ -281,7 +267,8 @@ class _Grouping:
         if not 2 < len(blocks) <= MOST:  # two would hide much and leave little
             if len(items) <= LONGEST:
                 return tuple(items)
-            blocks = _evenly(items, min(MOST, ceil(len(items) / MOST)))
+            count = min(MOST, ceil(len(items) / MOST))
+            blocks = [items[start:end] for start, end in pairwise(i * len(items) // count for i in range(count + 1))]
         return tuple(self._block(scope, f"{label}{i}", block) for i, block in enumerate(blocks, 1))
 
     def _block(self, scope: str, label: str, items: Sequence[Item]) -> Item:
@@ -309,7 +296,7 @@ class _Grouping:
 
 def nodes_of(item: Item) -> Iterator[Node]:
     """Iterate over the layers of an item, in order."""
-    return iter((item,)) if isinstance(item, Node) else item.nodes()
+    return iter((item,)) if isinstance(item, Node) else chain.from_iterable(map(nodes_of, item.items))
 
 
 def _narrow(nodes: Sequence[Node]) -> set[str]:
@@ -321,11 +308,6 @@ def _narrow(nodes: Sequence[Node]) -> set[str]:
         if len(flowing) <= 1:
             narrow.add(node.name)
     return narrow
-
-
-def _evenly(items: Sequence[Item], count: int) -> list[Sequence[Item]]:
-    bounds = [i * len(items) // count for i in range(count + 1)]
-    return [items[start:end] for start, end in pairwise(bounds)]
 
 
 def _pools(node: Node) -> bool:
@@ -353,7 +335,8 @@ def short_type(node: Node) -> str:
     """Return a layer's type in a word or two, e.g. "conv 5×5", "max 2×2", "dense", "batch norm"."""
     kind = node.type.lower()
     word = WORDS.get(kind, node.type) or kind
-    if word == "conv" and (kind.startswith("depthwise") or _depthwise(node)):
+    groups = node.window.groups if node.window else 1
+    if word == "conv" and (kind.startswith("depthwise") or 1 < groups == node.output[0]):
         word = "depthwise"
     return f"{word} {size_text(node.window.kernel)}" if node.window and word != "local norm" else word
 
@@ -372,7 +355,3 @@ def facts(node: Node) -> list[str]:
 def size(shape: Sequence[int]) -> str:
     """(C, H, W) as "H×W×C", as networks are drawn; (units,) as it is."""
     return size_text((*shape[1:], shape[0])) if shape else ""
-
-
-def _depthwise(node: Node) -> bool:
-    return node.window is not None and 1 < node.window.groups == node.output[0]

@@ -32,19 +32,14 @@ def levels(sheet: Image) -> dict[int, int]:
     return dict(zip(*(array.tolist() for array in np.unique(found, return_counts=True)), strict=True))
 
 
-def test_each_thumbnail_that_is_shown_is_shown_whole() -> None:
+def test_each_thumbnail_that_is_shown_is_shown_whole_and_in_a_grid_all() -> None:
     made = embedding(200, thumbnails=reds(200), labels=("",) * 200, tops=np.full(200, -1))
-    seen = levels(made.picture(800))
-    side = thumbnail_side(800 - 2 * 12, 200)
+    seen, side = levels(made.picture(800)), thumbnail_side(800 - 2 * 12, 200)
     assert 10 < len(seen) < 200
     assert set(seen.values()) == {(side - 2 * max(1, side // 24)) ** 2}
-
-
-def test_in_a_grid_all_are_shown_whole() -> None:
-    made = embedding(200, thumbnails=reds(200), labels=("",) * 200, tops=np.full(200, -1))
-    seen = levels(made.picture(800, grid=True))
-    assert len(seen) == 200
-    assert len(set(seen.values())) == 1
+    every = levels(made.picture(800, grid=True))
+    assert len(every) == 200
+    assert len(set(every.values())) == 1
 
 
 @pytest.mark.parametrize("grid", [False, True])
@@ -96,9 +91,6 @@ def test_points_fill_a_square_in_proportion_and_go_up() -> None:
     assert found == pytest.approx(np.array([[0, 0.75], [1, 0.75], [0.5, 0.25]]))
     fit = FitToSquare.of(np.array([[0, 0], [4, 0]], np.float32), 40, (100, 50))
     assert fit(np.array([1, 1], np.float32)) == pytest.approx([90, 40])
-
-
-def test_all_at_one_point() -> None:
     assert fit_unit_square(np.ones((3, 2), np.float32)) == pytest.approx(0.5)
 
 

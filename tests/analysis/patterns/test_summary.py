@@ -184,23 +184,24 @@ def test_similarity_is_not_known_for_zero_and_missing_vectors() -> None:
     assert matrix[0, 3] == pytest.approx(np.sqrt(0.5))
 
 
-def test_the_last_hidden_layer_is_compared() -> None:
-    activations = {
-        "fc": torch.rand(6, 8),
-        "scores": torch.rand(6, 3),
-        "conv": torch.rand(6, 2, 4, 4),
-        "gap": torch.rand(6, 9, 1, 1),
-    }
-    for layers, expected in (
+@pytest.mark.parametrize(
+    ("layers", "expected"),
+    [
         (("fc", "scores"), "fc"),
         (("scores", "conv"), "scores"),
         (("conv",), None),
         (("fc", "gap"), "gap"),
-    ):
-        summary = Summary(layers, CLASSES)
-        summary.add(activations, [0, 1, 2, 0, 1, 2], np.zeros(6, int))
-        assert summary.connected == expected
-    assert Summary(("conv",), CLASSES).similarity() is None
+        (("fc", "age"), "fc"),  # a layer of one unit says nothing of likeness
+        (("age",), None),
+    ],
+    ids=str,
+)
+def test_the_last_hidden_layer_is_compared(layers: tuple[str, ...], expected: str | None) -> None:
+    shapes = {"fc": (8,), "scores": (3,), "conv": (2, 4, 4), "gap": (9, 1, 1), "age": (1,)}
+    summary = Summary(layers, CLASSES)
+    summary.add({layer: torch.rand(6, *shape) for layer, shape in shapes.items()}, [0, 1, 2] * 2, np.zeros(6, int))
+    assert summary.connected == expected
+    assert (summary.similarity() is None) == (expected is None)
 
 
 def test_csv(tmp_path: Path) -> None:
@@ -226,13 +227,7 @@ def test_json_says_what_its_numbers_mean(tmp_path: Path) -> None:
     assert report["layers"]["fc"]["dead"] == [2]
     assert report["layers"]["conv"]["maps"]
     assert report["similarity"]["cosine"][0] == [pytest.approx(1), None, None]
-    assert report["rows"][2] == {
-        **dict.fromkeys(COLUMNS),
-        "layer": "conv",
-        "unit": 0,
-        "class": "dog",
-        "count": 0,
-    }
+    assert report["rows"][2] == {**dict.fromkeys(COLUMNS), "layer": "conv", "unit": 0, "class": "dog", "count": 0}
 
 
 def test_files_that_cannot_be_written(tmp_path: Path) -> None:
@@ -245,13 +240,3 @@ def test_files_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not one image"):
         Summary(("fc",), CLASSES).write(tmp_path / "patterns.json")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
-
-
-def test_a_layer_of_one_unit_says_nothing_of_likeness() -> None:
-    summary = Summary(("fc", "age"), CLASSES)
-    activations, labels, predicted = batch(20)
-    summary.add({"fc": activations["fc"], "age": torch.rand(20, 1)}, labels, predicted)
-    assert summary.connected == "fc"
-    alone = Summary(("age",), CLASSES)
-    alone.add({"age": torch.rand(20, 1)}, labels, predicted)
-    assert alone.similarity() is None

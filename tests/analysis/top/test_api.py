@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -25,7 +26,7 @@ from livecnn._cv2 import cv2
 from livecnn.analysis import shards
 from livecnn.analysis.dataset import ImageDataset
 from livecnn.analysis.top import api as scanning
-from livecnn.analysis.top.export import Table
+from livecnn.analysis.top.api import Table
 from livecnn.analysis.top.results import QUANTILES, TopResults
 from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError
 from livecnn.io import files
@@ -36,6 +37,8 @@ from tests.helpers.mnist_files import typeset, write_mnist
 LAYERS = "conv1,ip2"
 ROUNDING = 1e-6  # of float32 activations, as a share of the largest: batches of another size are summed in another order
 COUNT = 40
+
+Expected = tuple[dict[str, np.ndarray], list[np.ndarray]]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def found(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> TopResults:
 
 
 @pytest.fixture(scope="module")
-def expected(digits: Path) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+def expected(digits: Path) -> Expected:
     """Activations of all pictures at once, and what the network sees of each."""
     lenet = livecnn.load("lenet-mnist")
     shots = [np.repeat(image[..., None], 3, axis=2) for image in typeset(COUNT)[0]]
@@ -60,7 +63,7 @@ def expected(digits: Path) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
     return {name: values.double().numpy() for name, values in activations.items()}, [lenet.pipeline(shot).seen for shot in shots]
 
 
-def test_shots_are_the_strongest(found: TopResults, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]) -> None:
+def test_shots_are_the_strongest(found: TopResults, expected: Expected) -> None:
     for layer in found.layers:
         values = expected[0][layer].reshape(COUNT, found.units(layer), -1).max(2)
         for unit in range(found.units(layer)):
@@ -71,9 +74,7 @@ def test_shots_are_the_strongest(found: TopResults, expected: tuple[dict[str, np
             assert [shot.label for shot in shots] == [str(image % 10) for image in best]
 
 
-def test_a_patch_is_what_the_strongest_position_sees(
-    found: TopResults, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]
-) -> None:
+def test_a_patch_is_what_the_strongest_position_sees(found: TopResults, expected: Expected) -> None:
     for shot in found.shots("conv1", 3):
         assert (shot.image[..., 0] == expected[1][shot.number]).all()
         left, top, width, height = shot.box
@@ -83,9 +84,7 @@ def test_a_patch_is_what_the_strongest_position_sees(
     assert (found.shots("ip2", 4)[0].patch == found.shots("ip2", 4)[0].image).all()
 
 
-def test_figures_agree_with_a_direct_computation(
-    found: TopResults, expected: tuple[dict[str, np.ndarray], list[np.ndarray]]
-) -> None:
+def test_figures_agree_with_a_direct_computation(found: TopResults, expected: Expected) -> None:
     labels = np.arange(COUNT) % 10
     for layer in found.layers:
         maps = expected[0][layer].reshape(COUNT, found.units(layer), -1)
@@ -137,23 +136,6 @@ def test_pictures(found: TopResults) -> None:
     assert about["classes_are"] == "true"
     assert about["images_per_class"] == [4] * 10
     assert (found.images, found.skipped, found.model) == (COUNT, 0, "lenet-mnist")
-
-
-def test_a_run_cut_short_goes_on(digits: Path, found: TopResults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The folder is the same to the byte."""
-    work = shards.Worker.__call__
-
-    def interrupted(worker: shards.Worker[Any], shard: int) -> object:
-        if shard == 1:
-            raise KeyboardInterrupt
-        return work(worker, shard)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(shards.Worker, "__call__", interrupted)
-        livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=16)
-    assert sorted(contents(tmp_path)) == ["shards/00000.npz", "shards/job.json"]
-    livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=16)
-    assert contents(tmp_path) == contents(found.path)
 
 
 def test_a_finished_run_is_only_written_anew(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,18 +191,6 @@ def test_figures_over_all_images_need_no_others(found: TopResults) -> None:
         figures = found.figures(layer)
         for name in ("mean", "std", "max", "active"):
             assert (found.overall(layer, name) == getattr(figures, name)[0]).all()
-
-
-def test_shards_of_another_size_come_to_the_same(digits: Path, found: TopResults, tmp_path: Path) -> None:
-    other = livecnn.top(digits, layers=LAYERS, out=tmp_path, k=4, shard=7)
-    for layer in found.layers:
-        one, two = found.figures(layer), other.figures(layer)
-        rounding = ROUNDING * max(1, np.nanmax(np.abs(one.mean)))
-        for name in ("count", "mean", "std", "max", "active", "quantiles", "correlation"):
-            assert getattr(two, name) == pytest.approx(getattr(one, name), abs=rounding, nan_ok=True)
-        for unit in range(found.units(layer)):
-            pairs = zip(found.shots(layer, unit), other.shots(layer, unit), strict=True)
-            assert all(a.number == b.number and a.value == pytest.approx(b.value, abs=rounding) for a, b in pairs)
 
 
 @pytest.fixture
@@ -449,7 +419,5 @@ def test_what_is_no_folder_of_a_run(found: TopResults, tmp_path: Path) -> None:
 
 
 def test_opening_is_light() -> None:
-    import subprocess
-
     code = "import sys, livecnn.analysis.top.results; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -80,11 +80,11 @@ def test_a_digit_that_sorts_nothing_leaves_the_picture_whole(rig: Controlled) ->
     np.testing.assert_array_equal(rig.press(), first)
 
 
-def test_freeze_and_go_on(rig: Controlled) -> None:
-    rig.press(" ")
-    assert rig.live.frozen
-    rig.press(" ")
-    assert not rig.live.frozen
+@pytest.mark.parametrize(("key", "state"), [(" ", "frozen"), ("m", "mirrored")])
+def test_frozen_or_mirrored_and_back(rig: Controlled, key: str, state: str) -> None:
+    for wanted in (True, False):
+        rig.press(key)
+        assert getattr(rig.live, state) == wanted
     assert rig.live.refreshed == 3  # so that the state is seen, also where no picture comes
 
 
@@ -107,20 +107,22 @@ def test_every_digit_sorts(rig: Controlled, key: str) -> None:
     assert rig.screen.drawers["ip1"].sorted_by == int(key)
 
 
-def test_sorting_by_a_class_that_is_not_there() -> None:
-    layout = scenes.layout({"fc": {"kind": "neurons", "layer": "fc"}}, "fc")
-    rig = toy(layout, classes=("cat", "dog"))
-    rig.controls.press("7")
-    assert rig.said == "no class 7: there are 2"
-    rig.controls.press("1")
-    assert rig.screen.drawers["fc"].sorted_by == 1
+NOTHING_TO_SORT = "nothing to sort: this view shows no neurons with weights to the classes"
 
 
-def test_sorting_where_there_is_nothing_to_sort() -> None:
-    for panels in ({"a": {"kind": "camera"}}, {"a": {"kind": "neurons", "layer": "other"}}):
-        rig = toy(scenes.layout(panels, "a"), shapes={**scenes.SHAPES, "other": (1, 7)})
-        rig.controls.press("1")
-        assert rig.said == "nothing to sort: this view shows no neurons with weights to the classes"
+@pytest.mark.parametrize(
+    ("panel", "key", "said"),
+    [
+        ({"kind": "neurons", "layer": "fc"}, "7", "no class 7: there are 2"),
+        ({"kind": "camera"}, "1", NOTHING_TO_SORT),
+        ({"kind": "neurons", "layer": "other"}, "1", NOTHING_TO_SORT),
+        ({"kind": "camera"}, "k", "this view shows no maps"),
+    ],
+)
+def test_what_a_view_does_not_have_is_told(panel: dict[str, str], key: str, said: str) -> None:
+    rig = toy(scenes.layout({"a": panel}, "a"), classes=("cat", "dog"), shapes={**scenes.SHAPES, "other": (1, 7)})
+    rig.controls.press(key)
+    assert rig.said == said
 
 
 class Toy:
@@ -213,12 +215,6 @@ def test_the_colours_chosen_hold_for_every_view(rig: Controlled) -> None:
     assert colours(rig) == {COLORMAPS[1]}
 
 
-def test_no_maps_no_colours() -> None:
-    rig = toy(scenes.layout({"a": {"kind": "camera"}}, "a"))
-    rig.controls.press("k")
-    assert rig.said == "this view shows no maps"
-
-
 def test_the_box_grows_and_shrinks_within_its_limits(rig: Controlled) -> None:
     cropper = rig.observer.cropper
     rig.press("+")
@@ -232,14 +228,6 @@ def test_the_box_grows_and_shrinks_within_its_limits(rig: Controlled) -> None:
     assert cropper.share == 1.0
     rig.press(*"-" * 30)
     assert cropper.share == pytest.approx(0.1)
-
-
-def test_mirror(rig: Controlled) -> None:
-    rig.press("m")
-    assert rig.live.mirrored
-    rig.press("m")
-    assert not rig.live.mirrored
-    assert rig.live.refreshed == 3
 
 
 def test_a_snapshot_is_what_is_on_show(rig: Controlled, tmp_path: Path) -> None:

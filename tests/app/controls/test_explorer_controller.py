@@ -13,14 +13,14 @@ from livecnn.analysis.annotations.store import Annotations
 from livecnn.app.controls.explorer_controller import NO_EXPLORER
 from livecnn.app.plan import Plan
 from livecnn.geometry import Rect
-from livecnn.panels.base.drawer import Drawer
 from livecnn.panels.base.session import FrameBuffer
 from livecnn.panels.base.targets import ButtonTarget, ClassTarget, ImageRank, LayerTarget, Target, TimePoint
 from livecnn.selection import INPUT, OUTPUT, Action, Selection, Unit
 from livecnn.types import Floats, Frame
-from tests.helpers import mouse_targets
+from tests.helpers import scenes
 from tests.helpers.controlled_screen import Controlled, controlled, seven
 from tests.helpers.mnist_files import typeset, write_mnist
+from tests.helpers.scenes import labels
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def scores(rig: Controlled) -> Floats:
 
 
 def place(rig: Controlled, target: Target) -> tuple[int, int]:
-    return mouse_targets.place(rig.screen, target)
+    return scenes.place(rig.screen, target)
 
 
 def test_it_starts_where_the_layout_says(rig: Controlled) -> None:
@@ -90,13 +90,6 @@ def test_arrows_walk_through_the_units(rig: Controlled) -> None:
     assert focus(rig).unit == 1
 
 
-def test_where_there_are_no_units_arrows_say_so(rig: Controlled) -> None:
-    rig.press(*["]"] * 10)
-    assert focus(rig).layer == OUTPUT
-    rig.press("right")
-    assert rig.said == "there are no units here to choose from"
-
-
 def test_a_click_asks_for_explanations_before_anything_is_drawn(rig: Controlled, monkeypatch: pytest.MonkeyPatch) -> None:
     wished: list[Selection] = []
     rig.live.explaining = SimpleNamespace(want=lambda focus, asks, units: wished.append(focus))  # type: ignore[assignment]
@@ -114,15 +107,10 @@ def test_a_click_on_a_map_selects_it_and_hovering_enlarges_another(rig: Controll
     assert hovered is not None
     assert (hovered.layer, hovered.index, focus(rig).unit) == ("conv2", 7, 31)
     assert hovered.position is not None
-    assert rig.screen.drawers["unit"].heading.text.startswith("unit 7 of conv2") or "7" in _texts(rig.screen.drawers["unit"])
+    drawer = rig.screen.drawers["unit"]
+    assert any("7" in label.text for label in labels([drawer.heading, *drawer.still, *drawer.live]))
     rig.controls.drag(0, 0)
     assert focus(rig).hover is None
-
-
-def _texts(drawer: Drawer) -> str:
-    from tests.helpers.scenes import labels
-
-    return " ".join(label.text for label in labels([*drawer.still, *drawer.live]))
 
 
 def test_hovering_tells_beside_what_it_tells_of(rig: Controlled) -> None:
@@ -152,8 +140,6 @@ def test_muting_changes_the_scores_at_once_and_one_key_restores_all(rig: Control
     assert muted(rig) == frozenset()
     assert np.array_equal(scores(rig), before)
     assert rig.said == "50 units work again"
-    rig.press("z")
-    assert rig.said == "no unit is muted"
 
 
 def test_neurons_are_muted_like_maps(rig: Controlled) -> None:
@@ -166,12 +152,31 @@ def test_neurons_are_muted_like_maps(rig: Controlled) -> None:
     assert np.array_equal(scores(rig), before)
 
 
-@pytest.mark.parametrize("layer", [INPUT, OUTPUT, "flatten"])
-def test_what_cannot_be_muted_is_refused_and_nothing_ends(rig: Controlled, layer: str) -> None:
+ANNOTATED = "units of layers can be annotated; choose one"
+
+
+@pytest.mark.parametrize(
+    ("layer", "keys", "said"),
+    [
+        (INPUT, "x", "muted"),
+        (OUTPUT, "x", "muted"),
+        ("flatten", "x", "muted"),
+        (OUTPUT, ["right"], "there are no units here to choose from"),
+        (OUTPUT, "ybuna", ANNOTATED),
+        ("conv2", ["pagedown"], ""),  # all of it is on show
+        ("conv2", ",.", "freeze the picture first (space), then look back"),
+        ("conv2", "z", "no unit is muted"),
+    ],
+    ids=str,
+)
+def test_what_a_layer_cannot_do_is_told_and_changes_nothing(rig: Controlled, layer: str, keys: list[str], said: str) -> None:
     rig.controls.explorer.attend(focus(rig).at_layer(layer))
-    rig.press("x")
-    assert "muted" in rig.said
-    assert muted(rig) == frozenset()
+    before = focus(rig)
+    for key in keys:
+        rig.screen.say("")
+        rig.press(key)
+        assert said in rig.said
+        assert (focus(rig), muted(rig), rig.controls.explorer.typed) == (before, frozenset(), None)
     rig.live.refresh()
 
 
@@ -313,23 +318,19 @@ def test_marks_that_cannot_be_saved_are_told(rig: Controlled, tmp_path: Path) ->
     assert "cannot be" in rig.said
 
 
-@pytest.mark.parametrize("key", ["y", "b", "u", "n", "a"])
-def test_the_ends_of_the_network_cannot_be_annotated(rig: Controlled, key: str) -> None:
-    rig.controls.explorer.attend(focus(rig).at_layer(OUTPUT))
-    rig.press(key)
-    assert rig.said == "units of layers can be annotated; choose one"
-    assert rig.controls.explorer.typed is None
-
-
-def test_looking_back_steps_through_what_is_kept(rig: Controlled) -> None:
+@pytest.fixture
+def frames(rig: Controlled) -> list[Frame]:
+    """Three moments that are kept; the last one is on show."""
     past = rig.screen.context.session.past = FrameBuffer()
     frames = [Frame(np.roll(seven(), 40 * i, axis=1), i, float(i)) for i in range(3)]
     for frame in frames:
         past.add(frame, "camera 0")
         rig.live.frame = frame
         rig.live.refresh()
-    rig.press(",")
-    assert rig.said == "freeze the picture first (space), then look back"
+    return frames
+
+
+def test_looking_back_steps_through_what_is_kept(rig: Controlled, frames: list[Frame]) -> None:
     present = rig.live.frame = Frame(np.roll(seven(), 7, axis=1), 3, 2.01)
     rig.press(" ", ",")
     assert rig.live.frame is frames[2]
@@ -346,11 +347,7 @@ def test_looking_back_steps_through_what_is_kept(rig: Controlled) -> None:
     assert rig.said == "that is the newest picture"
 
 
-def test_a_click_on_a_moment_freezes_and_shows_it(rig: Controlled) -> None:
-    past = rig.screen.context.session.past = FrameBuffer()
-    frames = [Frame(np.roll(seven(), 40 * i, axis=1), i, float(i)) for i in range(3)]
-    for frame in frames:
-        past.add(frame, "camera 0")
+def test_a_click_on_a_moment_freezes_and_shows_it(rig: Controlled, frames: list[Frame]) -> None:
     rig.controls.explorer.click(TimePoint(1.2), ctrl=False, shift=False, double=False)
     assert rig.live.frozen
     assert rig.live.frame is frames[1]
@@ -366,11 +363,6 @@ def test_the_wheel_turns_pages(tmp_path: Path) -> None:
         assert focus(rig).page == 0
         rig.press("pagedown")
         assert focus(rig).page == 1
-
-
-def test_where_all_is_on_show_there_are_no_pages(rig: Controlled) -> None:
-    rig.press("pagedown")
-    assert focus(rig).page == 0
 
 
 def test_the_focus_outlives_a_change_of_the_view(rig: Controlled) -> None:

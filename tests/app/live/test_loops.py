@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,23 +60,33 @@ class Fed(Source):
         self.closed = True
 
 
-class Model:
-    """An observer whose passes the test lets through one by one once `gate` is set to a closed semaphore."""
+class Entered:
+    """Remembers whether it is open, and the frames that it has seen."""
 
-    def __init__(self, error: Exception | None = None, at_start: Exception | None = None) -> None:
+    def __init__(self) -> None:
         self.seen: list[int] = []
         self.open = False
-        self.gate: threading.Semaphore | None = None
-        self._error, self._at_start = error, at_start
 
-    def __enter__(self) -> Model:
-        if self._at_start is not None:
-            raise self._at_start
+    def __enter__(self) -> Any:
         self.open = True
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.open = False
+
+
+class Model(Entered):
+    """An observer whose passes the test lets through one by one once `gate` is set to a closed semaphore."""
+
+    def __init__(self, error: Exception | None = None, at_start: Exception | None = None) -> None:
+        super().__init__()
+        self.gate: threading.Semaphore | None = None
+        self._error, self._at_start = error, at_start
+
+    def __enter__(self) -> Any:
+        if self._at_start is not None:
+            raise self._at_start
+        return super().__enter__()
 
     def __call__(self, frame: Frame) -> Tick:
         self.seen.append(frame.seq)
@@ -86,21 +97,13 @@ class Model:
         return Tick(frame, PATCH, np.ones(1, np.float32))
 
 
-class Explaining:
+class Explaining(Entered):
     """Explanations that the test publishes."""
 
     def __init__(self) -> None:
-        self.seen: list[int] = []
-        self.open = False
+        super().__init__()
         self.error: Exception | None = None
         self._newest: tuple[int, ExplanationUpdate | None] = 0, None
-
-    def __enter__(self) -> Explaining:
-        self.open = True
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self.open = False
 
     def on_tick(self, tick: Tick) -> None:
         self.seen.append(tick.frame.seq)
@@ -118,9 +121,17 @@ class Rig:
     """A live run of a fed camera and a fake model."""
 
     def __init__(self, model: Model | None = None, explaining: Explaining | None = None) -> None:
-        self.source, self.model = Fed(), model or Model()
+        self.source, self.model, self.explaining = Fed(), model or Model(), explaining or Explaining()
         self.capture = Capture(self.source)
         self.live = LiveLoop(self.capture, self.model, Stats("agg", "cpu"), explaining=explaining)  # type: ignore[arg-type]
+
+    def slow_after(self, *seqs: int) -> threading.Semaphore:
+        """Feed and show these frames; from then on the test lets the passes through."""
+        for seq in seqs:
+            self.source.feed(seq)
+            self.show(seq)
+        self.model.gate = threading.Semaphore(0)
+        return self.model.gate
 
     def next(self) -> Scene:
         until(self.live.ready)
@@ -169,7 +180,7 @@ def rig() -> Iterator[Rig]:
 
 
 def test_nothing_is_ready_before_the_first_tick(rig: Rig) -> None:
-    rig.model.gate = threading.Semaphore(0)
+    rig.slow_after()
     rig.source.feed(0)
     until(lambda: rig.model.seen == [0])
     assert not rig.live.ready()  # an old picture is there, but nothing for the other panels
@@ -179,18 +190,14 @@ def test_nothing_is_ready_before_the_first_tick(rig: Rig) -> None:
 
 
 def test_a_slow_model_does_not_hold_up_the_picture(rig: Rig) -> None:
-    rig.source.feed(0)
-    assert rig.shown() == (0, 0)
-    rig.model.gate = threading.Semaphore(0)
+    rig.slow_after(0)
     for seq in range(1, 6):
         rig.source.feed(seq)
         assert rig.shown() == (seq, 0)
 
 
 def test_no_older_frame_follows_a_newer_one(rig: Rig) -> None:
-    rig.source.feed(0)
-    rig.shown()
-    rig.model.gate = threading.Semaphore(0)
+    rig.slow_after(0)
     rig.source.feed(1)
     assert rig.shown() == (1, 0)
     rig.source.feed(2)
@@ -204,9 +211,7 @@ def test_no_older_frame_follows_a_newer_one(rig: Rig) -> None:
 
 
 def test_a_fresh_frame_waits_for_its_tick(rig: Rig) -> None:
-    rig.source.feed(0)
-    rig.shown()
-    rig.model.gate = threading.Semaphore(0)
+    rig.slow_after(0)
     rig.source.feed(1, dated=FRESH)
     until(lambda: rig.model.seen == [0, 1])
     assert not rig.live.ready()
@@ -215,9 +220,7 @@ def test_a_fresh_frame_waits_for_its_tick(rig: Rig) -> None:
 
 
 def test_a_tick_is_shown_with_its_own_frame_while_the_next_is_fresh(rig: Rig) -> None:
-    rig.source.feed(0)
-    rig.shown()
-    rig.model.gate = threading.Semaphore(0)
+    rig.slow_after(0)
     rig.source.feed(1)
     until(lambda: rig.model.seen == [0, 1])
     rig.source.feed(2, dated=FRESH)
@@ -227,7 +230,7 @@ def test_a_tick_is_shown_with_its_own_frame_while_the_next_is_fresh(rig: Rig) ->
 
 
 def test_frames_that_a_slow_model_missed_are_dropped_not_queued(rig: Rig) -> None:
-    rig.model.gate = threading.Semaphore(0)
+    rig.slow_after()
     rig.source.feed(0)
     until(lambda: rig.model.seen == [0])
     rig.source.feed(*range(1, 50))
@@ -282,9 +285,7 @@ def test_looking_back_shows_a_moment_once_more_and_going_on_the_present(rig: Rig
 def test_until_the_present_is_back_the_picture_counts_as_frozen(rig: Rig) -> None:
     rig.source.feed(0)
     past = rig.show(0).frame
-    rig.source.feed(1)
-    rig.show(1)
-    rig.model.gate = threading.Semaphore(0)
+    rig.slow_after(1)
     rig.live.freeze(True)
     rig.live.look_back(past)
     until(lambda: rig.model.seen == [0, 1, 0])
@@ -370,16 +371,9 @@ def test_waiting_ends_with_a_tick(rig: Rig) -> None:
     assert rig.live.ready()
 
 
-def test_a_source_that_ends_without_a_picture_is_an_error() -> None:
-    rig = Rig()
-    rig.source.end()
-    with rig.live, pytest.raises(SourceError, match="fed: ended without a picture"):
-        until(lambda: rig.live.over)
-
-
 def test_a_source_that_fails_is_told_after_its_last_frame() -> None:
     rig = Rig()
-    rig.model.gate = threading.Semaphore(0)
+    rig.slow_after()
     rig.source.feed(0)
     rig.source.end(SourceError("camera 0: lost"))
     with rig.live:
@@ -393,13 +387,19 @@ def test_a_source_that_fails_is_told_after_its_last_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Model(error=ModelError("weights melted")), Model(at_start=ModelError("weights melted"))], ids=["pass", "start"]
+    ("model", "frames", "error"),
+    [
+        (Model(), [], SourceError("fed: ended without a picture")),
+        (Model(error=ModelError("weights melted")), [0], ModelError("weights melted")),
+        (Model(at_start=ModelError("weights melted")), [0], ModelError("weights melted")),
+    ],
+    ids=["no picture", "pass", "start"],
 )
-def test_a_model_that_fails_is_told(model: Model) -> None:
+def test_what_ends_a_loop_is_told(model: Model, frames: list[int], error: Exception) -> None:
     rig = Rig(model)
-    rig.source.feed(0)
+    rig.source.feed(*frames)
     rig.source.end()
-    with rig.live, pytest.raises(ModelError, match="weights melted"):
+    with rig.live, pytest.raises(type(error), match=str(error)):
         until(lambda: rig.live.over)
 
 
@@ -420,69 +420,60 @@ def test_threads_and_hooks_are_gone_afterwards(fault: Exception | None) -> None:
 
 
 @pytest.fixture
-def explaining() -> Explaining:
-    return Explaining()
-
-
-@pytest.fixture
-def explained(explaining: Explaining) -> Iterator[Rig]:
+def explained() -> Iterator[Rig]:
     """A live run with explanations."""
-    rig = Rig(explaining=explaining)
+    rig = Rig(explaining=Explaining())
     with rig.live:
         yield rig
         rig.source.end()
 
 
-def test_new_explanations_are_shown_although_the_picture_stands_still(explained: Rig, explaining: Explaining) -> None:
+def test_new_explanations_are_shown_although_the_picture_stands_still(explained: Rig) -> None:
     explained.source.feed(0)
     assert explained.next().findings is None
     assert not explained.live.ready()
-    findings = explaining.publish()
+    findings = explained.explaining.publish()
     assert explained.next().findings is findings
     assert not explained.live.ready()
     explained.source.feed(1)
     scene = explained.next()
     assert (scene.frame.seq, scene.findings) == (1, findings)
-    until(lambda: explaining.seen == [0, 1])
+    until(lambda: explained.explaining.seen == [0, 1])
 
 
-def test_new_explanations_go_along_with_pictures_that_come(
-    explained: Rig, explaining: Explaining, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_new_explanations_go_along_with_pictures_that_come(explained: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "ALONG", 3600.0)
     explained.source.feed(0)
     explained.next()
-    findings = explaining.publish()
+    findings = explained.explaining.publish()
     assert not explained.live.ready()
     explained.source.feed(1)
     assert explained.next().findings is findings
 
 
-def test_explanations_before_the_first_picture_are_not_shown(explained: Rig, explaining: Explaining) -> None:
-    explaining.publish()
+def test_explanations_before_the_first_picture_are_not_shown(explained: Rig) -> None:
+    explained.explaining.publish()
     assert not explained.live.ready()
     explained.source.feed(0)
     assert explained.next().findings is not None
 
 
-def test_explanations_that_fail_are_told_at_once(explained: Rig, explaining: Explaining) -> None:
+def test_explanations_that_fail_are_told_at_once(explained: Rig) -> None:
     explained.source.feed(0)
-    explaining.error = ModelError("weights melted")
+    explained.explaining.error = ModelError("weights melted")
     with pytest.raises(ModelError, match="weights melted"):
         explained.live.ready()
 
 
 @pytest.mark.parametrize("fault", [None, ZeroDivisionError("oops")])
-def test_explaining_begins_and_ends_with_the_loops(
-    fault: Exception | None, explaining: Explaining, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rig = Rig(explaining=explaining)
+def test_explaining_begins_and_ends_with_the_loops(fault: Exception | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig = Rig(explaining=Explaining())
     if fault is None:
         with rig.live:
-            assert explaining.open
+            assert rig.explaining.open
             rig.source.end()
     else:
         monkeypatch.setattr(Capture, "start", after(0, fault, Capture.start))
         with pytest.raises(ZeroDivisionError, match="oops"):
             rig.live.__enter__()
-    assert not explaining.open
+    assert not rig.explaining.open

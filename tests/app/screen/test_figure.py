@@ -1,6 +1,6 @@
 import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -32,38 +32,37 @@ A, B = (800, 600), (1000, 640)
 shipped = pytest.mark.parametrize("name", LAYOUTS)
 
 
-@pytest.fixture(scope="module")
-def bundle() -> Bundle:
-    return bundles.load("lenet-mnist")
+def load(name: str, size: tuple[int, int] = A, theme: str = "dark", *changes: str) -> Layout:
+    return load_layout(name, [f"figure.size={list(size)}", f"figure.theme={theme}", *changes])
+
+
+class Demo:
+    """The digits of the demo, passed through the network that ships."""
+
+    def __init__(self, bundle: Bundle, observer: Observer) -> None:
+        self.bundle, self._observer = bundle, observer
+        with open_source("demo") as source:
+            frames = [source.read() for _ in range(60)]
+        self.frames = [frame for frame in (frames[0], frames[55]) if frame is not None]  # the bare sheet, and a digit
+
+    def screen(self, name: str, size: tuple[int, int] = A, theme: str = "dark", *changes: str) -> FigureView:
+        made = load(name, size, theme, *changes)
+        return FigureView(made, make_context(self.bundle), [view.name for view in load_views(made)])
+
+    def look(self, screen: FigureView, index: int = 1, status: LoopStatus = STATUS) -> Any:
+        """What the live loop does with a frame; returns the pixels."""
+        self._observer.watch(screen.reducers)
+        frame = self.frames[index]
+        screen.show(Scene(frame, self._observer(frame), status))
+        screen.draw()
+        return screen.pixels()
 
 
 @pytest.fixture(scope="module")
-def frames() -> list[Frame]:
-    """Of the demo: the bare sheet, and a digit."""
-    with open_source("demo") as source:
-        return [frame for seq in range(60) if (frame := source.read()) is not None and seq in (0, 55)]
-
-
-@pytest.fixture(scope="module")
-def observer(bundle: Bundle) -> Iterator[Observer]:
-    with Observer(bundle.module, Cropper(bundle.pipeline, 0.55), torch.device("cpu")) as observe:
-        yield observe
-
-
-def load(name: str, size: tuple[int, int] = A, theme: str = "dark") -> Layout:
-    return load_layout(name, [f"figure.size={list(size)}", f"figure.theme={theme}"])
-
-
-def screen_of(made: Layout, bundle: Bundle) -> FigureView:
-    return FigureView(made, make_context(bundle), [view.name for view in load_views(made)])
-
-
-def look(screen: FigureView, observer: Observer, frame: Frame, status: LoopStatus = STATUS) -> Any:
-    """What the live loop does with a frame; returns the pixels."""
-    observer.watch(screen.reducers)
-    screen.show(Scene(frame, observer(frame), status))
-    screen.draw()
-    return screen.pixels()
+def demo() -> Iterator[Demo]:
+    bundle = bundles.load("lenet-mnist")
+    with Observer(bundle.module, Cropper(bundle.pipeline, 0.55), torch.device("cpu")) as observer:
+        yield Demo(bundle, observer)
 
 
 def resize(screen: FigureView, size: tuple[int, int]) -> None:
@@ -83,13 +82,11 @@ STILL = ("status", "architecture", "embedding", "strongest")
 
 @shipped
 @pytest.mark.parametrize("theme", THEMES)
-def test_shipped_layouts_fit_the_bundle_and_show_something_in_every_panel(
-    name: str, theme: str, bundle: Bundle, observer: Observer, frames: list[Frame]
-) -> None:
+def test_shipped_layouts_fit_the_bundle_and_show_something_in_every_panel(name: str, theme: str, demo: Demo) -> None:
     made = load(name, theme=theme)
-    check_layout(made, bundle.shapes(), bundle.classes)
-    screen = screen_of(made, bundle)
-    before, after = look(screen, observer, frames[0]), look(screen, observer, frames[1])
+    check_layout(made, demo.bundle.shapes(), demo.bundle.classes)
+    screen = demo.screen(name, theme=theme)
+    before, after = demo.look(screen, 0), demo.look(screen)
     assert after.shape == (600, 800, 3)
     assert (after[3, 3] == THEMES[theme].background).all()
     assert screen.scene is not None
@@ -107,12 +104,10 @@ def texts_of(drawer: Drawer, size: tuple[int, int]) -> list[tuple[Label, Rect]]:
 
 @shipped
 @pytest.mark.parametrize("size", [(800, 600), (1280, 720), (1920, 1080)], ids=str)
-def test_no_text_of_a_shipped_layout_is_clipped_or_overlaps_another(
-    name: str, size: tuple[int, int], bundle: Bundle, observer: Observer, frames: list[Frame]
-) -> None:
-    screen = screen_of(load(name, size), bundle)
-    for frame, status in itertools.product(frames, (STATUS, LoopStatus())):
-        look(screen, observer, frame, status)
+def test_no_text_of_a_shipped_layout_is_clipped_or_overlaps_another(name: str, size: tuple[int, int], demo: Demo) -> None:
+    screen = demo.screen(name, size)
+    for index, status in itertools.product((0, 1), (STATUS, LoopStatus())):
+        demo.look(screen, index, status)
         for panel, card in cards(screen).items():
             seen = texts_of(screen.drawers[panel], size)
             assert seen, panel
@@ -129,8 +124,8 @@ def test_no_text_of_a_shipped_layout_is_clipped_or_overlaps_another(
 
 
 @pytest.mark.parametrize("size", [(320, 240), (801, 599), (1283, 717)], ids=str)
-def test_a_figure_is_exactly_as_large_as_asked_for(size: tuple[int, int], bundle: Bundle) -> None:
-    screen = screen_of(load("lenet", size), bundle)
+def test_a_figure_is_exactly_as_large_as_asked_for(size: tuple[int, int], demo: Demo) -> None:
+    screen = demo.screen("lenet", size)
     screen.draw()
     assert screen.pixels().shape == (size[1], size[0], 3)
 
@@ -142,10 +137,10 @@ def test_widths_that_inches_cannot_tell_exactly(width: int) -> None:
 
 
 @shipped
-def test_drawing_twice_gives_the_same_pixels(name: str, bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen = screen_of(load(name), bundle)
-    first = look(screen, observer, frames[1])
-    assert (look(screen, observer, frames[1]) == first).all()
+def test_drawing_twice_gives_the_same_pixels(name: str, demo: Demo) -> None:
+    screen = demo.screen(name)
+    first = demo.look(screen)
+    assert (demo.look(screen) == first).all()
     screen.canvas.draw()
     assert (screen.pixels() == first).all()
 
@@ -153,66 +148,64 @@ def test_drawing_twice_gives_the_same_pixels(name: str, bundle: Bundle, observer
 @shipped
 @pytest.mark.parametrize("sizes", [(A, B), (B, A)], ids=str)
 def test_after_resizing_nothing_of_the_old_size_is_left(
-    name: str, sizes: tuple[tuple[int, int], tuple[int, int]], bundle: Bundle, observer: Observer, frames: list[Frame]
+    name: str, sizes: tuple[tuple[int, int], tuple[int, int]], demo: Demo
 ) -> None:
-    screen, fresh = screen_of(load(name, sizes[0]), bundle), screen_of(load(name, sizes[1]), bundle)
+    screen, fresh = demo.screen(name, sizes[0]), demo.screen(name, sizes[1])
     for each in (screen, fresh):  # both, as some panels show what has been
-        look(each, observer, frames[0])
+        demo.look(each, 0)
     resize(screen, sizes[1])
     screen.draw()
     assert screen.pixels().shape[:2] == sizes[1][::-1]
     # A screen that has had another size gives what one that never had gives.
-    for frame in frames:
-        assert (look(screen, observer, frame) == look(fresh, observer, frame)).all()
+    for index in (0, 1):
+        assert (demo.look(screen, index) == demo.look(fresh, index)).all()
 
 
 @pytest.mark.parametrize(("before", "after"), list(itertools.permutations(VIEWS, 2)))
-def test_opening_another_layout_equals_a_fresh_screen_of_it(
-    before: str, after: str, bundle: Bundle, observer: Observer, frames: list[Frame]
-) -> None:
-    screen, fresh = screen_of(load(before), bundle), screen_of(load(after), bundle)
-    look(screen, observer, frames[1])
+def test_opening_another_layout_equals_a_fresh_screen_of_it(before: str, after: str, demo: Demo) -> None:
+    screen, fresh = demo.screen(before), demo.screen(after)
+    demo.look(screen)
     screen.open(load(after))
     screen.draw()  # the tick on show was made for the other layout
-    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+    assert (demo.look(screen) == demo.look(fresh)).all()
 
 
-def test_a_layout_may_bring_its_own_theme(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen, fresh = screen_of(load("lenet"), bundle), screen_of(load("lenet", theme="light"), bundle)
-    look(screen, observer, frames[1])
+def test_a_layout_may_bring_its_own_theme(demo: Demo) -> None:
+    screen, fresh = demo.screen("lenet"), demo.screen("lenet", theme="light")
+    demo.look(screen)
     screen.open(load("lenet", theme="light"))
-    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+    assert (demo.look(screen) == demo.look(fresh)).all()
 
 
-def test_sorting_is_drawn_at_once(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen = screen_of(load("lenet-sorted"), bundle)
-    look(screen, observer, frames[1])
+def test_sorting_is_drawn_at_once(demo: Demo) -> None:
+    screen = demo.screen("lenet-sorted")
+    demo.look(screen)
     assert screen.sort_by(7)
-    fresh = screen_of(load_layout("lenet-sorted", [f"figure.size={list(A)}", "panels.ip1.sort_by_class=7"]), bundle)
-    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
-    overview = screen_of(load("lenet-overview"), bundle)
+    fresh = demo.screen("lenet-sorted", A, "dark", "panels.ip1.sort_by_class=7")
+    assert (demo.look(screen) == demo.look(fresh)).all()
+    overview = demo.screen("lenet-overview")
     assert overview.sort_by(7)  # of its three neurons panels one can be sorted
     assert not FigureView(layout({"it": {"kind": "status"}}, "it"), context()).sort_by(7)
 
 
-def test_pixels_are_a_copy(bundle: Bundle) -> None:
-    screen = screen_of(load("lenet"), bundle)
+def test_pixels_are_a_copy(demo: Demo) -> None:
+    screen = demo.screen("lenet")
     screen.draw()
     taken = screen.pixels()
     taken[:] = 0
     assert screen.pixels().any()
 
 
-def test_a_screen_without_a_scene_can_be_drawn_and_shows_its_headings(bundle: Bundle) -> None:
-    screen = screen_of(load("lenet"), bundle)
+def test_a_screen_without_a_scene_can_be_drawn_and_shows_its_headings(demo: Demo) -> None:
+    screen = demo.screen("lenet")
     screen.draw()
     for panel, card in cards(screen).items():
         part = screen.pixels()[card.y : card.y + card.h, card.x : card.x + card.w]
         assert len(np.unique(part.reshape(-1, 3), axis=0)) > 3 or panel == "camera"
 
 
-def test_reducers_are_those_of_the_panels_with_a_layer(bundle: Bundle) -> None:
-    screen = screen_of(load("lenet"), bundle)
+def test_reducers_are_those_of_the_panels_with_a_layer(demo: Demo) -> None:
+    screen = demo.screen("lenet")
     assert {name: reducer.layer for name, reducer in screen.reducers.items()} == {
         "conv1": "conv1",
         "conv2": "conv2",
@@ -244,23 +237,33 @@ def test_equal_shares_without_widths_and_heights() -> None:
     assert [tuple(place[name]) for name in "abcd"] == [(0, 0, 45, 25), (55, 0, 45, 25), (0, 35, 45, 25), (55, 35, 45, 25)]
 
 
-@pytest.mark.parametrize("what", ["message", "help", "note"])
+@pytest.mark.parametrize(
+    ("put", "take_away"),
+    [
+        (lambda screen: screen.say("saved", 2.0), lambda _screen: None),  # its time comes
+        (lambda screen: screen.help.set_visible(True), lambda screen: screen.help.set_visible(False)),
+        (lambda screen: screen.prompt.write("note to conv1 3: a▏"), lambda screen: screen.prompt.write("")),
+        (lambda screen: screen.banner.write("lenet.yaml:12: unknown key"), lambda screen: screen.banner.write("")),
+    ],
+    ids=["message", "help", "note", "banner"],
+)
 def test_what_lies_over_the_panels_goes_again(
-    what: str, bundle: Bundle, observer: Observer, frames: list[Frame], monkeypatch: pytest.MonkeyPatch
+    put: Callable[[FigureView], None],
+    take_away: Callable[[FigureView], None],
+    demo: Demo,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [10.0]
     monkeypatch.setattr("time.monotonic", lambda: now[0])
-    screen = screen_of(load("lenet"), bundle)
-    before = look(screen, observer, frames[1])
-    screen.say("saved" if what == "message" else "", 2.0)
-    screen.help.set_visible(what == "help")
-    screen.prompt.write("note to conv1 3: a▏" if what == "note" else "")
-    assert (look(screen, observer, frames[1]) != before).any()
+    screen = demo.screen("lenet")
+    before = demo.look(screen)
+    put(screen)
+    changed = np.flatnonzero((demo.look(screen) != before).any(axis=(1, 2)))
+    assert changed[0] >= Metrics.of(*A).header
     now[0] = 12.0
-    screen.prompt.write("")
-    screen.help.set_visible(False)
-    look(screen, observer, frames[0])
-    assert (look(screen, observer, frames[1]) == before).all()
+    take_away(screen)
+    demo.look(screen, 0)
+    assert (demo.look(screen) == before).all()
 
 
 def shown(shape: tuple[int, int], size: tuple[int, int], *, mirrored: bool) -> tuple[FigureView, Rect]:
@@ -306,42 +309,30 @@ def test_outside_the_picture_there_is_no_place_in_the_frame(shape: tuple[int, in
     assert FigureView(screen.layout, context()).frame_at(place.x, place.y) is None  # nothing is shown yet
 
 
-def test_a_banner_stays_over_the_panels_until_it_is_taken_away(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen = screen_of(load("lenet"), bundle)
-    before = look(screen, observer, frames[1])
-    screen.banner.write("lenet.yaml:12: unknown key")
-    after = look(screen, observer, frames[1])
-    changed = np.flatnonzero((after != before).any(axis=(1, 2)))
-    assert changed[0] == Metrics.of(*A).header
-    assert changed[-1] < 100
-    screen.banner.write("")
-    assert (look(screen, observer, frames[1]) == before).all()
-
-
-def test_a_recording_is_marked_in_the_window_only(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen = screen_of(load("lenet"), bundle)
-    before = look(screen, observer, frames[1])
+def test_a_recording_is_marked_in_the_window_only(demo: Demo) -> None:
+    screen = demo.screen("lenet")
+    before = demo.look(screen)
     screen.mark.since = time.monotonic()
     assert screen.mark.since is not None
     for _ in range(2):
-        assert (look(screen, observer, frames[1]) == before).all()
+        assert (demo.look(screen) == before).all()
         on_screen = renderer_buffer(screen.canvas.get_renderer())[:, :, :3]
         rows, columns = np.nonzero((on_screen != before).any(axis=2))
         assert rows.min() == Metrics.of(*A).header
         assert columns.min() > 600
         screen.canvas.draw()
     screen.help.set_visible(True)  # the mark lies over it
-    look(screen, observer, frames[1])
+    demo.look(screen)
     screen.help.set_visible(False)
     screen.mark.since = None
-    assert (look(screen, observer, frames[1]) == before).all()
+    assert (demo.look(screen) == before).all()
     assert (renderer_buffer(screen.canvas.get_renderer())[:, :, :3] == before).all()
 
 
-def test_a_picture_taken_right_after_a_resize(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen = screen_of(load("lenet"), bundle)
+def test_a_picture_taken_right_after_a_resize(demo: Demo) -> None:
+    screen = demo.screen("lenet")
     screen.mark.since = time.monotonic()
-    look(screen, observer, frames[1])
+    demo.look(screen)
     resize(screen, (400, 300))
     assert screen.pixels().shape == (300, 400, 3)  # not drawn yet
 
@@ -376,42 +367,42 @@ def test_what_is_written_over_the_panels_tells_when_to_draw_again(monkeypatch: p
     assert seen[-1] == seen[0]
 
 
-def test_another_view_keeps_what_lies_over_the_panels(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen, fresh = screen_of(load("lenet"), bundle), screen_of(load("lenet-sorted", theme="light"), bundle)
+def test_another_view_keeps_what_lies_over_the_panels(demo: Demo) -> None:
+    screen, fresh = demo.screen("lenet"), demo.screen("lenet-sorted", theme="light")
     for each in (screen, fresh):
         each.say("saved", 1000.0)
         each.banner.write("lenet.yaml:12: unknown key")
         each.mark.since = time.monotonic() + 1000.0
         each.help.set_visible(True)
-    look(screen, observer, frames[1])
+    demo.look(screen)
     screen.open(load("lenet-sorted", theme="light"))
     assert screen.overlay_text == fresh.overlay_text
     assert screen.help.get_visible()
-    assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+    assert (demo.look(screen) == demo.look(fresh)).all()
     marked, expected = (renderer_buffer(each.canvas.get_renderer()) for each in (screen, fresh))
     assert (marked == expected).all()
 
 
-def test_another_view_keeps_the_colours_that_were_chosen(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen = screen_of(load("lenet"), bundle)
-    gray = look(screen, observer, frames[1])
+def test_another_view_keeps_the_colours_that_were_chosen(demo: Demo) -> None:
+    screen = demo.screen("lenet")
+    gray = demo.look(screen)
     assert screen.colormap is None
     screen.open(load("lenet"))
-    assert (look(screen, observer, frames[1]) == gray).all()
+    assert (demo.look(screen) == gray).all()
     screen.colormap = "magma"
     for name, panels in (("lenet", ("conv1", "conv2", "ip1")), ("lenet-sorted", ("ip1",))):
         screen.open(load(name))
         colors = [f"panels.{panel}.colormap=magma" for panel in panels]
-        fresh = screen_of(load_layout(name, [f"figure.size={list(A)}", *colors]), bundle)
-        assert (look(screen, observer, frames[1]) == look(fresh, observer, frames[1])).all()
+        fresh = demo.screen(name, A, "dark", *colors)
+        assert (demo.look(screen) == demo.look(fresh)).all()
     assert screen.colormap == "magma"
 
 
-def test_chosen_colours_are_drawn_at_once(bundle: Bundle, observer: Observer, frames: list[Frame]) -> None:
-    screen = screen_of(load("lenet"), bundle)
-    look(screen, observer, frames[1])
+def test_chosen_colours_are_drawn_at_once(demo: Demo) -> None:
+    screen = demo.screen("lenet")
+    demo.look(screen)
     screen.colormap = "magma"
-    colored = look(screen, observer, frames[1])
+    colored = demo.look(screen)
     screen.canvas.draw()
     assert (screen.pixels() == colored).all()
 
@@ -520,17 +511,14 @@ def test_tabs_lie_under_their_names_and_the_open_one_is_underlined() -> None:
     assert (line.x, line.w) == (header.tabs[1][0].x, header.tabs[1][0].w)
 
 
-def test_a_single_view_needs_no_tabs() -> None:
-    assert header_of(1280, views=("only",)).tabs == []
-    assert "only" not in texts_in(header_of(1280, views=("only",)))
+@pytest.mark.parametrize(("views", "help"), [(("only",), ["h  help"]), ((), [])])
+def test_a_single_view_needs_no_tabs_and_none_no_help(views: tuple[str, ...], help: list[str]) -> None:
+    header = header_of(1280, views=views)
+    assert header.tabs == []
+    assert texts_in(header) == ["livecnn", "lenet-mnist", "● camera 0", "25 fps", "model 3.1 ms", "picture 21 ms old", *help]
 
 
-def test_where_there_are_no_keys_there_is_no_help() -> None:
-    told = texts_in(header_of(1280, views=()))
-    assert told == ["livecnn", "lenet-mnist", "● camera 0", "25 fps", "model 3.1 ms", "picture 21 ms old"]
-
-
-def test_numbers_stand_long_enough_to_be_read_but_freezing_is_told_at_once() -> None:
+def test_numbers_stand_long_enough_to_be_read_but_another_state_is_told_at_once() -> None:
     header = header_of(1280, LoopStatus(SourceStatus("live", "demo"), display_fps=10))
     for fps in range(11, 10 + REFRESH_TICKS):
         header.show(scene_with(LoopStatus(SourceStatus("live", "demo"), display_fps=fps)))
@@ -539,11 +527,6 @@ def test_numbers_stand_long_enough_to_be_read_but_freezing_is_told_at_once() -> 
     assert "99 fps" in texts_in(header)
     header.show(scene_with(LoopStatus(SourceStatus("live", "demo"), frozen=True)))
     assert "● frozen" in texts_in(header)
-
-
-def test_what_changes_for_the_worse_or_back_is_told_at_once() -> None:
-    header = header_of(1280, LoopStatus(SourceStatus("live", "camera 0")))
-    header.show(scene_with(LoopStatus(SourceStatus("lost", "camera 0"))))
-    assert "● camera 0: lost" in texts_in(header)
-    header.show(scene_with(LoopStatus(SourceStatus("live", "camera 0"))))
-    assert "● camera 0" in texts_in(header)
+    for state, words in (("lost", "● demo: lost"), ("live", "● demo")):
+        header.show(scene_with(LoopStatus(SourceStatus(state, "demo"))))
+        assert words in texts_in(header)

@@ -8,7 +8,7 @@ from tests.helpers.virtual_display import Display
 CHECK = """
 import json
 from dataclasses import asdict
-from livecnn.cli import _doctor as doctor
+from livecnn.cli import doctor
 print(json.dumps([asdict(finding) for finding in doctor.window()]))
 """
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 
 import livecnn
 from livecnn.analysis.annotations.store import Annotations, annotations_path
@@ -16,9 +15,9 @@ from livecnn.app.plan import Plan
 from livecnn.panels.base.targets import ButtonTarget, LayerTarget, Target
 from livecnn.selection import Action, Unit
 from livecnn.types import Frame, Image
-from tests.helpers.controlled_screen import Controlled, controlled, seven
+from tests.helpers.controlled_screen import Controlled, controlled, folder_of_seven, seven
 from tests.helpers.mnist_files import typeset, write_mnist
-from tests.helpers.mouse_targets import place
+from tests.helpers.scenes import place
 from tests.helpers.virtual_display import Display, Program, until
 
 PANELS = ("strip", "layer", "scores")  # which show no times and no explanations, so that every pixel is known
@@ -46,10 +45,7 @@ def tops(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def program(display: Display, marks: Path, tops: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """On a folder with a single picture, so that whatever changes was changed by an event."""
-    pictures = tmp_path_factory.mktemp("source") / "pictures"
-    pictures.mkdir()
-    PillowImage.fromarray(seven()).save(pictures / "seven.png")
+    pictures = folder_of_seven(tmp_path_factory.mktemp("source"))
     with Program(display, tmp_path_factory.mktemp("window"), "run", "explorer", "--source", f"folder:{pictures}") as program:
         program.wait_for_window()
         yield program

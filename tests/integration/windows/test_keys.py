@@ -1,43 +1,29 @@
 """One window, all keys: after each, the window shows what the same screen shows without one, pixel by pixel."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from livecnn.app.plan import Plan
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES, Metrics
 from livecnn.panels.base.spec import COLORMAPS
 from livecnn.panels.status import StatusDrawer
-from livecnn.types import Frame, Image
-from tests.helpers.controlled_screen import Controlled, controlled, seven
+from livecnn.types import Image
+from tests.helpers.controlled_screen import Controlled, folder_of_seven
 from tests.helpers.virtual_display import Display, Program, code_of, until
 
 
 @pytest.fixture(scope="module", params=["Qt", "Tk"])
 def program(request: pytest.FixtureRequest, display: Display, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
-    """On a folder with a single picture, so that whatever changes was changed by a key."""
-    pictures = tmp_path_factory.mktemp("source") / "pictures"
-    pictures.mkdir()
-    PillowImage.fromarray(seven()).save(pictures / "seven.png")
-    words = ("run", "--source", f"folder:{pictures}", "--stats", "stats.json")
+    words = ("run", "--source", f"folder:{folder_of_seven(tmp_path_factory.mktemp('source'))}", "--stats", "stats.json")
     with Program(display, tmp_path_factory.mktemp("window"), *words, code=code_of(request.param)) as program:
         program.wait_for_window()
         yield program
         program.key("q")
         assert program.end() == (0, "", "")
         assert f'"backend": "{request.param.lower()}agg"' in (program.folder / "stats.json").read_text()
-
-
-@pytest.fixture
-def oracle(tmp_path: Path) -> Iterator[Controlled]:
-    with controlled(Plan.of("lenet", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as oracle:
-        oracle.live.source_name = "pictures"
-        oracle.live.refresh()
-        yield oracle
 
 
 def without_numbers(picture: Image, screen: FigureView) -> Image:

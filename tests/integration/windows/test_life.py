@@ -113,20 +113,6 @@ def test_whatever_breaks_closes_the_window_and_is_told(breaking: dict[str, Progr
     assert report["source_state"] == ("lost" if place == "source" else "live")
 
 
-def test_a_key_that_breaks_closes_the_window(display: Display, tmp_path: Path) -> None:
-    code = broken("livecnn.app.controls.controller.Controls.next_view", "ZeroDivisionError('oops')", calls=1)
-    with Program(display, tmp_path, "run", "--source", "demo", code=code) as program:
-        program.wait_for_window()
-        program.key("v")
-        assert program.end() == (1, "", DEFECT)
-
-
-def test_a_number_of_ticks(display: Display, tmp_path: Path) -> None:
-    with Program(display, tmp_path, "run", "--source", "demo", "--frames", 5, "--stats", "stats.json") as program:
-        assert program.end() == (0, "", "")
-    assert json.loads((tmp_path / "stats.json").read_text())["ticks"] == 5
-
-
 def test_a_display_that_does_not_answer(tmp_path: Path) -> None:
     with Program(Display(":7654"), tmp_path, "run", "--source", "demo") as program:
         code, out, err = program.end()

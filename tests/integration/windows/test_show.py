@@ -6,14 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 
 from livecnn import paths
 from livecnn._cv2 import cv2
-from livecnn.app.plan import Plan
 from livecnn.drawing.theme import Metrics
-from livecnn.types import Frame, Image
-from tests.helpers.controlled_screen import Controlled, controlled, seven
+from livecnn.types import Image
+from tests.helpers.controlled_screen import Controlled, folder_of_seven
 from tests.helpers.servers import MjpegServer
 from tests.helpers.virtual_display import Display, Program, code_of, until
 
@@ -159,17 +157,6 @@ def test_a_network_camera_that_goes_and_comes_back(display: Display, tmp_path: P
     assert '"reconnects": 1' in (tmp_path / "s.json").read_text()
 
 
-@pytest.fixture
-def still(tmp_path: Path) -> Iterator[Controlled]:
-    """What a window should show of a folder of one picture."""
-    (tmp_path / "pictures").mkdir()
-    PillowImage.fromarray(seven()).save(tmp_path / "pictures" / "seven.png")
-    with controlled(Plan.of("lenet", source="demo"), Frame(seven(), 0, 0.0, "seven.png"), tmp_path, box=1.0) as oracle:
-        oracle.live.source_name = "pictures"
-        oracle.live.refresh()
-        yield oracle
-
-
 def below_header(picture: Image) -> Image:
     """Without the rates and ages."""
     return picture[Metrics.of(picture.shape[1], picture.shape[0]).header :]
@@ -187,27 +174,29 @@ def shows(program: Program, picture: Image, tolerance: float = 0.0) -> Callable[
     return same
 
 
-def test_minimised_and_restored(display: Display, tmp_path: Path, code: str | None, still: Controlled) -> None:
+def test_minimised_and_restored(display: Display, tmp_path: Path, code: str | None, oracle: Controlled) -> None:
+    folder_of_seven(tmp_path)
     with Program(display, tmp_path, "run", "--source", "folder:pictures", code=code) as program:
         program.wait_for_window()
-        until(shows(program, still.press()), "the picture is there")
+        until(shows(program, oracle.press()), "the picture is there")
         display.xdotool("windowminimize", program.id)
         until(lambda: program.id not in display.xdotool("search", "--onlyvisible", "--name", "^livecnn$"), "it is gone")
         display.xdotool("windowmap", program.id)
-        until(shows(program, still.press()), "it is back, every pixel in place")
+        until(shows(program, oracle.press()), "it is back, every pixel in place")
         program.key("q")
         assert program.end() == (0, "", "")
 
 
 def test_a_screen_of_another_density(
-    display: Display, tmp_path: Path, still: Controlled, monkeypatch: pytest.MonkeyPatch
+    display: Display, tmp_path: Path, oracle: Controlled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("QT_SCALE_FACTOR", "1.25")
+    folder_of_seven(tmp_path)
     with Program(display, tmp_path, "run", "--source", "folder:pictures") as program:
         program.wait_for_window()
-        until(shows(program, still.resize(1600, 900)), "every pixel is one of the figure's own")
+        until(shows(program, oracle.resize(1600, 900)), "every pixel is one of the figure's own")
         program.resize(1100, 1000)
-        until(shows(program, still.resize(1100, 1000)), "also after a resize")
+        until(shows(program, oracle.resize(1100, 1000)), "also after a resize")
         program.key("Escape")  # as q
         assert program.end() == (0, "", "")
 
@@ -229,10 +218,11 @@ sys.exit(main())
 """
 
 
-def test_on_to_a_screen_of_another_density(display: Display, tmp_path: Path, still: Controlled) -> None:
+def test_on_to_a_screen_of_another_density(display: Display, tmp_path: Path, oracle: Controlled) -> None:
+    folder_of_seven(tmp_path)
     with Program(display, tmp_path, "run", "--source", "folder:pictures", code=MOVED) as program:
         program.wait_for_window()
-        fine = still.resize(1600, 900)
+        fine = oracle.resize(1600, 900)
         # This display has pixels of one size: the picture, drawn for finer ones, is shown scaled down.
         wanted = cv2.resize(fine, (1280, 720), interpolation=cv2.INTER_LINEAR)
         until(shows(program, np.asarray(wanted, np.uint8), tolerance=4.0), "the whole picture, finer")

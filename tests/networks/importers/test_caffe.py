@@ -228,13 +228,13 @@ def test_names_that_modules_cannot_have(tmp_path: Path) -> None:
     assert torch.equal(again(found)(torch.ones(1, 3, 8, 8)), torch.ones(1, 3, 8, 8))
 
 
-def with_mean(folder: Path, mean: Array, suffix: str = ".binaryproto", text: str = "") -> Imported:
+def with_mean(folder: Path, mean: Array, suffix: str, text: str = "", weights: dict[str, list[Array]] | None = None) -> Imported:
     path = folder / f"mean{suffix}"
     if suffix == ".npy":
         np.save(path, mean)
     else:
         path.write_bytes(caffe_files.blob(mean, legacy=True))
-    return caffe_files.imported(folder, text or network(), None, path)
+    return caffe_files.imported(folder, text or network(), weights, path)
 
 
 @pytest.mark.parametrize("suffix", [".binaryproto", ".npy"])
@@ -242,12 +242,10 @@ def with_mean(folder: Path, mean: Array, suffix: str = ".binaryproto", text: str
 def test_the_middle_of_a_mean_picture_is_part_of_the_network(tmp_path: Path, suffix: str, scale: float) -> None:
     mean = np.random.default_rng(0).uniform(0, 255, (3, 10, 13)).astype(np.float32)
     text = TRAINED.replace("scale: 0.5", f"scale: {scale}").replace("mean_value: 10 mean_value: 20 mean_value: 30", "")
-    weights = {"conv": [np.ones((4, 3, 8, 8), np.float32) * np.float32(0.001), np.zeros(4, np.float32)]}
-    bare = caffe_files.imported(tmp_path, text.replace("SoftmaxWithLoss", "EuclideanLoss"), weights)
-    np.save(tmp_path / "mean.npy", mean)
-    (tmp_path / "mean.binaryproto").write_bytes(caffe_files.blob(mean[None], legacy=True))
     text = text.replace("SoftmaxWithLoss", "EuclideanLoss")
-    found = caffe_files.imported(tmp_path, text, weights, tmp_path / f"mean{suffix}")
+    weights = {"conv": [np.ones((4, 3, 8, 8), np.float32) * np.float32(0.001), np.zeros(4, np.float32)]}
+    bare = caffe_files.imported(tmp_path, text, weights)
+    found = with_mean(tmp_path, mean, suffix, text, weights)
     assert {"mean", "std"}.isdisjoint(spec_of(found))
     x = torch.rand(2, 3, 8, 8) * 255
     expected = bare.module((x - torch.from_numpy(mean[:, 1:9, 2:10])) * scale)
@@ -540,11 +538,13 @@ def mutated(content: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:
     return content
 
 
-def try_files(folder: Path, text: bytes, weights: bytes, *more: Path) -> None:
-    (folder / "net.prototxt").write_bytes(text)
-    (folder / "net.caffemodel").write_bytes(weights)
+def try_files(folder: Path, contents: dict[str, bytes]) -> None:
+    """Import files by their suffixes."""
+    paths = {folder / f"net{suffix}": content for suffix, content in contents.items()}
+    for path, content in paths.items():
+        path.write_bytes(content)
     try:
-        found = CaffeImporter()([folder / "net.prototxt", folder / "net.caffemodel", *more])
+        found = CaffeImporter()([*paths])
     except ModelError:
         return
     assert sum(parameter.numel() for parameter in found.module.state_dict().values()) < 1 << 20
@@ -555,38 +555,23 @@ def sound(tmp_path: Path) -> bytes:
     return caffe_files.write(tmp_path / "sound.caffemodel", WEIGHTS).read_bytes()
 
 
-@given(changes=CHANGES)
-@SOME
-def test_any_caffemodel_is_read_or_refused(tmp_path: Path, sound: bytes, changes: list[tuple[float, int, bytes]]) -> None:
-    try_files(tmp_path, TEXT.encode(), mutated(sound, changes))
-
-
-@given(changes=CHANGES)
-@SOME
-def test_any_bytes_of_a_prototxt_are_read_or_refused(
-    tmp_path: Path, sound: bytes, changes: list[tuple[float, int, bytes]]
-) -> None:
-    try_files(tmp_path, mutated(TEXT.encode(), changes), sound)
-
-
 @given(changes=st.lists(st.tuples(st.integers(0, len(TEXT.split()) - 1), WORDS), min_size=1, max_size=3))
 @SOME
 def test_any_words_of_a_prototxt_are_read_or_refused(tmp_path: Path, sound: bytes, changes: list[tuple[int, str]]) -> None:
     words = TEXT.split()
     for place, word in changes:
         words[place] = word
-    try_files(tmp_path, " ".join(words).encode(), sound)
+    try_files(tmp_path, {".prototxt": " ".join(words).encode(), ".caffemodel": sound})
 
 
-@pytest.mark.parametrize("suffix", [".binaryproto", ".npy", ".txt"])
+@pytest.mark.parametrize("suffix", [".prototxt", ".caffemodel", ".binaryproto", ".npy", ".txt"])
 @given(changes=CHANGES)
 @SOME
-def test_any_file_beside_them_is_read_or_refused(
+def test_any_bytes_of_a_file_are_read_or_refused(
     tmp_path: Path, sound: bytes, suffix: str, changes: list[tuple[float, int, bytes]]
 ) -> None:
     mean = np.ones((3, 9, 9), np.float32)
     np.save(tmp_path / "mean.npy", mean)
-    contents = {".binaryproto": blob(mean, legacy=True), ".npy": (tmp_path / "mean.npy").read_bytes(), ".txt": b"one\ntwo\n"}
-    path = tmp_path / f"more{suffix}"
-    path.write_bytes(mutated(contents[suffix], changes))
-    try_files(tmp_path, TEXT.encode(), sound, path)
+    network = {".prototxt": TEXT.encode(), ".caffemodel": sound}
+    beside = {".binaryproto": blob(mean, legacy=True), ".npy": (tmp_path / "mean.npy").read_bytes(), ".txt": b"one\ntwo\n"}
+    try_files(tmp_path, {**network, suffix: mutated({**network, **beside}[suffix], changes)})

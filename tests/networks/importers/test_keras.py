@@ -83,9 +83,6 @@ KINDS: dict[str, dict[str, Any]] = {
     "RandomBrightness": {"factor": 0.5},
     "Activation": {"activation": "tanh"},
 }
-keras = library()
-layers = keras.layers
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, of NumPy
 
 LAMBDA = {
     "module": "keras.layers",
@@ -93,6 +90,21 @@ LAMBDA = {
     "config": {"name": "conv", "function": {"class_name": "__lambda__", "config": {"code": "4wEAAAA="}}},
     "registered_name": None,
 }
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A model of digits, by suffix."""
+    folder = tmp_path_factory.mktemp("sound")
+    return {suffix: saved(digits(), folder / f"m{suffix}").read_bytes() for suffix in (".h5", ".keras")}
+
+
+@pytest.fixture
+def file(sound: dict[str, bytes], tmp_path: Path) -> Path:
+    """The same, to be spoilt."""
+    path = tmp_path / "m.keras"
+    path.write_bytes(sound[".keras"])
+    return path
 
 
 def test_every_layer_is_in_the_table() -> None:
@@ -350,11 +362,16 @@ def mobile(**numbers: Any) -> Any:
 RANGE_NOTE = "it does not tell the range of its pictures: 0 to 1 is assumed; for 0 to 255: --input scale=255"
 
 
-def test_what_the_file_tells_of_the_input(tmp_path: Path) -> None:
-    imported = KerasImporter()([saved(mobile(), tmp_path / "m.keras")])
+@pytest.mark.parametrize(
+    ("numbers", "notes"),
+    [({}, ()), ({"dtype": "mixed_float16"}, ("its numbers are mixed_float16; here it computes in float32",))],
+)
+def test_what_the_file_tells_of_input_and_numbers(tmp_path: Path, numbers: dict[str, str], notes: tuple[str, ...]) -> None:
+    imported = KerasImporter()([saved(mobile(**numbers), tmp_path / "m.keras")])
     assert imported.input == {"kind": "plain", "channels": 3, "scale": 255}
-    assert imported.notes == ()
-    assert imported.module(torch.rand(1, 3, 20, 30)).shape == (1, 4)
+    assert imported.notes == notes
+    scores = imported.module(torch.rand(1, 3, 20, 30))
+    assert (scores.shape, scores.dtype) == ((1, 4), torch.float32)
 
 
 RANGES: dict[str, tuple[list[Any], int | None]] = {
@@ -381,12 +398,6 @@ def test_the_range_of_pictures_is_that_of_the_first_layer_that_changes_values(tm
     imported = KerasImporter()([saved(model, tmp_path / "m.keras")])
     assert imported.input == {"kind": "plain", "size": [12, 12], "channels": 3, "scale": most or 1}
     assert imported.notes == ((RANGE_NOTE,) if most is None else ())
-
-
-def test_other_types_of_numbers_are_told(tmp_path: Path) -> None:
-    imported = KerasImporter()([saved(mobile(dtype="mixed_float16"), tmp_path / "m.keras")])
-    assert imported.notes == ("its numbers are mixed_float16; here it computes in float32",)
-    assert imported.module(torch.rand(1, 3, 20, 30)).dtype == torch.float32
 
 
 def test_the_hard_sigmoid_of_keras_2_is_told(tmp_path: Path) -> None:
@@ -503,12 +514,6 @@ def test_files_and_arguments(file: Path) -> None:
         KerasImporter()([file], architecture="lenet")
     with pytest.raises(ModelError, match=r"nix\.h5: cannot be read: No such file or directory"):
         KerasImporter()([file.with_name("nix.h5")])
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("sound")
-    return {suffix: saved(digits(), folder / f"m{suffix}").read_bytes() for suffix in (".h5", ".keras")}
 
 
 @settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])

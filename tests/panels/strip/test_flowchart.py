@@ -121,13 +121,10 @@ def test_a_skip_connection_runs_in_a_free_lane() -> None:
     assert lanes_between(folded) == {}
 
 
-def test_skip_connections_within_each_other_run_in_lanes_of_their_own() -> None:
+def test_skip_connections_within_each_other_run_in_lanes_of_their_own_and_links_of_one_box_share_a_lane() -> None:
     nodes = [node(f"n{i}", f"n{i - 1}" if i else "") for i in range(4)]
     nodes += [node("m1", "n3", "n1", kind="Concat"), node("m0", "m1", "n0", kind="Concat")]
     assert lanes_between(flowchart(drawn(nodes))) == {("n1", "m1"): 1, ("n0", "m0"): 2}
-
-
-def test_links_of_one_box_share_a_lane() -> None:
     nodes = [node(f"n{i}", *(("n0",) if i > 1 else ()), f"n{i - 1}" if i else "") for i in range(6)]
     assert set(lanes_between(flowchart(drawn(nodes))).values()) == {1}
 
@@ -239,7 +236,7 @@ def test_long_chains_are_cut_into_blocks() -> None:
 
 
 def outline(items: tuple[Item, ...]) -> list[object]:
-    return [item.name if isinstance(item, Node) else (item.name, len(list(item.nodes()))) for item in items]
+    return [item.name if isinstance(item, Node) else (item.name, len(list(nodes_of(item)))) for item in items]
 
 
 def group(items: tuple[Item, ...], name: str) -> LayerGroup:
@@ -279,7 +276,7 @@ def test_names_in_a_chain_make_groups(names: list[str], wanted: list[object]) ->
 
 def test_a_long_row_is_cut_behind_its_poolings() -> None:
     features = group(group_layers(real("vgg16").nodes), "features")
-    assert [(item.label, list(item.nodes())[-1].type) for item in every((features,))[1:]] == [
+    assert [(item.label, list(nodes_of(item))[-1].type) for item in every((features,))[1:]] == [
         (f"block {i}", "MaxPool2d") for i in range(1, 6)
     ]
     assert [len(list(nodes_of(item))) for item in features.items] == [5, 5, 7, 7, 7]
@@ -319,28 +316,15 @@ def test_functions_are_told_from_layers() -> None:
     assert not is_function_node(node("relu.conv", "", kind="relu"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "words"),
-    [
-        ("Conv2d", "conv"),
-        ("Convolution", "conv"),
-        ("DepthwiseConv2D", "depthwise"),
-        ("MaxPool2d", "max"),
-        ("avg_pool2d", "avg"),
-        ("Pooling", "pool"),
-        ("GlobalAveragePooling2D", "avg pool"),
-        ("InnerProduct", "dense"),
-        ("BatchNormalization", "batch norm"),
-        ("relu", "ReLU"),
-        ("ReLU", "ReLU"),
-        ("LeakyReLU", "LeakyReLU"),
-        ("Softmax", "softmax"),
-        ("Add", "add"),
-        ("cat", "concat"),
-        ("Dropout2d", "dropout"),
-        ("MyOwnLayer", "MyOwnLayer"),
-    ],
-)
+SHORT = {
+    "Conv2d": "conv", "Convolution": "conv", "DepthwiseConv2D": "depthwise", "MaxPool2d": "max", "avg_pool2d": "avg",
+    "Pooling": "pool", "GlobalAveragePooling2D": "avg pool", "InnerProduct": "dense", "BatchNormalization": "batch norm",
+    "relu": "ReLU", "ReLU": "ReLU", "LeakyReLU": "LeakyReLU", "Softmax": "softmax", "Add": "add", "cat": "concat",
+    "Dropout2d": "dropout", "MyOwnLayer": "MyOwnLayer",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "words"), SHORT.items())
 def test_words(kind: str, words: str) -> None:
     plain = replace(node("n", kind=kind), window=None)
     assert short_type(plain) == words

@@ -197,16 +197,12 @@ class Deconvolution(Convolution):
 
 
 class FullyConnected(nn.Linear):
-    """A linear layer over all axes from `axis` on.
-
-    Attributes:
-        transposed: Whether the caffemodel holds the weights as (inputs, outputs).
-    """
+    """A linear layer over all axes from `axis` on."""
 
     def __init__(self, axis: int, inputs: int, outputs: int, *, bias: bool, transposed: bool) -> None:
         super().__init__(inputs, outputs, bias)
         self.axis = axis
-        self.transposed = transposed
+        self.transposed = transposed  # whether the caffemodel holds the weights as (inputs, outputs)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x.flatten(self.axis))

@@ -61,11 +61,7 @@ class Blob:
 
 
 class Binary:
-    """A file of the wire format, open for the time of a `with`.
-
-    Raises:
-        ModelError: By every method, naming the file and what is wrong with it.
-    """
+    """A file of the wire format, open for the time of a `with`. Every method may raise ModelError, which names the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -198,13 +194,7 @@ class Token(NamedTuple):
 
 
 def parse(text: str, file: str) -> Fields:
-    """Parse a prototxt.
-
-    Returns:
-        All values of each field: texts, numbers, bools, messages; names of enumerations are texts.
-
-    Raises:
-        ModelError: With the file's name and the line.
+    """Parse a prototxt to all values of each field, names of enumerations as texts. Raises ModelError with file and line.
 
     Example:
         >>> parse('layer { name: "conv" kernel_size: [3, 5] engine: CAFFE }', "net.prototxt")

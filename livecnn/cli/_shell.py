@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from livecnn.cli import _options, attempt, pass_workbench
+from livecnn.cli import _common, attempt
 from livecnn.cli import livecnn as program
-from livecnn.cli._workbench import ShellState
 from livecnn.errors import UsageError, nearest
 from livecnn.io.files import free_path, write_png
 from livecnn.io.images import read_image
@@ -25,7 +24,7 @@ from livecnn.signals import raise_on_signals
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-    from livecnn.cli._shell.picture_window import PictureWindow
+    from livecnn.cli._prompt import PictureWindow
     from livecnn.types import Image
 
 PICTURES = ("explain", "dream", "embed")  # a picture each, wherever it goes
@@ -73,10 +72,10 @@ def _commands(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 
 @commands.command()
-@click.argument("name", required=False, shell_complete=_options.models)
-@_options.allow_code
-@pass_workbench
-def model(bench: ShellState, name: str | None, allow_code: bool) -> None:
+@click.argument("name", required=False, shell_complete=_common.models)
+@_common.allow_code
+@_common.pass_workbench
+def model(bench: _common.ShellState, name: str | None, allow_code: bool) -> None:
     """The network that is asked; without NAME: which it is.
 
     NAME is that of a network at hand, a bundle's folder, or package.module:factory. It stays loaded; it is read once more when it
@@ -89,9 +88,9 @@ def model(bench: ShellState, name: str | None, allow_code: bool) -> None:
 
 
 @commands.command()
-@click.argument("file", required=False, shell_complete=_options.files)
-@pass_workbench
-def image(bench: ShellState, file: str | None) -> None:
+@click.argument("file", required=False, shell_complete=_common.files)
+@_common.pass_workbench
+def image(bench: _common.ShellState, file: str | None) -> None:
     """The image that it is asked about; without FILE: which it is.
 
     It is read once more when it has changed on the disk.
@@ -137,9 +136,10 @@ def quit_() -> None:
 class Shell:
     """Runs lines as they are typed. easel: where pictures are shown; None: they are saved in the folder `recordings`."""
 
-    def __init__(self, bench: ShellState, recordings: Path, easel: PictureWindow | None = None) -> None:
-        self.bench, self.easel = bench, easel
-        self._recordings = recordings
+    easel: PictureWindow | None = None
+
+    def __init__(self, bench: _common.ShellState, recordings: Path) -> None:
+        self.bench, self.recordings = bench, recordings
 
     def run(self, line: str) -> int:
         """Exit code of a line, 0 of an empty one or a comment. Raises SystemExit where it asks for the end, and Terminated."""
@@ -158,7 +158,7 @@ class Shell:
             return 0
         with TemporaryDirectory(prefix="livecnn-") as folder:
             shown = self.bench.shown = None if self.easel is None else Path(folder) / "picture.png"
-            context = self.context(shown or free_path(self._recordings, ".png"))
+            context = self.context(shown or free_path(self.recordings, ".png"))
             code = commands.main(words, prog_name="", standalone_mode=False, **context)
             if shown is not None and shown.exists():
                 self._show(read_image(shown), line.strip())
@@ -178,7 +178,7 @@ class Shell:
         try:
             self.easel.show(picture, title)
         except UsageError as error:
-            self.easel, saved = None, free_path(self._recordings, ".png")
+            self.easel, saved = None, free_path(self.recordings, ".png")
             write_png(saved, picture)
             raise UsageError(f"{error}; saved as {saved}") from error
 

@@ -1,26 +1,109 @@
-"""Options and arguments that several commands take, and the completion of their values.
+"""What several commands share: what a shell keeps loaded, options and the completion of their values, printed tables and reports.
 
 Completion works in bash, zsh and fish, and in `livecnn shell`; nothing here imports torch.
 """
 
+from __future__ import annotations
+
+import json
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from livecnn import paths, registry
-from livecnn.cli._workbench import ShellState
 from livecnn.errors import ModelError
 from livecnn.io import yaml_document as yamlfile
+
+if TYPE_CHECKING:
+    from livecnn.networks.bundle import Bundle
+    from livecnn.types import Image
 
 MODEL = "lenet-mnist"
 ALL = "all"
 
 Items = list["CompletionItem[str]"]
 Command = TypeVar("Command", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+@dataclass
+class _Kept(Generic[T]):
+    """Read once, and once more when its file has changed."""
+
+    name: str
+    file: Path
+    read: Callable[[], T]
+    _stamp: object = field(init=False)
+    _value: T = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._stamp, self._value = _stamp(self.file), self.read()
+
+    def __call__(self) -> T:
+        if self._stamp != _stamp(self.file):
+            self.__post_init__()
+        return self._value
+
+
+class ShellState:
+    """Empty outside a shell: every command then reads what it is told to."""
+
+    def __init__(self) -> None:
+        self._bundle: _Kept[Bundle] | None = None
+        self._picture: _Kept[Image] | None = None
+        self.shown: Path | None = None  # a picture that will be shown is written there
+
+    def take_model(self, name: str, *, allow_code: bool = False) -> Bundle:
+        """Load a network, as `livecnn.load` does, and keep it. Raises ModelError; what was kept before then stays."""
+        from livecnn.networks import bundle as bundles
+
+        card = paths.bundles().get(name, Path(name).expanduser()) / bundles.CARD
+        self._bundle = _Kept(name, card, lambda: bundles.load(name, allow_code=allow_code))
+        return self._bundle()
+
+    def take_image(self, name: str) -> Image:
+        """Read an image, uint8 (H, W, 3) RGB, and keep it. Raises ImageError."""
+        from livecnn.io.images import read_image
+
+        self._picture = _Kept(name, Path(name), lambda: read_image(name))
+        return self._picture()
+
+    def defaults(self) -> dict[str, str]:
+        """Return defaults for the arguments that a command leaves out, by name."""
+        kept = {"model": self._bundle, "image": self._picture}
+        return {argument: one.name for argument, one in kept.items() if one is not None}
+
+    def model(self, name: str) -> str | Bundle:
+        """The network, if it is the one that is kept, else its name. Raises ModelError if it has changed for the worse."""
+        return self._bundle() if self._bundle is not None and self._bundle.name == name else name
+
+    def image(self, name: str) -> Image:
+        """uint8 (H, W, 3) RGB. Raises ImageError."""
+        from livecnn.io.images import read_image
+
+        return self._picture() if self._picture is not None and self._picture.name == name else read_image(name)
+
+    def told(self, out: str | Path) -> str:
+        """Return the place where the user finds what was written."""
+        return "in the window" if self.shown is not None and Path(out) == self.shown else str(out)
+
+
+def _stamp(file: Path) -> object:
+    """None if there is no such file."""
+    try:
+        found = os.stat(file)
+    except (OSError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+pass_workbench = click.make_pass_decorator(ShellState, ensure=True)  # that of the shell, else an empty one
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
@@ -142,3 +225,40 @@ def force(what: str) -> Callable[[Command], Command]:
 def asks_network(command: Command) -> Command:
     """Add --device, --allow-code and --debug, the last options of a command that asks a network something."""
     return device(allow_code(debug(command)))
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> Iterator[str]:
+    """Yield the lines of a table; right: the columns, counted from 0, that are aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = (f"{cell:{'>' if at in right else '<'}{width}}" for at, (cell, width) in enumerate(zip(row, widths, strict=True)))
+        yield "  ".join(cells).rstrip()
+
+
+def counted(count: int, noun: str) -> str:
+    """Return "1 image", "2 images"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def check_report(file: str | None) -> None:
+    """Raise OutputError if `report` could not write there."""
+    from livecnn.io.files import check_writable
+
+    if file not in (None, "-"):
+        check_writable(Path(str(file)))
+
+
+def report(file: str | None, data: object, table: Iterable[str]) -> None:
+    """Print a table and, if a file is given, write data there as JSON; "-" prints the data instead of the table."""
+    from livecnn.io.files import write_atomically
+
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    if file not in (None, "-"):
+        write_atomically(Path(str(file)), f"{text}\n".encode())
+    for line in [text] if file == "-" else table:
+        click.echo(line)
+
+
+def warn(line: str) -> None:
+    """Print a warning to the standard error output."""
+    click.echo(f"livecnn: {line}", err=True)

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tqdm
 from PIL import Image as PillowImage
 from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import CompleteEvent
@@ -25,10 +24,9 @@ from prompt_toolkit.output import DummyOutput
 
 from livecnn.app.toolkit import backend as toolkits
 from livecnn.cli import main
-from livecnn.cli._shell import picture_window as easel
-from livecnn.cli._shell.prompt import Completions
-from livecnn.cli._shell.shell import Shell
-from livecnn.cli._workbench import ShellState
+from livecnn.cli._common import ShellState
+from livecnn.cli._prompt import Completions
+from livecnn.cli._shell import Shell
 from livecnn.dreams import api as dream_files
 from livecnn.errors import UsageError
 from livecnn.io import images
@@ -48,14 +46,10 @@ needs_pty = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no p
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a picture of a ring, and no display."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tqdm.tqdm, "monitor_interval", 0)
+def _ring_without_a_display(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(toolkits, "has_display", lambda: False)
     monkeypatch.setenv("LIVECNN_HISTORY", str(tmp_path / "state" / "history"))
     ring(tmp_path / "x.png", 15)
-    return tmp_path
 
 
 def ring(path: Path, radius: int) -> None:
@@ -356,7 +350,7 @@ def test_a_disk_that_fills_up_meanwhile(keys: PipeInput, capsys: Output, monkeyp
 
 
 def test_without_prompt_toolkit(keys: PipeInput, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "livecnn.cli._shell.prompt")
+    monkeypatch.delitem(sys.modules, "livecnn.cli._prompt")
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
     assert main(["shell"]) == 2
     assert capsys.readouterr() == ("", "livecnn: livecnn shell needs prompt_toolkit: pip install 'livecnn[shell]'\n")
@@ -368,7 +362,7 @@ def test_a_display_that_does_not_answer(keys: PipeInput, capsys: Output, monkeyp
 
     monkeypatch.setattr(toolkits, "has_display", lambda: True)
     monkeypatch.setattr(toolkits, "backend", lambda: "qtagg")
-    monkeypatch.setattr(easel, "new_manager", broken)
+    monkeypatch.setattr(toolkits, "new_manager", broken)
     keys.send_text(f"explain --classes 3\rexplain --classes 3\r{CTRL_D}")
     assert main(["shell", "lenet-mnist", "x.png"]) == 0
     out, err = capsys.readouterr()

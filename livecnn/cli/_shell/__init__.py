@@ -1,1 +1,0 @@
-"""The prompt of `livecnn shell`: its commands, completion and history, and the window beside it."""
