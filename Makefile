@@ -4,6 +4,7 @@
 PYTHONS := python3 python3.13 python3.12 python3.11 python3.10
 BIN := .venv/bin
 # Bytecode is made for what is imported, when it is: to compile all of torch takes longer than to install it.
+unexport PYTHONDONTWRITEBYTECODE
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile -c constraints.txt
 
 # Stamps: what was installed, and that neither the requirements nor the constraints have changed since.
