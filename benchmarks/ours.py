@@ -8,6 +8,7 @@ from typing import cast
 
 from ticking import Clock
 
+from livecnn.app.controls.controller import Controls
 from livecnn.app.live.loops import LiveLoop
 from livecnn.app.screen.figure import FigureView
 from livecnn.app.window import Window
@@ -47,10 +48,19 @@ class Player:
         return self.clock
 
 
+class NobodyThere:
+    """In the place of livecnn.app.controls.controller.Controls: no key is pressed, nothing comes by itself."""
+
+    def poll(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 def play(screen: FigureView, scenes: Sequence[Scene], shot: Path | None) -> Clock:
     """Every scene through the window; it closes after the last."""
     player = Player(scenes)
     window = Window(screen, cast(LiveLoop, player), "qtagg", player.shown)
+    window.controls = cast(Controls, NobodyThere())
     player.clock = Clock(screen.figure.canvas, len(scenes), shot)
     window.run()
     return player.clock
