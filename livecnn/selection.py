@@ -74,30 +74,19 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The layer, unit, class and methods that the user looks at.
+    """The layer, unit, class and methods that the user looks at."""
 
-    Attributes:
-        layer: a node's name, INPUT or OUTPUT.
-        unit: the selected one of that layer.
-        hover: the unit under the mouse, of that layer.
-        target: the chosen class; None: the one that the network predicts.
-        methods: modules of `livecnn.explain.methods`, whose pictures of the unit are side by side.
-        grid: the method that the layer's grid shows, "activation" or one that explains units.
-        order: of the grid, the important units first.
-        page: of the grid.
-        marking: clicks annotate.
-        collection: the unit's strongest images are those of a collection, not of this session; None: where there is one.
-    """
-
-    layer: str = OUTPUT
-    unit: int = 0
-    hover: Unit | None = None
-    target: int | None = None
+    layer: str = OUTPUT  # a node's name, INPUT or OUTPUT
+    unit: int = 0  # the selected one of that layer
+    hover: Unit | None = None  # the unit under the mouse, of that layer
+    target: int | None = None  # the chosen class; None: the one that the network predicts
+    # modules of `livecnn.explain.methods`, whose pictures of the unit are side by side
     methods: tuple[str, ...] = ("activation", "guided_backprop", "occlusion")
-    grid: str = "activation"
-    order: Order = "number"
-    page: int = 0
-    marking: bool = False
+    grid: str = "activation"  # the method that the layer's grid shows, "activation" or one that explains units
+    order: Order = "number"  # of the grid, the important units first
+    page: int = 0  # of the grid
+    marking: bool = False  # clicks annotate
+    # the unit's strongest images are those of a collection, not of this session; None: where there is one
     collection: bool | None = None
 
     @property

@@ -22,21 +22,13 @@ Precision = Literal["float32", "tf32", "bfloat16"]  # of a network's calculation
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One picture from a source.
+    """One picture from a source."""
 
-    Attributes:
-        image: uint8 (H, W, 3) RGB.
-        seq: counts up by one per picture that the source delivered, from 0; a gap means pictures that nobody waited for.
-        time: seconds. Live: `time.monotonic()` when it was taken. Read in order: when it would be shown at its own pace.
-        name: file name, or what the source calls it.
-        label: the true class where the source knows it, else "".
-    """
-
-    image: Image
-    seq: int
-    time: float
-    name: str = ""
-    label: str = ""
+    image: Image  # uint8 (H, W, 3) RGB
+    seq: int  # counts up by one per picture that the source delivered, from 0; a gap means pictures that nobody waited for
+    time: float  # seconds. Live: `time.monotonic()` when it was taken. Read in order: when it would be shown at its own pace
+    name: str = ""  # file name, or what the source calls it
+    label: str = ""  # the true class where the source knows it, else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,121 +43,81 @@ class Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """The input that a pipeline makes of a shot.
+    """The input that a pipeline makes of a shot."""
 
-    Attributes:
-        tensor: float32 (1, C, H, W), what the network gets, or what `device_transform` makes that of.
-        seen: uint8 (H, W) or (H, W, 3), the same for the eye.
-        empty: the pipeline found nothing to classify.
-        device_transform: the last step, done on the network's device.
-    """
-
-    tensor: torch.Tensor
-    seen: Image
-    empty: bool = False
-    device_transform: Callable[[torch.Tensor], torch.Tensor] | None = None
+    tensor: torch.Tensor  # float32 (1, C, H, W), what the network gets, or what `device_transform` makes that of
+    seen: Image  # uint8 (H, W) or (H, W, 3), the same for the eye
+    empty: bool = False  # the pipeline found nothing to classify
+    device_transform: Callable[[torch.Tensor], torch.Tensor] | None = None  # the last step, done on the network's device
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Patch:
-    """The cropped shot, uint8 (h, w, 3) RGB, its box in the frame, and what the network gets of it.
-
-    Attributes:
-        note: a remark about the place of the box, "" for none.
-        lost: what the box should be around is not there, so it is elsewhere.
-    """
+    """The cropped shot, uint8 (h, w, 3) RGB, its box in the frame, and what the network gets of it."""
 
     shot: Image
     box: Box
     prepared: Prepared
-    note: str = ""
-    lost: bool = False
+    note: str = ""  # a remark about the place of the box, "" for none
+    lost: bool = False  # what the box should be around is not there, so it is elsewhere
 
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """The state of the source, for the status panel and the statistics.
+    """The state of the source, for the status panel and the statistics."""
 
-    Attributes:
-        state: "live"; of a device also "stale" (no new picture for seconds), "frozen" (the same one again and again) or "lost"
-            (it is being connected again); "ended"; "failed" (never gave a picture).
-        name: such as "camera 0".
-        note: one line for the user, "" when all is well.
-        reconnects: how often a lost device was connected again.
-    """
-
+    # "live"; of a device also "stale" (no new picture for seconds), "frozen" (the same one again and again) or "lost" (it is
+    # being connected again); "ended"; "failed" (never gave a picture)
     state: str = "live"
-    name: str = ""
-    note: str = ""
-    reconnects: int = 0
+    name: str = ""  # such as "camera 0"
+    note: str = ""  # one line for the user, "" when all is well
+    reconnects: int = 0  # how often a lost device was connected again
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tick:
-    """One pass through the network.
-
-    Attributes:
-        scores: float32 (K,), probabilities; all zero when the box is empty.
-        views: by panel name, what the panel's reducer made of its layer (small arrays on the host).
-        timings: seconds by step ("patch", "model").
-        others: of further networks on the same frame, by the names that panels use.
-    """
+    """One pass through the network."""
 
     frame: Frame
     patch: Patch
-    scores: Floats
+    scores: Floats  # float32 (K,), probabilities; all zero when the box is empty
+    # by panel name, what the panel's reducer made of its layer (small arrays on the host)
     views: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-    timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # seconds by step ("patch", "model")
+    # of further networks on the same frame, by the names that panels use
     others: Mapping[str, Tick] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreferredInput:
-    """The input that a unit prefers, as far as gradient ascent has come.
-
-    Attributes:
-        picture: uint8 (H, W) or (H, W, 3).
-        value: what the unit gives for it.
-    """
+    """The input that a unit prefers, as far as gradient ascent has come."""
 
     unit: Unit
-    picture: Image
-    value: float
+    picture: Image  # uint8 (H, W) or (H, W, 3)
+    value: float  # what the unit gives for it
     step: int
     steps: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ExplanationUpdate:
-    """The explanations of one tick; they may be some ticks behind.
+    """The explanations of one tick; they may be some ticks behind."""
 
-    Attributes:
-        seq: of the frame.
-        focus: what was asked for.
-        target: the class that is explained.
-        maps: by method, float32 (C, H, W) or (1, H, W) over the network's input, of the unit that `focus` shows or, for methods
-            of classes, of `target`.
-        refused: by method, why there is none.
-        progress: of methods that refine, 0..1.
-        units: those of which `grid` has a picture each.
-        grid: float32 (U, C, H, W), by the method `focus.grid`.
-        contributions: float32 (units of the layer,), what each adds to the score of `target` before the softmax, to first
-            order: activation times gradient.
-        logit: that score.
-        preferred: what the unit likes best, so far.
-    """
-
-    seq: int
-    focus: Selection
-    target: int
+    seq: int  # of the frame
+    focus: Selection  # what was asked for
+    target: int  # the class that is explained
+    # by method, float32 (C, H, W) or (1, H, W) over the network's input, of the unit that `focus` shows or, for methods of
+    # classes, of `target`
     maps: Mapping[str, Floats] = field(default_factory=lambda: MappingProxyType({}))
-    refused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    progress: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    units: tuple[int, ...] = ()
-    grid: Floats | None = None
+    refused: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # by method, why there is none
+    progress: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # of methods that refine, 0..1
+    units: tuple[int, ...] = ()  # those of which `grid` has a picture each
+    grid: Floats | None = None  # float32 (U, C, H, W), by the method `focus.grid`
+    # float32 (units of the layer,), what each adds to the score of `target` before the softmax, to first order: activation times
+    # gradient
     contributions: Floats | None = None
-    logit: float | None = None
-    preferred: PreferredInput | None = None
+    logit: float | None = None  # that score
+    preferred: PreferredInput | None = None  # what the unit likes best, so far
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,18 +125,14 @@ class LoopStatus:
     """The rates and delays of the loop, for the header and the status panel.
 
     Rates are in pictures a second, times in milliseconds; None where nothing has been measured yet or nothing is paced.
-
-    Attributes:
-        picture_age: from the capture of the frame on screen until it was shown.
-        model_age: the same for the frame that the network's panels show.
     """
 
     source: SourceStatus = field(default_factory=SourceStatus)
     display_fps: float | None = None
     model_fps: float | None = None
     model_ms: float | None = None
-    picture_age: float | None = None
-    model_age: float | None = None
+    picture_age: float | None = None  # from the capture of the frame on screen until it was shown
+    model_age: float | None = None  # the same for the frame that the network's panels show
     frozen: bool = False
     mirrored: bool = False
 

@@ -25,23 +25,14 @@ FIGURES = {  # what each is, as the files of results say it
 
 @dataclass(eq=False)
 class RunningStats:
-    """Statistics of U units in each of G groups of images; every array is (G, U).
+    """Statistics of U units in each of G groups of images; every array is (G, U)."""
 
-    Attributes:
-        count: Images whose value is finite; all but `not_finite` are of these.
-        mean: Of the value.
-        m2: Sum of squared differences from the mean.
-        max: The largest value at any position, -inf where count is 0.
-        active: Images with a value above 0 at any position.
-        not_finite: Images in which a value is NaN or infinite.
-    """
-
-    count: Counts
-    mean: Doubles
-    m2: Doubles
-    max: Doubles
-    active: Counts
-    not_finite: Counts
+    count: Counts  # images whose value is finite; all but `not_finite` are of these
+    mean: Doubles  # of the value
+    m2: Doubles  # sum of squared differences from the mean
+    max: Doubles  # the largest value at any position, -inf where count is 0
+    active: Counts  # images with a value above 0 at any position
+    not_finite: Counts  # images in which a value is NaN or infinite
 
     @classmethod
     def empty(cls, groups: int, units: int) -> RunningStats:

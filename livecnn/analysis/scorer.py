@@ -34,23 +34,14 @@ AHEAD = 2  # batches that each process may be ahead
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ScoredImage:
-    """One image of a dataset and its scores.
+    """One image of a dataset and its scores."""
 
-    Attributes:
-        index: Its place in the dataset.
-        name: Its file name or number.
-        label: Its true class; "" where unknown.
-        scores: Probabilities, float32 (K,), 0..1; all zero if the box is empty.
-        top: Index of the predicted class; None where the box is empty or a score is not a number.
-        thumbnail: What was in the box, uint8 (h, w, 3); None if no thumbnails are kept.
-    """
-
-    index: int
-    name: str
-    label: str
-    scores: Floats
-    top: int | None
-    thumbnail: Image | None = None
+    index: int  # its place in the dataset
+    name: str  # its file name or number
+    label: str  # its true class; "" where unknown
+    scores: Floats  # probabilities, float32 (K,), 0..1; all zero if the box is empty
+    top: int | None  # index of the predicted class; None where the box is empty or a score is not a number
+    thumbnail: Image | None = None  # what was in the box, uint8 (h, w, 3); None if no thumbnails are kept
 
     @property
     def score(self) -> float:

@@ -33,25 +33,16 @@ CAMERA_BOX, WHOLE_BOX = 0.55, 1.0  # `box: {size: auto}`
 
 @dataclass(frozen=True)
 class Plan:
-    """The plan of a run, found and checked beforehand.
+    """The plan of a run, found and checked beforehand."""
 
-    Attributes:
-        layout: What is shown first.
-        views: The layouts that the key v walks through, the first among them.
-        bundle: The main network.
-        context: What panels have to know about the networks.
-        source: Where the pictures come from, not yet open.
-        others: Further networks on the same picture, by the names that panels use.
-        overrides: Changes to the layout, as `--set` takes them.
-    """
-
-    layout: Layout
-    views: list[Layout]
-    bundle: Bundle
-    context: Context
-    source: Source
+    layout: Layout  # what is shown first
+    views: list[Layout]  # the layouts that the key v walks through, the first among them
+    bundle: Bundle  # the main network
+    context: Context  # what panels have to know about the networks
+    source: Source  # where the pictures come from, not yet open
+    # further networks on the same picture, by the names that panels use
     others: Mapping[str, Bundle] = field(default_factory=dict)
-    overrides: tuple[str, ...] = ()
+    overrides: tuple[str, ...] = ()  # changes to the layout, as `--set` takes them
 
     @classmethod
     def of(

@@ -49,33 +49,21 @@ IDLE = 0.02  # seconds between two looks at the loops where there is no window t
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of `livecnn run`; None where the layout or the source decides.
+    """The options of `livecnn run`; None where the layout or the source decides."""
 
-    Attributes:
-        config: A layout, by name or file; None for the default one, or one that fits `model`.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        record: File for a film of the run, .gif or .mp4, or a folder.
-        frames: End after so many ticks.
-        overrides: Changes to the layout, as `--set` takes them.
-        stats: JSON file for rates and ages of the run.
-        scores: CSV file for a row of scores per pass through the network.
-        once: End with the source instead of starting it over.
-        allow_code: Allow the model to be code that is run.
-    """
-
-    config: str | None = None
+    config: str | None = None  # A layout, by name or file; None for the default one, or one that fits `model`
     source: str | None = None
     model: str | None = None
-    device: str = "auto"
-    record: Path | None = None
+    device: str = "auto"  # "auto", "cpu", "cuda", "cuda:1", "mps"
+    record: Path | None = None  # file for a film of the run, .gif or .mp4, or a folder
     headless: bool = False
-    frames: int | None = None
-    overrides: tuple[str, ...] = ()
-    stats: Path | None = None
-    scores: Path | None = None
+    frames: int | None = None  # end after so many ticks
+    overrides: tuple[str, ...] = ()  # changes to the layout, as `--set` takes them
+    stats: Path | None = None  # JSON file for rates and ages of the run
+    scores: Path | None = None  # CSV file for a row of scores per pass through the network
     fullscreen: bool = False
-    once: bool = False
-    allow_code: bool = False
+    once: bool = False  # end with the source instead of starting it over
+    allow_code: bool = False  # allow the model to be code that is run
     source_options: SourceOptions = field(default_factory=SourceOptions)
 
 

@@ -23,19 +23,12 @@ THEME = THEMES["dark"]
 
 
 class SheetTile(NamedTuple):
-    """A picture on a sheet.
+    """A picture on a sheet."""
 
-    Attributes:
-        image: uint8 (h, w, 3).
-        name: the caption below it.
-        note: a second caption, at the right end; left out where the name leaves no room for it.
-        reserved: pixels that the name leaves to the note.
-    """
-
-    image: Image
-    name: str
-    note: str
-    reserved: int = 0
+    image: Image  # uint8 (h, w, 3)
+    name: str  # the caption below it
+    note: str  # a second caption, at the right end; left out where the name leaves no room for it
+    reserved: int = 0  # pixels that the name leaves to the note
 
 
 class ContactSheet:

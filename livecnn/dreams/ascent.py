@@ -113,19 +113,12 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Ascent:
-    """The state of an ascent after `step` steps.
+    """The state of an ascent after `step` steps."""
 
-    Attributes:
-        step: Number of steps taken.
-        images: float32 (U, C, H, W), in the network's units.
-        values: float32 (U,), the value of each unit for its image.
-        state: What the ascent goes on from.
-    """
-
-    step: int
-    images: torch.Tensor
-    values: torch.Tensor
-    state: State
+    step: int  # number of steps taken
+    images: torch.Tensor  # float32 (U, C, H, W), in the network's units
+    values: torch.Tensor  # float32 (U,), the value of each unit for its image
+    state: State  # what the ascent goes on from
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,17 +22,11 @@ SPARSE = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Parametrization(ABC):
-    """A way to write pictures (C, H, W) as parameters.
+    """A way to write pictures (C, H, W) as parameters."""
 
-    Attributes:
-        rest: (C, 1, 1), the levels of the even picture that an ascent starts from.
-        size: (H, W) in pixels.
-        rate: Size of a step, by default.
-    """
-
-    rest: torch.Tensor
-    size: tuple[int, int]
-    rate: ClassVar[float]
+    rest: torch.Tensor  # (C, 1, 1), the levels of the even picture that an ascent starts from
+    size: tuple[int, int]  # (H, W) in pixels
+    rate: ClassVar[float]  # size of a step, by default
 
     @abstractmethod
     def start(self, generator: torch.Generator) -> torch.Tensor:
@@ -98,17 +92,11 @@ PARAMETERS: dict[str, type[Parametrization]] = {"pixels": PixelParametrization, 
 
 @dataclass(frozen=True)
 class RandomTransforms:
-    """Random transforms of an image before the network sees it, drawn anew at every step.
+    """Random transforms of an image before the network sees it, drawn anew at every step."""
 
-    Attributes:
-        jitter: In each direction, a share of the sides of what a unit sees.
-        rotation: Either way, in degrees.
-        scaling: Up or down, a share.
-    """
-
-    jitter: float = 0.08
-    rotation: float = 12.0
-    scaling: float = 0.15
+    jitter: float = 0.08  # in each direction, a share of the sides of what a unit sees
+    rotation: float = 12.0  # either way, in degrees
+    scaling: float = 0.15  # up or down, a share
 
     def __call__(self, images: torch.Tensor, seen: tuple[int, int], generator: torch.Generator) -> torch.Tensor:
         """Move all of (N, C, H, W) alike, differentiably; `seen` is height and width in pixels of what a unit sees."""
@@ -140,24 +128,16 @@ class Regularizers:
     """Penalties, weighed against an objective whose gradient has a mean square of 1, and work on pixels after each step.
 
     All are off at 0; the rest is the even picture that an ascent starts from.
-
-    Attributes:
-        sparsity: Weight of the distance from the rest; None: 0.1 if that is black or white, as the ground of writing is, else 0.
-        variation: Weight of the total variation.
-        decay: Share of the distance from the rest that a step takes away (L2 decay).
-        blur: Standard deviation in pixels of a Gaussian blur.
-        blur_every: Steps from blur to blur.
-        norm: Share of the pixels, those nearest to the rest, that are set to it.
-        contribution: The same of those that would change the objective least.
     """
 
+    # weight of the distance from the rest; None: 0.1 if that is black or white, as the ground of writing is, else 0
     sparsity: float | None = None
-    variation: float = 0.1
-    decay: float = 0.0
-    blur: float = 0.0
-    blur_every: int = 4
-    norm: float = 0.0
-    contribution: float = 0.0
+    variation: float = 0.1  # weight of the total variation
+    decay: float = 0.0  # share of the distance from the rest that a step takes away (L2 decay)
+    blur: float = 0.0  # standard deviation in pixels of a Gaussian blur
+    blur_every: int = 4  # steps from blur to blur
+    norm: float = 0.0  # share of the pixels, those nearest to the rest, that are set to it
+    contribution: float = 0.0  # the same of those that would change the objective least
 
     def penalty(self, levels: torch.Tensor, rest: torch.Tensor) -> torch.Tensor:
         """Return what to take off the objectives of all pictures (U, C, H, W) together; `rest` is (C, 1, 1)."""

@@ -120,19 +120,12 @@ def _means_of_rows(maps: torch.Tensor, window: int) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mosaic:
-    """Maps side by side, row after row.
+    """Maps side by side, row after row."""
 
-    Attributes:
-        codes: uint8 (rows * h, columns * w).
-        grid: (rows, columns).
-        cell: (h, w) of a map.
-        broken: how many of the maps hold a value that is not finite.
-    """
-
-    codes: Image
-    grid: tuple[int, int]
-    cell: tuple[int, int]
-    broken: int
+    codes: Image  # uint8 (rows * h, columns * w)
+    grid: tuple[int, int]  # (rows, columns)
+    cell: tuple[int, int]  # (h, w) of a map
+    broken: int  # how many of the maps hold a value that is not finite
 
 
 class MosaicReducer(Reducer):
@@ -179,19 +172,12 @@ class MosaicReducer(Reducer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class NeuronValues:
-    """Units in rows.
+    """Units in rows."""
 
-    Attributes:
-        codes: uint8 (rows, columns).
-        means: float32 (rows,), the mean activation of each row, NaN for an empty one.
-        mean_codes: uint8 (rows,), the means on the color scale.
-        broken: how many units are not finite.
-    """
-
-    codes: Image
-    means: Floats
-    mean_codes: Image
-    broken: int
+    codes: Image  # uint8 (rows, columns)
+    means: Floats  # float32 (rows,), the mean activation of each row, NaN for an empty one
+    mean_codes: Image  # uint8 (rows,), the means on the color scale
+    broken: int  # how many units are not finite
 
 
 class NeuronsReducer(Reducer):

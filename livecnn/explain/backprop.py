@@ -21,16 +21,12 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class BackwardRule:
-    """A rule by which some kinds of modules replace their own forward.
+    """A rule by which some kinds of modules replace their own forward."""
 
-    Attributes:
-        name: Name of the kinds, for messages.
-        forwards: By kind of module, a function of the module and its input.
-        functions: Names of autograd's nodes for the same as a function, and the saved bound that has to be 0, or "".
-    """
-
-    name: str
+    name: str  # name of the kinds, for messages
+    # by kind of module, a function of the module and its input
     forwards: Mapping[type[nn.Module], Callable[[Any, torch.Tensor], torch.Tensor]]
+    # names of autograd's nodes for the same as a function, and the saved bound that has to be 0, or ""
     functions: Mapping[str, str]
 
     def forward_of(self, module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | None:

@@ -31,19 +31,12 @@ At: TypeAlias = Literal["max", "sum"] | tuple[int, int]
 
 @dataclass(frozen=True, eq=False)
 class ForwardResult:
-    """The result of one forward pass.
+    """The result of one forward pass."""
 
-    Attributes:
-        activation: (N, K, …), as the layer gave it; None without a layer.
-        edge: Where its gradient passes, if there is one.
-        logits: (N, classes), the scores, or what went into a softmax that made them.
-        largest: Number of values in the largest tensor.
-    """
-
-    activation: torch.Tensor | None
-    edge: GradientEdge | None
-    logits: torch.Tensor
-    largest: int
+    activation: torch.Tensor | None  # (N, K, …), as the layer gave it; None without a layer
+    edge: GradientEdge | None  # where its gradient passes, if there is one
+    logits: torch.Tensor  # (N, classes), the scores, or what went into a softmax that made them
+    largest: int  # number of values in the largest tensor
 
 
 Objective: TypeAlias = Callable[[ForwardResult], torch.Tensor]  # (N, U): a value a picture and unit

@@ -49,19 +49,15 @@ _CORE_SCHEMA = {
 
 @dataclass(frozen=True)
 class Document:
-    """A YAML mapping as plain Python (keys are text), and where each of its values stands.
-
-    Attributes:
-        lines: by location, from 1; the rows of a literal block (`|`) that are not blank have their own, under their index.
-        overrides: by location, the words that replaced the file's value (`--set box.size=1.0`).
-        error: what the readers raise.
-    """
+    """A YAML mapping as plain Python (keys are text), and where each of its values stands."""
 
     data: Mapping[str, Any]
     path: Path
+    # by location, from 1; the rows of a literal block (`|`) that are not blank have their own, under their index
     lines: Mapping[Location, int]
+    # by location, the words that replaced the file's value (`--set box.size=1.0`)
     overrides: Mapping[Location, str] = field(default_factory=dict)
-    error: type[LivecnnError] = ConfigError
+    error: type[LivecnnError] = ConfigError  # what the readers raise
 
     def line_of(self, location: Sequence[str | int]) -> int:
         """Return the line of a value, or of the nearest value around it that the file holds."""

@@ -17,19 +17,12 @@ _SCHEMES = ("http", "https", "rtsp")
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """The options of the command line for all sources; each source takes what concerns it.
+    """The options of the command line for all sources; each source takes what concerns it."""
 
-    Attributes:
-        camera_size: (width, height) asked of a camera; the driver may give another.
-        camera_fps: frames a second asked of a camera.
-        fps: pictures a second of a folder (None: 1), a video or the demo (None: their own rate).
-        seed: of the synthetic demo.
-    """
-
-    camera_size: tuple[int, int] | None = None
-    camera_fps: float | None = None
-    fps: float | None = None
-    seed: int = 0
+    camera_size: tuple[int, int] | None = None  # (width, height) asked of a camera; the driver may give another
+    camera_fps: float | None = None  # frames a second asked of a camera
+    fps: float | None = None  # pictures a second of a folder (None: 1), a video or the demo (None: their own rate)
+    seed: int = 0  # of the synthetic demo
 
 
 class Source(ABC):

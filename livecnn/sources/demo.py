@@ -250,20 +250,13 @@ def cast_shadow(cover: AnyFloats, dx: float, dy: float, blur: float) -> Floats:
 
 @dataclass(frozen=True)
 class Writing:
-    """A digit as it will be written, in pixels from the middle of the sheet.
-
-    Attributes:
-        path: (N, 2), positions of the pen.
-        drawn: (N,), whether the pen touches the paper on the way to that position.
-        clock: (N,), when it is there, 0 to 1.
-        thickness: of the line.
-    """
+    """A digit as it will be written, in pixels from the middle of the sheet."""
 
     digit: int
-    path: Points
-    drawn: npt.NDArray[np.bool_]
-    clock: Points
-    thickness: float
+    path: Points  # (N, 2), positions of the pen
+    drawn: npt.NDArray[np.bool_]  # (N,), whether the pen touches the paper on the way to that position
+    clock: Points  # (N,), when it is there, 0 to 1
+    thickness: float  # of the line
 
     def tip(self, progress: float) -> tuple[float, float]:
         """Return where the pen is."""

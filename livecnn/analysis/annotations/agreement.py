@@ -24,19 +24,12 @@ from livecnn.networks.device import pick_device
 
 @dataclass(frozen=True)
 class Agreement:
-    """Agreement of two annotators, over the units that both called good or bad.
+    """Agreement of two annotators, over the units that both called good or bad."""
 
-    Attributes:
-        good: Units that both called good.
-        bad: Units that both called bad.
-        first: Units that only the first called good.
-        second: Units that only the second called good.
-    """
-
-    good: int = 0
-    bad: int = 0
-    first: int = 0
-    second: int = 0
+    good: int = 0  # units that both called good
+    bad: int = 0  # units that both called bad
+    first: int = 0  # units that only the first called good
+    second: int = 0  # units that only the second called good
 
     @classmethod
     def between(cls, first: Mapping[int, Mark], second: Mapping[int, Mark]) -> Agreement:

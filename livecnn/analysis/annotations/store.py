@@ -30,19 +30,12 @@ MOST_BYTES = 1 << 26
 
 @dataclass(frozen=True)
 class Mark:
-    """The verdict of a person on one unit.
+    """The verdict of a person on one unit."""
 
-    Attributes:
-        verdict: "good", "bad" or None.
-        note: Text, "" for none.
-        time: Of the last change, UTC, as 2026-01-31T14:23:55Z.
-        annotator: Who made it.
-    """
-
-    verdict: Verdict | None = None
-    note: str = ""
-    time: str = ""
-    annotator: str = ""
+    verdict: Verdict | None = None  # "good", "bad" or None
+    note: str = ""  # text, "" for none
+    time: str = ""  # of the last change, UTC, as 2026-01-31T14:23:55Z
+    annotator: str = ""  # who made it
 
 
 Units = Mapping[str, Mapping[int, Mark]]  # by layer and number

@@ -128,17 +128,11 @@ def embed(
 
 @dataclass(eq=False)
 class Answers:
-    """The part of a map that one shard of images contributes.
+    """The part of a map that one shard of images contributes."""
 
-    Attributes:
-        features: Float32 (n, D).
-        scored: The same pictures with their thumbnails.
-        skipped: Others, each with the reason.
-    """
-
-    features: Floats
-    scored: list[ScoredImage]
-    skipped: list[str]
+    features: Floats  # float32 (n, D)
+    scored: list[ScoredImage]  # the same pictures with their thumbnails
+    skipped: list[str]  # others, each with the reason
 
     def packed(self) -> bytes:
         """Return it as an .npz file, not compressed: it is read soon, and then deleted."""
@@ -175,15 +169,10 @@ def _apart(pixels: Image, sizes: npt.NDArray[np.int64]) -> list[Image]:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddingJob(Job[Answers]):
-    """Gather features and thumbnails.
+    """Gather features and thumbnails."""
 
-    Attributes:
-        limit: So many of the pictures, chosen at random; None takes all.
-        seed: Of that choice; None if there is none.
-    """
-
-    limit: int | None
-    seed: int | None
+    limit: int | None  # so many of the pictures, chosen at random; None takes all
+    seed: int | None  # of that choice; None if there is none
 
     decisive = "images", "fingerprint", "limit", "seed", "size", "layers"
 

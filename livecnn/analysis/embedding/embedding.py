@@ -202,17 +202,11 @@ def _read(path: Path) -> Embedding:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LivePosition:
-    """The position of an image on a map.
+    """The position of an image on a map."""
 
-    Attributes:
-        point: Float32 (2,).
-        nearest: Pictures of the map, the nearest first.
-        distances: To these, in features.
-    """
-
-    point: Floats
-    nearest: Ints
-    distances: Floats
+    point: Floats  # float32 (2,)
+    nearest: Ints  # pictures of the map, the nearest first
+    distances: Floats  # to these, in features
 
 
 class PlacementReducer(Reducer):
@@ -254,17 +248,11 @@ def count(shape: Sequence[int]) -> int:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pca:
-    """Principal component analysis: Jolliffe, Cadima 2016, https://doi.org/10.1098/rsta.2015.0202.
+    """Principal component analysis: Jolliffe, Cadima 2016, https://doi.org/10.1098/rsta.2015.0202."""
 
-    Attributes:
-        mean: Float32 (D,).
-        components: Float32 (k, D), orthonormal rows, that of the largest variance first; the largest entry is positive.
-        share: Float32 (k,), of the whole variance.
-    """
-
-    mean: Floats
-    components: Floats
-    share: Floats
+    mean: Floats  # float32 (D,)
+    components: Floats  # float32 (k, D), orthonormal rows, that of the largest variance first; the largest entry is positive
+    share: Floats  # float32 (k,), of the whole variance
 
     @classmethod
     def of(cls, values: Floats, most: int) -> Pca:

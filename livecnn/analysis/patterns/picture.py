@@ -111,15 +111,10 @@ class PatternsSheet:
 
 @dataclass(frozen=True)
 class SpecificityOrder:
-    """Order units side by side: those most specific to class 0, to class 1, …, without a class, dead.
+    """Order units side by side: those most specific to class 0, to class 1, …, without a class, dead."""
 
-    Attributes:
-        units: Their numbers.
-        bounds: Where each group begins, and the end: K + 3 numbers for K classes.
-    """
-
-    units: tuple[int, ...]
-    bounds: tuple[int, ...]
+    units: tuple[int, ...]  # their numbers
+    bounds: tuple[int, ...]  # where each group begins, and the end: K + 3 numbers for K classes
 
     @classmethod
     def of(cls, specificity: Doubles, dead: Sequence[int]) -> SpecificityOrder:

@@ -33,19 +33,12 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 @dataclass(eq=False)
 class LayerStats:
-    """Statistics of the units of one layer.
+    """Statistics of the units of one layer."""
 
-    Attributes:
-        moments: Counts, means, spreads.
-        best: The strongest images.
-        sketch: From which quantiles come.
-        covariance: Of each two units; None for a layer of more than MOST_CORRELATED units.
-    """
-
-    moments: RunningStats
-    best: TopK
-    sketch: QuantileSketch
-    covariance: Covariance | None
+    moments: RunningStats  # counts, means, spreads
+    best: TopK  # the strongest images
+    sketch: QuantileSketch  # from which quantiles come
+    covariance: Covariance | None  # of each two units; None for a layer of more than MOST_CORRELATED units
 
     @classmethod
     def none(cls, groups: int, units: int, k: int) -> LayerStats:
@@ -162,17 +155,11 @@ def _of_layer(file: Mapping[str, npt.NDArray[Any]], number: int) -> Arrays:
 
 @dataclass(eq=False)
 class TopK:
-    """The k strongest images of U units, the strongest first, of equal ones that with the lower number; every array is (k, U).
+    """The k strongest images of U units, the strongest first, of equal ones that with the lower number; every array is (k, U)."""
 
-    Attributes:
-        values: -inf where there is no image.
-        images: Their numbers, NONE where there is none.
-        positions: Place of the value on the unit's map, counted row by row; 0 of a single value.
-    """
-
-    values: Floats
-    images: Integers
-    positions: Integers
+    values: Floats  # -inf where there is no image
+    images: Integers  # their numbers, NONE where there is none
+    positions: Integers  # place of the value on the unit's map, counted row by row; 0 of a single value
 
     @classmethod
     def none(cls, k: int, units: int) -> TopK:
@@ -202,17 +189,11 @@ class TopK:
 
 @dataclass(eq=False)
 class Covariance:
-    """Covariance of U units over the images in which the value of each is finite.
+    """Covariance of U units over the images in which the value of each is finite."""
 
-    Attributes:
-        count: How many these are.
-        mean: (U,).
-        products: Sums of the products of two units' differences from their means, (U, U).
-    """
-
-    count: int
-    mean: Doubles
-    products: Doubles
+    count: int  # how many these are
+    mean: Doubles  # (U,)
+    products: Doubles  # sums of the products of two units' differences from their means, (U, U)
 
     @classmethod
     def none(cls, units: int) -> Covariance:
@@ -331,15 +312,10 @@ def _value(bins: Integers) -> Doubles:
 
 @dataclass(frozen=True, kw_only=True)
 class TopJob(Job[CollectionStats]):
-    """Gather the statistics of units.
+    """Gather the statistics of units."""
 
-    Attributes:
-        labels: That the pictures have, if any.
-        k: Strongest images of a unit.
-    """
-
-    labels: tuple[str, ...]
-    k: int
+    labels: tuple[str, ...]  # that the pictures have, if any
+    k: int  # strongest images of a unit
 
     decisive = "images", "fingerprint", "k", "size", "finder", "layers", "labels"
 

@@ -86,25 +86,16 @@ class LatestSlot(Generic[T]):
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Time limits of a connection; all in seconds.
+    """Time limits of a connection; all in seconds."""
 
-    Attributes:
-        stale: Without a new picture until the state says so (or twice the usual interval, if that is longer).
-        lost: Without a new picture until the connection is given up.
-        frozen: Of the same picture, bit for bit, until the state says so.
-        delays: Before the first, second, … attempt to connect again; the last one for all that follow.
-        healthy: Of undisturbed pictures after which the next loss counts as the first one.
-        dead: Of the same picture until a camera is given up.
-        opening: Until an attempt has brought a picture, or counts as failed.
-    """
-
-    stale: float = 2.0
-    lost: float = 5.0
-    frozen: float = 5.0
+    stale: float = 2.0  # without a new picture until the state says so (or twice the usual interval, if that is longer)
+    lost: float = 5.0  # without a new picture until the connection is given up
+    frozen: float = 5.0  # of the same picture, bit for bit, until the state says so
+    # before the first, second, … attempt to connect again; the last one for all that follow
     delays: tuple[float, ...] = (1, 2, 4, 8, 10)
-    healthy: float = 60.0
-    dead: float = 10.0
-    opening: float = 20.0
+    healthy: float = 60.0  # of undisturbed pictures after which the next loss counts as the first one
+    dead: float = 10.0  # of the same picture until a camera is given up
+    opening: float = 20.0  # until an attempt has brought a picture, or counts as failed
 
 
 class ConnectionMonitor:

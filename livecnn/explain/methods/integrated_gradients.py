@@ -20,10 +20,6 @@ class IntegratedGradients(TargetedMethod):
     """(x - b) times the mean of d a / d x on the straight way from a baseline b to x: the pictures sum up to a(x) - a(b).
 
     A position "max" is that of x on the whole way. For other fields see Method and TargetedMethod.
-
-    Attributes:
-        baseline: The value of all its pixels, in the network's units.
-        steps: Of the way, 1 to 1000, by Gauss-Legendre quadrature.
     """
 
     names = ("integrated gradients", "integrated")
@@ -31,8 +27,8 @@ class IntegratedGradients(TargetedMethod):
     quick = False
 
     _: KW_ONLY
-    baseline: float = 0.0
-    steps: int = 50
+    baseline: float = 0.0  # the value of all its pixels, in the network's units
+    steps: int = 50  # of the way, 1 to 1000, by Gauss-Legendre quadrature
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -20,11 +20,6 @@ class Occlusion(TargetedMethod):
 
     A position "max" is that of the whole input. The network has to take several pictures at once.
     For other fields see Method and TargetedMethod.
-
-    Attributes:
-        patch: Side of the square, in pixels; by default a seventh of the input's shorter side.
-        stride: From patch to patch, by default half a patch; the last patches are cut off at the border.
-        fill: What the patch is covered with, in the network's units.
     """
 
     names = ("occlusion",)
@@ -33,9 +28,9 @@ class Occlusion(TargetedMethod):
     quick = False
 
     _: KW_ONLY
-    patch: int | None = None
-    stride: int | None = None
-    fill: float = 0.0
+    patch: int | None = None  # side of the square, in pixels; by default a seventh of the input's shorter side
+    stride: int | None = None  # from patch to patch, by default half a patch; the last patches are cut off at the border
+    fill: float = 0.0  # what the patch is covered with, in the network's units
 
     def __post_init__(self) -> None:
         super().__post_init__()

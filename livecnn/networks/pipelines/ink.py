@@ -137,17 +137,12 @@ def _gray(shot: Image) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EvenedShot:
-    """A shot without its light.
+    """A shot without its light."""
 
-    Attributes:
-        ink: float32 (h, w), share of the light that dark strokes absorb, 0..1, 0 on bare paper.
-        flat: float32 (h, w), log of the brightness without slopes and vignettes, 0 on bare paper, below on ink and in shadows.
-        noise: Standard deviation of both.
-    """
-
-    ink: Floats
+    ink: Floats  # float32 (h, w), share of the light that dark strokes absorb, 0..1, 0 on bare paper
+    # float32 (h, w), log of the brightness without slopes and vignettes, 0 on bare paper, below on ink and in shadows
     flat: Floats
-    noise: float
+    noise: float  # standard deviation of both
 
 
 def _even_lighting(plane: Floats) -> EvenedShot:
@@ -204,35 +199,20 @@ def _noise(brightness: Floats) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DigitStrokes:
-    """The digit's strokes, and measures that separate writing from other things; lengths are shares of the shot's longest side.
+    """Strokes of the digit, with measures that tell writing from other things; lengths: shares of the shot's longest side."""
 
-    Attributes:
-        ink: float32 (h, w), 1 where a stroke is full, 0 off the digit.
-        box: Around what is inked by a fifth or more.
-        width: Of the strokes, in pixels of `ink`.
-        strength: Contrast in units of the noise.
-        extent: Longest side.
-        stoutness: Stroke width divided by extent.
-        winding: Length of the strokes divided by extent.
-        clutter: Mean ink around the digit divided by the ink in it.
-        ground: Standard deviation of the brightness (log) off the digit divided by the ink in it.
-        alone: The digit's part of all ink.
-        unevenness: Standard deviation of the ink inside the strokes divided by its mean.
-        cut: How much of the shot's border full strokes cover.
-    """
-
-    ink: Floats
-    box: Box
-    width: float
-    strength: float
-    extent: float
-    stoutness: float
-    winding: float
-    clutter: float
-    ground: float
-    alone: float
-    unevenness: float
-    cut: float
+    ink: Floats  # float32 (h, w), 1 where a stroke is full, 0 off the digit
+    box: Box  # around what is inked by a fifth or more
+    width: float  # of the strokes, in pixels of `ink`
+    strength: float  # contrast in units of the noise
+    extent: float  # longest side
+    stoutness: float  # stroke width divided by extent
+    winding: float  # length of the strokes divided by extent
+    clutter: float  # mean ink around the digit divided by the ink in it
+    ground: float  # standard deviation of the brightness (log) off the digit divided by the ink in it
+    alone: float  # the digit's part of all ink
+    unevenness: float  # standard deviation of the ink inside the strokes divided by its mean
+    cut: float  # how much of the shot's border full strokes cover
 
     @property
     def flaws(self) -> tuple[str, ...]:

@@ -26,38 +26,23 @@ INKED = 0.25  # a pixel counts for a digit's extent from here on, as in the ink 
 
 @dataclass(frozen=True, slots=True)
 class Augment:
-    """Changes (N, 1, S, S) pictures, white ink 1 on black 0, each in its own way and by its own strength between none and full.
+    """Changes (N, 1, S, S) pictures, white ink 1 on black 0, each in its own way and by its own strength from none to full."""
 
-    Attributes:
-        rotation: Degrees.
-        shear: Tangent of the slant.
-        stretch: Log of the ratio of height to width.
-        thicken: How far strokes grow, in shares of a pixel on either side.
-        thin: How far they shrink.
-        bend: Pixels by which a coarse random field shifts the strokes (Simard, Steinkraus, Platt, "Best Practices for
-            Convolutional Neural Networks Applied to Visual Document Analysis", 2003).
-        knots: Points of that field, in either direction.
-        zoom: Log of the size, after the digit was put in its box as the ink pipeline does.
-        shift: Pixels, likewise.
-        blur: Share of a 3x3 binomial blur.
-        light: Slope of the light.
-        fade: Loss of contrast.
-        noise: Standard deviation of the camera's noise.
-    """
-
-    rotation: float = 18.0
-    shear: float = 0.25
-    stretch: float = 0.2
-    thicken: float = 0.9
-    thin: float = 0.4
+    rotation: float = 18.0  # degrees
+    shear: float = 0.25  # tangent of the slant
+    stretch: float = 0.2  # log of the ratio of height to width
+    thicken: float = 0.9  # how far strokes grow, in shares of a pixel on either side
+    thin: float = 0.4  # how far they shrink
+    # pixels by which a coarse random field shifts the strokes (Simard, Steinkraus, Platt, "Best Practices for Convolutional
+    # Neural Networks Applied to Visual Document Analysis", 2003)
     bend: float = 1.2
-    knots: int = 5
-    zoom: float = 0.08
-    shift: float = 0.8
-    blur: float = 0.8
-    light: float = 0.3
-    fade: float = 0.15
-    noise: float = 0.08
+    knots: int = 5  # points of that field, in either direction
+    zoom: float = 0.08  # log of the size, after the digit was put in its box as the ink pipeline does
+    shift: float = 0.8  # pixels, likewise
+    blur: float = 0.8  # share of a 3x3 binomial blur
+    light: float = 0.3  # slope of the light
+    fade: float = 0.15  # loss of contrast
+    noise: float = 0.08  # standard deviation of the camera's noise
 
     def __call__(self, images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Change a batch.
@@ -174,24 +159,15 @@ class Hyperparameters:
 
     The learning rate follows one cycle (Smith, Topin, "Super-convergence", 2019) of AdamW (Loshchilov, Hutter, "Decoupled weight
     decay regularization", 2019), annealed along a cosine.
-
-    Attributes:
-        epochs: How often every picture is shown.
-        batch: Pictures in a step.
-        rate: The highest learning rate.
-        warmup: Share of all steps until the highest rate is reached.
-        decay: Weight decay.
-        averaging: Share of the moving average of the weights, the trained ones, that a step keeps.
-        augment: Changes of the pictures.
     """
 
-    epochs: int = 40
-    batch: int = 128
-    rate: float = 2e-3
-    warmup: float = 0.15
-    decay: float = 1e-2
-    averaging: float = 0.999
-    augment: Augment = field(default_factory=Augment)
+    epochs: int = 40  # how often every picture is shown
+    batch: int = 128  # pictures in a step
+    rate: float = 2e-3  # the highest learning rate
+    warmup: float = 0.15  # share of all steps until the highest rate is reached
+    decay: float = 1e-2  # weight decay
+    averaging: float = 0.999  # share of the moving average of the weights, the trained ones, that a step keeps
+    augment: Augment = field(default_factory=Augment)  # changes of the pictures
 
 
 def train(images: Image, labels: Labels, pipeline: InkPipeline, recipe: Hyperparameters, seed: int) -> Lenet:
