@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import math
 import os
 import sys
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -29,6 +30,20 @@ RESIZING = ("ZeroPadding2D", "Cropping2D", "UpSampling2D", "Resizing", "CenterCr
 MERGING = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot")
 LAYERS = (*WEIGHING, *POOLING, *NORMALIZING, *ACTING, *SHAPING, *RESIZING, *MERGING)
 GRAPH = "Graph"  # a model inside the model
+OPERATIONS = {  # of keras.ops, by class the module; what is not among ACTIVATIONS or the layers runs as it is
+    **dict.fromkeys(
+        ("Add", "Subtract", "Multiply", "Maximum", "Minimum", "TrueDivide", "Divide", "Power", "Negative", "Absolute", "Square",
+         "Sqrt", "Exp", "Log", "Tanh", "Clip", "Mean", "Sum", "Max", "Min", "GetItem", "Stack", "Concatenate", "Squeeze",
+         "ExpandDims"),
+        "numpy",
+    ),
+    **dict.fromkeys(
+        ("Relu", "Relu6", "Sigmoid", "Softmax", "LogSoftmax", "Silu", "Gelu", "HardSigmoid", "HardSilu", "Elu", "Selu",
+         "LeakyRelu", "Softplus", "Softsign"),
+        "nn",
+    ),
+}  # fmt: skip
+OUTPUT = "$output"  # in the arguments of an operation: the next of the step's inputs
 
 ACTIVATIONS: dict[str, Callable[[int], nn.Module]] = {  # of the axis of the channels
     "linear": lambda _: nn.Identity(),
@@ -215,6 +230,56 @@ class KerasLayer(nn.Module):
         return output.permute(0, 3, 1, 2) if self._turns and output.ndim == 4 else output
 
 
+class KerasOperation(nn.Module):
+    """A function of keras.ops, with its arguments in the notation of a plan; maps go in and come out as (N, C, H, W)."""
+
+    def __init__(self, kind: str, config: Mapping[str, Any], channels_first: bool) -> None:
+        super().__init__()
+        library()
+        if kind not in OPERATIONS:
+            raise ModelError(f"unknown operation; {nearest(kind, OPERATIONS, most=len(OPERATIONS))}")
+        operations = importlib.import_module(f"keras.src.ops.{OPERATIONS[kind]}")
+        options = {name: value for name, value in config.items() if name not in ("arguments", "keywords")}
+        self.kind, self.config = kind, options
+        self._operation = (getattr(operations, kind)(**options),)
+        self._arguments, self._keywords = config["arguments"], config.get("keywords", {})
+        self._turns = not channels_first
+
+    def symbol(self, *symbols: Symbol) -> Symbol:
+        """Return the output's shape for those of inputs."""
+        return self._operation[0](*self._filled(iter(symbols)), **self._keywords)
+
+    def forward(self, *maps: torch.Tensor) -> torch.Tensor:
+        given = iter([x.permute(0, 2, 3, 1) if self._turns and x.ndim == 4 else x for x in maps])
+        filled = self._filled(given)
+        call = _item if self.kind == "GetItem" else self._operation[0].call
+        output: torch.Tensor = call(*filled, **self._keywords)
+        return output.permute(0, 3, 1, 2) if self._turns and output.ndim == 4 else output
+
+    def _filled(self, inputs: Iterator[Any]) -> list[Any]:
+        def filled(value: Any) -> Any:
+            if value == OUTPUT:
+                return next(inputs)
+            if value == "...":
+                return Ellipsis
+            if isinstance(value, Mapping):
+                return slice(value["start"], value["stop"], value["step"])
+            return [filled(item) for item in value] if isinstance(value, list) else value
+
+        found = [filled(value) for value in self._arguments]
+        return [found[0], tuple(found[1])] if self.kind == "GetItem" and isinstance(found[1], list) else found
+
+
+def _item(x: torch.Tensor, key: Any) -> torch.Tensor:
+    """Return x[key], also for a slice that goes backward over a whole axis, which torch lacks."""
+    parts = list(key) if isinstance(key, tuple) else [key]
+    if Ellipsis in parts:
+        place = parts.index(Ellipsis)
+        parts[place : place + 1] = [slice(None)] * (x.ndim - len(parts) + 1)
+    backward = [axis for axis, part in enumerate(parts) if part == slice(None, None, -1)]
+    return x.flip(backward)[tuple(slice(None) if axis in backward else part for axis, part in enumerate(parts))]
+
+
 class LinearWithActivation(nn.Sequential):
     """A layer of Keras, `linear`, and its activation under the name of that."""
 
@@ -226,6 +291,8 @@ class LinearWithActivation(nn.Sequential):
 def _made(kind: str, config: Mapping[str, Any], symbol: Symbol, channels_first: bool) -> nn.Module:
     if kind == GRAPH:
         return KerasGraph(config, channels_first)
+    if "arguments" in config:
+        return KerasOperation(kind, config, channels_first)
     if kind not in LAYERS:
         raise ModelError(f"unknown kind; {nearest(kind, LAYERS, most=len(LAYERS))}")
     if kind == "Identity":
@@ -256,7 +323,7 @@ def _unfilled(shape: Sequence[int], dtype: Any = None) -> Any:
 def _symbol(module: nn.Module, symbols: Sequence[Symbol]) -> Symbol:
     if isinstance(module, nn.Sequential):
         module = module[0]
-    return module.symbol(*symbols) if isinstance(module, KerasGraph | KerasLayer) else symbols[0]
+    return module.symbol(*symbols) if isinstance(module, KerasGraph | KerasLayer | KerasOperation) else symbols[0]
 
 
 def _affordable(shape: Sequence[int | None]) -> None:

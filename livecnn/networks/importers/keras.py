@@ -14,10 +14,11 @@ import inspect
 import io
 import json
 import math
+import re
 import warnings
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
@@ -27,7 +28,17 @@ import torch
 from pydantic import JsonValue
 
 from livecnn.errors import ModelError, first_line, nearest
-from livecnn.networks.architectures.keras import ACTIVATIONS, GRAPH, LAYERS, RESIZING, Keras, KerasGraph, library
+from livecnn.networks.architectures.keras import (
+    ACTIVATIONS,
+    GRAPH,
+    LAYERS,
+    OPERATIONS,
+    OUTPUT,
+    RESIZING,
+    Keras,
+    KerasGraph,
+    library,
+)
 from livecnn.networks.importers import Imported, Importer, only_file, read_start
 from livecnn.networks.inspection.tracing import TensorPath, key_of
 from livecnn.networks.weights import load_into
@@ -40,8 +51,21 @@ MODELS = ("Sequential", "Functional", "Model")
 DROPPING = ("Dropout", "SpatialDropout2D", "GaussianDropout", "GaussianNoise", "AlphaDropout", "ActivityRegularization")
 VARYING = ("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness")
 IN_TRAINING_ONLY = (*DROPPING, *VARYING)
-PLACING = ("Identity", *RESIZING, "Permute", "Reshape")  # which hand values on as they are
-OPERATORS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")
+PLACING = ("Identity", *RESIZING, "Permute", "Reshape", "GetItem", "Stack", "Concatenate")  # which hand values on as they are
+OPERATORS = ("Add", "Subtract", "Multiply", "Maximum", "Minimum")  # of two outputs, for which there are layers
+OPERATIONS_MODULE = "keras.src.ops."
+# By the function's name in TensorFlow: the class, and the names of its arguments after the first.
+OPERATIONS_OF_KERAS_2 = {
+    **{f"math.{name}": (kind, "y") for name, kind in (("truediv", "TrueDivide"), ("divide", "TrueDivide"), ("pow", "Power"))},
+    **{f"math.{kind.lower()}": (kind, "y") for kind in OPERATORS},
+    **{f"math.{name}": (kind,) for name, kind in (("negative", "Negative"), ("abs", "Absolute"), ("square", "Square"))},
+    **{f"math.{kind.lower()}": (kind,) for kind in ("Sqrt", "Exp", "Log", "Tanh", "Sigmoid")},
+    **{f"nn.{kind.lower()}": (kind,) for kind in ("Relu", "Relu6", "Silu", "Sigmoid")},
+    "nn.bias_add": ("Add", "bias"),
+    "clip_by_value": ("Clip", "clip_value_min", "clip_value_max"),
+    "__operators__.add": ("Add", "y"),
+    "__operators__.getitem": ("GetItem", "slice_spec"),
+}
 KNOWN = (*LAYERS, *IN_TRAINING_ONLY, "InputLayer")
 _OLD_NAMES = {("LeakyReLU", "alpha"): "negative_slope"}
 _OTHERS = ("name", "trainable", "dtype", "seed", "batch_input_shape", "batch_shape", "input_dtype", "ragged", "sparse")
@@ -150,13 +174,17 @@ def _range(plan: Mapping[str, Any]) -> tuple[int | None, bool]:
         255 or 1, the largest value, or None if the model does not tell; and whether the plan only hands values on.
     """
     key = plan["input"]
+    same = {key}  # keys of what holds the pictures' values as they are
     for step in plan["steps"]:
         kind, config = step.get("kind"), step.get("config", {})
-        if step.get("inputs", [key]) != [key]:
+        if not same.issuperset(step.get("inputs", [key])):
             return None, False
         key = step["name"]
-        if kind == "Rescaling":  # by 1/255, 1/127.5; values up to 1 are doubled, at most
-            return 255 if max(np.abs(config["scale"]).ravel()) < SMALL_SCALE else 1, False
+        if kind == "Rescaling" and config.get("scale", 1) == 1 and np.max(np.abs(config["offset"])) == 0:
+            kind = "Identity"
+        if kind == "Rescaling":  # by 1/255, 1/127.5, or minus the mean; values up to 1 are doubled, at most
+            small = np.max(np.abs(config["scale"])) < SMALL_SCALE or np.max(np.abs(config["offset"])) > 8
+            return 255 if small else 1, False
         if kind == "Normalization":
             spread = np.sqrt(config.get("variance", 1)) + np.abs(config.get("mean", 0))
             return 255 if np.max(spread) > 1 / SMALL_SCALE / 8 else 1, False
@@ -166,6 +194,7 @@ def _range(plan: Mapping[str, Any]) -> tuple[int | None, bool]:
                 return found, False
         elif kind not in PLACING and (kind, config.get("activation", "linear")) != ("Activation", "linear"):
             return None, False
+        same.add(key)
     return None, True
 
 
@@ -325,6 +354,11 @@ class ConfigSanitizer:
             return {**cleaned, "config": {**cleaned["config"], "name": name}}
         where = f"layer {name!r}: {kind}"
         module, registered = item.get("module", "keras.layers"), item.get("registered_name")
+        if kind in OPERATIONS and module == f"{OPERATIONS_MODULE}{OPERATIONS[kind]}":
+            options = {key: value for key, value in config.items() if key != "name"}
+            if not all(map(_is_plain, options.values())):
+                raise ModelError(f"{where}: found {str(options)[:60]}; allowed: numbers, words and lists of them")
+            return {**_serialized(module, kind, {**options, "name": name}), "registered_name": kind}
         if module != "keras.layers" or registered not in (None, kind) or kind not in KNOWN:
             whose = kind if module == "keras.layers" else f"{module}.{kind}"
             raise ModelError(f"layer {name!r}: {whose} is refused, and nothing of it was run; {nearest(kind, KNOWN)}")
@@ -388,10 +422,13 @@ def _policy(value: Any) -> str:
     return str((config or {}).get("name", "float32") if isinstance(config, Mapping) else value or "float32")
 
 
-def _nodes(name: str, layer: Mapping[str, Any], names: Mapping[str, str]) -> list[list[Reference]]:
+def _nodes(name: str, layer: Mapping[str, Any], names: Mapping[str, str]) -> list[Any]:
     """Return which outputs each call of a layer gets: Keras 3 wrote its arguments, Keras 2 a list of outputs."""
-    nodes = []
+    nodes: list[Any] = []
     for node in _list(layer.get("inbound_nodes"), f"inbound_nodes of {name}"):
+        if str(layer.get("module")).startswith(OPERATIONS_MODULE):
+            nodes.append({part: _argument(node[part], names, f"layer {name!r}") for part in ("args", "kwargs")})
+            continue
         if isinstance(node, Mapping):
             tensors, options = _tensors(node.get("args")), [node.get("kwargs")]
         else:
@@ -403,6 +440,22 @@ def _nodes(name: str, layer: Mapping[str, Any], names: Mapping[str, str]) -> lis
                 raise ModelError(f"layer {name!r} is called with {str(extra)[:60]}; allowed: its inputs alone")
         nodes.append([[*reference, {}] for reference in _references(tensors, names)])
     return nodes
+
+
+def _argument(value: Any, names: Mapping[str, str], where: str) -> Any:
+    """Return an argument of an operation, checked: outputs, numbers, words, slices, and lists and mappings of them."""
+    if isinstance(value, list):
+        return [_argument(item, names, where) for item in value]
+    if _is_plain(value):
+        return value
+    kind = value.get("class_name") if isinstance(value, Mapping) else None
+    if kind == "__keras_tensor__":
+        return _tensor(_references(_tensors(value), names)[0])
+    if kind is None and isinstance(value, Mapping):
+        return {str(key): _argument(item, names, where) for key, item in value.items()}
+    if kind in ("__ellipsis__", "__slice__", "__tensor__") and all(map(_is_plain, value["config"].values())):
+        return {"class_name": kind, "config": dict(value["config"])}
+    raise ModelError(f"{where}: found the argument {str(value)[:60]}; allowed: outputs of layers, numbers, slices")
 
 
 def _tensors(value: Any) -> list[Any]:
@@ -441,19 +494,128 @@ def _entry(layer: Any) -> tuple[str, Mapping[str, Any]]:
     return str(name or kind), layer
 
 
+class Operation(NamedTuple):
+    """A function of keras.ops in a functional model, called once: its class, and its arguments in the notation of Keras 3."""
+
+    kind: str
+    options: dict[str, Any]
+    arguments: list[Any]
+    keywords: dict[str, Any]
+
+    @classmethod
+    def of(cls, item: Any) -> Operation | None:
+        """Return the operation that an item is; None if it is a layer."""
+        if not isinstance(item, Mapping) or not isinstance(item.get("config"), dict):
+            return None
+        kind, config, module = item.get("class_name"), item["config"], item.get("module", "")
+        if kind in ("TFOpLambda", "SlicingOpLambda"):
+            return cls._of_keras_2(item)
+        if not str(module).startswith(OPERATIONS_MODULE) and (module or "trainable" in config or kind not in OPERATIONS):
+            return None
+        options = {key: value for key, value in config.items() if key not in ("name", "dtype")}
+        (node,) = _list(item.get("inbound_nodes"), "inbound_nodes")
+        return cls(str(kind), options, list(node["args"]), dict(node.get("kwargs") or {}))
+
+    @classmethod
+    def _of_keras_2(cls, item: Mapping[str, Any]) -> Operation:
+        function = str(item["config"].get("function"))
+        if function not in OPERATIONS_OF_KERAS_2:
+            return cls(f"{item['class_name']} {function}", {}, [], {})
+        kind, *names = OPERATIONS_OF_KERAS_2[function]
+        ((node,),) = _list(item.get("inbound_nodes"), "inbound_nodes")
+        first, keywords = (node[2] if node[0] == "_CONSTANT_VALUE" else _tensor(node[:3])), node[3]
+        rest = [keywords[name] for name in names if keywords.get(name) is not None]
+        rest = [
+            _tensor(value) if isinstance(value, list) and list(map(type, value)) == [str, int, int] else value for value in rest
+        ]
+        if kind == "GetItem":
+            words = [{"class_name": "__slice__", "config": each} if isinstance(each, Mapping) else each for each in rest[0]]
+            rest = [[{"class_name": "__ellipsis__", "config": {}} if word == "..." else word for word in words]]
+        if kind == "Clip":
+            return cls(kind, {"x_min": rest[0], "x_max": rest[1]}, [first], {})
+        return cls(kind, {}, [first, *rest], {})
+
+    @property
+    def tensors(self) -> list[Any]:
+        """The arguments that are outputs of layers."""
+        return [value for value in self.arguments if _is_tensor(value)]
+
+    def as_layer(self) -> tuple[str, dict[str, Any]] | None:
+        """Return class and arguments of the layer that does the same to `tensors`; None if there is none."""
+        word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", self.kind).lower()
+        if word in ACTIVATIONS and self.options.items() <= _USUAL.items():
+            return "Activation", {"activation": word}
+        if self.kind in OPERATORS and not self.keywords and len(self.arguments) == len(self.tensors) == 2:
+            return self.kind, {}
+        number, first = np.zeros(()), len(self.arguments) == 2 and not _is_tensor(self.arguments[0])
+        for value in self.arguments:
+            if not _is_tensor(value):
+                number = _constant(value)
+        if number is None or (self.kind, first) not in _AFFINE or len(self.tensors) != 1 or len(self.arguments) > 2:
+            return None
+        with np.errstate(divide="ignore"):
+            scale, offset = (np.asarray(part, np.float64) for part in _AFFINE[self.kind, first](number))
+        return ("Rescaling", {"scale": scale.tolist(), "offset": offset.tolist()}) if np.isfinite(scale).all() else None
+
+
+_USUAL = {"axis": -1, "approximate": False, "negative_slope": 0.2, "alpha": 1.0}  # options that ACTIVATIONS have, too
+_AFFINE: dict[tuple[str, bool], Callable[[Any], tuple[Any, Any]]] = {  # by class and whether the number comes first
+    **dict.fromkeys([("Add", False), ("Add", True)], lambda number: (1.0, number)),
+    **dict.fromkeys([("Multiply", False), ("Multiply", True)], lambda number: (number, 0.0)),
+    **dict.fromkeys([("TrueDivide", False), ("Divide", False)], lambda number: (1 / number, 0.0)),
+    ("Subtract", False): lambda number: (1.0, -number),
+    ("Subtract", True): lambda number: (-1.0, number),
+    ("Negative", False): lambda _: (-1.0, 0.0),
+}
+
+
+def _tensor(reference: Any) -> dict[str, Any]:
+    """Write a reference to an output, [layer, call, place], as Keras 3 writes it among a call's arguments."""
+    return {"class_name": "__keras_tensor__", "config": {"shape": [], "dtype": "float32", "keras_history": reference}}
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Mapping) and value.get("class_name") == "__keras_tensor__"
+
+
+def _constant(value: Any) -> Any:
+    """Return a number, or numbers by channel, as an array of no or one axis; None for anything else."""
+    if isinstance(value, Mapping) and value.get("class_name") in ("__tensor__", "__numpy__"):
+        value = value["config"].get("value")
+    if isinstance(value, bool) or not isinstance(value, int | float | list) or not _is_plain(value):
+        return None
+    try:
+        array = np.array(value, np.float64)
+    except ValueError:  # rows of different lengths
+        return None
+    return array.reshape(array.shape[-1:]) if array.size == math.prod(array.shape[-1:]) else None
+
+
 def _as_layer(item: Any) -> Any:
-    """Return an operator between two outputs, or an output and a number, as the layer that does the same; others as they are."""
-    if not isinstance(item, Mapping) or item.get("module") != "keras.src.ops.numpy" or item.get("class_name") not in OPERATORS:
+    """Return an operation as the layer that does the same, if there is one; others as they are."""
+    if isinstance(item, Mapping) and (item.get("module"), item.get("class_name")) == (
+        "keras.src.activations.activations",
+        "ReLU",
+    ):
+        return {**item, "module": "keras.layers", "registered_name": None}
+    operation = Operation.of(item)
+    if operation is None:
         return item
-    kind, config = _parts(item)
-    layer = {**item, "module": "keras.layers", "registered_name": None}
-    (node,) = _list(item.get("inbound_nodes"), "inbound_nodes")
-    numbers = [value for value in node["args"] if type(value) in (int, float)]
-    if kind not in ("Add", "Multiply") or len(numbers) != 1:
-        return layer
-    scaling = {"scale": 1.0, "offset": numbers[0]} if kind == "Add" else {"scale": numbers[0], "offset": 0.0}
-    rest = [value for value in node["args"] if value is not numbers[0]]
-    return {**layer, "class_name": "Rescaling", "config": {**config, **scaling}, "inbound_nodes": [{**node, "args": rest}]}
+    if operation.kind not in OPERATIONS:
+        return {**item, "module": OPERATIONS_MODULE, "class_name": operation.kind}  # to be refused by its name
+    layer, name = operation.as_layer(), item["config"].get("name") or item.get("name")
+    if layer is None:
+        node = {"args": operation.arguments, "kwargs": operation.keywords}
+        return {
+            "module": f"{OPERATIONS_MODULE}{OPERATIONS[operation.kind]}",
+            "class_name": operation.kind,
+            "config": {**operation.options, "name": name},
+            "name": item.get("name", name),
+            "inbound_nodes": [node],
+        }
+    kind, config = layer
+    node = {"args": operation.tensors, "kwargs": {}}
+    return {"class_name": kind, "config": {**config, "name": name}, "name": item.get("name", name), "inbound_nodes": [node]}
 
 
 def _parts(item: Any) -> tuple[str, Any]:
@@ -512,6 +674,11 @@ class ImportPlan:
 
     def _described(self, layer: Any, path: str) -> dict[str, Any]:
         name = f"{path}{layer.name}"
+        if type(layer).__module__.startswith(OPERATIONS_MODULE):
+            (node,) = layer._inbound_nodes
+            config = {key: value for key, value in _plain(layer.get_config()).items() if key not in ("name", "dtype")}
+            told = {"arguments": _plain(node.arguments.args), "keywords": _plain(node.arguments.kwargs)}
+            return {"kind": type(layer).__name__, "config": {**config, **told}}
         if hasattr(layer, "layers"):
             return {"kind": GRAPH, "config": self._plan(layer, f"{name}.")}
         kind, config = _kind(type(layer).__name__, layer)
@@ -519,6 +686,21 @@ class ImportPlan:
         if kind != "Normalization":  # whose weights are in its configuration
             self.tensors |= {f"{fused}.{variable.name}": variable.value for variable in layer.weights}
         return {"kind": kind, **({"config": config} if config else {})}
+
+
+def _plain(value: Any) -> Any:
+    """Write arguments of an operation as JSON has them: OUTPUT for an output, "..." for itself, a mapping for a slice."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, slice):
+        return {"start": value.start, "stop": value.stop, "step": value.step}
+    if isinstance(value, torch.Tensor):
+        return value.tolist()
+    if value is Ellipsis:
+        return "..."
+    return value if _is_plain(value) else OUTPUT
 
 
 def _kind(kind: str, layer: Any) -> tuple[str, dict[str, Any]]:

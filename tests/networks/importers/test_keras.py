@@ -2,6 +2,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from livecnn.app.run import RunOptions, run
 from livecnn.errors import ModelError
 from livecnn.networks import bundle
-from livecnn.networks.architectures.keras import ACTIVATIONS, MERGING, library
+from livecnn.networks.architectures.keras import ACTIVATIONS, MERGING, Keras, library
 from livecnn.networks.importers.keras import KNOWN, KerasImporter
 from livecnn.networks.inspection.probe import Probe, layers_of
 from tests.helpers.keras_models import assert_same, digits, edited, h5, layer_at, picture, put, saved, set_argument, turned
@@ -316,15 +317,81 @@ def test_what_keras_2_wrote_otherwise(tmp_path: Path) -> None:
     assert {"ReLU6", "ReLU"} <= set(kinds)
 
 
-def test_operators_between_layers(tmp_path: Path) -> None:
-    x = keras.Input((8, 8, 1))
-    y = layers.Conv2D(2, 3, padding="same")(x)
-    path = saved(keras.Model(x, layers.Flatten()((y + x) * y - x * 3 + 0.5)), tmp_path / "m.keras")
-    model = keras.saving.load_model(path)
-    value = picture(model)
-    torch.testing.assert_close(KerasImporter()([path]).module(turned(value)), torch.from_numpy(model.predict(value, verbose=0)))
-    with pytest.raises(ModelError, match=r"found 2.0 as an argument of a layer's call; allowed: outputs of layers"):
-        KerasImporter()([saved(keras.Model(x, layers.Flatten()(y - 2.0)), tmp_path / "m.keras")])
+ops = keras.ops
+OPERATIONS: dict[str, Callable[[Any], Any]] = {
+    "between layers": lambda x: layers.Conv2D(3, 3, padding="same")(x) * x - x * 3 + 0.5,
+    "of numbers": lambda x: 2 - (3 - x / 4) * 0.5 - 1,
+    "of numbers by channel": lambda x: (x - np.float32([0.1, 0.2, 0.3])) / np.float32([0.4, 0.5, 0.6]),
+    "a number over a tensor": lambda x: 1 / (x + 1),
+    "of two tensors": lambda x: x / (x + 1.0) - ops.maximum(x, x * 2),
+    "clip": lambda x: ops.clip(x, 0.2, 0.7),
+    "power": lambda x: x**2 + 2.0**x,
+    "elementwise": lambda x: ops.sqrt(ops.abs(-x)) + ops.exp(ops.minimum(x, 0.3)),
+    "mean": lambda x: x - ops.mean(x, axis=(1, 2), keepdims=True),
+    "channels": lambda x: ops.stack([x[..., 2], x[..., 1], x[..., 0]], axis=-1),
+    "parts": lambda x: ops.concatenate([x[:, 2:, 1:-1], x[:, 2:, 1:-1, :1]], axis=-1),
+    "activations": lambda x: ops.elu(ops.silu(keras.activations.relu(x - 0.5)) - 0.1, alpha=0.3),
+    "of vgg16": keras.applications.vgg16.preprocess_input,
+    "of mobilenet_v2": keras.applications.mobilenet_v2.preprocess_input,
+    "of densenet": keras.applications.densenet.preprocess_input,
+}
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations_give_what_keras_gives(tmp_path: Path, name: str, suffix: str) -> None:
+    x = keras.Input((8, 8, 3))
+    model = keras.Model(x, layers.Flatten()(OPERATIONS[name](x)))
+    assert_same(model, saved(model, tmp_path / f"m{suffix}"))
+
+
+BACKWARD = {"start": None, "stop": None, "step": -1}
+MEAN = [103.9, 116.8, 123.7]
+
+
+def test_channels_in_reverse() -> None:
+    """As TensorFlow writes it; with torch Keras itself cannot run it."""
+    plan = [
+        {
+            "name": "bgr",
+            "kind": "GetItem",
+            "config": {"arguments": ["$output", ["...", {"start": None, "stop": None, "step": -1}]]},
+        }
+    ]
+    x = torch.rand(1, 3, 4, 5)
+    torch.testing.assert_close(Keras((4, 5, 3), {"input": "x", "steps": plan, "outputs": ["bgr"]})(x), x.flip(1))
+
+
+@pytest.mark.parametrize(
+    ("steps", "wanted"),
+    [
+        ([("math.truediv", {"y": 127.5}), ("math.subtract", {"y": 1.0})], lambda x: x / 127.5 - 1),
+        ([("__operators__.getitem", {"slice_spec": ["...", BACKWARD]}), ("math.subtract", {"y": MEAN})],
+         lambda x: x.flip(1) - torch.tensor(MEAN).view(3, 1, 1)),
+        ([("clip_by_value", {"clip_value_min": 0.2, "clip_value_max": 9.0}), ("nn.relu", {})], lambda x: x.clamp(0.2, 9)),
+        ([("math.subtract", ("_CONSTANT_VALUE", 255.0))], lambda x: 255 - x),
+    ],
+    ids=["to -1..1", "as Caffe wants it", "clip", "constant first"],
+)  # fmt: skip
+def test_operations_of_keras_2(tmp_path: Path, steps: list[Any], wanted: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    x = keras.Input((8, 8, 3), name="x")
+    path = saved(keras.Model(x, layers.Identity(name="end")(x)), tmp_path / "m.h5")
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        before, found = "x", config["config"]["layers"]
+        for number, (function, keywords) in enumerate(steps):
+            kind = "SlicingOpLambda" if "getitem" in function else "TFOpLambda"
+            node = [before, 0, 0, {**keywords, "name": None}] if isinstance(keywords, dict) else None
+            node = node or [keywords[0], -1, keywords[1], {"y": [before, 0, 0]}]
+            before = f"tf.{number}"
+            found.insert(-1, {
+                "class_name": kind, "name": before, "inbound_nodes": [[node]],
+                "config": {"name": before, "trainable": True, "dtype": "float32", "function": function},
+            })  # fmt: skip
+        found[-1]["inbound_nodes"] = [[[before, 0, 0, {}]]]
+        file.attrs["model_config"] = json.dumps(config)
+    value = 255 * torch.rand(1, 3, 8, 8)
+    torch.testing.assert_close(KerasImporter()([path]).module(value), wanted(value), rtol=1e-4, atol=1e-4)
 
 
 def test_names_that_torch_cannot_have(file: Path) -> None:
@@ -374,7 +441,7 @@ def test_what_the_file_tells_of_input_and_numbers(tmp_path: Path, numbers: dict[
     assert (scores.shape, scores.dtype) == ((1, 4), torch.float32)
 
 
-RANGES: dict[str, tuple[list[Any], int | None]] = {
+RANGES: dict[str, tuple[list[Any] | Callable[[Any], Any], int | None]] = {
     "rescaled": ([layers.Rescaling(1 / 255)], 255),
     "behind augmentation": ([layers.RandomFlip(), layers.GaussianNoise(0.1), layers.Rescaling(1 / 255)], 255),
     "behind a model of augmentation": (
@@ -386,6 +453,9 @@ RANGES: dict[str, tuple[list[Any], int | None]] = {
     "from 0..1 to -1..1": ([layers.Rescaling(2.0, -1)], 1),
     "normalized": ([layers.Normalization(mean=[123.0, 116, 103], variance=[3000.0, 3000, 3000])], 255),
     "normalized from 0..1": ([layers.Normalization(mean=[0.48, 0.45, 0.4], variance=[0.05, 0.05, 0.05])], 1),
+    "divided": (lambda x: x / 255, 255),
+    "divided by less": (lambda x: x / 0.5 - 1, 1),
+    "without ImageNet's mean": (keras.applications.vgg16.preprocess_input, 255),
     "after a convolution": ([layers.Conv2D(3, 1), layers.Rescaling(1 / 255)], None),
     "nothing": ([], None),
 }
@@ -394,7 +464,9 @@ RANGES: dict[str, tuple[list[Any], int | None]] = {
 @pytest.mark.parametrize("name", RANGES)
 def test_the_range_of_pictures_is_that_of_the_first_layer_that_changes_values(tmp_path: Path, name: str) -> None:
     before, most = RANGES[name]
-    model = keras.Sequential([keras.Input((12, 12, 3)), *before, layers.Conv2D(4, 3), layers.GlobalMaxPooling2D()])
+    x = keras.Input((12, 12, 3))
+    changed = before(x) if callable(before) else reduce(lambda value, layer: layer(value), before, x)
+    model = keras.Model(x, layers.GlobalMaxPooling2D()(layers.Conv2D(4, 3)(changed)))
     imported = KerasImporter()([saved(model, tmp_path / "m.keras")])
     assert imported.input == {"kind": "plain", "size": [12, 12], "channels": 3, "scale": most or 1}
     assert imported.notes == ((RANGE_NOTE,) if most is None else ())
