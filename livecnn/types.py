@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Image = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Precision = Literal["float32", "tf32", "bfloat16"]  # of a network's calculations on CUDA devices
+Reading = Literal["distribution", "labels", "numbers"]  # scores: one sums up to 1, each is 0..1 by itself, no probabilities
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +81,7 @@ class Tick:
 
     frame: Frame
     patch: Patch
-    scores: Floats  # float32 (K,), probabilities; all zero when the box is empty
+    scores: Floats  # float32 (K,), probabilities, or numbers, see Output; all zero when the box is empty
     # by panel name, what the panel's reducer made of its layer (small arrays on the host)
     views: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # seconds by step ("patch", "model")

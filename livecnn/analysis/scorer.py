@@ -21,10 +21,10 @@ from livecnn._cv2 import cv2
 from livecnn.analysis.dataset import ImageDataset
 from livecnn.engine.crop import Cropper
 from livecnn.engine.engine import on_device
-from livecnn.engine.observer import probabilities
 from livecnn.errors import ImageError, LivecnnError, UsageError
 from livecnn.io.images import thumbnail
 from livecnn.networks.inspection.probe import Probe
+from livecnn.networks.outputs import Output
 from livecnn.types import Floats, Image
 
 BATCH = 32  # pictures,
@@ -39,8 +39,8 @@ class ScoredImage:
     index: int  # its place in the dataset
     name: str  # its file name or number
     label: str  # its true class; "" where unknown
-    scores: Floats  # probabilities, float32 (K,), 0..1; all zero if the box is empty
-    top: int | None  # index of the predicted class; None where the box is empty or a score is not a number
+    scores: Floats  # probabilities, float32 (K,), or what `output` makes of them; all zero if the box is empty
+    top: int | None  # index of the predicted class; None where the box is empty, or scores are no probabilities
     thumbnail: Image | None = None  # what was in the box, uint8 (h, w, 3); None if no thumbnails are kept
 
     @property
@@ -70,8 +70,15 @@ class Scorer:
     """
 
     def __init__(
-        self, images: ImageDataset, cropper: Cropper, module: nn.Module, device: torch.device, thumbnails: int = 0
+        self,
+        images: ImageDataset,
+        cropper: Cropper,
+        module: nn.Module,
+        device: torch.device,
+        thumbnails: int = 0,
+        output: Output | None = None,
     ) -> None:
+        self._output = output
         self.skipped = list(images.source.skipped)
         self._images, self._cropper, self._thumbnails = images, cropper, thumbnails
         self._module, self._device = on_device(module, device), device
@@ -96,7 +103,7 @@ class Scorer:
             for batch in batches:
                 with torch.no_grad():
                     output = self._module(self._values(batch)).cpu()
-                yield from _scored(batch, output)
+                yield from self._scored(batch, output)
 
     def activations(
         self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
@@ -113,7 +120,7 @@ class Scorer:
         with Probe(self._module, layers) as probe, closing(self._batches(places, jobs)) as batches:
             for batch in batches:
                 output, activations = probe(self._values(batch))
-                yield list(_scored(batch, output.cpu())), activations
+                yield list(self._scored(batch, output.cpu())), activations
 
     def _batches(self, places: Sequence[int], jobs: int) -> Generator[list[_Read]]:
         """Yield the images that can be read, some at a time; no batch is empty."""
@@ -134,16 +141,16 @@ class Scorer:
     def _processes(self, jobs: int) -> _ProcessPool:
         return _ProcessPool(jobs, self._images.spec, self._cropper, self._thumbnails)
 
+    def _scored(self, batch: list[_Read], given: torch.Tensor) -> Iterator[ScoredImage]:
+        """Yield the images of a batch with their rows of what the network gave, (N, units)."""
+        for read, scores in zip(batch, (given if self._output is None else self._output.scores(given)).numpy(), strict=True):
+            numbers = self._output is not None and self._output.reading == "numbers"
+            top = None if read.empty or numbers or not np.isfinite(scores).all() else int(scores.argmax())
+            own = np.zeros_like(scores) if read.empty else scores.copy()  # without the rest of the batch
+            yield ScoredImage(read.index, read.name, read.label, own, top, read.thumbnail)
+
     def _values(self, batch: list[_Read]) -> torch.Tensor:
         return torch.from_numpy(np.stack([read.values for read in batch if read.values is not None])).to(self._device)
-
-
-def _scored(batch: list[_Read], output: torch.Tensor) -> Iterator[ScoredImage]:
-    """Yield the images of a batch with their rows of the network's output (N, K)."""
-    for read, row in zip(batch, output.split(1), strict=True):
-        scores = np.zeros(output.shape[1], np.float32) if read.empty else probabilities(row).copy()  # without torch's part
-        top = None if read.empty or not np.isfinite(scores).all() else int(scores.argmax())
-        yield ScoredImage(read.index, read.name, read.label, scores, top, read.thumbnail)
 
 
 def _read(images: ImageDataset, cropper: Cropper, places: Iterable[int], thumbnails: int) -> list[_Read]:

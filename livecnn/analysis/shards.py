@@ -186,7 +186,7 @@ class Worker(Generic[P]):
         with ExitStack() as stack:
             module, device = job.bundle.module, pick_device(job.device)
             stack.enter_context(torch_threads(short=sum(tensor.numel() for tensor in module.parameters()) < WORTH_THREADS))
-            self._scorer = Scorer(images, job.cropper, module, device, job.thumbnails)
+            self._scorer = Scorer(images, job.cropper, module, device, job.thumbnails, job.bundle.output)
             stack.enter_context(self._scorer.reading(job.jobs))
             self._stack = stack.pop_all()
 

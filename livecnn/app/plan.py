@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -20,6 +21,7 @@ from livecnn.networks import bundle as bundles
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.inspection.probe import class_weights, weight_norms
 from livecnn.panels.base.drawer import Context
+from livecnn.panels.base.session import Session
 from livecnn.panels.base.spec import FieldError, PanelSpec
 from livecnn.selection import MutedUnits, Selection
 from livecnn.sources import Source, SourceOptions, open_source
@@ -105,6 +107,9 @@ class Plan:
             opened = open_source(source or layout.source, source_options)
         except SourceError as error:
             raise (error if source else layout.fault(("source",), str(error))) from error
+        for each in (bundle, *others.values()):
+            if each.assumption:
+                print(f"livecnn: {each.assumption}", file=sys.stderr)
         plan = cls(layout, views, bundle, context, opened, others)
         if any(view.explores for view in views):
             _ = plan.focus  # raises
@@ -127,7 +132,7 @@ class Plan:
             bundle: Bundle, beside: Mapping[str, Observer] = MappingProxyType({}), muted: MutedUnits | None = None
         ) -> Observer:
             cropper = make_cropper(bundle, self.layout, self.source, calm=sequential)
-            return Observer(bundle.module, cropper, device, bundle.precision, on_device_error, beside, muted)
+            return Observer(bundle.module, cropper, device, bundle.precision, on_device_error, beside, muted, bundle.output)
 
         beside = {name: looking(other) for name, other in self.others.items()}
         return looking(self.bundle, beside, self.context.session.muted)
@@ -225,13 +230,14 @@ def make_context(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[s
     panels = [panel for view in views for panel in view.panels.values()]
 
     def facts(known: Bundle, wanted: Iterable[PanelSpec]) -> Context:
-        classes = known.classes
         return Context(
             model=known.name,
-            classes=classes,
+            classes=known.classes,
             shapes=known.shapes([layer for panel in wanted for layer in panel.layers()]),
-            class_weights=lambda units: class_weights(known.module, units, len(classes)),
+            class_weights=partial(_class_weights, known),
             theme=THEMES["dark"],
+            reading=known.output.reading,
+            session=Session(remembers=known.output.reading != "numbers"),
             architecture=lambda: known.architecture,
             weight_norms=partial(weight_norms, known.module),
             channels=getattr(known.pipeline, "order", "RGB"),
@@ -241,3 +247,9 @@ def make_context(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[s
     beside = {name: facts(other, (panel for panel in panels if panel.model == name)) for name, other in others.items()}
     main = facts(bundle, (panel for panel in panels if panel.model not in others))
     return replace(main, model=" · ".join([bundle.name, *(other.name for other in others.values())]), others=beside)
+
+
+def _class_weights(bundle: Bundle, units: int) -> torch.Tensor | None:
+    """Return weights (classes, units); None if no layer of so many units feeds the scores."""
+    weights = class_weights(bundle.module, units, bundle.output.units)
+    return None if weights is None else bundle.output.by_class(weights.T).T

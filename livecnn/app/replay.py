@@ -230,7 +230,7 @@ def run_replay(options: ReplayOptions) -> Replay:
     cropper = make_cropper(plan.bundle, plan.layout, plan.source)
     with one_thread(), ImageDataset(spec) as pictures, plan.observer(device) as observer:
         _check_labels(pictures.labels(), options, plan.bundle.name, classes)
-        scorer = Scorer(pictures, cropper, plan.bundle.module, device)
+        scorer = Scorer(pictures, cropper, plan.bundle.module, device, output=plan.bundle.output)
         places = choice.places(len(pictures))
         with closing(scorer(places, options.jobs)) as scored:
             chosen = choice.among(_bar("scores", len(places), scored), classes)

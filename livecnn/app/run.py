@@ -35,7 +35,7 @@ from livecnn.networks.device import pick_device
 from livecnn.panels.base.session import FrameBuffer
 from livecnn.sources import Source, SourceOptions, split_spec
 from livecnn.sources.pad import PadSource
-from livecnn.types import ExplanationUpdate, Floats, Frame, LoopStatus, Scene, SourceStatus, Tick
+from livecnn.types import ExplanationUpdate, Floats, Frame, LoopStatus, Reading, Scene, SourceStatus, Tick
 
 if TYPE_CHECKING:
     import torch
@@ -70,13 +70,13 @@ class RunOptions:
 class ScoresTable(CsvFile):
     """`--scores FILE.csv`: a row per pass through the network, written as it happens, so that nothing is lost by a crash.
 
-    Columns: index, name, label (empty where unknown), top_class (empty when there is nothing in the box or a score is not a
-    number), top_score, then a probability per class, by name.
+    Columns: index, name, label (empty where unknown), top_class (empty when there is nothing in the box, a score is not a number,
+    or scores are no probabilities), top_score, then a score per class, by name.
     """
 
-    def __init__(self, path: Path, classes: Sequence[str]) -> None:
+    def __init__(self, path: Path, classes: Sequence[str], reading: Reading = "distribution") -> None:
         super().__init__(path, buffering=1)
-        self.classes = tuple(classes)
+        self.classes, self._reading = tuple(classes), reading
         self._rows = 0
         self._last: Tick | None = None
         self.write(["index", "name", "label", "top_class", "top_score", *self.classes])
@@ -87,7 +87,7 @@ class ScoresTable(CsvFile):
             return
         self._last = tick
         scores = tick.scores
-        known = not tick.patch.prepared.empty and bool(np.isfinite(scores).all())
+        known = not tick.patch.prepared.empty and self._reading != "numbers" and bool(np.isfinite(scores).all())
         self.add_row(tick.frame.name, tick.frame.label, scores, int(scores.argmax()) if known else None)
 
     def add_row(self, name: str, label: str, scores: Floats, top: int | None) -> None:
@@ -215,7 +215,9 @@ def check_files(options: RunOptions) -> None:
 def _open_files(
     stack: ExitStack, options: RunOptions, bundle: Bundle, ordered: bool
 ) -> tuple[ScoresTable | None, ThreadedRecorder | None]:
-    table = None if options.scores is None else stack.enter_context(ScoresTable(options.scores, bundle.classes))
+    table = None
+    if options.scores is not None:
+        table = stack.enter_context(ScoresTable(options.scores, bundle.classes, bundle.output.reading))
     if options.record is None:
         return table, None
     return table, stack.enter_context(

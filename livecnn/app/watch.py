@@ -31,6 +31,7 @@ def watch(
     layout: str | Path | Mapping[str, Any] | None = None,
     source: str | int | None = None,
     input: Mapping[str, Any] | Callable[[Image], torch.Tensor] | None = None,
+    output: str | Mapping[str, Any] | None = None,
     device: str = "auto",
     record: str | Path | None = None,
     headless: bool = False,
@@ -55,6 +56,8 @@ def watch(
         input: A dict as `input` in model.yaml, e.g. {"kind": "plain", "size": [32, 32], "channels": 3}, or a function from uint8
             (H, W, 3) RGB of any size to the network's input (1, C, H, W); by default the network's attribute `input`, else what
             is usual for its first convolution.
+        output: What the scores are: "softmax", "log_softmax", "logits", "sigmoid", "sigmoid_logits" or "numbers"; by default the
+            network's attribute `output`, else what its last function tells.
         device: Where the network runs: "auto", "cpu", "cuda", "cuda:1", "mps".
         record: File for a film, .gif or .mp4.
         headless: Open no window.
@@ -96,7 +99,7 @@ def watch(
     if not options.headless and threading.current_thread() is not threading.main_thread():
         raise UsageError("watch: a window can be opened by the main thread only; call it there, or with headless=True")
     with module_in_eval(module, pick_device(device)), mpl.rc_context():
-        bundle = bundles.bundle_from_module(module, classes=classes, input=input)
+        bundle = bundles.bundle_from_module(module, classes=classes, input=input, output=output)
         view, views = _views(bundle, layers, layout)
         plan = Plan.for_bundle(bundle, view, views, source=options.source, source_options=options.source_options)
         run_plan(plan, options, unseen=unseen)

@@ -89,6 +89,7 @@ def get(name: str, given: tuple[Path, ...], force: bool) -> None:
 @click.argument("files", nargs=-1, required=True, type=_common.FILE)
 @click.option("--name", required=True, help="What the network will be called.")
 @_common.fields("--input", "fields", "Of the input pipeline: --input size=[64,64].")
+@_common.fields("--output", "output", "What the scores are: --output kind=sigmoid_logits.")
 @click.option("--classes", metavar="FILE|A,B,C", help="Names in the order of the scores, or a file with one a line.")
 @click.option("--architecture", help="For files of weights alone: one of livecnn's own, or package.module:factory.")
 @_common.fields("--option", "options", "Of the architecture: --option depth=16.")
@@ -107,6 +108,7 @@ def import_(
     files: tuple[Path, ...],
     name: str,
     fields: tuple[str, ...],
+    output: tuple[str, ...],
     classes: str | None,
     options: tuple[str, ...],
     licence: str,
@@ -120,7 +122,8 @@ def import_(
     """
     from livecnn.networks.import_model import ModelDescription, import_model
 
-    about = ModelDescription(_pairs("--input", fields), _names(classes), licence, source or "", precision=precision)
+    told = {"input": _pairs("--input", fields), "output": _pairs("--output", output)}
+    about = ModelDescription(classes=_names(classes), licence=licence, source=source or "", precision=precision, **told)
     _done(name, import_model(files, name, about, options=_pairs("--option", options), tell=_common.warn, **chosen))
 
 

@@ -2,6 +2,8 @@
 
 import math
 
+from livecnn.types import Reading
+
 
 def ticks(low: float, high: float, most: int) -> tuple[float, ...]:
     """Return at most `most` multiples of 1, 2 or 5 times a power of ten from low to high, at equal distances; low < high."""
@@ -18,8 +20,9 @@ def round_step(least: float) -> float:
 
 def round_limits(low: float, high: float) -> tuple[float, float]:
     """Return round ends of an axis that holds both, low <= high."""
-    if low == high:
-        low, high = (low - abs(low) / 2, high + abs(high) / 2) if low else (0.0, 1.0)
+    size = max(abs(low), abs(high))
+    if high - low <= 1e-9 * size:  # less than a step of an axis can tell apart
+        low, high = (low - size / 2, high + size / 2) if size else (0.0, 1.0)
     step = round_step((high - low) / 4)
     return math.floor(low / step + 1e-9) * step, math.ceil(high / step - 1e-9) * step
 
@@ -33,6 +36,11 @@ def three_digits(value: float) -> str:
     """Return three digits of a number, for reading from afar; rounding never changes the width: 34.2, 0.342, 342."""
     size = abs(value)
     return f"{value:.0f}" if 99.95 <= size < 1e6 else f"{value:.1f}" if 0.95 <= size < 99.95 else f"{value:.3g}"
+
+
+def format_score(score: float, reading: Reading, decimals: int = 1) -> str:
+    """Return a score in percent, 0..1 being 0 to 100 %; a plain number as it is."""
+    return format_number(score) if reading == "numbers" else f"{100 * score:.{decimals}f} %"
 
 
 def format_number(value: float) -> str:

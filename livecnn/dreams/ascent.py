@@ -23,6 +23,7 @@ from livecnn.types import PreferredInput
 
 if TYPE_CHECKING:
     from livecnn.networks.bundle import Bundle
+from livecnn.networks.outputs import Output
 
 STEPS = 128
 MOST_VALUES = 1 << 24  # of the largest tensor of a pass: 64 MiB
@@ -142,6 +143,7 @@ class Dream:
         ground: Level of the even picture that an ascent starts from, 0 black to 1 white. None: what is 0 to the network, or
             gray if its input is not normalised; a ground that is nearly black or white, as that of MNIST, is made quite so.
         rate: Size of a step, by default that of the parameters.
+        output: What the network's scores are; None: a score a class.
     """
 
     module: nn.Module
@@ -155,6 +157,7 @@ class Dream:
     regularisers: Regularizers = field(default_factory=Regularizers)
     ground: float | None = None
     rate: float | None = None
+    output: Output | None = None
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, layer: str | None, **options: Any) -> Dream:
@@ -167,7 +170,8 @@ class Dream:
         for part, kind in parts.items():
             own = {each.name: given.pop(each.name) for each in fields(kind) if each.name in given}
             given.setdefault(part, kind(**own))
-        return cls(bundle.module, layer, bundle.pipeline.shape, limits=bundle.pipeline.limits, **given)
+        own = {"limits": bundle.pipeline.limits, "output": bundle.output}
+        return cls(bundle.module, layer, bundle.pipeline.shape, **own, **given)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -300,7 +304,7 @@ class Dream:
 
     @cached_property
     def _passing(self) -> ForwardPass:
-        return ForwardPass(self.module, self.layer)
+        return ForwardPass(self.module, self.layer, self.output)
 
     @cached_property
     def _objective(self) -> Objective:

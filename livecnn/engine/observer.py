@@ -17,6 +17,7 @@ from livecnn.engine.engine import Engine
 from livecnn.engine.reducers import Reducer
 from livecnn.errors import ModelError
 from livecnn.networks.inspection.ablation import Ablation, Units
+from livecnn.networks.outputs import Output
 from livecnn.selection import MutedUnits
 from livecnn.types import Floats, Frame, Patch, Precision, Tick
 
@@ -30,6 +31,7 @@ class Observer:
         on_device_error: gets a line that says why the device failed (out of memory, a CUDA error, an operator that it lacks);
             the CPU then takes over, and `note` holds that line. None: such a failure ends the run with a ModelError.
         other_observers: observers of further networks, by name, which look at the same shots.
+        output: what the network's scores are; None: shown as the network gives them.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Observer:
         on_device_error: Callable[[str], None] | None = None,
         other_observers: Mapping[str, Observer] = MappingProxyType({}),
         muted: MutedUnits | None = None,
+        output: Output | None = None,
     ) -> None:
         self.cropper = cropper
+        self._output = output
         self.muted = MutedUnits() if muted is None else muted
         self._note = ""
         self._other_observers = other_observers
@@ -139,15 +143,9 @@ class Observer:
         patch = self.cropper(frame) if like is None else replace(like, prepared=self.cropper.pipeline(like.shot))
         prepared = patch.prepared
         cropped = time.perf_counter()
-        output, views = self._engine(prepared.tensor, prepared.device_transform)
-        scores = np.zeros(output.shape[1], np.float32) if prepared.empty else probabilities(output)
+        given, views = self._engine(prepared.tensor, prepared.device_transform)
+        scores: Floats = (given if self._output is None else self._output.scores(given))[0].numpy()
+        if prepared.empty:
+            scores = np.zeros_like(scores)
         timings = {"patch": cropped - start, "model": time.perf_counter() - cropped}
         return Tick(frame, patch, scores, MappingProxyType(views), MappingProxyType(timings))
-
-
-def probabilities(output: torch.Tensor) -> Floats:
-    """Return a network's output (1, K) as probabilities (K,); what is no distribution is taken for logits: softmax."""
-    values = output[0].float()
-    distribution = bool((values >= 0).all()) and abs(float(values.sum()) - 1) < 1e-3
-    scores: Floats = (values if distribution else values.softmax(0)).cpu().numpy()
-    return scores

@@ -52,7 +52,7 @@ class Explanations:
 
     Attributes:
         seen: What the network sees, uint8 (H, W) or (H, W, 3).
-        scores: float32 (K,), as the network gives them.
+        scores: float32 (K,): probabilities; plain numbers where the network gives no probabilities.
         classes: Their K names.
         parts: One for each method and layer.
         settings: The arguments, ready for JSON.
@@ -141,8 +141,8 @@ class ImageExplainer:
         tensor = next(self.bundle.module.parameters(), torch.empty(0))
         x = prepared.tensor.to(tensor.device)
         with self._probe as probe:
-            scores, activations = probe(x)
-        return ExplainedImage(self, x, prepared, to_array(scores[0]), activations)
+            given, activations = probe(x)
+        return ExplainedImage(self, x, prepared, to_array(self.bundle.output.scores(given)[0]), activations)
 
     def questions(self, strongest: int) -> Iterator[Request]:
         """Yield all that is asked; `strongest` is the image's strongest class."""
@@ -164,7 +164,7 @@ class ImageExplainer:
         return method.explain(x, question.units)
 
     def _made(self, kind: str, layer: str | None) -> Method:
-        return self._kinds[kind](self.bundle.module, layer, **self.options[kind])
+        return self._kinds[kind](self.bundle.module, layer, self.bundle.output, **self.options[kind])
 
 
 class ExplainedImage:
@@ -223,7 +223,8 @@ class ExplainedImage:
 
     def _scores(self, targets: Sequence[int]) -> torch.Tensor:
         with torch.no_grad():
-            seen = ForwardPass(self._explainer.bundle.module, None)(self._x)
+            bundle = self._explainer.bundle
+            seen = ForwardPass(bundle.module, None, bundle.output)(self._x)
         return torch.cat([class_objective(seen, target)(seen)[0] for target in targets])
 
 

@@ -16,15 +16,18 @@ from torch.overrides import TorchFunctionMode
 
 from livecnn.errors import ModelError, UsageError
 from livecnn.networks.inspection.probe import LayerHooks
+from livecnn.networks.outputs import Output
 from livecnn.types import Floats
 
-SOFTMAXES = (
+LAST_ACTIVATIONS = (
     functional.softmax,
     functional.log_softmax,
     torch.softmax,
     torch.log_softmax,
+    torch.sigmoid,
     torch.Tensor.softmax,
     torch.Tensor.log_softmax,
+    torch.Tensor.sigmoid,
 )
 At: TypeAlias = Literal["max", "sum"] | tuple[int, int]
 
@@ -35,7 +38,7 @@ class ForwardResult:
 
     activation: torch.Tensor | None  # (N, K, …), as the layer gave it; None without a layer
     edge: GradientEdge | None  # where its gradient passes, if there is one
-    logits: torch.Tensor  # (N, classes), the scores, or what went into a softmax that made them
+    logits: torch.Tensor  # (N, classes), the scores, or what went into a softmax or sigmoid that made them
     largest: int  # number of values in the largest tensor
 
 
@@ -45,7 +48,8 @@ Objective: TypeAlias = Callable[[ForwardResult], torch.Tensor]  # (N, U): a valu
 class ForwardPass:
     """Forward passes of a network, for one of its layers or none. Its hooks live during a pass only."""
 
-    def __init__(self, module: nn.Module, layer: str | None) -> None:
+    def __init__(self, module: nn.Module, layer: str | None, output: Output | None = None) -> None:
+        self._output = output
         self._tap = LayerHooks(module, [] if layer is None else [layer], self._keep)
         self._kept: tuple[torch.Tensor | None, GradientEdge | None] = None, None
 
@@ -55,7 +59,10 @@ class ForwardPass:
         with self._tap, _Functions() as functions:
             scores = self._tap.run(x)
         (activation, edge), self._kept = self._kept, (None, None)
-        return ForwardResult(activation, edge, functions.before_softmax(scores), functions.largest)
+        logits = functions.before_last_activation(scores)
+        if self._output is not None:
+            logits = self._output.by_class(logits)
+        return ForwardResult(activation, edge, logits, functions.largest)
 
     def _keep(self, _layer: str, output: torch.Tensor) -> None:
         # Later steps may write over the output: then its values are gone, and its gradient is that of what was written.
@@ -68,7 +75,7 @@ class _Functions(TorchFunctionMode):
     def __init__(self) -> None:
         super().__init__()
         self.largest = 1
-        self._softmax: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._last: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -76,21 +83,21 @@ class _Functions(TorchFunctionMode):
         result = func(*args, **(kwargs or {}))
         if isinstance(result, torch.Tensor):
             self.largest = max(self.largest, result.numel())
-            if func in SOFTMAXES:
-                self._softmax = args[0] if args else (kwargs or {})["input"], result
+            if func in LAST_ACTIVATIONS:
+                self._last = args[0] if args else (kwargs or {})["input"], result
         return result
 
-    def before_softmax(self, scores: torch.Tensor) -> torch.Tensor:
-        """Return what went into the last softmax if the scores are its result, whatever their axes; else the scores."""
-        if self._softmax is None:
+    def before_last_activation(self, scores: torch.Tensor) -> torch.Tensor:
+        """Return what went into the last softmax or sigmoid if it made the scores, whatever their axes; else the scores."""
+        if self._last is None:
             return scores
-        logits, result = self._softmax
+        logits, result = self._last
         same = result.data_ptr() == scores.data_ptr() and result.numel() == scores.numel()
         return logits.reshape(scores.shape) if same else scores
 
 
 def class_objective(seen: ForwardResult, target: int) -> Objective:
-    """Explain the class's score before a softmax. Raises UsageError for an unknown class."""
+    """Explain the class's score before the last activation. Raises UsageError for an unknown class."""
     if seen.logits.ndim != 2:
         raise UsageError(f"class {target}: the network gives scores of shape {tuple(seen.logits.shape)}; (N, classes) are needed")
     _check("class", [target], seen.logits.shape[1], "the network")
@@ -164,6 +171,7 @@ class Method(ABC):
         quick: Whether the grid of a layer can have it for every unit while the window is live.
         module: The network.
         layer: A name as a Probe takes it; None where only classes are explained.
+        output: What the network's scores are; None: a score a class.
 
     Example:
         >>> import torch
@@ -183,6 +191,7 @@ class Method(ABC):
 
     module: nn.Module
     layer: str | None = None
+    output: Output | None = None
 
     @abstractmethod
     def explain(self, x: torch.Tensor, units: Sequence[int] = (), target: int | None = None) -> torch.Tensor:
@@ -213,12 +222,12 @@ class Method(ABC):
 
     @cached_property
     def _forward(self) -> ForwardPass:
-        return ForwardPass(self.module, self.layer)
+        return ForwardPass(self.module, self.layer, self.output)
 
 
 @dataclass(frozen=True, eq=False)
 class TargetedMethod(Method):
-    """A method that explains one value: that of a unit, or the score of a class before a softmax.
+    """A method that explains one value: that of a unit, or the score of a class before the last activation.
 
     Attributes:
         at: Which value of a unit's map: "max", its strongest position; "sum", over all positions; or a position (row, column),

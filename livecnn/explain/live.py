@@ -30,6 +30,7 @@ from livecnn.explain.methods.occlusion import COARSEST, Occlusion
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.device import copy_sharing_weights
 from livecnn.networks.inspection.ablation import Ablation
+from livecnn.networks.outputs import Output
 from livecnn.selection import INPUT, OUTPUT, Ask, MutedUnits, Selection, Unit
 from livecnn.types import ExplanationUpdate, Floats, PreferredInput, Tick
 
@@ -82,8 +83,8 @@ class LiveExplainer:
     or the layer is remembered.
     """
 
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
+    def __init__(self, module: nn.Module, output: Output | None = None) -> None:
+        self.module, self._output = module, output
         self._ablation = Ablation(module)
         self._ablated: frozenset[tuple[str, int]] = frozenset()
         self._methods: dict[tuple[str, str], Any] = {}
@@ -133,7 +134,7 @@ class LiveExplainer:
         """
 
         def explain() -> tuple[Floats, float]:
-            forward: ForwardPass = self._made("contributions", layer, lambda: ForwardPass(self.module, layer))
+            forward: ForwardPass = self._made("contributions", layer, lambda: ForwardPass(self.module, layer, self._output))
             with set_gradients():
                 seen = forward(detached_input(x).requires_grad_().clone())
                 activation = activation_of(seen, (), layer)
@@ -180,7 +181,7 @@ class LiveExplainer:
             return reason
 
     def _method(self, kind: str, layer: str) -> Any:
-        return self._made(kind, layer, lambda: method_class(kind)(self.module, layer))
+        return self._made(kind, layer, lambda: method_class(kind)(self.module, layer, self._output))
 
     def _made(self, kind: str, layer: str, make: Callable[[], Any]) -> Any:
         """Make something once for a layer, as it may have to trace the network."""
@@ -368,7 +369,7 @@ class ExplainWorker:
     ) -> None:
         module = on_device(bundle.module, device)
         self._explainers = {
-            name: LiveExplainer(copy_to_explain(module)) for name in DUTIES
+            name: LiveExplainer(copy_to_explain(module), bundle.output) for name in DUTIES
         }  # passes of one and the same must not overlap
         works = {"explain": self._explain, "occlusion": self._occlude, "preferred": self._prefer}
         self._threads = [Thread(target=self._run, args=job, name=job[0], daemon=True) for job in works.items()]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from itertools import chain
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
@@ -19,6 +20,8 @@ import numpy as np
 import torch
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, ValidationError
 from torch import nn
+from torch.func import functional_call
+from torch.nn.parameter import is_lazy
 
 from livecnn import paths, registry
 from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError, first_line, nearest
@@ -29,6 +32,7 @@ from livecnn.networks import catalogue, weights
 from livecnn.networks import pipelines as inputs
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import find_scores, function_shapes, run_and_shapes
+from livecnn.networks.outputs import KINDS, Kind, Output, kind_of, last_function
 from livecnn.networks.pipelines import FunctionPipeline
 from livecnn.types import Image, Precision
 
@@ -90,13 +94,19 @@ class Check(_Section):
     scores: tuple[float, ...]
 
 
+class OutputCard(_Section):
+    """What the scores are, see `livecnn.networks.outputs.Output`; None: told by the network's last function."""
+
+    kind: Kind | None = None
+
+
 class ModelCard(_Section):
     """model.yaml.
 
     architecture: a file name in architectures/, or `package.module:factory`.  options: the arguments of its class or factory.
-    input: `kind` of a pipeline in pipelines/, and its fields.  classes: names in the order of the scores.  accuracy: by data
-    set, 0..1.  training: how to get the same weights again.  precision: with which it may calculate on CUDA devices, if its
-    scores stay within 0.01.  check: what `livecnn models check` compares with.
+    input: `kind` of a pipeline in pipelines/, and its fields.  output: what the scores are.  classes: names in the order of the
+    scores.  accuracy: by data set, 0..1.  training: how to get the same weights again.  precision: with which it may calculate
+    on CUDA devices, if its scores stay within 0.01.  check: what `livecnn models check` compares with.
     """
 
     name: Annotated[str, Field(min_length=1)]
@@ -104,6 +114,7 @@ class ModelCard(_Section):
     options: dict[str, JsonValue] = {}
     weights: Weights
     input: dict[str, JsonValue]
+    output: OutputCard = OutputCard()
     classes: tuple[Annotated[str, BeforeValidator(_as_text)], ...]
     licence: str
     source: str
@@ -123,6 +134,7 @@ class Bundle:
         classes: Names in the order of the scores.
         pipeline: From a shot to the network's input.
         card: What model.yaml says; None for a network from code.
+        output_kind: What its scores are, if somebody said so; None: told by its last function.
     """
 
     name: str
@@ -130,6 +142,7 @@ class Bundle:
     classes: tuple[str, ...]
     pipeline: inputs.Pipeline
     card: ModelCard | None = None
+    output_kind: Kind | None = None
 
     @property
     def precision(self) -> Precision:
@@ -159,7 +172,7 @@ class Bundle:
         Functions are among them only if one of the layers `wanted` is no module: finding them takes another pass. Layers that
         did not run, or gave something else than tensors with a batch axis, are left out. Raises ModelError.
         """
-        modules = self._survey[1]
+        modules = self._survey[2]
         return modules if all(layer in modules for layer in wanted) else {**modules, **self._functions}
 
     @cached_property
@@ -167,9 +180,38 @@ class Bundle:
         """The network as data, found by a pass of zeros. Raises ModelError."""
         return self._with_blank(partial(Architecture.of, name=self.name))
 
+    @property
+    def output(self) -> Output:
+        """What its scores are. Raises ModelError."""
+        kind = self.output_kind or self._told_kind[0]
+        return Output(kind, self._scores.shape[1])
+
+    @property
+    def assumption(self) -> str:
+        """What is assumed of its scores and how to say it better, one line; "" where they could be told."""
+        reason = "" if self.output_kind else self._told_kind[1]
+        if not reason:
+            return ""
+        return f"{self.name}: {reason}, so plain numbers are shown; else say `output`, one of {', '.join(KINDS)} (docs/models.md)"
+
     @cached_property
-    def _survey(self) -> tuple[Any, dict[str, tuple[int, ...]]]:
-        return self._with_blank(run_and_shapes)
+    def _told_kind(self) -> tuple[Kind, str]:
+        named = self.classes not in ((), tuple(map(str, range(len(self.classes)))))
+        return kind_of(self._scores, self._survey[1], named=named)
+
+    @cached_property
+    def _scores(self) -> torch.Tensor:
+        """Those of a pass of zeros, (1, units). Raises ModelError."""
+        scores = self._survey[0]
+        if isinstance(scores, str):
+            raise ModelError(f"{self.name}: {scores}")
+        if scores.ndim != 2 or scores.shape[0] != 1:
+            raise ModelError(f"{self.name}: the network gives scores of shape {tuple(scores.shape)}; (1, classes) is needed")
+        return scores
+
+    @cached_property
+    def _survey(self) -> tuple[torch.Tensor | str, str, dict[str, tuple[int, ...]]]:
+        return self._with_blank(_survey)
 
     @cached_property
     def _functions(self) -> dict[str, tuple[int, ...]]:
@@ -212,7 +254,8 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
     known = paths.bundles()
     path = known.get(name) or os.path.expanduser(name)  # os.path takes any text, pathlib raises
     if os.path.isdir(path):
-        bundle = _read(Path(path), allow_code)
+        read = _read(Path(path), allow_code)
+        bundle = _named(read, read.classes)
     elif is_factory_spec(name, allow_code):
         bundle = bundle_from_module(call_factory(name).requires_grad_(False), name)
     else:
@@ -220,7 +263,6 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
         if name in catalogue.ENTRIES:
             raise ModelError(f"{name}: not at hand; fetch it with: livecnn models get {name}")
         raise ModelError(f"{name}: neither a model that is at hand nor a bundle's folder; {nearest(name, allowed)}")
-    _check_scores(bundle)
     return bundle
 
 
@@ -283,7 +325,7 @@ def _read(folder: Path, allow_code: bool) -> Bundle:
         raise report(document, [Problem((at,), first_line(error))]) from error
     path = _weights_path(folder, card.weights)
     weights.load_into(network, weights.read(path), path)
-    return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card)
+    return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card, card.output.kind)
 
 
 def bundle_from_module(
@@ -292,8 +334,9 @@ def bundle_from_module(
     *,
     classes: Sequence[str] | None = None,
     input: Mapping[str, Any] | Callable[[Image], torch.Tensor] | None = None,
+    output: str | Mapping[str, Any] | None = None,
 ) -> Bundle:
-    """Make a bundle of any network, which may have as attributes what a card says: `classes`, and `input` as in model.yaml.
+    """Make a bundle of any network, which may have as attributes what a card says: `classes`, `input` and `output`.
 
     The network is put into evaluation mode.
 
@@ -303,6 +346,8 @@ def bundle_from_module(
         classes: Names in the order of the scores; by default the network's attribute, else numbers.
         input: A dict as in model.yaml, or a function from a shot, uint8 (H, W, 3) RGB, to the network's input (1, …); by default
             the network's attribute, else what is usual for so many channels.
+        output: What the scores are, see `Output.kind`, or a dict as in model.yaml; by default the network's attribute, else what
+            its last function tells.
 
     Returns:
         The bundle, without a card.
@@ -315,11 +360,23 @@ def bundle_from_module(
     known = _declared_input(module, "classes") if classes is None else classes
     if known is not None and (not isinstance(known, Sequence) or isinstance(known, str)):
         raise ModelError(f"{name}: its `classes` are a {type(known).__name__}; a list of names is needed")
-    bundle = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline)
-    if known is None:
-        bundle = replace(bundle, classes=tuple(map(str, range((*_scores_shape(bundle), 0)[1]))))
-    _check_scores(bundle)
-    return bundle
+    said = _output_card(name, _declared_input(module, "output") if output is None else output)
+    seen = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline, output_kind=said.kind)
+    return _named(seen, None if known is None else seen.classes)
+
+
+def _output_card(name: str, said: Any) -> OutputCard:
+    if said is None or callable(said):  # a method may well be called `output`
+        return OutputCard()
+    fields = {"kind": said} if isinstance(said, str) else said
+    if not isinstance(fields, Mapping):
+        allowed = f"{', '.join(KINDS)}, or a dict as in model.yaml"
+        raise ModelError(f"{name}: its `output` is a {type(said).__name__}; allowed: {allowed}")
+    document = Document({"output": dict(fields)}, Path(name), {}, error=ModelError)
+    try:
+        return OutputCard.model_validate(fields)
+    except ValidationError as error:
+        raise report(document, explain(error, OutputCard, fields, ("output",))) from error
 
 
 def _pipeline_of(name: str, module: nn.Module, chosen: Any) -> inputs.Pipeline:
@@ -381,18 +438,33 @@ def _weights_path(folder: Path, card: Weights) -> Path:
     return path
 
 
-def _scores_shape(bundle: Bundle) -> tuple[int, ...]:
-    output = bundle._survey[0]
+def _survey(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor | str, str, dict[str, tuple[int, ...]]]:
+    """Run one pass: the scores or why there are none, the function that made them, and the shapes of all layers."""
+    noted = x.clone().requires_grad_().clone()
+    tensors = dict(chain(module.named_parameters(), module.named_buffers()))
     try:
-        return tuple(find_scores(output).shape)
+        with torch.inference_mode(False), torch.enable_grad():  # so autograd notes the functions
+            normal = {name: tensor.clone() for name, tensor in tensors.items() if not is_lazy(tensor) and tensor.is_inference()}
+            output, shapes = run_and_shapes(module, noted, lambda x: functional_call(module, normal, (x,)))
+    except RuntimeError:  # where autograd is of no use, as with quantized weights
+        output, shapes = run_and_shapes(module, x)
+    try:
+        scores = find_scores(output)
     except ModelError as error:
-        raise ModelError(f"{bundle.name}: {error}") from error
+        return str(error), "", shapes
+    return scores.detach(), last_function(scores), shapes
 
 
-def _check_scores(bundle: Bundle) -> None:
-    found, count = _scores_shape(bundle), len(bundle.classes)
-    if found != (1, count):
-        raise ModelError(f"{bundle.name}: the network gives scores of shape {found}; (1, {count}) is needed for {count} classes")
+def _named(seen: Bundle, names: tuple[str, ...] | None) -> Bundle:
+    """Return a bundle with a name for each class. Raises ModelError if the names are fewer or more."""
+    output = seen.output
+    classes = output.class_names(names)
+    if len(classes) != len(output.class_names(None)):
+        found, count = f"(1, {output.units})", len(classes)
+        raise ModelError(f"{seen.name}: the network gives scores of shape {found}; (1, {count}) is needed for {count} classes")
+    bundle = replace(seen, classes=classes)
+    vars(bundle).update(_survey=seen._survey)  # one pass is enough
+    return bundle
 
 
 def _replace(writers: Mapping[Path, Callable[[Path], None]]) -> None:

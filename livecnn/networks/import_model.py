@@ -36,7 +36,7 @@ _INDEX = re.compile(r"(\d+)[.\s]\s*(?=\S)")
 class ModelDescription:
     """The description of a network beyond what its files say.
 
-    input: fields, as in model.yaml, that are put over those which the files tell, or which are usual for such a network.
+    input, output: fields, as in model.yaml, that are put over those which the files tell, or which are usual for such a network.
     classes: names in the order of the scores; None: those that the files tell, or else numbers. precision: see ModelCard.
     """
 
@@ -46,6 +46,7 @@ class ModelDescription:
     source: str = ""
     accuracy: Mapping[str, float] = field(default_factory=dict)
     precision: Precision = "float32"
+    output: Mapping[str, Any] = field(default_factory=dict)
 
 
 def import_model(
@@ -77,7 +78,7 @@ def import_model(
         if about.classes is None and not imported.classes and beside.is_file():
             about = replace(about, classes=read_labels(beside))
             tell(f"its classes are those in {beside}; others: --classes")
-        _write(new, imported, name, about, ", ".join(file.name for file in files))
+        _write(new, imported, name, about, ", ".join(file.name for file in files), tell)
         del imported  # reading it back takes as much memory again
         found = bundles.describe_difference(bundles.load(new, allow_code=allow_code))
         if found:
@@ -198,17 +199,21 @@ def _described(imported: Imported, name: str, about: ModelDescription) -> tuple[
         told = {}  # the fields of one pipeline mean nothing to another
     fields = {**told, **about.input}
     classes = imported.classes or None if about.classes is None else about.classes
-    return bundles.bundle_from_module(imported.module, name, classes=classes, input=fields), fields
+    bundle = bundles.bundle_from_module(imported.module, name, classes=classes, input=fields, output=about.output)
+    return bundle, fields
 
 
-def _write(folder: Path, imported: Imported, name: str, about: ModelDescription, files: str) -> None:
+def _write(folder: Path, imported: Imported, name: str, about: ModelDescription, files: str, tell: Callable[[str], None]) -> None:
     """Write the bundle; nothing of the network stays in memory."""
     bundle, fields = _described(imported, name, about)
+    if bundle.assumption:
+        tell(bundle.assumption)
     card = {
         "name": name,
         "architecture": imported.architecture,
         "options": dict(imported.options),
         "input": fields,
+        "output": {"kind": bundle.output.kind},
         "classes": list(bundle.classes),
         "licence": about.licence,
         "source": about.source or files,

@@ -3,6 +3,7 @@
 import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from numbers import Integral
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -92,7 +93,7 @@ def as_bundle(model: str | Path | Bundle | nn.Module, device: str | None, allow_
         module = model.module if isinstance(model, Bundle) else as_module(model)
         apart = copy_sharing_weights(module, place).eval()
         if isinstance(model, Bundle):
-            bundle = Bundle(model.name, apart, model.classes, model.pipeline, model.card)
+            bundle = replace(model, module=apart)
         else:
             bundle = bundles.bundle_from_module(apart, type(model).__name__)
     if place is not None:

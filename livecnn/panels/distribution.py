@@ -38,6 +38,7 @@ class DistributionDrawer(Drawer):
     def __init__(self, spec: DistributionPanel, name: str, context: Context) -> None:
         super().__init__(name, context)
         self.titles = (spec.title or "Distribution",)
+        check_distribution("kind", context)
         self._values = numbers(context.classes)
         self._low, self._high = float(self._values.min()), float(self._values.max())
         self._unit = spec.unit
@@ -130,6 +131,12 @@ class DistributionDrawer(Drawer):
         self._band.rectangles = [(Rect(left, plot.y, max(1, right - left), plot.h), tint)]
         x = min(max(plot.x, self._at(mean) - self._pen // 2), plot.x + plot.w - self._pen)
         self._mark.rectangles = [(Rect(x, plot.y, self._pen, plot.h), color)]
+
+
+def check_distribution(key: str, context: Context) -> None:
+    """Raise FieldError if the scores are no distribution, which alone has an expected value."""
+    if context.reading != "distribution":
+        raise FieldError(key, f"the scores of {context.model} are {context.reading}, no distribution; kind scores shows them")
 
 
 def numbers(classes: Sequence[str]) -> Floats:

@@ -7,15 +7,21 @@ from pydantic import Field
 
 from livecnn.drawing.artists import Label, Rectangles, baseline_offset, text_width
 from livecnn.drawing.theme import Metrics
+from livecnn.drawing.ticks import format_score, round_limits
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import NOTHING, Context, Drawer
 from livecnn.panels.base.spec import PanelSpec
 from livecnn.panels.base.targets import ClassTarget, Target, Tooltip
 from livecnn.types import Floats, Scene
 
+LABELED = 0.5  # a label below this does not hold
+
 
 class ScoresPanel(PanelSpec):
-    """Bars in percent and the top class named large. Few short names stand under columns; otherwise the top k lie in rows."""
+    """Bars in percent and the top class named large. Few short names stand under columns; otherwise the top k lie in rows.
+
+    Labels that hold side by side have a bar of 0 to 100 % each; numbers that are no probabilities lie on a scale of their own.
+    """
 
     kind: Literal["scores"] = Field("scores", description="Prediction bars.")
     top: int = Field(10, ge=1, le=50, description="How many classes to show where not all of them fit.")
@@ -28,7 +34,9 @@ class ScoresDrawer(Drawer):
         super().__init__(name, context)
         self.titles = (spec.title or "Prediction",)
         self.classes = context.classes
-        self._short = len(self.classes) <= 20 and max(map(len, self.classes)) <= 4
+        self._reading = context.reading
+        self._ends = (0.0, 1.0)  # of the bars' scale; of numbers it grows with them
+        self._short = self._reading != "numbers" and len(self.classes) <= 20 and max(map(len, self.classes)) <= 4
         most = len(self.classes) if self._short else min(spec.top, len(self.classes))
         self._top = spec.top
         self._winner = Label(self.theme.accent, "bold", "center")
@@ -42,11 +50,17 @@ class ScoresDrawer(Drawer):
         self.live = [self._bars, *self._names, *self._values, self._winner, self._percent]
 
     def captions(self) -> tuple[str, ...]:
-        return "share of confidence, %", "%"
+        return {
+            "distribution": ("share of confidence, %", "%"),
+            "labels": ("each label by itself, 0 to 100 %", "each by itself, %", "%"),
+            "numbers": ("numbers, no percentages", "numbers"),
+        }[self._reading]
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         self._metrics = metrics
-        if body.w > (1.2 if self._short else 2.5) * body.h:  # a long name wants the whole width
+        if self._reading == "numbers" and len(self.classes) > 1:  # none of them is the answer
+            self._block, plot = body._replace(h=0), body
+        elif body.w > (1.2 if self._short else 2.5) * body.h:  # a long name wants the whole width
             left = round(body.w * (0.3 if body.w < 3 * body.h else 0.2))
             self._block = Rect(body.x, body.y, left, body.h)
             plot = Rect(body.x + left + metrics.gap, body.y, body.w - left - metrics.gap, body.h)
@@ -96,8 +110,8 @@ class ScoresDrawer(Drawer):
     def tip(self, target: Target) -> Tooltip | None:
         if not isinstance(target, ClassTarget) or target.index not in self._places or self._scores is None:
             return None
-        score = 100 * self._scores[target.index]
-        return Tooltip((f"{self.classes[target.index]}: {score:.1f} %",), self._places[target.index])
+        score = format_score(float(self._scores[target.index]), self._reading)
+        return Tooltip((f"{self.classes[target.index]}: {score}",), self._places[target.index])
 
     def show(self, scene: Scene) -> None:
         scores = scene.tick.scores
@@ -108,7 +122,7 @@ class ScoresDrawer(Drawer):
             self._show_message("not a number")
         else:
             top = int(scores.argmax())
-            self._show_winner(self.classes[top], float(scores[top]))
+            self._show_winner(top, float(scores[top]))
             (self._show_columns if self._columns else self._show_rows)(scores, top)
 
     def _show_message(self, words: str) -> None:
@@ -124,9 +138,17 @@ class ScoresDrawer(Drawer):
         self._winner.text, self._winner.color = words, self.theme.muted
         self._winner.place(place.x + place.w // 2, place.y + place.h // 2 + baseline_offset(size), size, place.w)
 
-    def _show_winner(self, words: str, share: float) -> None:
-        """Write the top class as large as its block allows, its share below or, in a flat block, beside it if there is room."""
+    def _show_winner(self, top: int, score: float) -> None:
+        """Write the top class as large as its block allows, its share below or, in a flat block, beside it if there is room.
+
+        Of a single number there is nothing else to write; of several none stands out.
+        """
         block, metrics = self._block, self._metrics
+        words, share, color = self.classes[top], format_score(score, self._reading), self.theme.accent
+        if self._reading == "numbers":
+            words, share = (share, "") if len(self.classes) == 1 else ("", "")
+        elif self._reading == "labels" and score < LABELED:
+            color = self.theme.muted
         small, gap = metrics.small, metrics.px(8)
         percent = min(metrics.px(20), metrics.px(20) * block.w // text_width("100.0 %", metrics.px(20)))
         beside = block.w - text_width("100.0 %", percent) - metrics.gap
@@ -137,9 +159,9 @@ class ScoresDrawer(Drawer):
         size = max(small, min(tallest, tallest * room // max(1, text_width(words, tallest, "bold"))))
         line = percent + max(gap, size // 4) if below else 0  # room for the tail of a “y”
         baseline = block.y + (block.h - line) // 2 + baseline_offset(size)
-        self._winner.text, self._winner.color = words, self.theme.accent
+        self._winner.text, self._winner.color = words, color
         self._winner.place(block.x + room // 2, baseline, size, room)
-        self._percent.text = f"{100 * share:.1f} %" if flat or below else ""
+        self._percent.text = share if flat or below else ""
         if flat:
             middle = block.x + block.w - (block.w - room) // 2
             self._percent.place(middle, block.y + block.h // 2 + baseline_offset(percent), percent)
@@ -171,15 +193,20 @@ class ScoresDrawer(Drawer):
         plot = self._plot
         line = plot.h // self.shown
         left = plot.x + round(plot.w * 0.42)
-        room = round(plot.w * 0.58) - text_width("100.0", self._values[0].size) - self._metrics.px(8)
-        order = np.argsort(-scores, kind="stable")[: self.shown]
+        numbers = self._reading == "numbers"
+        room = round(plot.w * 0.58) - text_width("−8.8e+08" if numbers else "100.0", self._values[0].size) - self._metrics.px(8)
+        if numbers and not self._ends[0] <= scores.min() <= scores.max() <= self._ends[1]:
+            self._ends = round_limits(min(self._ends[0], float(scores.min())), max(self._ends[1], float(scores.max())))
+        low, high = self._ends
+        in_order = numbers and len(scores) <= self.shown
+        order = np.arange(len(scores)) if in_order else np.argsort(-scores, kind="stable")[: self.shown]
         self._places = {int(index): Rect(plot.x, plot.y + i * line, plot.w, line) for i, index in enumerate(order)}
         self._bars.rectangles = []
         for i, index in enumerate(order):
-            color = self.theme.accent if index == top else self.theme.quiet
-            length = max(1, round(float(scores[index]) * room))
-            bar = Rect(left, plot.y + i * line + line // 6, length, max(1, line - 2 * (line // 6)))
+            color = self.theme.accent if index == top and not numbers else self.theme.quiet
+            start, end = sorted(round((value - low) / (high - low) * room) for value in (0.0, float(scores[index])))
+            bar = Rect(left + start, plot.y + i * line + line // 6, max(1, end - start), max(1, line - 2 * (line // 6)))
             self._bars.rectangles.append((bar, color))
             self._names[i].text = self.classes[index]
-            self._names[i].color = color if index == top else self.theme.text
-            self._values[i].text = f"{100 * scores[index]:.1f}"
+            self._names[i].color = color if index == top and not numbers else self.theme.text
+            self._values[i].text = format_score(float(scores[index]), self._reading).removesuffix(" %")

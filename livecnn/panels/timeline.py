@@ -11,7 +11,7 @@ from pydantic import Field
 from livecnn._cv2 import cv2
 from livecnn.drawing.artists import Label, Pixels, text_width
 from livecnn.drawing.theme import CLASSES, INK, Color, Metrics, Theme, mix_colors
-from livecnn.drawing.ticks import format_tick, round_limits, three_digits
+from livecnn.drawing.ticks import format_score, format_tick, round_limits, three_digits
 from livecnn.engine.reducers import MaxActivation, MaxReducer
 from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
@@ -53,7 +53,9 @@ class TimelineDrawer(Drawer):
         self._scale, self._shares = TimeAxis(spec.seconds, self.theme), ScoreHistory(len(context.classes), spec.seconds)
         self._followed: tuple[str, int | None] = INPUT, None
         self._history, self._value = History(spec.seconds), math.nan
-        self._picture, self._strip = Pixels(), StackedScores(context.classes, self.theme)
+        strip = {"distribution": StackedScores, "labels": LabelLines, "numbers": NumberLines}[context.reading]
+        self._picture, self._strip = Pixels(), strip(context.classes, self.theme)
+        self._percent = context.reading != "numbers"
         self._when = Label(self.theme.muted, align="right")
         self._name, self._number = Label(self.theme.text), Label(self.theme.accent, "bold")
         self._range = Label(self.theme.muted, align="right")
@@ -74,7 +76,8 @@ class TimelineDrawer(Drawer):
         self._followed = layer, index
         self._history, self._value = History(self._shares.seconds), math.nan
         if layer == OUTPUT:
-            self.reducer, self._name.text = None, "confidence" if index is None else f"score of “{self.context.classes[index]}”"
+            top = "confidence" if self._percent else "largest number"
+            self.reducer, self._name.text = None, top if index is None else f"score of “{self.context.classes[index]}”"
         else:
             self.reducer, self._name.text = self._peak(layer, index or 0), f"{layer} {index}"
 
@@ -130,12 +133,14 @@ class TimelineDrawer(Drawer):
         """NaN where there is none, or still one of another unit."""
         layer, index = self._followed
         if layer == OUTPUT:
-            return 100 * float(tick.scores.max() if index is None else tick.scores[index])
+            return (100 if self._percent else 1) * float(tick.scores.max() if index is None else tick.scores[index])
         view = tick.views.get(self.name)
         return view.value if isinstance(view, MaxActivation) and view[:2] == (layer, index) else math.nan
 
     def _ends(self) -> tuple[float, float]:
-        return (0.0, 100.0) if self._followed[0] == OUTPUT else round_limits(*(self._history.ends() or (0.0, 1.0)))
+        if self._followed[0] == OUTPUT and self._percent:
+            return 0.0, 100.0
+        return round_limits(*(self._history.ends() or (0.0, 1.0)))
 
     def _write(self, line: Rect | None) -> None:
         """Write the words between strip and line, and on the right of the heading."""
@@ -143,7 +148,7 @@ class TimelineDrawer(Drawer):
             label.set_visible(line is not None and self._words > 0)
         if line is not None:
             low, high = self._ends()
-            unit = " %" if self._followed[0] == OUTPUT else ""
+            unit = " %" if self._followed[0] == OUTPUT and self._percent else ""
             self._number.text = f"{three_digits(self._value)}{unit}" if math.isfinite(self._value) else ""
             self._range.text = f"{format_tick(low)} to {format_tick(high)}{unit}"
             baseline, gap = line.y - (self._words - self._small) // 2, self._small
@@ -198,7 +203,7 @@ class TimelineDrawer(Drawer):
         words, scores = self._ago(target.time), self._shares.at(target.time)
         if scores is not None:
             top = int(scores.argmax())
-            words += f" · {self.context.classes[top]}, {100 * scores[top]:.0f} %"
+            words += f" · {self.context.classes[top]}, {format_score(float(scores[top]), self.context.reading, 0)}"
         column = self._plot.x + round(self._scale.column(self._shares.now - target.time))
         return Tooltip((words,), Rect(column, self._plot.y, 1, self._plot.h))
 
@@ -260,6 +265,40 @@ class StackedScores:
             label.color = INK if stretch.which < len(names) - 1 else self._ink
             x, y = (stretch.left + stretch.right) / 2, (stretch.top + stretch.bottom) / 2 + 0.36 * size
             label.place(place.x + round(x), place.y + round(y), size, int(stretch.right - stretch.left) - size // 2)
+
+
+class LabelLines(StackedScores):
+    """A line for each class, of scores that are not shares of one whole; the names are at its newest end."""
+
+    limits: ClassVar[tuple[float, float] | None] = (0.0, 1.0)
+
+    def draw(self, picture: Image, place: Rect, shares: ScoreHistory, scale: TimeAxis, size: int) -> None:
+        chosen = shares.strongest(self._most)
+        course = shares.course(chosen)
+        for label in self.labels:
+            label.text = ""
+        if not len(course.ago):
+            return
+        values = course.shares[:, :-1].astype(np.float64)
+        low, high = self.limits or round_limits(float(values.min()), float(values.max()))
+        columns, rows = scale.column(course.ago), (high - values) / (high - low) * (place.h - 1)
+        colors, runs = self._colors([int(index) for index in chosen]), np.flatnonzero(np.diff(course.run)) + 1
+        for part, color in enumerate(colors):
+            lines = np.split(points(columns, rows[:, part]), runs)
+            cv2.polylines(picture, lines, False, (*color, 255), max(1, size // 6), cv2.LINE_AA, FRACTION)
+        above = -math.inf
+        for label, part in zip(self.labels, np.argsort(rows[-1]), strict=False):
+            row = min(max(float(rows[-1, part]) - size // 3, size), place.h - size // 3)
+            if row - above >= 1.2 * size:
+                label.text, label.color, above = self._classes[int(chosen[part])], colors[part], row
+                room = min(text_width(label.text, size), round(columns[-1]))
+                label.place(place.x + round(columns[-1]) - room // 2, place.y + round(row), size, room)
+
+
+class NumberLines(LabelLines):
+    """The same for plain numbers, on a scale that holds all that is shown."""
+
+    limits = None
 
 
 def _ends(changes: Mask) -> tuple[Mask, Mask]:

@@ -15,7 +15,7 @@ from livecnn.geometry import Rect
 from livecnn.panels.base.drawer import Context, Drawer
 from livecnn.panels.base.history import History, Numbers, TimeAxis, draw_line
 from livecnn.panels.base.spec import FieldError, PanelSpec, Range, check_value, class_field
-from livecnn.panels.distribution import expected, numbers
+from livecnn.panels.distribution import check_distribution, expected, numbers
 from livecnn.types import Image, Scene, Tick
 
 EXPECTED = "expected"
@@ -57,7 +57,7 @@ class TraceDrawer(Drawer):
         super().__init__(name, context)
         self._spec = spec
         self._class: int | None = None
-        self._unit = spec.unit
+        self._unit, self._factor = spec.unit, 1.0
         told, self._range = self._choose()
         self.titles = (spec.title or told,)
         self._history = History(spec.seconds)
@@ -75,11 +75,15 @@ class TraceDrawer(Drawer):
             self.reducer = ValueReducer(spec.layer, spec.index)
             return (spec.layer if spec.index == 0 else f"{spec.layer} {spec.index}"), spec.range
         if spec.of == EXPECTED:
+            check_distribution("of", self.context)
             self._values = numbers(classes)
             return "Expected value", spec.range or round_limits(float(self._values.min()), float(self._values.max()))
         self._class = class_field("of", spec.of, classes, EXPECTED)
-        self._unit = "%"
-        return f"Score of “{classes[self._class]}”", spec.range or (0.0, 100.0)
+        title = f"Score of “{classes[self._class]}”"
+        if self.context.reading == "numbers":
+            return title, spec.range
+        self._unit, self._factor = "%", 100.0
+        return title, spec.range or (0.0, 100.0)
 
     def arrange(self, body: Rect, metrics: Metrics) -> None:
         self._small, self._pen = metrics.small, max(1, metrics.px(2))
@@ -125,7 +129,7 @@ class TraceDrawer(Drawer):
             value = tick.views.get(self.name)
             return (value if isinstance(value, float) else math.nan), 0.0
         if self._class is not None:
-            return 100 * float(tick.scores[self._class]), 0.0
+            return self._factor * float(tick.scores[self._class]), 0.0
         return expected(tick.scores, self._values)
 
     def _ends(self) -> tuple[float, float]:

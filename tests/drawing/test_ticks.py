@@ -61,6 +61,7 @@ def test_around_holds_both_and_little_more(one: float, other: float) -> None:
 def test_around_by_hand() -> None:
     assert round_limits(0, 0) == (0, 1)
     assert round_limits(13, 27) == (10, 30)
+    assert round_limits(-1e9, -999_999_999.9999999) == (-1.5e9, -0.5e9)  # as good as equal
     assert round_limits(0, 100) == (0, 100)
 
 

@@ -1,4 +1,3 @@
-import math
 from threading import Thread
 from typing import Any
 
@@ -8,10 +7,11 @@ import torch
 from torch import nn
 
 from livecnn.engine.crop import Cropper
-from livecnn.engine.observer import Observer, probabilities
+from livecnn.engine.observer import Observer
 from livecnn.engine.reducers import MosaicReducer, NeuronsReducer, ValueReducer
 from livecnn.errors import ModelError
 from livecnn.networks.bundle import Bundle
+from livecnn.networks.outputs import Output
 from livecnn.networks.pipelines.plain import PlainPipeline
 from livecnn.types import Frame, Image
 from tests.helpers.relu_networks import hooks
@@ -34,29 +34,19 @@ def observer(net: nn.Module) -> Observer:
     return Observer(net, Cropper(PLAIN, 1.0), CPU)
 
 
-@pytest.mark.parametrize("tail", [[], [nn.Softmax(dim=1)]], ids=["logits", "softmax"])
-def test_scores_are_a_distribution_whatever_the_network_ends_with(tail: list[nn.Module]) -> None:
-    net = network(*tail)
+def test_scores_are_what_the_output_means() -> None:
+    net = network()
+    with Observer(net, Cropper(PLAIN, 1.0), CPU, output=Output("logits", 5)) as observe:
+        seen = observe(frame())
+    assert seen.scores.dtype == np.float32
+    assert np.allclose(seen.scores, net(seen.patch.prepared.tensor).softmax(1)[0].detach().numpy(), atol=1e-6)
+
+
+def test_without_an_output_scores_are_as_the_network_gives_them() -> None:
+    net = network()
     with observer(net) as observe:
         seen = observe(frame())
-    wanted = net[2](net[1](net[0](seen.patch.prepared.tensor))).softmax(1)[0]
-    assert seen.scores.dtype == np.float32
-    assert seen.scores.sum() == pytest.approx(1, abs=1e-6)
-    assert np.allclose(seen.scores, wanted.detach().numpy(), atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("output", "wanted"),
-    [
-        ([0.2, 0.3, 0.5], [0.2, 0.3, 0.5]),
-        ([0.0, 0.0], [0.5, 0.5]),
-        ([2.0, 0.0], [0.880797, 0.119203]),
-        ([-1.0, 2.0], [0.047426, 0.952574]),  # sums to 1, but is no distribution
-        ([0.0, math.nan], [math.nan, math.nan]),
-    ],
-)
-def test_probabilities_by_hand(output: list[float], wanted: list[float]) -> None:
-    assert probabilities(torch.tensor([output])).tolist() == pytest.approx(wanted, abs=1e-6, nan_ok=True)
+    assert np.allclose(seen.scores, net(seen.patch.prepared.tensor)[0].detach().numpy(), atol=1e-6)
 
 
 def test_an_empty_box_has_no_scores(lenet: Bundle) -> None:

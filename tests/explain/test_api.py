@@ -333,3 +333,37 @@ def test_networks_that_take_bgr(image: Image) -> None:
     found = livecnn.explanations(seeded(Blue), image, "0", 0)
     assert found.settings["channels"] == "BGR"
     assert found.picture().any()
+
+
+class OneSigmoid(nn.Module):
+    input = {"kind": "plain", "size": [8, 8], "channels": 3}  # noqa: RUF012
+    classes = ("cat", "dog")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4 * 36, 1)
+
+    def logit(self, x: torch.Tensor) -> torch.Tensor:
+        score: torch.Tensor = self.head(self.conv(x).relu().flatten(1))
+        return score
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.logit(x).sigmoid()
+
+
+def test_either_side_of_a_single_sigmoid_can_be_explained(image: Image) -> None:
+    net = seeded(OneSigmoid)
+    explainer = ImageExplainer(net, "conv", classes=["cat", "dog"], method=["gradient", "grad_cam"])
+    sight = explainer(image)
+    x = sight._x.clone().requires_grad_()
+    score, logit = net(x).item(), net.logit(x).item()
+    assert sight.scores.tolist() == pytest.approx([1 - score, score])
+    gradients, cams = map(sight.explain, sight.questions)
+    (slope,) = torch.autograd.grad(net.logit(x)[0, 0], x)
+    assert_close(torch.from_numpy(gradients.maps), torch.cat([-slope, slope]))
+    assert gradients.values.tolist() == pytest.approx([-logit, logit])
+    for sign, cam in zip((-1, 1), cams.maps, strict=True):
+        maps = net.conv(x).detach().requires_grad_()
+        (slopes,) = torch.autograd.grad(sign * net.head(maps.relu().flatten(1))[0, 0], maps)
+        wanted = (slopes.mean((2, 3), keepdim=True) * maps).sum(1, keepdim=True).relu().detach()
+        assert_close(torch.from_numpy(cam), nn.functional.interpolate(wanted, (8, 8), mode="bilinear")[0])

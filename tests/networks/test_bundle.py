@@ -357,7 +357,7 @@ def test_code_needs_leave(code: str, capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
-        ("maps", r"the network gives scores of shape \(1, 4, 24, 24\); \(1, 4\) is needed"),
+        ("maps", r"the network gives scores of shape \(1, 4, 24, 24\); \(1, classes\) is needed"),
         ("infrared", r"its first convolution takes 4 channels, so its input is unknown; give the network an attribute `input`"),
         ("flat", r"it has no convolution, so its input is unknown"),
         ("odd_input", r"its `input` is a int; a dict is needed"),

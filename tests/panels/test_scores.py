@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from livecnn.drawing.theme import THEMES
 from livecnn.geometry import Rect
 from livecnn.panels.base.targets import ClassTarget
 from livecnn.panels.scores import NOTHING
+from livecnn.types import Reading
 from tests.helpers.panel_screen import draw, it, panel, place_of, texts
 from tests.helpers.scenes import DIGITS, assert_texts_apart, context, inside, labels
 
@@ -116,3 +118,37 @@ def test_columns_and_rows_are_the_classes() -> None:
     assert found[:2] == [ClassTarget(70), ClassTarget(5)]
     assert it(rows).target_at(0, 0) is None
     assert it(rows).tip(ClassTarget(100)) is None
+
+
+LABELS = ("person", "dog", "outdoors")
+
+
+def reading(screen_scores: Any, kind: Reading, classes: tuple[str, ...] = LABELS) -> FigureView:
+    return draw(panel("scores", about=replace(context(classes), reading=kind)), scores=screen_scores)
+
+
+def test_labels_are_bars_of_a_hundred_percent_each() -> None:
+    screen = reading([0.9, 0.8, 0.1], "labels")
+    widths = [rect.w for rect, _ in bars(screen)]
+    assert [widths[1] / widths[0], widths[2] / widths[0]] == pytest.approx([0.8 / 0.9, 0.1 / 0.9], abs=0.01)
+    assert texts(screen) == [*LABELS, "90.0", "80.0", "10.0", "person", "90.0 %"]
+    assert it(screen).caption.text == "each label by itself, 0 to 100 %"
+    assert list(labels(it(screen).live))[-2].color == DARK.accent
+    assert list(labels(it(reading([0.4, 0.2, 0.1], "labels")).live))[-2].color == DARK.muted  # none of them holds
+
+
+def test_numbers_lie_on_a_scale_of_their_own_and_are_no_percentages() -> None:
+    screen = reading([-25.0, 0.098, 12.5], "numbers")
+    (minus, _), (_, _), (plus, _) = bars(screen)
+    assert minus.w / plus.w == pytest.approx(2, abs=0.05)
+    assert minus.x + minus.w == pytest.approx(plus.x, abs=1)  # both begin at 0
+    assert texts(screen) == [*LABELS, "−25.0", "0.0980", "12.5"]
+    assert {color for _, color in bars(screen)} == {DARK.quiet}
+    before = plus.w
+    draw(screen, scores=[0.0, 0.0, 50.0])
+    draw(screen, scores=[-25.0, 0.098, 12.5])
+    assert bars(screen)[2][0].w < before  # the scale still holds the largest number that was seen
+
+
+def test_a_single_number_is_the_answer() -> None:
+    assert texts(reading([-0.0662], "numbers", ("steering angle",))) == ["steering angle", "−0.0662", "−0.0662"]

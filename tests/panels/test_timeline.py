@@ -12,7 +12,7 @@ from livecnn.engine.reducers import MaxReducer
 from livecnn.networks.inspection.architecture import Architecture, Node
 from livecnn.panels.base.targets import ClassTarget, TimePoint
 from livecnn.selection import INPUT, OUTPUT, Selection
-from livecnn.types import Frame
+from livecnn.types import Frame, Reading
 from tests.helpers.panel_screen import draw, every_size, feed, feed_scores, it, panel, still_texts, texts
 from tests.helpers.scenes import DIGITS, SHAPES, activations, assert_texts_apart, context, labels, picture, scene
 
@@ -266,3 +266,30 @@ def test_values_of_any_size() -> None:
     for seq, value in enumerate([0.0, -1e6, 1e-6, 3e8, float("inf"), float("nan")]):
         layers = {**activations(), "fc": torch.full((1, 30), value)}
         assert_texts_apart(draw(screen, layers, frame=Frame(picture(), seq, float(seq))), "it")
+
+
+def lines_of(reading: Reading, scores: list[float]) -> tuple[FigureView, list[float]]:
+    """By class, where its line is in the strip, from the bottom as a share of its height."""
+    names = ("person", "dog", "outdoors")
+    known = replace(about(names, {**SHAPES, "out": (1, 3)}), reading=reading)
+    screen = feed_scores(panel("timeline", about=known, seconds=10), scores)
+    plot = pixels(screen)[: it(screen)._parts()[0].h, -200:-20]
+    return screen, [1 - np.nonzero(np.abs(plot - CLASSES[i]).max(axis=2) < 60)[0].mean() / (len(plot) - 1) for i in range(3)]
+
+
+def test_labels_are_lines_between_nothing_and_a_hundred_percent() -> None:
+    screen, heights = lines_of("labels", [0.9, 0.8, 0.1])
+    assert heights == pytest.approx([0.9, 0.8, 0.1], abs=0.02)
+    assert {"person", "outdoors"} <= set(texts(screen))
+    screen.attend(Selection(OUTPUT))
+    feed_scores(screen, [0.9, 0.8, 0.1], 101)
+    assert {"confidence", "90.0 %", "0 to 100 %"} <= set(texts(screen))
+
+
+def test_numbers_are_lines_on_a_scale_that_holds_them() -> None:
+    screen, heights = lines_of("numbers", [-20.0, 0.0, 20.0])
+    assert heights == pytest.approx([0, 0.5, 1], abs=0.03)
+    screen.attend(Selection(OUTPUT, target=2))
+    feed_scores(screen, [-20.0, 0.0, 20.0], 101)
+    assert "20.0" in texts(screen)
+    assert not any("%" in text for text in texts(screen))

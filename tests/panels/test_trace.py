@@ -7,6 +7,7 @@ import torch
 
 from livecnn.app.screen.figure import FigureView
 from livecnn.drawing.theme import THEMES
+from livecnn.panels.base.spec import FieldError
 from livecnn.types import Frame
 from tests.helpers.panel_screen import every_size, feed, feed_scores, it, panel, still_texts, texts
 from tests.helpers.scenes import DIGITS, assert_texts_apart, context, picture, scene
@@ -132,3 +133,14 @@ def test_no_two_texts_overlap_and_none_leaves_the_card(size: tuple[int, int], gr
     screen = screen_of(size, grid, layer="fc", title="Age over time", unit="years")
     for values in ([0.0], [1e-4, -2e-4] * 4, [12345.0, 7.0] * 4, [None] * 2):  # the clock starts anew each time
         assert_texts_apart(feed(screen, values), "it")
+
+
+def test_a_number_has_no_percent_and_only_a_distribution_an_expected_value() -> None:
+    numbers = replace(context(("left", "top")), reading="numbers")
+    screen = feed_scores(panel("trace", about=numbers, of="top", seconds=10), [0.0, -25.0], 20)
+    assert now(screen) == "-25.0"
+    labels = replace(context(("1", "2")), reading="labels")
+    with pytest.raises(FieldError, match="the scores of toy are labels, no distribution; kind scores shows them"):
+        panel("trace", about=labels)
+    with pytest.raises(FieldError, match="the scores of toy are labels, no distribution"):
+        panel("distribution", about=labels)

@@ -91,7 +91,7 @@ def responses(
     """
     patterns = Summary(layers, bundle.classes, bundle.name)
     with one_thread(), album:
-        scorer, count = Scorer(album, cropper, bundle.module, pick_device("auto")), len(album)
+        scorer, count = Scorer(album, cropper, bundle.module, pick_device("auto"), output=bundle.output), len(album)
         bar = tqdm(desc="images", total=count, unit="picture", disable=None, leave=False)
         with closing(scorer.activations(layers, range(count))) as batches, bar:
             for places, activations in batches:

@@ -238,8 +238,13 @@ def layers_of(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
     return {**run_and_shapes(module, x)[1], **function_shapes(module, x)}
 
 
-def run_and_shapes(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, tuple[int, ...]]]:
-    """One pass: what the network returned, and the shapes that `layers_of` tells of its modules."""
+def run_and_shapes(
+    module: nn.Module, x: torch.Tensor, run: Callable[[torch.Tensor], Any] | None = None
+) -> tuple[Any, dict[str, tuple[int, ...]]]:
+    """One pass: what the network returned, and the shapes that `layers_of` tells of its modules.
+
+    run: makes the pass; by default the network itself, without gradients.
+    """
     shapes: dict[str, tuple[int, ...]] = {}
     modules = {name: inner for name, inner in module.named_modules() if name}
     calls = dict.fromkeys(modules, 0)
@@ -249,10 +254,13 @@ def run_and_shapes(module: nn.Module, x: torch.Tensor) -> tuple[Any, dict[str, t
         found = _shapes(TensorPath(name, calls[name]), output)
         shapes.update((key, shape) for key, shape in found.items() if key == name or key not in modules)
 
-    with ExitStack() as hooks, torch.no_grad():
+    with ExitStack() as hooks:
         for name, inner in modules.items():
             hooks.callback(inner.register_forward_hook(partial(note, name)).remove)
-        return module(x), shapes
+        if run is not None:
+            return run(x), shapes
+        with torch.no_grad():
+            return module(x), shapes
 
 
 def function_shapes(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:

@@ -17,7 +17,7 @@ from livecnn.networks.inspection.architecture import Architecture
 from livecnn.panels.base.session import Session
 from livecnn.panels.base.targets import Target, Tooltip
 from livecnn.selection import Ask, Selection
-from livecnn.types import Floats, Scene
+from livecnn.types import Floats, Reading, Scene
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +35,7 @@ class Context:
     Attributes:
         model: Name of the network.
         classes: Names in the order of the scores.
+        reading: Whether scores are shares of one whole, labels of 0..1 side by side, or plain numbers.
         shapes: By layer, the shape (N, …) of its output.
         class_weights: Called with a number of units, gives the weights (classes, units) from the last hidden layer of so many
             units to the classes; None where there are none.
@@ -53,6 +54,7 @@ class Context:
     shapes: Mapping[str, tuple[int, ...]]
     class_weights: Callable[[int], torch.Tensor | None]
     theme: Theme
+    reading: Reading = "distribution"
     architecture: Callable[[], Architecture] = lambda: Architecture("", (), (), 0, 0)
     weight_norms: Callable[[str], Floats | None] = lambda _: None
     session: Session = field(default_factory=Session)

@@ -201,13 +201,14 @@ class Session:
     strongest: StrongestImages = field(default_factory=StrongestImages)
     past: FrameBuffer | None = None  # where one can look back
     muted: MutedUnits = field(default_factory=MutedUnits)
+    remembers: bool = True  # examples; False where scores are no probabilities
 
     def on_scene(self, scene: Scene) -> None:
         """Take what is worth remembering of the newest scene; the same tick again changes nothing."""
         tick = scene.tick
         if self.past is not None and not scene.status.frozen:
             self.past.add(tick.frame, scene.status.source.name)
-        if tick.patch.prepared.empty or not tick.scores.size:
+        if tick.patch.prepared.empty or not tick.scores.size or not self.remembers:
             return
         top = int(tick.scores.argmax())
         score = float(tick.scores[top])

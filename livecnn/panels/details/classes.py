@@ -9,6 +9,7 @@ import numpy as np
 
 from livecnn.drawing.artists import Pixels, Rectangles, baseline_offset, frame, resize_exactly, text_width
 from livecnn.drawing.theme import Metrics
+from livecnn.drawing.ticks import format_score
 from livecnn.engine.reducers import Maps, MapsReducer
 from livecnn.geometry import Rect, best_grid
 from livecnn.networks.inspection.architecture import Node
@@ -173,6 +174,8 @@ class OutputDetail(Detail):
         self._places: dict[int, Rect] = {}  # of the examples, by class
 
     def words(self) -> Sequence[HeadingPart]:
+        if not self.context.session.remembers:
+            return ()
         seen, known = len(self.context.session.examples), len(self.context.classes)
         return HeadingPart(f"{seen:,} of {known:,} {'class' if known == 1 else 'classes'} seen"), HeadingPart(
             "surest shot of each"
@@ -195,7 +198,9 @@ class OutputDetail(Detail):
             self.labels.say(text, room, metrics.title, self.theme.muted)
             return None
         top = int(scores.argmax())
-        name, share = self.context.classes[top], f"{100 * float(scores[top]):.1f} %"
+        name, share = self.context.classes[top], format_score(float(scores[top]), self.context.reading)
+        if len(scores) == 1:
+            name, share = share, ""
         percent = metrics.px(20) if room.h >= metrics.px(60) and room.w >= text_width(share, metrics.px(20)) else 0
         gap = metrics.px(8) if percent else 0
         tallest = max(metrics.small, min(metrics.px(96), round((room.h - percent - gap) * 0.95)))
@@ -216,7 +221,7 @@ class OutputDetail(Detail):
             self._drawn = drawn
             self._draw(room, shown, line)
         size = self.metrics.small
-        if not shown:
+        if not shown and self.context.session.remembers:
             middle = room.x + room.w // 2, room.y + room.h // 2
             self.labels.write(NONE_YET, middle, size, self.theme.muted, width=room.w, align="center")
         for index, example in shown:
@@ -265,7 +270,8 @@ def feeds_classes(node: Node, context: Context) -> bool:
     names = {node.name}
     for later in context.architecture().nodes:
         if not names.isdisjoint(later.inputs):
-            if later.parameters and later.output == (len(context.classes),):
+            classes = len(context.classes)
+            if later.parameters and (later.output == (classes,) or (classes == 2 and later.output == (1,))):
                 return context.class_weights(count) is not None
             if later.type.lower() in SAME and later.output[0] == count:
                 names.add(later.name)

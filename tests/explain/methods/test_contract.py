@@ -178,11 +178,11 @@ def test_positions_that_are_none(net: nn.Module, x: torch.Tensor, at: Any, layer
         (lambda s: F.log_softmax(input=s, dim=1), True),
         (lambda s: torch.softmax(s[:, :, None, None], 1).flatten(1), True),
         (lambda s: s.softmax(1) * 2, False),
-        (lambda s: s.sigmoid(), False),
+        (lambda s: s.sigmoid(), True),
         (lambda s: s * s.softmax(1).sum(), False),
     ],
 )
-def test_what_counts_as_a_softmax(ending: Any, looked_behind: bool, net: nn.Module, x: torch.Tensor) -> None:
+def test_what_counts_as_a_last_activation(ending: Any, looked_behind: bool, net: nn.Module, x: torch.Tensor) -> None:
     class Ending(nn.Module):
         def __init__(self) -> None:
             super().__init__()

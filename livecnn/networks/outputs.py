@@ -1,0 +1,131 @@
+"""What a network's output means: one distribution over the classes, labels that hold side by side, or plain numbers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, cast, get_args
+
+import torch
+
+from livecnn.types import Reading
+
+Kind: TypeAlias = Literal["softmax", "log_softmax", "logits", "sigmoid", "sigmoid_logits", "numbers"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+_READINGS: dict[Kind, Reading] = {
+    "softmax": "distribution",
+    "log_softmax": "distribution",
+    "logits": "distribution",
+    "sigmoid": "labels",
+    "sigmoid_logits": "labels",
+    "numbers": "numbers",
+}
+
+# Names of autograd's nodes, https://github.com/pytorch/pytorch/blob/main/tools/autograd/derivatives.yaml, without their end.
+_LAST: dict[str, Kind] = {"Softmax": "softmax", "LogSoftmax": "log_softmax", "Sigmoid": "sigmoid", "Hardsigmoid": "sigmoid"}
+_WEIGHTED = {"Addmm", "Addmv", "Mm", "Mv", "Bmm", "Baddbmm", "Dot", "Linear", "MkldnnLinear", "Convolution", "MkldnnConvolution"}
+# What only moves values; and what may follow the weights of a head that is trained with a softmax in its loss.
+_MOVES = {
+    "View", "Reshape", "ReshapeAlias", "UnsafeView", "Squeeze", "Unsqueeze", "Alias", "Clone", "ToCopy", "Copy", "Expand",
+    "Transpose", "T", "Permute", "Select", "Slice", "Split", "SplitWithSizes", "Unbind", "Cat",
+}  # fmt: skip
+_SCALES = {"Add", "Sub", "Mul", "Div", "Neg", "NativeBatchNorm", "CudnnBatchNorm"}
+_POOLS = {"Mean", "Sum", "Max", "Amax", "AvgPool2D", "AdaptiveAvgPool2D", "AdaptiveMaxPool2D", "MaxPool2DWithIndices"}
+POOLED = "pooled features"
+
+
+@dataclass(frozen=True)
+class Output:
+    """The meaning of what a network gives.
+
+    Attributes:
+        kind: "softmax", "log_softmax" and "logits" (a softmax is missing) are one distribution over the classes; "sigmoid" and
+            "sigmoid_logits" (a sigmoid is missing) are labels, each by itself, and of a single unit the two sides of a
+            question; "numbers" are no probabilities.
+        units: How many values it gives.
+
+    Example:
+        >>> Output("sigmoid", 1).scores(torch.tensor([[0.25]]))
+        tensor([[0.7500, 0.2500]])
+    """
+
+    kind: Kind
+    units: int
+
+    @property
+    def two_sides(self) -> bool:
+        """Return whether its only unit stands for two classes: the first where it is near 0, the second where it is near 1."""
+        return self.units == 1 and _READINGS[self.kind] == "labels"
+
+    @property
+    def reading(self) -> Reading:
+        """Return how scores are to be read."""
+        return "distribution" if self.two_sides else _READINGS[self.kind]
+
+    def class_names(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """Return the names of the classes: their numbers without any; "not x" and "x" for two sides with one name."""
+        if names is None or (self.two_sides and tuple(names) == ("0",)):
+            return tuple(map(str, range(2 if self.two_sides else self.units)))
+        return (f"not {names[0]}", names[0]) if self.two_sides and len(names) == 1 else tuple(names)
+
+    def scores(self, given: torch.Tensor) -> torch.Tensor:
+        """Turn what the network gives, (N, units), into scores, float32 (N, classes)."""
+        values = given.float()
+        if self.kind == "logits":
+            return values.softmax(1)
+        if self.kind == "log_softmax":
+            return values.exp()
+        if self.kind == "sigmoid_logits":
+            values = values.sigmoid()
+        return torch.cat([1 - values, values], 1) if self.two_sides else values
+
+    def by_class(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn what goes into the last activation, (N, units), into values (N, classes); of two sides the first is -z."""
+        return torch.cat([-logits, logits], 1) if self.two_sides else logits
+
+
+def kind_of(scores: torch.Tensor, last: str, *, named: bool) -> tuple[Kind, str]:
+    """Tell the kind of a network's scores.
+
+    Args:
+        scores: (N, units) of any pass.
+        last: What `last_function` says of them.
+        named: Whether the network's classes have names.
+
+    Returns:
+        The kind, and why it could not be told, so that plain numbers are assumed; "" where it was told.
+    """
+    several, values = scores.shape[1] > 1, scores.float()
+    if several and last in ("softmax", "log_softmax", "logits"):
+        return cast(Kind, last), ""
+    if last == "sigmoid":
+        return "sigmoid", ""
+    if several and named and last == POOLED:
+        return "logits", ""
+    if several and bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() < 1e-3).all()):
+        return "softmax", ""  # written with other functions
+    if not several:
+        return "numbers", "it gives a single number" + (", which may be a score before a sigmoid" if last == "logits" else "")
+    return "numbers", "its last function is not known" if last in ("", POOLED) else f"its last function is {last}"
+
+
+def last_function(scores: torch.Tensor) -> str:
+    """Return what made scores of a pass of which autograd knows the functions.
+
+    It is the kind if the function tells it; POOLED of features; else the name of the function, "" if there is none.
+    """
+    return _last(scores.grad_fn, {})
+
+
+def _last(node: Any, known: dict[Any, str]) -> str:
+    if node in known:
+        return known[node]
+    name = "" if node is None else node.name().split("Backward")[0].split("::")[-1]
+    found: str = "logits" if name in _WEIGHTED else _LAST.get(name, name.lower())
+    if name in _MOVES | _SCALES | _POOLS:
+        given = {_last(each, known) for each, _ in node.next_functions if each is not None and each.next_functions}
+        only = given.pop() if len(given) == 1 else ""
+        if name in _MOVES or (only == "logits" and name in _SCALES | _POOLS):
+            found = only
+        elif name in _POOLS:
+            found = POOLED if only == "relu" else ""
+    known[node] = found
+    return found
