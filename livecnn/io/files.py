@@ -196,6 +196,17 @@ def check_same_run(folder: Path, found: Mapping[str, Any], settings: Mapping[str
         raise OutputError(f"{folder}: holds another run ({told}); name another folder")
 
 
+def stand_in(path: Path) -> str:
+    """Return what a download left in a file's place, with advice: a Git LFS pointer or a web page; "" if it left neither."""
+    with path.open("rb") as file:
+        start = file.read(200).lstrip().lower()
+    if start.startswith(b"version https://git-lfs.github.com/spec/"):
+        return "a Git LFS pointer, not the file itself; `git lfs pull` in its repository fetches that"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page, not the file itself; download that, such as by the page's own button for it"
+    return ""
+
+
 def is_folder(out: str) -> bool:
     """Return whether files are to be written into a folder: `out` ends with a slash, or is a folder already."""
     return out.endswith(("/", os.sep)) or Path(out).is_dir()

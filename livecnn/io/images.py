@@ -11,6 +11,7 @@ from PIL import ImageOps, UnidentifiedImageError
 
 from livecnn._cv2 import MAX_PIXELS, cv2
 from livecnn.errors import ImageError
+from livecnn.io.files import stand_in
 from livecnn.types import Image
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
@@ -40,7 +41,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     except Pillow.DecompressionBombError as error:  # Pillow's own limit, twice of which it refuses before ours is asked
         raise ImageError(f"{path}: too many pixels; allowed: {MAX_PIXELS // 1_000_000} megapixels") from error
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: not a picture that can be read; allowed: {', '.join(FORMATS)}") from error
+        found = stand_in(path) or f"not a picture that can be read; allowed: {', '.join(FORMATS)}"
+        raise ImageError(f"{path}: {found}") from error
     except Exception as error:  # a broken file makes Pillow's decoders raise nearly anything
         raise ImageError(f"{path}: cannot be decoded: {_reason(error)}") from error
 

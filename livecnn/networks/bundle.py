@@ -26,6 +26,7 @@ from torch.nn.parameter import is_lazy
 from livecnn import paths, registry
 from livecnn.errors import LivecnnError, ModelError, OutputError, UsageError, first_line, nearest
 from livecnn.io import yaml_document as yamlfile
+from livecnn.io.files import stand_in
 from livecnn.io.validation import Problem, ValidationProblem, explain, report
 from livecnn.io.yaml_document import Document
 from livecnn.networks import catalogue, weights
@@ -356,11 +357,11 @@ def bundle_from_module(
         ModelError: The input is unknown, or the network does not give a score for each class.
     """
     name = name or type(module).__name__
-    pipeline = _pipeline_of(name, module, _declared_input(module, "input") if input is None else input)
-    known = _declared_input(module, "classes") if classes is None else classes
+    pipeline = _pipeline_of(name, module, declared(module, "input") if input is None else input)
+    known = declared(module, "classes") if classes is None else classes
     if known is not None and (not isinstance(known, Sequence) or isinstance(known, str)):
         raise ModelError(f"{name}: its `classes` are a {type(known).__name__}; a list of names is needed")
-    said = _output_card(name, _declared_input(module, "output") if output is None else output)
+    said = _output_card(name, declared(module, "output") if output is None else output)
     seen = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline, output_kind=said.kind)
     return _named(seen, None if known is None else seen.classes)
 
@@ -389,9 +390,10 @@ def _pipeline_of(name: str, module: nn.Module, chosen: Any) -> inputs.Pipeline:
     return _pipeline(Document({"input": dict(chosen)}, Path(name), {}, error=ModelError))
 
 
-def _declared_input(network: nn.Module, name: str) -> Any:
+def declared(network: nn.Module, name: str) -> Any:
+    """Return what a network says of itself in an attribute; None if there is none, or a layer of that name."""
     value = getattr(network, name, None)
-    return None if isinstance(value, nn.Module) else value  # a layer may well be called `input`
+    return None if isinstance(value, nn.Module) else value
 
 
 def default_input_spec(name: str, network: nn.Module) -> dict[str, Any]:
@@ -434,6 +436,8 @@ def _weights_path(folder: Path, card: Weights) -> Path:
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
     if found != card.sha256:
+        if left := stand_in(path):
+            raise ModelError(f"{path}: {left}")
         raise ModelError(f"{path}: damaged or changed: its sha256 is {found}, {CARD} says {card.sha256}")
     return path
 

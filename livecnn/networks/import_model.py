@@ -14,12 +14,13 @@ from typing import Any
 from livecnn import paths, registry
 from livecnn.errors import ModelError, SourceError, UsageError, first_line
 from livecnn.io.download import check, fetch
-from livecnn.io.files import write_error
+from livecnn.io.files import stand_in, write_error
 from livecnn.networks import bundle as bundles
 from livecnn.networks import catalogue
 from livecnn.networks.bundle import Bundle
 from livecnn.networks.catalogue import CatalogueEntry, ModelFile
 from livecnn.networks.importers import Imported
+from livecnn.networks.pipelines.plain import PlainPipeline
 from livecnn.types import Precision
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -176,6 +177,9 @@ def _read(files: Sequence[Path], chosen: Mapping[str, Any]) -> Imported:
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise UsageError(f"{missing}: no such file")
+    for file in files:
+        if found := stand_in(file):
+            raise UsageError(f"{file}: {found}")
     suffixes = {file.suffix.lower() for file in files}
     known = {kind: registry.find("networks.importers", kind, ModelError) for kind in registry.kinds("networks.importers")}
     importer = next((found for found in known.values() if suffixes <= set(found.suffixes)), None)
@@ -208,6 +212,10 @@ def _write(folder: Path, imported: Imported, name: str, about: ModelDescription,
     bundle, fields = _described(imported, name, about)
     if bundle.assumption:
         tell(bundle.assumption)
+    if bundle.pipeline.shape == (1, 28, 28) and len(bundle.classes) == 10 and isinstance(bundle.pipeline, PlainPipeline):
+        # The ink pipeline's values are always 0..1 before mean and deviation.
+        mean, std = (f"{values[0] / bundle.pipeline.scale:.5g}" for values in (bundle.pipeline.mean, bundle.pipeline.std))
+        tell(f"if it was trained on MNIST, it reads pen on paper with: --input kind=ink --input mean={mean} --input std={std}")
     card = {
         "name": name,
         "architecture": imported.architecture,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -47,7 +48,7 @@ def read(path: Path) -> dict[str, torch.Tensor]:
 def content(path: Path) -> Any:
     """Read what such a file holds, a state dict or a checkpoint around it. Raises ModelError; no code is run."""
     try:
-        return _read_safetensors(path) if path.suffix == ".safetensors" else _read_pickle(path)
+        return _read_safetensors(path) if path.suffix.lower() == ".safetensors" else _read_pickle(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -116,7 +117,8 @@ def _read_pickle(path: Path) -> Any:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # advice about pickle protocols, for whoever wrote the file
-                return torch.load(file, map_location="cpu", weights_only=True)
+                with torch.serialization.safe_globals(_numpy_scalars()):
+                    return torch.load(file, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             culprit = re.search(r"GLOBAL (\S+)", str(error))
             # Without PyTorch's own words: they advise to read it with leave to run code.
@@ -124,6 +126,13 @@ def _read_pickle(path: Path) -> Any:
             raise ModelError(f"{path}: refused, and nothing of it was run: it {reason}; {STATE_DICT}") from error
         except Exception as error:  # on nonsense, the unpickler fails in any way there is
             raise ModelError(f"{path}: not a sound PyTorch file: {first_line(error)}") from error
+
+
+def _numpy_scalars() -> list[Any]:
+    """Return what NumPy's numbers, such as a best accuracy beside the weights, are made with, out of bytes and a type."""
+    scalar = np.float64(0).__reduce__()[0]
+    types = [kind for name, kind in vars(np.dtypes).items() if name.endswith("DType") and name != "ObjectDType"]
+    return [scalar, (scalar, "numpy.core.multiarray.scalar"), np.dtype, *types]
 
 
 def _fits(tensor: torch.Tensor, needed: torch.Tensor) -> bool:

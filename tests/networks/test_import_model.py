@@ -61,6 +61,40 @@ def test_another_pipeline_takes_over_no_fields(file: Path) -> None:
     assert bundle.card.input == {"kind": "ink"}
 
 
+@pytest.mark.parametrize(
+    ("told", "hint"),
+    [
+        ({}, "--input kind=ink --input mean=0 --input std=1"),
+        ({"mean": [0.1307], "std": [0.3081]}, "--input kind=ink --input mean=0.1307 --input std=0.3081"),
+        ({"mean": [33.3], "std": [78.6], "scale": 255}, "--input kind=ink --input mean=0.13059 --input std=0.30824"),
+    ],
+)
+def test_pen_on_paper_is_offered_to_what_may_read_digits(file: Path, told: dict[str, Any], hint: str) -> None:
+    notes: list[str] = []
+    plain = bundles.load(import_model([file], "mine", ModelDescription(told), tell=notes.append))
+    assert any(note.endswith(hint) for note in notes)
+    words = dict(word.split("=") for word in hint.split() if "=" in word)
+    numbers = {key: [float(words[key])] for key in ("mean", "std")}
+    ink = bundles.load(import_model([file], "pen", ModelDescription({"kind": "ink", **numbers}), tell=notes.append))
+    for level in (0.0, 1.0):  # of a pixel, 0..1, the same number goes in
+        wanted = (level * plain.pipeline.scale - plain.pipeline.mean[0]) / plain.pipeline.std[0]  # type: ignore[attr-defined]
+        assert float(ink.pipeline.limits[int(level)]) == pytest.approx(wanted, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "a Git LFS pointer, not the file itself; `git lfs pull`"),
+        (b"\n<!DOCTYPE html><html>", "a web page, not the file itself; download that"),
+    ],
+)
+@pytest.mark.parametrize("name", ["net.h5", "net.pth", "net.prototxt", "net.fake"])
+def test_what_downloads_leave_in_a_files_place(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=f"{name}: {message}"):
+        import_model([tmp_path / name], "mine")
+
+
 def test_architecture_and_options(tmp_path: Path) -> None:
     file = tmp_path / "weights.pth"
     file.touch()
@@ -214,7 +248,7 @@ def test_labels_beside_the_file_are_taken(file: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("".join(f"{i} {name}\n" for i, name in enumerate("klmnopqrst")))
     told: list[str] = []
     assert bundles.load(import_model([file], "mine", tell=told.append)).classes == tuple("klmnopqrst")
-    assert told == [f"its classes are those in {tmp_path / 'labels.txt'}; others: --classes"]
+    assert told[:1] == [f"its classes are those in {tmp_path / 'labels.txt'}; others: --classes"]
     assert bundles.load(import_model([file], "yours", ModelDescription(classes=[*"abcdefghij"]))).classes == tuple("abcdefghij")
     file.write_text("told")
     assert bundles.load(import_model([file], "theirs")).classes == tuple("abcdefghij")

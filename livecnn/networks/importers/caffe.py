@@ -90,7 +90,7 @@ class CaffeImporter(Importer):
 def _by_role(files: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for role, suffixes in ROLES.items():
-        paths = [path for path in files if path.suffix in suffixes]
+        paths = [path for path in files if path.suffix.lower() in suffixes]
         if len(paths) > 1 or (not paths and role in ("prototxt", "caffemodel")):
             names = ", ".join(map(str, paths)) or "none"
             raise ModelError(f"{' or '.join(suffixes)}: found {names}; one is needed")
@@ -191,7 +191,7 @@ def _labels(path: Path) -> tuple[str, ...]:
 
 def read_mean(path: Path) -> torch.Tensor:
     """Read the mean of a `.npy` or `.binaryproto` file: float32 (C,), a number for each channel, or (C, H, W), a picture."""
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         found = _npy(path)
     else:
         with Binary(path) as binary:

@@ -15,10 +15,13 @@ import io
 import json
 import math
 import re
+import shutil
+import tempfile
 import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple
@@ -112,12 +115,22 @@ def _imported(path: Path) -> Imported:
         warnings.simplefilter("ignore")  # what it says of versions of NumPy
         warnings.simplefilter("error", UserWarning)  # all that it says of weights that it did not find
         model = _built(cleaned)
-        model.load_weights(path)
+        with _with_suffix_in_small_letters(path) as file:  # by which Keras tells formats apart
+            model.load_weights(file)
         planned = ImportPlan(model)
     options: dict[str, Any] = {"shape": _shape(model), "plan": planned.plan, "channels_first": _channels_first(planned.plan)}
     module = Keras(**options)
     load_into(module, planned.tensors, path)
     return Imported(module.eval(), "keras", options, _input(options), notes=tuple(_notes(cleaner, found.version, planned.plan)))
+
+
+@contextmanager
+def _with_suffix_in_small_letters(path: Path) -> Iterator[Path]:
+    if path.suffix == path.suffix.lower():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(shutil.copyfile(path, Path(folder, f"model{path.suffix.lower()}")))
 
 
 def _built(cleaned: Mapping[str, Any]) -> Any:

@@ -1,21 +1,21 @@
 """Weights that PyTorch or safetensors saved, for an architecture that is named beside them."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
 from pydantic import JsonValue
+from torch import nn
 
 from livecnn import registry
 from livecnn.errors import ModelError, first_line
 from livecnn.networks import bundle, weights
 from livecnn.networks.importers import Imported, Importer, only_file
 
-_WRAPPED_UNDER = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
-_PREFIXES = ("module.", "_orig_mod.")  # of DataParallel and of torch.compile
+DEEPEST = 4  # checkpoints within checkpoints
 
 _GIVEN_BY_CODE = "a function that returns it, `livecnn run --model package.module:factory --allow-code`"
 _PROGRAMS = {
@@ -27,9 +27,9 @@ _PROGRAMS = {
 
 
 class TorchImporter(Importer):
-    """Reads state dicts, also inside a checkpoint ({"state_dict": …}), of networks that ran on a GPU, in parallel or compiled."""
+    """Reads state dicts: that of a network, whatever else a checkpoint holds and whatever stands before its tensors' names."""
 
-    suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".pt2", ".safetensors")
+    suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".pt2", ".tar", ".ckpt", ".bin", ".safetensors")
 
     def __call__(
         self,
@@ -41,7 +41,7 @@ class TorchImporter(Importer):
     ) -> Imported:
         path = only_file(files)
         _refuse_programs(path)
-        tensors = _unwrapped(weights.content(path), path)
+        content = weights.content(path)
         if architecture is None:
             kinds = (*registry.kinds("networks.architectures"), "package.module:factory")
             raise ModelError(f"{path}: holds weights alone; give the --architecture that they are for: {', '.join(kinds)}")
@@ -49,8 +49,10 @@ class TorchImporter(Importer):
             module = bundle.architecture(architecture, options, allow_code=allow_code)
         except (TypeError, ValueError, RuntimeError) as error:
             raise ModelError(f"{architecture}: its options do not fit: {first_line(error)}") from error
-        weights.load_into(module, tensors, path)
-        return Imported(module.eval(), architecture, dict(options))
+        weights.load_into(module, _state_dict(content, module, path), path)
+        told = {name: bundle.declared(module, name) for name in ("input", "classes")}
+        given = told["input"] if isinstance(told["input"], Mapping) else None
+        return Imported(module.eval(), architecture, dict(options), given, tuple(map(str, told["classes"] or ())))
 
 
 def _refuse_programs(path: Path) -> None:
@@ -65,13 +67,31 @@ def _refuse_programs(path: Path) -> None:
             raise ModelError(f"{path}: {reason}")
 
 
-def _unwrapped(content: Any, path: Path) -> dict[str, torch.Tensor]:
-    while isinstance(content, Mapping):
-        inner = next((content[key] for key in _WRAPPED_UNDER if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            break
-        content = inner
-    tensors = weights.as_state_dict(content, path)
-    while prefix := next((prefix for prefix in _PREFIXES if tensors and all(name.startswith(prefix) for name in tensors)), None):
-        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors
+def _state_dict(content: Any, module: nn.Module, path: Path) -> dict[str, torch.Tensor]:
+    """Find the tensors of a network in what a file holds: the first that have all its parameters' names behind a prefix."""
+    needed = [name for name, _ in module.named_parameters()]
+    found = list(_state_dicts(content, DEEPEST))
+    for tensors in found:
+        prefix = _prefix(tensors, needed)
+        if prefix is not None:
+            return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    return weights.as_state_dict(found[0] if found else content, path)
+
+
+def _state_dicts(content: Any, depth: int) -> Iterator[dict[str, torch.Tensor]]:
+    """Yield the mappings from names to tensors, the outermost first."""
+    if not isinstance(content, Mapping) or not depth:
+        return
+    tensors = {name: value for name, value in content.items() if isinstance(name, str) and isinstance(value, torch.Tensor)}
+    if tensors:
+        yield tensors
+    for value in content.values():
+        yield from _state_dicts(value, depth - 1)
+
+
+def _prefix(tensors: Mapping[str, torch.Tensor], needed: Sequence[str]) -> str | None:
+    """Return what stands before all the names that are needed; None if one is missing."""
+    first = needed[0] if needed else ""
+    starts = {name.removesuffix(first) for name in tensors if name == first or name.endswith(f".{first}")}
+    fitting = (start for start in sorted(starts, key=len) if all(f"{start}{name}" in tensors for name in needed))
+    return next(fitting, None)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from livecnn._cv2 import cv2
 from livecnn.networks.pipelines import Pipeline
@@ -36,6 +37,11 @@ ABOVE, BESIDE = 0.5, 0.3  # of the main piece's longest side: how far off a piec
 THINNEST = 2.0  # pixels of the result: thinner strokes are widened, MNIST's are 2 to 4 wide
 
 
+def _only(value: Any) -> Any:
+    """Return the number in a list of one, as the plain pipeline has it."""
+    return value[0] if isinstance(value, (list, tuple)) and len(value) == 1 else value
+
+
 class InkPipeline(Pipeline):
     """Turns a digit of any ink on any ground into float32 (1, 1, size, size), white on black, (value - mean) / std.
 
@@ -50,8 +56,8 @@ class InkPipeline(Pipeline):
 
     size: int = Field(28, ge=4, le=512)
     box: int = Field(20, ge=2, le=512)
-    mean: float = Field(0.1307, allow_inf_nan=False)
-    std: float = Field(0.3081, gt=0, allow_inf_nan=False)
+    mean: Annotated[float, BeforeValidator(_only)] = Field(0.1307, allow_inf_nan=False)
+    std: Annotated[float, BeforeValidator(_only)] = Field(0.3081, gt=0, allow_inf_nan=False)
 
     @model_validator(mode="after")
     def _box_fits(self) -> InkPipeline:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -53,6 +54,9 @@ def prefixed(state: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Ten
         lambda state: prefixed(state, "_orig_mod."),
         lambda state: prefixed(state, "_orig_mod.module."),
         lambda state: {"state_dict": prefixed(state, "module."), "epoch": 7, "loss": 0.5},
+        lambda state: {"state_dict": {**prefixed(state, "model.net."), "loss.weight": torch.ones(3)}, "hyper_parameters": {}},
+        lambda state: {"params": state, "best": np.float64(98.1), "steps": np.int64(3)},
+        lambda state: {"optimizer": {"state": {0: {"step": torch.ones(1)}}}, "ema": {"module": prefixed(state, "backbone.")}},
         lambda state: {"model": {"state_dict": state}, "optimizer": {"lr": 0.1}},
         lambda state: {name: tensor.double() for name, tensor in state.items()},
         lambda state: {name: nn.Parameter(tensor) for name, tensor in state.items()},
@@ -92,12 +96,32 @@ def test_without_an_architecture(lenet: Lenet, tmp_path: Path) -> None:
         TorchImporter()([tmp_path / "w.pt"])
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pth.tar", "lightning.ckpt", "pytorch_model.bin", "W.PTH", "W.SAFETENSORS"])
+def test_files_by_other_names(tmp_path: Path, lenet: Lenet, name: str) -> None:
+    (save_file if name.endswith("RS") else torch.save)(lenet.state_dict(), tmp_path / name)
+    x = torch.rand(1, 1, 28, 28)
+    torch.testing.assert_close(TorchImporter()([tmp_path / name], architecture="lenet").module(x), lenet.eval()(x))
+
+
+def test_what_the_factory_says_of_its_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = "    net.input = {'kind': 'plain', 'size': [30, 20], 'channels': 1, 'mean': [0.5]}\n    net.classes = ['cat', 'dog']\n"
+    code = (
+        "from torch import nn\ndef net():\n    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())\n"
+    )
+    (tmp_path / "saying.py").write_text(f"{code}{told}    return net\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    torch.save({"0.weight": torch.rand(2, 1, 3, 3), "0.bias": torch.rand(2)}, tmp_path / "w.pth")
+    imported = TorchImporter()([tmp_path / "w.pth"], architecture="saying:net", allow_code=True)
+    assert imported.input == {"kind": "plain", "size": [30, 20], "channels": 1, "mean": [0.5]}
+    assert imported.classes == ("cat", "dog")
+
+
 @pytest.mark.parametrize(
     ("content", "options", "architecture", "message"),
     [
         ({"a": torch.zeros(1)}, {}, "lenet",
          r"w\.pt: the tensors are not those of Lenet: missing: conv1\.weight, .*; unexpected: a"),
-        ({"state_dict": {"epoch": 3}}, {}, "lenet", r"w\.pt: found a int under 'epoch'; a state dict is needed"),
+        ({"state_dict": {"epoch": 3}}, {}, "lenet", r"w\.pt: found a dict under 'state_dict'; a state dict is needed"),
         ({"a": torch.zeros(1)}, {"depth": 3}, "lenet", r"^lenet: its options do not fit: .*'depth'"),
         ({"a": torch.zeros(1)}, {"classes": -3}, "squeezenet", r"^squeezenet: its options do not fit: .*negative dimension"),
         ({"a": torch.zeros(1)}, {"classes": 10**30}, "alexnet", r"^alexnet: its options do not fit: [^\n]+$"),
