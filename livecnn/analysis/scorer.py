@@ -23,7 +23,7 @@ from livecnn.engine.crop import Cropper
 from livecnn.engine.engine import on_device
 from livecnn.errors import ImageError, LivecnnError, UsageError
 from livecnn.io.images import thumbnail
-from livecnn.networks.inspection.probe import Probe
+from livecnn.networks.inspection.probe import LayerHooks, Probe
 from livecnn.networks.outputs import Output
 from livecnn.types import Floats, Image
 
@@ -99,10 +99,10 @@ class Scorer:
 
         Works lazily: closing the generator saves the rest of the work.
         """
+        hooks = LayerHooks(self._module, (), lambda *_: None)
         with closing(self._batches(places, jobs)) as batches:
             for batch in batches:
-                with torch.no_grad():
-                    output = self._module(self._values(batch)).cpu()
+                output = hooks(self._values(batch)).cpu()
                 yield from self._scored(batch, output)
 
     def activations(

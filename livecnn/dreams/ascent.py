@@ -276,7 +276,7 @@ class Dream:
         with set_gradients(False):
             images = self._images(self._way.levels(state.values))
             parts = zip(images.split(len(groups[0])), groups, strict=True)
-            values = torch.cat([self._objective(self._passing(part.clone()), units) for part, units in parts])
+            values = torch.cat([self._objective(self._passing(part.clone()), units) for part, units in parts]).float()
         return Ascent(state.step, images, values, state)
 
     def _images(self, levels: torch.Tensor) -> torch.Tensor:

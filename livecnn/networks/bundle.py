@@ -32,7 +32,7 @@ from livecnn.io.yaml_document import Document
 from livecnn.networks import catalogue, weights
 from livecnn.networks import pipelines as inputs
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.networks.inspection.probe import find_scores, function_shapes, run_and_shapes
+from livecnn.networks.inspection.probe import as_input, find_scores, function_shapes, run_and_shapes
 from livecnn.networks.outputs import KINDS, Kind, Output, kind_of, last_function
 from livecnn.networks.pipelines import FunctionPipeline
 from livecnn.types import Image, Precision
@@ -223,7 +223,7 @@ class Bundle:
         shape = self.pipeline.shape
         tensor = next(self.module.parameters(), torch.empty(0))
         try:
-            return look(self.module, torch.zeros(1, *shape, device=tensor.device))
+            return look(self.module, as_input(self.module, torch.zeros(1, *shape, device=tensor.device)))
         except Exception as error:  # whatever a network raises when its input does not suit it
             size = "x".join(map(str, shape))
             reason = str(error).partition("\n")[0]
@@ -356,6 +356,7 @@ def bundle_from_module(
     Raises:
         ModelError: The input is unknown, or the network does not give a score for each class.
     """
+    module = getattr(module, "_orig_mod", module)  # torch.compile's has no layers that could be watched
     name = name or type(module).__name__
     pipeline = _pipeline_of(name, module, declared(module, "input") if input is None else input)
     known = declared(module, "classes") if classes is None else classes
@@ -449,7 +450,9 @@ def _survey(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor | str, str
     try:
         with torch.inference_mode(False), torch.enable_grad():  # so autograd notes the functions
             normal = {name: tensor.clone() for name, tensor in tensors.items() if not is_lazy(tensor) and tensor.is_inference()}
-            output, shapes = run_and_shapes(module, noted, lambda x: functional_call(module, normal, (x,)))
+            output, shapes = run_and_shapes(
+                module, noted, lambda x: functional_call(module, normal, (x,)) if normal else module(x)
+            )
     except RuntimeError:  # where autograd is of no use, as with quantized weights
         output, shapes = run_and_shapes(module, x)
     try:
@@ -578,5 +581,5 @@ def describe_difference(bundle: Bundle) -> str:
 
 def _scores(bundle: Bundle, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     with torch.inference_mode():
-        scores = find_scores(bundle.module(bundle.prepare(check_picture(*size))))
+        scores = find_scores(bundle.module(as_input(bundle.module, bundle.prepare(check_picture(*size)))))
     return scores[0].double().cpu().numpy()

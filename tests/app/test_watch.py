@@ -13,6 +13,7 @@ import torch
 import tqdm
 from PIL import Image as PillowImage
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 import livecnn
 from livecnn.app import watch as watching
@@ -278,13 +279,42 @@ def made_in_inference_mode() -> nn.Module:
         nn.Sequential(nn.Conv2d(1, 6, 3), nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(96, 1000)),
         nn.Sequential(nn.LazyConv2d(6, 3), nn.Flatten(), nn.LazyLinear(4)),
         made_in_inference_mode(),
+        linear().double(),
+        linear().half(),
+        linear().bfloat16(),
+        nn.Sequential(nn.Conv2d(1, 7, 3), nn.AdaptiveAvgPool2d(1)),
+        nn.Sequential(linear(), nn.Flatten(0)),
+        nn.DataParallel(linear()),
     ],
-    ids=["no hidden layer", "tuple", "dict", "1000 classes", "lazy", "inference"],
+    ids=[
+        "no hidden layer",
+        "tuple",
+        "dict",
+        "1000 classes",
+        "lazy",
+        "inference",
+        "float64",
+        "float16",
+        "bfloat16",
+        "maps of 1x1",
+        "no axis of the batch",
+        "parallel",
+    ],
 )
 def test_networks_of_all_kinds(network: nn.Module) -> None:
+    types = {tensor.dtype for tensor in network.parameters() if not is_lazy(tensor)}
     watch(network, input=SMALL, source="demo", headless=True, frames=2, scores="s.csv")
     for row in rows_of("s.csv")[1:]:
         assert sum(map(float, row[5:])) == pytest.approx(1, abs=1e-3)
+    assert {tensor.dtype for tensor in network.parameters()} >= types
+
+
+def test_a_compiled_network_is_watched_like_its_original() -> None:
+    network = linear()
+    compiled = torch.compile(network, backend="eager")
+    compiled(torch.zeros(1, 1, 8, 8))
+    watch(compiled, layers=["1"], input=SMALL, source="demo", headless=True, frames=2, scores="s.csv")
+    assert len(rows_of("s.csv")) == 3
 
 
 @pytest.fixture(autouse=True)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import fx, nn
+from torch.nn.parameter import is_lazy
 
 from livecnn.errors import ModelError, nearest
 from livecnn.networks.inspection.tracing import FunctionTrace, TensorPath, key_of, locate, modes, parts, pick
@@ -72,6 +73,7 @@ class LayerHooks:
         """Run a forward pass with gradients where they are recorded, and return the scores."""
         self._ran.clear()
         self._calls.clear()
+        x = as_input(self.module, x)
         output = self.module(x) if self._trace is None or not self._inside else self._step_by_step(self._trace, x)
         for layer in self.layers:
             if layer not in self._ran:
@@ -202,15 +204,26 @@ def _writes(tensor: torch.Tensor) -> float:
     return math.nan if tensor.is_inference() else tensor._version
 
 
-def find_scores(output: object) -> torch.Tensor:
-    """Return a network's output or, of several tensors (tuple, dict, dataclass), the first of shape (N, classes).
+def as_input(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """Return an input in the type of numbers of the network's weights, such as float64 or float16."""
+    weights = (tensor for tensor in module.parameters() if not is_lazy(tensor) and tensor.is_floating_point())
+    first = next(weights, x)
+    return x.to(first.dtype) if x.is_floating_point() else x
 
-    Raises ModelError if there is none.
+
+def find_scores(output: object) -> torch.Tensor:
+    """Return a network's scores (N, classes): its output or, of several tensors (tuple, dict, dataclass), the first with scores.
+
+    Also (N, classes, 1, 1), and (classes,) of a network that drops the axis of the batch. A single tensor of another shape is
+    returned as it is. Raises ModelError if none of several has scores.
     """
-    if isinstance(output, torch.Tensor):
-        return output
     found = parts(output, torch.Tensor)
-    scores = next((tensor for tensor in found.values() if tensor.ndim == 2), None)
+    flat = (tensor.flatten(1) for tensor in found.values() if tensor.ndim >= 2 and math.prod(tensor.shape[2:]) == 1)
+    scores = next(flat, None)
+    if scores is None:
+        scores = next((tensor[None] for tensor in found.values() if tensor.ndim == 1), None)
+    if scores is None and isinstance(output, torch.Tensor):
+        return output
     if scores is None:
         told = ", ".join(f"{part}: {tuple(tensor.shape)}" for part, tensor in found.items()) or "no tensor"
         raise ModelError(f"the network returns a {type(output).__name__} of {told}; one of shape (N, classes) is needed")

@@ -1,5 +1,6 @@
 """What every method promises, the errors it tells, and what each shows by itself."""
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -403,3 +404,15 @@ def test_keras(tmp_path: Path) -> None:
     assert_close(Gradient(net).explain(x, target=1), Gradient(net, "scores.linear").explain(x, [1]))
     with pytest.raises(ModelError, match=r"deconvnet_unpooled needs undilated MaxPool2d modules; .*"):
         DeconvnetUnpooled(net, "act").explain(x, [0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("kind", ["gradient", "guided_backprop", "grad_cam", "occlusion"])
+def test_weights_of_other_types_are_explained_as_they_are(kind: str, dtype: torch.dtype, net: nn.Module, x: torch.Tensor) -> None:
+    layer = next(name for name, inner in net.named_modules() if isinstance(inner, nn.Conv2d))
+    asked = {"target": 1} if kind == "grad_cam" else {"units": [0]}
+    wanted = method_class(kind)(net, layer).explain(x, **asked)
+    found = method_class(kind)(copy.deepcopy(net).to(dtype), layer).explain(x, **asked)
+    assert_close(
+        found.float() / wanted.abs().max(), wanted / wanted.abs().max(), rtol=0, atol=1e-5 if dtype == torch.float64 else 0.05
+    )
