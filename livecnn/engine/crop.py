@@ -165,17 +165,15 @@ def check_finder(finder: str) -> None:
 class Cropper:
     """Cut a patch out of each frame; its attributes may be changed between two frames.
 
-    Attributes:
-        share: side of the centered box, 0.1 to 1.0 of the frame's short side.
-        margin: what the box around a face leaves free on each side, 0 to 2 of the face's side.
-        sequential: frames follow one another, and the box follows a face; otherwise each is seen on its own.
+    `share` is the side of the centered box, 0.1 to 1.0 of the frame's short side; `margin` is what the box around a face leaves
+    free on each side, 0 to 2 of the face's side.
     """
 
     def __init__(
         self, pipeline: Pipeline, share: float, finder: str = "centre", margin: float = MARGIN, *, sequential: bool = False
     ) -> None:
         self.pipeline = pipeline
-        self.sequential = sequential
+        self.sequential = sequential  # frames follow one another, and the box a face; otherwise each is seen on its own
         self._finder = ""
         self.settle(share, finder, margin)
 

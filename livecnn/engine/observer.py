@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -89,12 +89,12 @@ class Observer:
                 self._start()
             except RuntimeError as error:
                 self._go_on(error)
-            undo.push(self._stop)
+            undo.callback(self._stop)
             self._undo = undo.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._undo.__exit__(kind, value, trace)
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
 
     def __call__(self, frame: Frame) -> Tick:
         tick = self._forward(frame)
@@ -118,10 +118,10 @@ class Observer:
         self._engine = engine.__enter__()
         engine.watch(self._reducers)  # only now: so nothing is missed that another thread asks for meanwhile
 
-    def _stop(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def _stop(self) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
-            engine.__exit__(kind, value, trace)
+            engine.__exit__()
 
     def _go_on(self, error: RuntimeError) -> None:
         """Start again on the CPU, where the network's own errors come again; or raise ModelError if nobody is to be told."""
@@ -130,7 +130,7 @@ class Observer:
         told = f"{self.device}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         if self._on_device_error is None:
             raise ModelError(f"{told}; allowed: --device cpu, or auto, which goes on on the CPU") from error
-        self._stop(None, None, None)
+        self._stop()
         self.device = CPU
         self._note = f"{told}; going on on the CPU"
         self._on_device_error(self._note)

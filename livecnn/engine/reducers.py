@@ -220,39 +220,17 @@ class NeuronsReducer(Reducer):
         return NeuronValues(cells, means, mean_codes, int(np.count_nonzero(cells == NOT_FINITE)))
 
 
-class ValueReducer(Reducer):
-    """One of a layer's single values, (1, K) or (1, K, 1, 1) -> float."""
-
-    settings = None
-
-    def __init__(self, layer: str, index: int) -> None:
-        self.layer = layer
-        self._index = index
-
-    def reduce(self, activation: torch.Tensor, settings: None) -> tuple[torch.Tensor, ...]:  # noqa: ARG002
-        return (activation.float().flatten()[self._index],)
-
-    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: None) -> float:  # noqa: ARG002
-        return float(arrays[0])
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class UnitActivation:
-    """A unit of a layer.
-
-    Attributes:
-        map: float32 (h, w), of a neuron (1, 1).
-        min, max, mean: of its finite values, NaN where there are none.
-        peak: row and column of the largest; (0, 0) without any.
-    """
+    """A unit of a layer; the smallest, largest and mean of its finite values are NaN where there are none."""
 
     layer: str
     index: int
-    map: Floats
+    map: Floats  # (h, w), of a neuron (1, 1)
     min: float
     max: float
     mean: float
-    peak: tuple[int, int]
+    peak: tuple[int, int]  # row and column of the largest finite value; (0, 0) without any
 
     @classmethod
     def of(cls, layer: str, index: int, values: Floats) -> UnitActivation:
@@ -273,6 +251,16 @@ class _OneUnitReducer(Reducer):
     @property
     def settings(self) -> int:
         return self.index
+
+
+class ValueReducer(_OneUnitReducer):
+    """One of a layer's single values, (1, K) or (1, K, 1, 1) -> float."""
+
+    def reduce(self, activation: torch.Tensor, settings: int) -> tuple[torch.Tensor, ...]:
+        return (activation.float().flatten()[settings],)
+
+    def view(self, arrays: Sequence[npt.NDArray[Any]], settings: int) -> float:  # noqa: ARG002
+        return float(arrays[0])
 
 
 class UnitReducer(_OneUnitReducer):
@@ -322,16 +310,11 @@ class MaxReducer(_OneUnitReducer):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Maps:
-    """Some units of a layer as pictures, and figures of all of them.
-
-    Attributes:
-        codes: uint8 (len(units), h, w); of a single value h = w = 1.
-        mean, high, low: float32 (U,), not finite where a unit holds such a value.
-    """
+    """Some units of a layer as pictures, and figures (U,) of all of them, not finite where a unit holds such a value."""
 
     layer: str
     units: tuple[int, ...]
-    codes: Image
+    codes: Image  # uint8 (len(units), h, w); of a single value h = w = 1
     mean: Floats
     high: Floats
     low: Floats

@@ -6,7 +6,6 @@ It is told as arrays, as a picture, or in a folder with a picture a unit that ot
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import torch
-from PIL import Image as PillowImage
 from torch import nn
 from tqdm import tqdm
 
@@ -428,7 +426,8 @@ class _Folder:
         swapped = self._settings["channels"] == "BGR" and levels.shape[1] == 3
         kind = "class" if question.of_classes else "unit"
         for i, (file, unit, name) in enumerate(zip(names, question.units, found.names, strict=True)):
-            write_atomically(self._path / file, _png(levels[i, ::-1] if swapped else levels[i]))
+            picture = np.moveaxis(levels[i, ::-1] if swapped else levels[i], 0, 2)
+            write_png(self._path / file, np.ascontiguousarray(picture if picture.shape[2] == 3 else picture[..., 0]))
             self._rows[file] = {
                 "file": file, "method": question.method, "layer": question.layer, kind: unit, "name": name,
                 "value": _number(found.values[i]), "position": found.places[i], "size": levels.shape[2:],
@@ -452,13 +451,6 @@ def _left(path: Path, settings: dict[str, Any]) -> dict[str, Any]:
         raise OutputError(f"{manifest}: not the manifest of a run: {error}; name another folder") from error
     check_same_run(path, found, settings)
     return rows
-
-
-def _png(levels: Image) -> bytes:
-    """Encode uint8 (1 or 3, H, W) as a file."""
-    buffer = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(levels.transpose(1, 2, 0)) if len(levels) == 3 else levels[0]).save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def _number(value: Any) -> float | None:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Condition, Thread
-from types import TracebackType
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -94,8 +93,8 @@ class LiveExplainer:
         self._ablation.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        self._ablation.__exit__(kind, value, trace)
+    def __exit__(self, *_: object) -> None:
+        self._ablation.__exit__(None, None, None)
 
     def mute(self, units: Collection[tuple[str, int]]) -> None:
         """Explain the network without these units from now on. Raises ModelError."""
@@ -240,6 +239,10 @@ class ExplainRequest:
         }
         return focus.layer, self.muted, of.get(what, (focus.unit_shown.index, target))
 
+    def key_if_asked(self, what: str) -> Hashable:
+        """Return the same, None if that answer is not asked for."""
+        return self.cache_key(what) if what in self.answer_names else None
+
     def findings(self, seq: int, target: int, answers: Answers) -> ExplanationUpdate:
         """Put the answers together."""
         refused = {what: answer.reason for what, answer in answers.items() if isinstance(answer, Refused)}
@@ -266,14 +269,7 @@ class ExplainRequest:
 
 
 class WorkerState:
-    """The meeting point of threads and loops: the newest wish, tick and answers.
-
-    Attributes:
-        wish: What is asked for.
-        tick: The newest with something in the box.
-        passes: Number of all ticks, with something in the box or without.
-        error: What ended the threads.
-    """
+    """The meeting point of threads and loops: the newest wish, tick and answers."""
 
     def __init__(self) -> None:
         self._changed = Condition()
@@ -282,9 +278,9 @@ class WorkerState:
         self._newest: tuple[int, ExplanationUpdate | None] = 0, None
         self._over = False
         self.wish = ExplainRequest()
-        self.tick: Tick | None = None
-        self.passes = 0
-        self.error: Exception | None = None
+        self.tick: Tick | None = None  # the newest with something in the box
+        self.passes = 0  # number of all ticks, with something in the box or without
+        self.error: Exception | None = None  # what ended the threads
 
     def want(self, wish: ExplainRequest) -> None:
         """Note what is to be explained."""
@@ -368,9 +364,8 @@ class ExplainWorker:
         self, bundle: Bundle, dream: Dreaming | None = None, device: torch.device = CPU, muted: MutedUnits | None = None
     ) -> None:
         module = on_device(bundle.module, device)
-        self._explainers = {
-            name: LiveExplainer(copy_to_explain(module), bundle.output) for name in DUTIES
-        }  # passes of one and the same must not overlap
+        # Passes of one and the same must not overlap.
+        self._explainers = {name: LiveExplainer(copy_to_explain(module), bundle.output) for name in DUTIES}
         works = {"explain": self._explain, "occlusion": self._occlude, "preferred": self._prefer}
         self._threads = [Thread(target=self._run, args=job, name=job[0], daemon=True) for job in works.items()]
         self._dream, self._device = dream, device
@@ -424,7 +419,7 @@ class ExplainWorker:
             thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """End the threads, once or twice; wait for a step that is under way, within reason."""
         self._board.end()
         for thread in self._threads:
@@ -493,14 +488,15 @@ class ExplainWorker:
         """Refine one tick from coarse to fine."""
         board = self._board
 
-        def about(wish: ExplainRequest) -> Hashable:
-            return wish.cache_key("occlusion") if "occlusion" in wish.methods else None
+        def due() -> bool:
+            wanted = board.wish.key_if_asked("occlusion")
+            return bool(board.tick and wanted) and self._done.get("occlusion") != (wanted, board.tick)
 
-        board.wait(lambda: board.tick and about(board.wish) and self._done.get("occlusion") != (about(board.wish), board.tick))
+        board.wait(due)
         wish, tick = board.wish, board.tick
         assert tick is not None
-        wanted = about(wish)
-        pace.wanted = lambda: about(board.wish) == wanted
+        wanted = wish.key_if_asked("occlusion")
+        pace.wanted = lambda: board.wish.key_if_asked("occlusion") == wanted
         explainer.mute(wish.muted)
         for answer in explainer.refine(self._input(tick), wish.focus.unit_shown):
             board.put(wish, {"occlusion": answer})
@@ -510,16 +506,12 @@ class ExplainWorker:
     def _prefer(self, explainer: LiveExplainer, pace: Throttle) -> None:
         """Find the preferred input of a unit that has stayed selected."""
         board = self._board
-
-        def about(wish: ExplainRequest) -> Hashable:
-            return wish.cache_key("preferred") if "preferred" in wish.asks else None
-
-        board.wait(lambda: about(board.wish) not in (None, self._done.get("preferred")))
+        board.wait(lambda: board.wish.key_if_asked("preferred") not in (None, self._done.get("preferred")))
         wish = board.wish
-        wanted = about(wish)
-        if wanted not in self._dreamt and board.wait(lambda: about(board.wish) != wanted, DWELL):
+        wanted = wish.key_if_asked("preferred")
+        if wanted not in self._dreamt and board.wait(lambda: board.wish.key_if_asked("preferred") != wanted, DWELL):
             return
-        pace.wanted = lambda: about(board.wish) == wanted
+        pace.wanted = lambda: board.wish.key_if_asked("preferred") == wanted
         for answer in self._dreams(explainer, wish):
             board.put(wish, {"preferred": answer})
             pace()

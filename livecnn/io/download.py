@@ -11,7 +11,6 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -19,7 +18,7 @@ from urllib.parse import urlsplit
 from tqdm import tqdm
 
 from livecnn.errors import SourceError
-from livecnn.io.files import write_error
+from livecnn.io.files import write_error, write_errors
 
 STALLED = 30.0  # seconds without a byte before the line counts as dead
 PAUSES = (1.0, 2.0, 5.0)  # seconds before each new attempt, as long as nothing comes
@@ -48,10 +47,10 @@ def fetch(url: str, path: Path, *, sha256: str = "", most: int) -> Path:
         OutputError: `path` cannot be written.
     """
     part = path.with_name(f"{path.name}.part")
-    with _writing(path):
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     _retry(_address(url), part, most, checked=bool(sha256))
-    with _writing(path):
+    with write_errors(path):
         try:
             check(part, sha256, url)
         except SourceError:
@@ -148,7 +147,7 @@ def _take(answer: Any, part: Path, start: int, most: int, url: str) -> None:
         start, total = 0, answer.length or 0
     if total > most:
         raise SourceError(f"{url}: {total:,} bytes; at most {most:,} are expected")
-    with _writing(part):
+    with write_errors(part):  # a full disk is told at once: it is no broken line
         _remember(part, answer.headers)
         file = part.open("ab" if start else "wb")
     progress = tqdm(total=total or None, initial=start, unit="B", unit_scale=True, desc=part.stem, leave=False, disable=None)
@@ -195,12 +194,3 @@ def _validator_file(part: Path) -> Path:
 
 def _size(part: Path) -> int:
     return part.stat().st_size if part.exists() else 0
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Report a full disk at once: it is no broken line."""
-    try:
-        yield
-    except OSError as error:
-        raise write_error(path, error) from error

@@ -17,7 +17,6 @@ import time
 import zipfile
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,11 +37,18 @@ Table = TypeVar("Table", bound="CsvFile")
 
 def check_writable(path: Path) -> None:
     """Make the folder and try it, so that a run fails before its work, not after. Raises OutputError."""
-    try:
+    with write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             raise IsADirectoryError(None, "it is a folder; a file name is needed")
         tempfile.TemporaryFile(dir=path.parent).close()
+
+
+@contextlib.contextmanager
+def write_errors(path: Path) -> Iterator[None]:
+    """Raise OutputError, which names the file, for what the system raises inside the `with`."""
+    try:
+        yield
     except OSError as error:
         raise write_error(path, error) from error
 
@@ -84,7 +90,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def write_png(path: Path, picture: Image) -> None:
-    """Write one picture, uint8 (H, W, 3) RGB. Raises OutputError."""
+    """Write one picture, uint8 (H, W, 3) RGB or (H, W) gray. Raises OutputError."""
     buffer = io.BytesIO()
     PillowImage.fromarray(picture).save(buffer, "PNG")
     write_atomically(path, buffer.getvalue())
@@ -139,12 +145,10 @@ class CsvFile:
         It is written to `part` instead, in a folder that exists, until somebody moves it.
         """
         self.path = path
-        try:
+        with write_errors(path):
             if part is None:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._file = (part or path).open("w", newline="", encoding="utf-8", errors=CSV_ERRORS, buffering=buffering)
-        except OSError as error:
-            raise write_error(path, error) from error
         self._writer = csv.writer(self._file, lineterminator="\n")
 
     def write(self, *rows: Row) -> None:
@@ -158,15 +162,13 @@ class CsvFile:
 
     def close(self) -> None:
         """Finish the file. Idempotent."""
-        try:
+        with write_errors(self.path):
             self._file.close()
-        except OSError as error:
-            raise write_error(self.path, error) from error
 
     def __enter__(self: Table) -> Table:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -6,7 +6,6 @@ import os
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from types import TracebackType
 
 from livecnn import registry
 from livecnn.errors import SourceError, nearest
@@ -79,7 +78,7 @@ class Source(ABC):
         self.open()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

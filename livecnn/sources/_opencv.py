@@ -44,10 +44,6 @@ class OpenCVSource(Source):
         self._capture = capture
         return True
 
-    def _live(self) -> None:
-        """Drop what was taken while opening: it will be old by the first read."""
-        self._first = None
-
     def _next(self) -> Image | None:
         """Return the next picture; None at the end of a file or when a device is lost."""
         if self._capture is None:

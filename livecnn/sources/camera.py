@@ -46,7 +46,8 @@ class CameraSource(OpenCVSource):
             capture = cv2.VideoCapture(device, backend)
             self._ask(capture)
             if self._take(capture):
-                return self._live()
+                self._first = None  # it will be old by the first read
+                return
         raise SourceError(f"{self.name}: {_trouble(device)}")
 
     def read(self) -> Frame | None:

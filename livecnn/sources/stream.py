@@ -35,7 +35,7 @@ class StreamSource(OpenCVSource):
             self.interval = file_interval(capture, self.options.fps)
         else:
             self.supervised = True
-            self._live()
+            self._first = None  # it will be old by the first read
             jpegs = int(capture.get(cv2.CAP_PROP_FOURCC)) == cv2.VideoWriter.fourcc(*"MJPG")
             self._packed = jpegs and capture.set(cv2.CAP_PROP_FORMAT, -1)
 

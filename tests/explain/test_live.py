@@ -773,21 +773,15 @@ def test_occlusion_from_coarse_to_fine(explainer: LiveExplainer, x: torch.Tensor
     assert not np.array_equal(found[0][0], found[-1][0])
 
 
-def test_muted_units_count_for_nothing(explainer: LiveExplainer, x: torch.Tensor) -> None:
-    whole = explainer.picture("gradient", x, Unit("conv2", 1), 0)
-    explainer.mute({("conv1", unit) for unit in range(6)})
-    assert not np.any(explainer.picture("gradient", x, Unit("conv2", 1), 0))
-    explainer.mute(())
-    assert np.array_equal(explainer.picture("gradient", x, Unit("conv2", 1), 0), whole)
-
-
-def test_a_function_between_layers_can_be_explained(x: torch.Tensor) -> None:
-    with LiveExplainer(seeded(Functional)) as explainer:
-        found = explainer.picture("gradient", x, Unit("relu", 1), 0)
-        explainer.mute({("conv1", unit) for unit in range(4)})
-        muted = explainer.picture("gradient", x, Unit("relu", 1), 0)
-    assert np.any(found)
-    assert not np.any(muted)
+@pytest.mark.parametrize(("net", "layer", "units"), [(Reused, "conv2", 6), (Functional, "relu", 4)], ids=["layer", "function"])
+def test_muted_units_count_for_nothing(net: Callable[[], nn.Module], layer: str, units: int, x: torch.Tensor) -> None:
+    with LiveExplainer(seeded(net)) as explainer:
+        whole = explainer.picture("gradient", x, Unit(layer, 1), 0)
+        explainer.mute({("conv1", unit) for unit in range(units)})
+        assert not np.any(explainer.picture("gradient", x, Unit(layer, 1), 0))
+        explainer.mute(())
+        assert np.array_equal(explainer.picture("gradient", x, Unit(layer, 1), 0), whole)
+    assert np.any(whole)
 
 
 def test_hooks_are_gone_afterwards(x: torch.Tensor) -> None:

@@ -1,5 +1,6 @@
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +32,21 @@ def test_checking_leaves_an_old_file_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "reason"),
-    [("file/x.out", ".*file is not a folder"), ("file/deep/x.out", ""), ("", "it is a folder")],
+    ("write", "place", "reason"),
+    [
+        (check_writable, "file/x.out", ".*file is not a folder"),
+        (check_writable, "file/deep/x.out", ""),
+        (check_writable, "", "it is a folder"),
+        (lambda path: write_atomically(path, b""), "file/x.out", ".*file is not a folder"),
+    ],
 )
-def test_what_cannot_be_written_is_found_beforehand(tmp_path: Path, place: str, reason: str) -> None:
+def test_what_cannot_be_written_is_one_clear_error(
+    tmp_path: Path, write: Callable[[Path], None], place: str, reason: str
+) -> None:
     """Root may write to any folder, so these fail for other reasons than permissions."""
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=f"^{re.escape(str(tmp_path / place))}: cannot be written: {reason}"):
-        check_writable(tmp_path / place)
+        write(tmp_path / place)
 
 
 def test_the_whole_file_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,12 +65,6 @@ def test_the_whole_file_or_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_writing_below_a_file_is_one_clear_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"file/x\.json: cannot be written"):
-        write_atomically(tmp_path / "file" / "x.json", b"")
-
-
 def test_a_free_name_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outputs.time, "strftime", lambda _: "livecnn-20260131-142355")
     names = []
@@ -71,13 +73,9 @@ def test_a_free_name_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         path.write_text("")
         names.append(path.name)
     assert names == ["livecnn-20260131-142355.png", "livecnn-20260131-142355-2.png", "livecnn-20260131-142355-3.png"]
-
-
-def test_a_name_that_is_being_written_to_is_not_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outputs.time, "strftime", lambda _: "livecnn-20260131-142355")
     part = partial_path(free_path(tmp_path, ".mp4"))
     assert part.name == "livecnn-20260131-142355.part.mp4"
-    part.write_text("")
+    part.write_text("")  # a film that is being written
     assert free_path(tmp_path, ".mp4").name == "livecnn-20260131-142355-2.mp4"
 
 

@@ -383,10 +383,7 @@ def test_ffmpeg_is_looked_for_on_the_path_first(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        *(
-            (name, r"unknown suffix '.*'; allowed: \.gif, \.mp4, or a folder: \S+/$")
-            for name in ("x.avi", "x", "gif", "x.gif.part")
-        ),
+        *((name, UNKNOWN) for name in ("x.avi", "x", "gif", "x.gif.part")),
         ("file/x.gif", r"file/x\.gif: cannot be written: .*file is not a folder"),
         ("folder.gif", r"folder\.gif: cannot be written: it is a folder"),
     ],
