@@ -32,11 +32,9 @@ class SheetTile(NamedTuple):
 
 
 class ContactSheet:
-    """Title, subtitle, and sections of tiles of one size, on one picture.
+    """Title, subtitle, and sections of tiles of one size, on one picture: `pixels`, uint8 (height, width, 3), after `begin`.
 
-    Attributes:
-        shape: (height, width) of the sheet in pixels.
-        pixels: uint8 (height, width, 3), once `begin` was called.
+    Its size in pixels, `shape`, is (height, width).
     """
 
     def __init__(

@@ -74,12 +74,12 @@ def draw_arrow_head(picture: Image, x: float, y: float, size: float, color: Colo
     cv2.fillConvexPoly(picture, _fixed(corners), color, cv2.LINE_AA, SHIFT)
 
 
-def s_curve(start: Point, end: Point, steps: int = 12) -> list[Point]:
+def s_curve(start: Point, end: Point) -> list[Point]:
     """Return the points of a curve from start to end that leaves and arrives horizontally."""
     (x, y), (to_x, to_y) = start, end
     if y == to_y:
         return [start, end]
-    shares = (i / steps for i in range(steps + 1))
+    shares = (i / 12 for i in range(13))
     return [(x + share * (to_x - x), y + share * share * (3 - 2 * share) * (to_y - y)) for share in shares]
 
 

@@ -18,17 +18,12 @@ Margins = tuple[float, float, float, float]  # top, left, bottom, right
 
 
 class Tile(Group):
-    """A picture with a name under it and a word over it.
-
-    Attributes:
-        box: where pictures belong; None while it is not on show.
-        label: the line below the box.
-    """
+    """A picture with a name under it and a word over it."""
 
     def __init__(self, theme: Theme) -> None:
         super().__init__()
-        self.box: Rect | None = None
-        self.label = Rect(0, 0, 0, 0)
+        self.box: Rect | None = None  # where pictures belong; None while it is not on show
+        self.label = Rect(0, 0, 0, 0)  # the line below the box
         self._theme = theme
         self._picture, self._name = Pixels(), Label(theme.muted, align="center")
         self._word = Label(theme.text, "bold", "center", theme.card)

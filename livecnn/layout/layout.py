@@ -422,7 +422,8 @@ def markdown() -> str:
     """Return the page docs/layouts.md: an example, then tables of options for the layout, its sections and kinds of panels."""
     parts = json_schema()["$defs"]
     panels = _panel_classes()
-    sections = [_PREFACE, _example()]
+    example = paths.layouts()["lenet"].read_text(encoding="utf-8").strip()
+    sections = [_PREFACE, f"## An example\n\nThe shipped layout `lenet`:\n\n```yaml\n{example}\n```\n"]
     for model, title in _SECTIONS.items():
         sections.append(f"## {title}\n\n{parts[model]['description']}\n\n{_table(parts[model], parts)}")
     sections.append("## panels\n\nEach panel has a name of your choice (letters, digits, `_`, `-`) and a `kind`.\n")
@@ -433,11 +434,6 @@ def markdown() -> str:
 
 def _panel_classes() -> dict[str, type[PanelSpec]]:
     return {kind: registry.find("panels", kind, ConfigError) for kind in registry.kinds("panels")}
-
-
-def _example() -> str:
-    text = paths.layouts()["lenet"].read_text(encoding="utf-8").strip()
-    return f"## An example\n\nThe shipped layout `lenet`:\n\n```yaml\n{text}\n```\n"
 
 
 def _table(part: Schema, parts: Schema) -> str:

@@ -342,7 +342,8 @@ class _Painter:
         for link in self._strip.chart.links:
             points = self._way(link)
             if points[0][0] < self._canvas.shape[1] and points[-1][0] > 0:
-                color = self._theme.muted if self._touched(link) else mix_colors(self._theme.edge, self._theme.muted, 0.45)
+                touched = not {self._state.hovered, self._state.current}.isdisjoint((link.start, link.end))
+                color = self._theme.muted if touched else mix_colors(self._theme.edge, self._theme.muted, 0.45)
                 tip, y = points[-1]
                 size = self._metrics.px(6)
                 draw_polyline(self._canvas, [*points[:-1], (tip - size, y)], color, self._metrics.px(1.4))
@@ -361,9 +362,6 @@ class _Painter:
         y, turn = self._strip.level(link.lane) - self._state.y, self._metrics.px(22)
         out = s_curve((left, from_y), (left + turn if y != from_y else left, y))
         return [*out, *s_curve((right - turn if y != to_y else right, y), (right, to_y))]
-
-    def _touched(self, link: Link) -> bool:
-        return self._state.hovered in (link.start, link.end) or self._state.current in (link.start, link.end)
 
     def _sizes(self) -> None:
         if not self._strip.bands.sized:

@@ -29,7 +29,7 @@ def _told(frame: Frame, source: str) -> str:
     return " · ".join([*words, f"this is “{frame.label}”"] if frame.label else words)
 
 
-def troubles(source: SourceStatus, astray: str = "") -> list[str]:
+def troubles(source: SourceStatus, astray: str) -> list[str]:
     """Return wordings of the badge, the longest first, [] when all is well; astray: why the box is not where it should be."""
     if source.state == "lost":
         attempt = source.note.partition(":")[0]

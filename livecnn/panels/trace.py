@@ -103,7 +103,8 @@ class TraceDrawer(Drawer):
 
     def show(self, scene: Scene) -> None:
         self._take(scene.tick, frozen=scene.status.frozen)
-        plot, (low, high) = self._plot, self._ends()
+        plot = self._plot
+        low, high = self._range or round_limits(*(self._history.ends() or (0.0, 1.0)))
         levels = ticks(low, high, max(2, min(LEVELS, plot.h // (2 * self._small))))
         rows = [round(row) for row in self._rows(np.array(levels), low, high)]
         for label in self._levels:
@@ -131,9 +132,6 @@ class TraceDrawer(Drawer):
         if self._class is not None:
             return self._factor * float(tick.scores[self._class]), 0.0
         return expected(tick.scores, self._values)
-
-    def _ends(self) -> tuple[float, float]:
-        return self._range or round_limits(*(self._history.ends() or (0.0, 1.0)))
 
     def _rows(self, values: Numbers, low: float, high: float) -> Numbers:
         """Of the picture, from the top; what is off the scale lies at its end."""
