@@ -26,6 +26,15 @@ from livecnn.types import Precision
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 LABELS_BYTES = 1 << 20
 
+# What other formats are brought to ONNX with.
+CONVERTERS = {
+    ".tflite": "python -m tf2onnx.convert --tflite FILE --output net.onnx",
+    ".pb": "python -m tf2onnx.convert --graphdef FILE --inputs … --outputs … --output net.onnx",
+    "saved_model": "python -m tf2onnx.convert --saved-model FOLDER --output net.onnx",
+    ".mlmodel": "onnxmltools.convert_coreml(coremltools.utils.load_spec(FILE))",
+    ".mlpackage": "the framework that it came from has an export to ONNX; Core ML's newer format has none",
+}
+
 LABELS = "labels.txt"  # as Teachable Machine exports it beside the model
 
 # Before a class name: its number, or WordNet's; a number without a comma or colon only if every line begins with its own.
@@ -174,6 +183,10 @@ def fetch_model(name: str, given: Sequence[Path] = (), *, force: bool = False) -
 
 
 def _read(files: Sequence[Path], chosen: Mapping[str, Any]) -> Imported:
+    for file in files:
+        converter = CONVERTERS.get("saved_model" if (file / "saved_model.pb").exists() else file.suffix.lower())
+        if converter:
+            raise UsageError(f"{file}: convert it to ONNX first, which can be imported: {converter}")
     missing = next((file for file in files if not file.is_file()), None)
     if missing is not None:
         raise UsageError(f"{missing}: no such file")

@@ -193,6 +193,26 @@ def test_files_that_no_importer_reads_together(file: Path, tmp_path: Path) -> No
         import_model([tmp_path / "nix.fake"], "mine")
 
 
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [
+        ("net.tflite", "python -m tf2onnx.convert --tflite"),
+        ("frozen.PB", "tf2onnx.convert --graphdef"),
+        ("saved", "tf2onnx.convert --saved-model"),
+        ("net.mlmodel", "onnxmltools.convert_coreml"),
+        ("net.mlpackage", "export to ONNX"),
+    ],
+)
+def test_formats_that_have_a_way_to_onnx(tmp_path: Path, name: str, way: str) -> None:
+    if name == "saved":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "saved_model.pb").touch()
+    else:
+        (tmp_path / name).touch()
+    with pytest.raises(UsageError, match=f"{name}: convert it to ONNX first, which can be imported: .*{way}"):
+        import_model([tmp_path / name], "mine")
+
+
 def test_labels(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text("\ufefftench\n\n 1, goldfish \nn01484850 great white shark, Carcharias\n3: hen\n4\n5x\n", encoding="utf-8")

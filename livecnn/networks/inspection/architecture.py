@@ -257,8 +257,10 @@ def _padded(call: FunctionCall, word: str) -> WindowSpec | None:
         left, _, top, *_ = (*sides, 0, 0)
     elif word == "zeropadding2d":
         (top, _), (left, _) = module.config["padding"]  # type: ignore[index]
-    else:
+    elif hasattr(module, "padding"):
         left, _, top, _ = module.padding  # type: ignore[misc]
+    else:  # computed as the pass goes
+        return None
     return WindowSpec((1, 1), (1, 1), (top, left))
 
 
