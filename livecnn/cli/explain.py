@@ -51,8 +51,8 @@ def command(
 ) -> None:  # fmt: skip
     """What in an image units of layers, or classes, answer to.
 
-    IMAGE is a file; its largest centred square goes through the network's input pipeline. MODEL is the name of a network at hand,
-    a bundle's folder, or package.module:factory.
+    IMAGE is a file; its largest centred box of the network's proportions goes through the input pipeline. MODEL is the name of a
+    network at hand, a bundle's folder, or package.module:factory.
 
     Methods: METHODS.
 

@@ -100,11 +100,11 @@ class FaceTracker:
         self._face: Face | None = None  # and how far the box has come
         self._rung = math.inf
 
-    def __call__(self, frame: Frame, margin: float, *, sequential: bool) -> Box | None:
-        """Find the square around the face, inside the frame; None without a face.
+    def __call__(self, frame: Frame, margin: float, aspect: float = 1.0, *, sequential: bool) -> Box | None:
+        """Find the box of an aspect, width over height, around the face, inside the frame; None without a face.
 
-        It is wider by `margin` on each side, a share of the face's side. If the frame follows the one before, the box follows the
-        face and stays for a moment where it was; otherwise every frame is looked at on its own.
+        Its shorter side is the face's, and `margin` more on each side, a share of that. If the frame follows the one before, the
+        box follows the face and stays for a moment where it was; otherwise every frame is looked at on its own.
         """
         step = frame.time - self._time
         if not sequential or not 0 <= step <= HOLD:
@@ -113,7 +113,7 @@ class FaceTracker:
         if frame.time - self._searched >= PERIOD:
             self._search(frame)
         self._face = self._moved(step) if frame.time - self._seen <= HOLD else None
-        return None if self._face is None else self._box(frame.image, self._face, margin)
+        return None if self._face is None else self._box(frame.image, self._face, margin, aspect)
 
     def _search(self, frame: Frame) -> None:
         self._searched = frame.time
@@ -130,31 +130,33 @@ class FaceTracker:
             return self._goal
         return self._face.towards(self._goal, 1 - math.exp(-step / CALM))
 
-    def _box(self, image: Image, face: Face, margin: float) -> Box:
+    def _box(self, image: Image, face: Face, margin: float, aspect: float) -> Box:
         height, width = image.shape[:2]
         rung = math.log(face.side * (1 + 2 * margin)) / SIZE_STEP
         if abs(rung - self._rung) > SIZE_HYSTERESIS:
             self._rung = round(rung)
-        side = min(height, width, round(math.exp(self._rung * SIZE_STEP)))
+        whole = center_box(image, 1.0, aspect)
+        side = round(math.exp(self._rung * SIZE_STEP))
+        w, h = min(whole.width, round(side * max(1.0, aspect))), min(whole.height, round(side * max(1.0, 1 / aspect)))
         left, top = (
             min(max(0, round(middle - side / 2)), length - side)
-            for middle, length in ((face.x, width), (face.y, height))
+            for middle, length, side in ((face.x, width, w), (face.y, height, h))
         )  # fmt: skip
-        return Box(left, top, side, side)
+        return Box(left, top, w, h)
 
 
 # What is made for each run, as it may remember; None: the box stays in the middle.
 FINDERS: dict[str, Callable[[], FaceTracker | None]] = {"centre": lambda: None, "face": FaceTracker}
 
 
-def center_box(image: Image, share: float) -> Box:
-    """Return the centered square whose side is `share` of the short side of a frame, uint8 (H, W, 3), at least one pixel.
+def center_box(image: Image, share: float, aspect: float = 1.0) -> Box:
+    """Return the centered box of an aspect, width over height, that is `share` of the largest in a frame, uint8 (H, W, 3).
 
-    When the frame's and the square's parity differ, the square is half a pixel to the top left.
+    It has at least one pixel. When the frame's and the box's parity differ, it is half a pixel to the top left.
     """
     height, width = image.shape[:2]
-    side = max(1, round(share * min(height, width)))
-    return Box((width - side) // 2, (height - side) // 2, side, side)
+    w, h = max(1, round(share * min(width, height * aspect))), max(1, round(share * min(height, width / aspect)))
+    return Box((width - w) // 2, (height - h) // 2, w, h)
 
 
 def check_finder(finder: str) -> None:
@@ -165,8 +167,8 @@ def check_finder(finder: str) -> None:
 class Cropper:
     """Cut a patch out of each frame; its attributes may be changed between two frames.
 
-    `share` is the side of the centered box, 0.1 to 1.0 of the frame's short side; `margin` is what the box around a face leaves
-    free on each side, 0 to 2 of the face's side.
+    The box has the proportions that the pipeline asks for. `share` is the size of the centered one, 0.1 to 1.0 of the largest in
+    the frame; `margin` is what the box around a face leaves free on each side, 0 to 2 of the face's side.
     """
 
     def __init__(
@@ -198,8 +200,8 @@ class Cropper:
 
     def _place(self, frame: Frame) -> tuple[Box, str, bool]:
         """Return the box, the note of the patch, and whether the face is lost."""
-        follow = self._follow
-        face = None if follow is None else follow(frame, self.margin, sequential=self.sequential)
+        follow, aspect = self._follow, self.pipeline.aspect(frame.image)
+        face = None if follow is None else follow(frame, self.margin, aspect, sequential=self.sequential)
         if face is not None:
             return face, FACE, False
-        return center_box(frame.image, self.share), "" if follow is None else NO_FACE, follow is not None
+        return center_box(frame.image, self.share, aspect), "" if follow is None else NO_FACE, follow is not None

@@ -131,7 +131,7 @@ class ImageExplainer:
                 raise UsageError(f"{kind} shows units of a layer; allowed: units, and no class")
 
     def __call__(self, image: Image) -> ExplainedImage:
-        """Look at an image, uint8 (H, W, 3) RGB: its largest centred square goes through the input pipeline. One pass."""
+        """Look at an image, uint8 (H, W, 3) RGB, or the largest centred box of the network's proportions in it. One pass."""
         return self.prepare(self._cropper(Frame(image, 0, 0.0)).prepared)
 
     def prepare(self, prepared: Prepared) -> ExplainedImage:
@@ -242,7 +242,7 @@ def explanations(
 
     Args:
         model: A name or folder as `livecnn.load` takes it, what that returns, or a module with an attribute `input`.
-        image: A file, or uint8 (H, W, 3) RGB; its largest centred square counts.
+        image: A file, or uint8 (H, W, 3) RGB; its largest centred box of the network's proportions counts.
         layer: A name as a Probe takes it, several, or "all", every convolution.
         units: `5`, `"0-19"`, `[0, 3, "10-19"]`, a range or an array of numbers, or `"all"`, the default.
         classes: The same, or names, instead of units; for "grad_cam" the strongest by default.

@@ -155,8 +155,8 @@ class BoxOptions(_Section):
 
     size: Share = Field(
         "auto",
-        description="Side of the box as a share of the frame's short side. "
-        "auto: 0.55 for cameras and videos, 1.0 (the largest centred square) for folders.",
+        description="Size of the box, which has the network's proportions, as a share of the largest in the frame. "
+        "auto: 0.55 for cameras and videos, 1.0 for folders.",
     )
     finder: Literal["centre", "face"] = Field(
         "centre",

@@ -2,6 +2,7 @@ import pickle
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,6 +46,27 @@ def test_boxes_by_hand() -> None:
     assert center_box(blank(480, 640), 0.55) == Box(188, 108, 264, 264)
     assert center_box(blank(480, 640), 1.0) == Box(80, 0, 480, 480)
     assert center_box(blank(1, 1), 0.1) == Box(0, 0, 1, 1)
+
+
+@given(sides, sides, shares, st.floats(0.2, 5))
+def test_a_box_of_any_proportions_is_the_largest_that_fits(height: int, width: int, share: float, aspect: float) -> None:
+    box, whole = center_box(blank(height, width), share, aspect), center_box(blank(height, width), 1.0, aspect)
+    assert (whole.width == width and whole.height <= height) or (whole.height == height and whole.width <= width)
+    assert abs(box.width - max(1, share * min(width, height * aspect))) <= 0.5
+    assert abs(box.height - max(1, share * min(height, width / aspect))) <= 0.5
+    assert 0 <= box.left <= width - box.width
+    assert 0 <= box.top <= height - box.height
+
+
+@pytest.mark.parametrize(
+    ("fit", "box"),
+    [("crop", Box(160, 0, 320, 480)), ("squash", Box(0, 0, 640, 480)), ("letterbox", Box(0, 0, 640, 480))],
+)
+def test_the_box_is_as_the_pipeline_fits_pictures(fit: Any, box: Box) -> None:
+    """To a network of 20x30 pixels."""
+    patch = Cropper(PlainPipeline(size=(30, 20), fit=fit), 1.0)(Frame(np.zeros((480, 640, 3), np.uint8), 0, 0.0))
+    assert patch.box == box
+    assert patch.prepared.tensor.shape == (1, 3, 30, 20)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), shares)
@@ -105,6 +127,10 @@ def test_the_box_is_a_square_around_the_face_and_its_margin(script: Scripted) ->
     (box,) = watch(FaceTracker(), 0, 1)
     assert middle(box) == pytest.approx((320, 240), abs=1)
     assert box.width == box.height == pytest.approx(120, rel=0.04)
+    wide = FaceTracker()(Frame(BLANK, 0, 0.0), 0.1, 2.0, sequential=False)
+    assert wide is not None
+    assert middle(wide) == pytest.approx((320, 240), abs=1)
+    assert (wide.width, wide.height) == (2 * box.height, box.height)
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.floats(-50, 350), st.floats(-50, 350), st.floats(1, 400), st.floats(0, 2))

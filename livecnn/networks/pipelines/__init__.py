@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -18,10 +18,16 @@ from livecnn.errors import ModelError
 from livecnn.types import Image, Prepared
 
 TRIAL = (240, 320, 3)  # size of the gray picture on which the function is tried
+BARS = 114  # level of the bars, as detectors are trained with them
+Fit: TypeAlias = Literal["crop", "squash", "letterbox"]
 
 
 class Pipeline(BaseModel):
     """The contract of a preprocessing; its fields are what `input:` of a bundle's model.yaml holds besides `kind`.
+
+    Attributes:
+        fit: How a frame of other proportions is brought to the network's: "crop", a box of its proportions; "squash", all of
+            the frame, stretched; "letterbox", all of it between gray bars.
 
     Example:
         >>> import torch
@@ -45,6 +51,8 @@ class Pipeline(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    fit: Fit = "crop"
+
     @abstractmethod
     def __call__(self, shot: Image) -> Prepared:
         """Prepare a shot for the network.
@@ -55,6 +63,22 @@ class Pipeline(BaseModel):
         Returns:
             The tensor float32 (1, *shape), and the picture of it that people are shown.
         """
+
+    def aspect(self, frame: Image) -> float:
+        """Return width over height of the box that is cut out of a frame, uint8 (H, W, 3)."""
+        if self.fit == "crop" and len(self.shape) == 3:
+            return self.shape[2] / self.shape[1]
+        return frame.shape[1] / frame.shape[0] if self.fit != "crop" else 1.0
+
+    def letterboxed(self, shot: Image) -> Image:
+        """Return a shot of the network's proportions: with gray bars where `fit` is "letterbox", else as it is."""
+        if self.fit != "letterbox" or len(self.shape) != 3:
+            return shot
+        (height, width), aspect = shot.shape[:2], self.shape[2] / self.shape[1]
+        missing = max(0, round(height * aspect) - width), max(0, round(width / aspect) - height)
+        left, top = missing[0] // 2, missing[1] // 2
+        sides = ((top, missing[1] - top), (left, missing[0] - left), (0, 0))
+        return np.pad(shot, sides, constant_values=BARS)
 
     def on(self, device: torch.device) -> Pipeline:  # noqa: ARG002
         """Return the same pipeline for a network on that device, which may take over a part of the work."""

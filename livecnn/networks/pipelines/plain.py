@@ -66,7 +66,7 @@ class PlainPipeline(Pipeline):
         return _PlainOnGpu(**dict(self)) if device.type == "cuda" else self
 
     def __call__(self, shot: Image) -> Prepared:
-        seen = self._seen(shot)
+        seen = self._seen(self.letterboxed(shot))
         values = torch.from_numpy(seen).reshape(*self.size, self.channels) * (self.scale / 255)
         if self.order == "BGR":
             values = values.flip(-1)
@@ -87,7 +87,8 @@ class _PlainOnGpu(PlainPipeline):
         return Resize(self.size, self.channels, self.mean, self.std, self.scale, area=area, reverse=reverse)
 
     def __call__(self, shot: Image) -> Prepared:
-        return Prepared(torch.from_numpy(shot), self._seen(shot), device_transform=self._rest)
+        whole = self.letterboxed(shot)
+        return Prepared(torch.from_numpy(whole), self._seen(whole), device_transform=self._rest)
 
 
 def _resized(shot: Image, size: tuple[int, int]) -> Image:

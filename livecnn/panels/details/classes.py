@@ -255,8 +255,9 @@ class OutputDetail(Detail):
         for place, (index, example) in enumerate(shown):
             row, column = divmod(place, columns)
             x, y = column * (side + gap) + gap // 2, row * (side + line + gap) + gap // 2
-            target = canvas[y : y + side, x : x + side]
-            target[:] = resize_exactly(example.shot, side, side)[: target.shape[0], : target.shape[1]]
+            shape = Rect(x, y, side, side).fit(example.shot.shape[1] / example.shot.shape[0])
+            target = canvas[shape.y : shape.y + shape.h, shape.x : shape.x + shape.w]
+            target[:] = resize_exactly(example.shot, shape.w, shape.h)[: target.shape[0], : target.shape[1]]
             self._places[index] = Rect(left + x, top + y, side, side)
         self._picture.put(left, top, canvas)
 

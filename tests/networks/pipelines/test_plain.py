@@ -84,3 +84,16 @@ def test_one_colour_stays_itself_at_any_size(height: int, width: int, value: int
 def test_wrong_fields_are_refused(fields: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         make({"kind": "plain", **fields})
+
+
+def test_a_letterbox_has_gray_bars_and_keeps_the_proportions() -> None:
+    shot = np.full((10, 40, 3), 200, np.uint8)
+    seen = PlainPipeline(size=(20, 20), fit="letterbox")(shot).seen
+    assert (seen[:7] == 114).all()
+    assert (seen[8:12] == 200).all()
+    assert (seen[13:] == 114).all()
+    for fit in ("crop", "squash"):
+        assert (PlainPipeline(size=(20, 20), fit=fit)(shot).seen == 200).all()
+    tall = PlainPipeline(size=(10, 40), fit="letterbox", channels=1)(np.full((20, 20, 3), 200, np.uint8)).seen
+    assert (tall[:, 15:25] == 200).all()
+    assert (tall[:, :14] == 114).all()
