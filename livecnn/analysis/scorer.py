@@ -78,7 +78,7 @@ class Scorer:
         thumbnails: int = 0,
         output: Output | None = None,
     ) -> None:
-        self._output = output
+        self._output, self._name = output, "" if output is None else output.name
         self.skipped = list(images.source.skipped)
         self._images, self._cropper, self._thumbnails = images, cropper, thumbnails
         self._module, self._device = on_device(module, device), device
@@ -99,7 +99,7 @@ class Scorer:
 
         Works lazily: closing the generator saves the rest of the work.
         """
-        hooks = LayerHooks(self._module, (), lambda *_: None)
+        hooks = LayerHooks(self._module, (), lambda *_: None, self._name)
         with closing(self._batches(places, jobs)) as batches:
             for batch in batches:
                 output = hooks(self._values(batch)).cpu()
@@ -117,7 +117,7 @@ class Scorer:
         self, layers: Sequence[str], places: Sequence[int], jobs: int = 1
     ) -> Generator[tuple[list[ScoredImage], dict[str, torch.Tensor]]]:
         """Yield, batch by batch, the scored images and each layer's activations (N, …)."""
-        with Probe(self._module, layers) as probe, closing(self._batches(places, jobs)) as batches:
+        with Probe(self._module, layers, self._name) as probe, closing(self._batches(places, jobs)) as batches:
             for batch in batches:
                 output, activations = probe(self._values(batch))
                 yield list(self._scored(batch, output.cpu())), activations

@@ -57,8 +57,9 @@ class Plan:
         source: str | None = None,
         source_options: SourceOptions | None = None,
         allow_code: bool = False,
+        output: str | None = None,
     ) -> Plan:
-        """Make the plan of a layout; `model` and `source` take the place of the layout's own.
+        """Make the plan of a layout; `model` and `source` take the place of the layout's own, `output` is as of `load`.
 
         Without `config`: of the default layout or, for a model, of the first shipped one made for it, else of an automatic one.
 
@@ -69,7 +70,7 @@ class Plan:
             made = [name for name in paths.layouts() if load_layout(name).networks == {"": model}]
             config = default if default in made else next(iter(made), None)
             if config is None:
-                bundle = bundles.load(model, allow_code=allow_code)
+                bundle = bundles.load(model, allow_code=allow_code, output=output)
                 layout = make_layout(bundle, overrides=overrides)
                 views = [layout, load_layout(EXPLORER, shared_overrides(overrides))]
                 return cls.for_bundle(bundle, layout, views, source=source, source_options=source_options)
@@ -77,8 +78,11 @@ class Plan:
         views = load_views(layout, overrides)
         if model and layout.models:
             raise UsageError(f"--model: {layout.path} names several; allowed: --set models.{next(iter(layout.models))}={model}")
+        chosen = {name: output if place == 0 else None for place, name in enumerate(layout.networks)}  # of the main network
         bundle, *others = [
-            _load(layout, name, spec, allow_code=allow_code) if model is None else bundles.load(model, allow_code=allow_code)
+            _load(layout, name, spec, allow_code, chosen[name])
+            if model is None
+            else bundles.load(model, allow_code=allow_code, output=output)
             for name, spec in layout.networks.items()
         ]
         beside = dict(zip([*layout.networks][1:], others, strict=True))
@@ -186,9 +190,9 @@ def _fits(view: Layout, context: Context) -> bool:
     return True
 
 
-def _load(layout: Layout, name: str, spec: str, *, allow_code: bool) -> Bundle:
+def _load(layout: Layout, name: str, spec: str, allow_code: bool, output: str | None) -> Bundle:
     try:
-        return bundles.load(spec, allow_code=allow_code)
+        return bundles.load(spec, allow_code=allow_code, output=output)
     except ModelError as error:
         raise layout.fault(("models", name) if layout.models else ("model",), str(error)) from error
 

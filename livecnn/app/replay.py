@@ -127,6 +127,7 @@ class ReplayOptions:
         overrides: Changes to the layout, as `--set` takes them.
         force: Replace files that are there.
         allow_code: Allow the model to be code that is run.
+        output: The name of the output that is the answer, where the network has several, or its kind.
     """
 
     folder: str | Path
@@ -145,6 +146,7 @@ class ReplayOptions:
     overrides: tuple[str, ...] = ()
     force: bool = False
     allow_code: bool = False
+    output: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,7 +223,7 @@ def run_replay(options: ReplayOptions) -> Replay:
     size = () if options.size is None else (f"figure.size={list(options.size)}",)
     plan = Plan.of(
         options.config, (*options.overrides, *size), default="replay", model=options.model, source=spec,
-        allow_code=options.allow_code,
+        allow_code=options.allow_code, output=options.output,
     )  # fmt: skip
     classes, choice = plan.bundle.classes, options.choice
     choice.check(classes)

@@ -64,6 +64,7 @@ class RunOptions:
     fullscreen: bool = False
     once: bool = False  # end with the source instead of starting it over
     allow_code: bool = False  # allow the model to be code that is run
+    output: str | None = None  # the name of the output that is the answer, where the network has several, or its kind
     source_options: SourceOptions = field(default_factory=SourceOptions)
 
 
@@ -129,7 +130,7 @@ def run(options: RunOptions) -> None:
     options, unseen = window_or_recording(options)
     plan = Plan.of(
         options.config, options.overrides, model=options.model, source=options.source, source_options=options.source_options,
-        allow_code=options.allow_code,
+        allow_code=options.allow_code, output=options.output,
     )  # fmt: skip
     run_plan(plan, options, unseen=unseen)
 

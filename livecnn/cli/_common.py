@@ -185,6 +185,7 @@ model = click.argument("model", default=MODEL, shell_complete=models)
 live_model = click.option(
     "--model", shell_complete=models, help="A bundle's name or folder; with --allow-code also package.module:factory."
 )
+live_output = click.option("--output", help="Of several outputs the one that is the answer, by name or number.")
 device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:N or mps.")
 allow_code = click.option("--allow-code", is_flag=True, help="Let a model `package.module:factory` run its code.")
 live_allow_code = click.option("--allow-code", is_flag=True, help="Let --model package.module:factory run code.")

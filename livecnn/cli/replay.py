@@ -29,6 +29,7 @@ from livecnn.cli import _common
 @click.option("--size", type=_common.Size(), help="Of the film, e.g. 1280x720.")
 @_common.jobs
 @_common.live_model
+@_common.live_output
 @_common.device
 @_common.fields("--set", "overrides", "Change the layout: --set panels.ip1.rows=20.")
 @_common.force("Replace files that are there already.")

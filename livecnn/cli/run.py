@@ -14,6 +14,7 @@ from livecnn.sources import SourceOptions
 @click.argument("config", required=False, shell_complete=_common.layouts)
 @click.option("--source", help="auto, camera, camera:1, video:FILE, folder:DIR, demo, an http or rtsp address.")
 @_common.live_model
+@_common.live_output
 @_common.device
 @click.option("--record", type=_common.FILE, help="Record into a .gif or .mp4 file.")
 @click.option("--headless", is_flag=True, help="Run the same loop without a window.")

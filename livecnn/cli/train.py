@@ -42,7 +42,7 @@ def lenet(data: Path, out: Path, epochs: int, seed: int) -> None:
     card = {
         "name": bundle.name,
         "architecture": "lenet",
-        "input": {"kind": "ink", **pipeline.model_dump()},
+        "input": {"kind": "ink", **pipeline.model_dump(exclude={"fit"})},
         "classes": list(mnist.CLASSES),
         "licence": "MIT",
         "source": "trained by `livecnn train lenet`",

@@ -41,6 +41,7 @@ class Engine:
             On other devices everything is float32.
         record: what records passes, by default on CUDA a CUDA graph, elsewhere nothing.
         muted: units that give 0; the pass raises what Ablation raises of them.
+        output: name of the scores among several outputs.
     """
 
     def __init__(
@@ -51,8 +52,9 @@ class Engine:
         precision: Precision = "float32",
         record: Callable[[Work, torch.Tensor, torch.device], GraphedForward] | None = None,
         muted: MutedUnits | None = None,
+        output: str = "",
     ) -> None:
-        self.device = device
+        self.device, self._output = device, output
         self.precision: Precision = precision if device.type == "cuda" else "float32"
         self.module = on_device(module, device, self.precision).eval()
         self._dtype = torch.bfloat16 if self.precision == "bfloat16" else torch.float32
@@ -65,7 +67,7 @@ class Engine:
         self._settings: dict[str, Any] = {}
         self._before: list[tuple[torch.Tensor, torch.Tensor]] = []  # weights as they were before they were turned
         self._found: dict[str, tuple[torch.Tensor, ...]] = {}
-        self._tap = LayerHooks(self.module, (), self._reduce)
+        self._tap = LayerHooks(self.module, (), self._reduce, output)
         self.muted = MutedUnits() if muted is None else muted
         self._ablation = Ablation(self.module)
         self._ablated = 0  # version of the muted units that the ablation has
@@ -142,7 +144,7 @@ class Engine:
         self._played = None
         self._reducers = self._wanted
         layers = (reducer.layer for reducer in self._reducers.values())
-        self._tap = LayerHooks(self.module, layers, self._reduce).__enter__()
+        self._tap = LayerHooks(self.module, layers, self._reduce, self._output).__enter__()
 
     def _ablate(self) -> None:
         version, units = self.muted.read()

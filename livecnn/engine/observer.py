@@ -114,7 +114,8 @@ class Observer:
 
     def _start(self) -> None:
         self.cropper.pipeline = self._pipeline.on(self.device)
-        engine = Engine(self._module, self.device, self._pipeline.shape, self._precision, muted=self.muted)
+        name = "" if self._output is None else self._output.name
+        engine = Engine(self._module, self.device, self._pipeline.shape, self._precision, muted=self.muted, output=name)
         self._engine = engine.__enter__()
         engine.watch(self._reducers)  # only now: so nothing is missed that another thread asks for meanwhile
 

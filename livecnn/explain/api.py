@@ -103,7 +103,7 @@ class ImageExplainer:
         self._classes = None if classes is None else resolve_classes(self.bundle, classes)
         self._units = {name: resolve_units(self.bundle, name, ALL if units is None else units) for name in self.layers}
         self._check(units)
-        self._probe = Probe(self.bundle.module, self.layers)
+        self._probe = Probe(self.bundle.module, self.layers, self.bundle.output.name)
         self._cropper = Cropper(self.bundle.pipeline, LARGEST)
         card = self.bundle.card
         every = units is None or (isinstance(units, str) and units == ALL)

@@ -50,7 +50,8 @@ class ForwardPass:
 
     def __init__(self, module: nn.Module, layer: str | None, output: Output | None = None) -> None:
         self._output = output
-        self._tap = LayerHooks(module, [] if layer is None else [layer], self._keep)
+        name = "" if output is None else output.name
+        self._tap = LayerHooks(module, [] if layer is None else [layer], self._keep, name)
         self._kept: tuple[torch.Tensor | None, GradientEdge | None] = None, None
 
     def __call__(self, x: torch.Tensor) -> ForwardResult:

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from types import MappingProxyType
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -32,12 +32,13 @@ from livecnn.io.yaml_document import Document
 from livecnn.networks import catalogue, weights
 from livecnn.networks import pipelines as inputs
 from livecnn.networks.inspection.architecture import Architecture
-from livecnn.networks.inspection.probe import as_input, find_scores, function_shapes, run_and_shapes
-from livecnn.networks.outputs import KINDS, Kind, Output, kind_of, last_function
+from livecnn.networks.inspection.probe import as_input, find_scores, function_shapes, run_and_shapes, score_tensors
+from livecnn.networks.outputs import KINDS, PREFERRED, Kind, Output, kind_of, last_function
 from livecnn.networks.pipelines import FunctionPipeline
 from livecnn.types import Image, Precision
 
 T = TypeVar("T")
+Survey: TypeAlias = Mapping[str, tuple[torch.Tensor, str]]  # by place among the outputs: scores (1, units), the last function
 
 CARD = "model.yaml"
 WEIGHTS = "weights.safetensors"
@@ -96,9 +97,13 @@ class Check(_Section):
 
 
 class OutputCard(_Section):
-    """What the scores are, see `livecnn.networks.outputs.Output`; None: told by the network's last function."""
+    """What the scores are, and where among several outputs, see Output; by default as the network's functions tell."""
 
     kind: Kind | None = None
+    name: str = ""
+
+
+TOLD = OutputCard()  # by the network itself
 
 
 class ModelCard(_Section):
@@ -115,7 +120,7 @@ class ModelCard(_Section):
     options: dict[str, JsonValue] = {}
     weights: Weights
     input: dict[str, JsonValue]
-    output: OutputCard = OutputCard()
+    output: OutputCard = TOLD
     classes: tuple[Annotated[str, BeforeValidator(_as_text)], ...]
     licence: str
     source: str
@@ -135,7 +140,7 @@ class Bundle:
         classes: Names in the order of the scores.
         pipeline: From a shot to the network's input.
         card: What model.yaml says; None for a network from code.
-        output_kind: What its scores are, if somebody said so; None: told by its last function.
+        said: What its scores are, as far as somebody said so; the rest is told by its functions.
     """
 
     name: str
@@ -143,7 +148,7 @@ class Bundle:
     classes: tuple[str, ...]
     pipeline: inputs.Pipeline
     card: ModelCard | None = None
-    output_kind: Kind | None = None
+    said: OutputCard = TOLD
 
     @property
     def precision(self) -> Precision:
@@ -173,7 +178,7 @@ class Bundle:
         Functions are among them only if one of the layers `wanted` is no module: finding them takes another pass. Layers that
         did not run, or gave something else than tensors with a batch axis, are left out. Raises ModelError.
         """
-        modules = self._survey[2]
+        modules = self._survey[1]
         return modules if all(layer in modules for layer in wanted) else {**modules, **self._functions}
 
     @cached_property
@@ -184,13 +189,12 @@ class Bundle:
     @property
     def output(self) -> Output:
         """What its scores are. Raises ModelError."""
-        kind = self.output_kind or self._told_kind[0]
-        return Output(kind, self._scores.shape[1])
+        return Output(self.said.kind or self._told_kind[0], self._scores[1].shape[1], self._scores[0])
 
     @property
     def assumption(self) -> str:
         """What is assumed of its scores and how to say it better, one line; "" where they could be told."""
-        reason = "" if self.output_kind else self._told_kind[1]
+        reason = "" if self.said.kind else self._told_kind[1]
         if not reason:
             return ""
         return f"{self.name}: {reason}, so plain numbers are shown; else say `output`, one of {', '.join(KINDS)} (docs/models.md)"
@@ -198,20 +202,26 @@ class Bundle:
     @cached_property
     def _told_kind(self) -> tuple[Kind, str]:
         named = self.classes not in ((), tuple(map(str, range(len(self.classes)))))
-        return kind_of(self._scores, self._survey[1], named=named)
+        return kind_of(*self._scores[1:], named=named)
 
     @cached_property
-    def _scores(self) -> torch.Tensor:
-        """Those of a pass of zeros, (1, units). Raises ModelError."""
-        scores = self._survey[0]
-        if isinstance(scores, str):
-            raise ModelError(f"{self.name}: {scores}")
+    def _scores(self) -> tuple[str, torch.Tensor, str]:
+        """Name, values (1, units) and last function of the scores of a pass of zeros. Raises ModelError."""
+        found = self._survey[0]
+        if isinstance(found, str):
+            raise ModelError(f"{self.name}: {found}")
+        if self.said.name and self.said.name not in found:
+            allowed = [*filter(None, found), *KINDS]
+            raise ModelError(f"{self.name}: unknown output {self.said.name!r}; {nearest(self.said.name, allowed)}")
+        best = min(found, key=lambda name: PREFERRED.index(found[name][1]) if found[name][1] in PREFERRED else len(PREFERRED))
+        name = self.said.name or best
+        scores, last = found[name]
         if scores.ndim != 2 or scores.shape[0] != 1:
             raise ModelError(f"{self.name}: the network gives scores of shape {tuple(scores.shape)}; (1, classes) is needed")
-        return scores
+        return "" if name == next(iter(found)) else name, scores, last
 
     @cached_property
-    def _survey(self) -> tuple[torch.Tensor | str, str, dict[str, tuple[int, ...]]]:
+    def _survey(self) -> tuple[Survey | str, dict[str, tuple[int, ...]]]:
         return self._with_blank(_survey)
 
     @cached_property
@@ -231,12 +241,13 @@ class Bundle:
             raise ModelError(f"{told}; {INPUT_HINT}" if self.card is None else told) from error
 
 
-def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
+def load(spec: str | Path, *, allow_code: bool = False, output: str | Mapping[str, Any] | None = None) -> Bundle:
     """Load a network with its classes and its input pipeline.
 
     Args:
         spec: Name of a bundle (the user's own come first, then what ships), its folder, or `package.module:factory`.
         allow_code: Let such a factory run its code, also where a bundle names it as its architecture.
+        output: The name of the output that is the answer, where there are several, or its kind, or a dict as in model.yaml.
 
     Returns:
         The bundle: `.module` (in evaluation mode, on the CPU), `.classes`, and `.prepare(rgb)`, which makes the network's input.
@@ -256,9 +267,12 @@ def load(spec: str | Path, *, allow_code: bool = False) -> Bundle:
     path = known.get(name) or os.path.expanduser(name)  # os.path takes any text, pathlib raises
     if os.path.isdir(path):
         read = _read(Path(path), allow_code)
-        bundle = _named(read, read.classes)
+        chosen = read if output is None else replace(read, said=_output_card(read, output))
+        # The card's classes are those of the output that it means.
+        fitting = output is None or len(chosen.output.class_names(None)) == len(chosen.output.class_names(read.classes))
+        bundle = _named(chosen, read.classes if fitting else None)
     elif is_factory_spec(name, allow_code):
-        bundle = bundle_from_module(call_factory(name).requires_grad_(False), name)
+        bundle = bundle_from_module(call_factory(name).requires_grad_(False), name, output=output)
     else:
         allowed = [*known, "FOLDER", "package.module:factory"]
         if name in catalogue.ENTRIES:
@@ -326,7 +340,7 @@ def _read(folder: Path, allow_code: bool) -> Bundle:
         raise report(document, [Problem((at,), first_line(error))]) from error
     path = _weights_path(folder, card.weights)
     weights.load_into(network, weights.read(path), path)
-    return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card, card.output.kind)
+    return Bundle(card.name, network.eval().requires_grad_(False), card.classes, pipeline, card, card.output)
 
 
 def bundle_from_module(
@@ -347,8 +361,8 @@ def bundle_from_module(
         classes: Names in the order of the scores; by default the network's attribute, else numbers.
         input: A dict as in model.yaml, or a function from a shot, uint8 (H, W, 3) RGB, to the network's input (1, …); by default
             the network's attribute, else what is usual for so many channels.
-        output: What the scores are, see `Output.kind`, or a dict as in model.yaml; by default the network's attribute, else what
-            its last function tells.
+        output: What the scores are, see `Output.kind`, or the name of the output that has them, or a dict as in model.yaml; by
+            default the network's attribute, else what its functions tell.
 
     Returns:
         The bundle, without a card.
@@ -362,15 +376,21 @@ def bundle_from_module(
     known = declared(module, "classes") if classes is None else classes
     if known is not None and (not isinstance(known, Sequence) or isinstance(known, str)):
         raise ModelError(f"{name}: its `classes` are a {type(known).__name__}; a list of names is needed")
-    said = _output_card(name, declared(module, "output") if output is None else output)
-    seen = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline, output_kind=said.kind)
-    return _named(seen, None if known is None else seen.classes)
+    seen = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline)
+    said = _output_card(seen, declared(module, "output") if output is None else output)
+    chosen = replace(seen, said=said)
+    vars(chosen).update(_survey=seen._survey)  # one pass is enough
+    return _named(chosen, None if known is None else seen.classes)
 
 
-def _output_card(name: str, said: Any) -> OutputCard:
+def _output_card(bundle: Bundle, said: Any) -> OutputCard:
+    """Check what is said of a network's output; a word alone is the name of an output or, if there is none, a kind."""
     if said is None or callable(said):  # a method may well be called `output`
-        return OutputCard()
-    fields = {"kind": said} if isinstance(said, str) else said
+        return TOLD
+    name = bundle.name
+    if isinstance(said, str):
+        said = {"kind" if said in KINDS and said not in bundle._survey[0] else "name": said}
+    fields = said
     if not isinstance(fields, Mapping):
         allowed = f"{', '.join(KINDS)}, or a dict as in model.yaml"
         raise ModelError(f"{name}: its `output` is a {type(said).__name__}; allowed: {allowed}")
@@ -443,8 +463,8 @@ def _weights_path(folder: Path, card: Weights) -> Path:
     return path
 
 
-def _survey(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor | str, str, dict[str, tuple[int, ...]]]:
-    """Run one pass: the scores or why there are none, the function that made them, and the shapes of all layers."""
+def _survey(module: nn.Module, x: torch.Tensor) -> tuple[Survey | str, dict[str, tuple[int, ...]]]:
+    """Run one pass: all that has the shape of scores, or why there is nothing, and the shapes of all layers."""
     noted = x.clone().requires_grad_().clone()
     tensors = dict(chain(module.named_parameters(), module.named_buffers()))
     try:
@@ -456,10 +476,10 @@ def _survey(module: nn.Module, x: torch.Tensor) -> tuple[torch.Tensor | str, str
     except RuntimeError:  # where autograd is of no use, as with quantized weights
         output, shapes = run_and_shapes(module, x)
     try:
-        scores = find_scores(output)
+        found = score_tensors(output) or {"": find_scores(output)}
     except ModelError as error:
-        return str(error), "", shapes
-    return scores.detach(), last_function(scores), shapes
+        return str(error), shapes
+    return {name: (scores.detach(), last_function(scores)) for name, scores in found.items()}, shapes
 
 
 def _named(seen: Bundle, names: tuple[str, ...] | None) -> Bundle:
@@ -581,5 +601,6 @@ def describe_difference(bundle: Bundle) -> str:
 
 def _scores(bundle: Bundle, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[np.float64]]:
     with torch.inference_mode():
-        scores = find_scores(bundle.module(as_input(bundle.module, bundle.prepare(check_picture(*size)))))
+        given = bundle.module(as_input(bundle.module, bundle.prepare(check_picture(*size))))
+        scores = find_scores(given, bundle.output.name)
     return scores[0].double().cpu().numpy()

@@ -30,6 +30,8 @@ _MOVES = {
 _SCALES = {"Add", "Sub", "Mul", "Div", "Neg", "NativeBatchNorm", "CudnnBatchNorm"}
 _POOLS = {"Mean", "Sum", "Max", "Amax", "AvgPool2D", "AdaptiveAvgPool2D", "AdaptiveMaxPool2D", "MaxPool2DWithIndices"}
 POOLED = "pooled features"
+# Of several outputs the first of these is the answer.
+PREFERRED: tuple[str, ...] = ("softmax", "log_softmax", "sigmoid", "logits")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ class Output:
             "sigmoid_logits" (a sigmoid is missing) are labels, each by itself, and of a single unit the two sides of a
             question; "numbers" are no probabilities.
         units: How many values it gives.
+        name: Where it stands among several outputs, "" for the first that has the shape of scores.
 
     Example:
         >>> Output("sigmoid", 1).scores(torch.tensor([[0.25]]))
@@ -49,6 +52,7 @@ class Output:
 
     kind: Kind
     units: int
+    name: str = ""
 
     @property
     def two_sides(self) -> bool:

@@ -13,7 +13,7 @@ import torch
 
 from livecnn.networks.architectures.keras import library
 from livecnn.networks.importers.keras import KerasImporter
-from livecnn.networks.inspection.probe import Probe
+from livecnn.networks.inspection.probe import Probe, find_scores
 
 keras = library()
 layers = keras.layers
@@ -58,7 +58,7 @@ def assert_same(model: Any, path: Path) -> None:
         scores, found = probe(tensor)
     for name, expected in outputs_of(model, x, names).items():
         torch.testing.assert_close(found[name], expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(scores, turned(model.predict(x, verbose=0)), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(scores, find_scores(turned(model.predict(x, verbose=0))), rtol=1e-5, atol=1e-5)
 
 
 def digits(**changes: Any) -> Any:

@@ -27,6 +27,7 @@ UNDECLARED = {
     "imageio-ffmpeg",
     "keras",
     "h5py",
+    "onnx",
     "opentsne",
     "umap",
     "pyarrow",

@@ -3,13 +3,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from livecnn.app.watch import watch
 from livecnn.errors import ModelError
+from livecnn.explain.api import explanations
 from livecnn.networks.bundle import bundle_from_module, load, save
+from livecnn.networks.inspection.probe import Probe
 from livecnn.networks.outputs import Output
+from tests.helpers.files import rows_of
 
 INPUT = {"kind": "plain", "size": [8, 8], "channels": 3}
 Ending = Callable[[torch.Tensor], torch.Tensor]
@@ -119,8 +124,10 @@ def test_what_is_said_counts() -> None:
     net.output = {"kind": "sigmoid_logits"}  # type: ignore[assignment]
     said = bundle_from_module(net)
     assert (said.output.kind, said.classes, said.assumption) == ("sigmoid_logits", ("0", "1"), "")
-    with pytest.raises(ModelError, match=r"output\.kind: found 'odds'; allowed: softmax, log_softmax, "):
+    with pytest.raises(ModelError, match=r"^Net: unknown output 'odds'; allowed: softmax, log_softmax, "):
         bundle_from_module(net, output="odds")
+    with pytest.raises(ModelError, match=r"output\.kind: found 'odds'; allowed: softmax, log_softmax, "):
+        bundle_from_module(net, output={"kind": "odds"})
     with pytest.raises(ModelError, match=r"^Net: its `output` is a int; allowed: softmax, .*, or a dict as in model\.yaml"):
         bundle_from_module(net, output=3)  # type: ignore[arg-type]
 
@@ -132,3 +139,48 @@ def test_a_card_says_it(tmp_path: Path) -> None:
     card = bundle.card.model_dump(mode="json", exclude={"weights", "check"})
     folder = save(tmp_path / "net", bundle.module, {**card, "output": {"kind": "sigmoid"}})
     assert load(folder).output == Output("sigmoid", 10)
+
+
+class Several(nn.Module):
+    """Features, logits of four, probabilities of three, and a single number."""
+
+    input = INPUT
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.four, self.three, self.one = nn.Conv2d(3, 4, 3), nn.Linear(144, 4), nn.Linear(144, 3), nn.Linear(144, 1)
+
+    def forward(self, x: torch.Tensor) -> dict[str, Any]:
+        found = self.conv(x).relu().flatten(1)
+        return {"age": self.one(found), "logits": self.four(found), "heads": [self.three(found).softmax(1)]}
+
+
+def test_the_softmax_among_several_outputs_is_the_answer() -> None:
+    bundle = bundle_from_module(Several().eval())
+    assert bundle.output == Output("softmax", 3, "heads.0")
+    x = torch.rand(1, 3, 8, 8)
+    given = bundle.module(x)
+    with Probe(bundle.module, ["conv"], bundle.output.name) as probe:
+        torch.testing.assert_close(probe(x)[0], given["heads"][0])
+
+
+@pytest.mark.parametrize(("name", "kind", "units"), [("logits", "logits", 4), ("age", "numbers", 1), ("heads.0", "softmax", 3)])
+def test_another_output_can_be_chosen(name: str, kind: Any, units: int) -> None:
+    chosen = bundle_from_module(Several(), output=name)
+    assert (chosen.output.kind, chosen.output.units, len(chosen.classes)) == (kind, units, units)
+    assert bundle_from_module(Several(), output={"name": name, "kind": "numbers"}).output.reading == "numbers"
+    with pytest.raises(ModelError, match=r"^Several: unknown output 'ages'; did you mean 'age'\?"):
+        bundle_from_module(Several(), output="ages")
+
+
+def test_a_run_and_explanations_are_of_the_chosen_output(tmp_path: Path) -> None:
+    net = Several().eval()
+    watch(net, output="logits", source="demo", headless=True, frames=1, scores=tmp_path / "s.csv")
+    header, row = rows_of(tmp_path / "s.csv")
+    assert header[5:] == list("0123")
+    assert sum(map(float, row[5:])) == pytest.approx(1, abs=1e-5)
+    net.output = "logits"  # type: ignore[assignment]
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    found = explanations(net, image, classes="0-3", method="gradient").parts[0]
+    logits = net(bundle_from_module(net).prepare(image))["logits"][0]
+    assert found.values.tolist() == pytest.approx(logits.tolist(), abs=1e-5)

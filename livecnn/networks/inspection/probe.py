@@ -31,13 +31,16 @@ class LayerHooks:
         module: The network.
         layers: Names of layers.
         take: Is called with a layer and its output.
+        output: Name of the scores among several outputs, see `find_scores`.
 
     Raises:
         ModelError: A layer is unknown, did not run, or gave no tensor.
     """
 
-    def __init__(self, module: nn.Module, layers: Iterable[str], take: Callable[[str, torch.Tensor], None]) -> None:
-        self.module = module
+    def __init__(
+        self, module: nn.Module, layers: Iterable[str], take: Callable[[str, torch.Tensor], None], output: str = ""
+    ) -> None:
+        self.module, self._output = module, output
         self.layers = tuple(dict.fromkeys(layers))
         self._take = take
         self._modules = {name: inner for name, inner in module.named_modules(remove_duplicate=False) if name}
@@ -78,7 +81,7 @@ class LayerHooks:
         for layer in self.layers:
             if layer not in self._ran:
                 raise self._did_not_run(layer)
-        return find_scores(output)
+        return find_scores(output, self._output)
 
     def _locate(self, layer: str, blob: str) -> TensorPath:
         place = locate(self._modules, blob)
@@ -155,6 +158,7 @@ class Probe:
             pass; "relu:2" is its second call. Of a module that gives a tuple or a dict, "lstm" is the first tensor, and "lstm.0",
             "lstm.1.0", "head.logits" are those at their places. Any other name is that of a function in the forward pass, as
             torch.fx gives it: "relu_1", "add", "flatten"; then the network is traced, and runs function by function.
+        output: The scores among several outputs: "1", "logits"; by default the first of shape (N, classes).
 
     Raises:
         ModelError: A layer is unknown; in a call: a layer did not run, or gave no tensor.
@@ -168,8 +172,8 @@ class Probe:
         ((2, 10), {'0': (2, 4, 6, 6), '1': (2, 4, 6, 6)})
     """
 
-    def __init__(self, module: nn.Module, layers: Iterable[str]) -> None:
-        self._tap = LayerHooks(module, layers, self._keep)
+    def __init__(self, module: nn.Module, layers: Iterable[str], output: str = "") -> None:
+        self._tap = LayerHooks(module, layers, self._keep, output)
         self._kept: dict[str, torch.Tensor] = {}
         # Copying costs. The first pass copies everything and tells which outputs are overwritten; later ones copy only those.
         self._overwritten: set[str] | None = None
@@ -211,23 +215,34 @@ def as_input(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
     return x.to(first.dtype) if x.is_floating_point() else x
 
 
-def find_scores(output: object) -> torch.Tensor:
-    """Return a network's scores (N, classes): its output or, of several tensors (tuple, dict, dataclass), the first with scores.
+def find_scores(output: object, name: str = "") -> torch.Tensor:
+    """Return a network's scores (N, classes), see `score_tensors`: those of that name, by default the first.
 
-    Also (N, classes, 1, 1), and (classes,) of a network that drops the axis of the batch. A single tensor of another shape is
-    returned as it is. Raises ModelError if none of several has scores.
+    A single tensor of another shape is returned as it is. Raises ModelError if none of several has scores, or that name.
     """
-    found = parts(output, torch.Tensor)
-    flat = (tensor.flatten(1) for tensor in found.values() if tensor.ndim >= 2 and math.prod(tensor.shape[2:]) == 1)
-    scores = next(flat, None)
-    if scores is None:
-        scores = next((tensor[None] for tensor in found.values() if tensor.ndim == 1), None)
+    found = score_tensors(output)
+    if name in found:
+        return found[name]
+    if name:
+        raise ModelError(f"unknown output {name!r}; {nearest(name, found)}")
+    scores = next(iter(found.values()), None)
     if scores is None and isinstance(output, torch.Tensor):
         return output
     if scores is None:
-        told = ", ".join(f"{part}: {tuple(tensor.shape)}" for part, tensor in found.items()) or "no tensor"
+        shapes = {part: tuple(tensor.shape) for part, tensor in parts(output, torch.Tensor).items()}
+        told = ", ".join(f"{part}: {shape}" for part, shape in shapes.items()) or "no tensor"
         raise ModelError(f"the network returns a {type(output).__name__} of {told}; one of shape (N, classes) is needed")
     return scores
+
+
+def score_tensors(output: object) -> dict[str, torch.Tensor]:
+    """Return what a network gives in the shape of scores (N, classes), by its place: "" alone, "0", "logits".
+
+    Also (N, classes, 1, 1), and, if there is nothing else, (classes,) of a network that drops the axis of the batch.
+    """
+    found = parts(output, torch.Tensor)
+    flat = {part: tensor.flatten(1) for part, tensor in found.items() if tensor.ndim >= 2 and math.prod(tensor.shape[2:]) == 1}
+    return flat or {part: tensor[None] for part, tensor in found.items() if tensor.ndim == 1}
 
 
 def layers_of(module: nn.Module, x: torch.Tensor) -> dict[str, tuple[int, ...]]:
