@@ -87,6 +87,8 @@ class Tick:
     timings: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))  # seconds by step ("patch", "model")
     # of further networks on the same frame, by the names that panels use
     others: Mapping[str, Tick] = field(default_factory=lambda: MappingProxyType({}))
+    # what maps show that are the network's output: the class of each pixel, uint8 (H, W), or a picture, float32 (H, W, 1 or 3)
+    output: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

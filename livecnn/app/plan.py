@@ -241,6 +241,7 @@ def make_context(bundle: Bundle, views: Sequence[Layout] = (), others: Mapping[s
             class_weights=partial(_class_weights, known),
             theme=THEMES["dark"],
             reading=known.output.reading,
+            of_maps=known.output.kind in ("class_maps", "maps"),
             session=Session(remembers=known.output.reading != "numbers"),
             architecture=lambda: known.architecture,
             weight_norms=partial(weight_norms, known.module),

@@ -148,5 +148,7 @@ class Observer:
         scores: Floats = (given if self._output is None else self._output.scores(given))[0].numpy()
         if prepared.empty:
             scores = np.zeros_like(scores)
+        shown = None if self._output is None else self._output.picture(given)
         timings = {"patch": cropped - start, "model": time.perf_counter() - cropped}
-        return Tick(frame, patch, scores, MappingProxyType(views), MappingProxyType(timings))
+        picture = None if shown is None else shown.numpy()
+        return Tick(frame, patch, scores, MappingProxyType(views), MappingProxyType(timings), output=picture)

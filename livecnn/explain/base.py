@@ -61,6 +61,8 @@ class ForwardPass:
             scores = self._tap.run(x)
         (activation, edge), self._kept = self._kept, (None, None)
         logits = functions.before_last_activation(scores)
+        if logits.ndim > 2:  # of maps, their means
+            logits = logits.flatten(2).mean(2)
         if self._output is not None:
             logits = self._output.by_class(logits)
         return ForwardResult(activation, edge, logits, functions.largest)

@@ -26,6 +26,7 @@ WHOLE = 1000
 LEFT = 335  # of the width, for camera and patch
 LEFT_STRIP = (47, 31, 22)  # heights of camera, patch and scores, which for few short classes stand in a strip below everything;
 LEFT_LIST = (40, 27, 33)  # otherwise they are a list
+LEFT_OUTPUT = (33, 37, 30)  # the same where maps come out, which take the place of the patch
 STRIP = 780
 FLAT = 31 / 47  # height of a strip of neurons, where maps have 1
 STILL = ("camera", "patch", "scores")
@@ -47,6 +48,8 @@ def make_layout(bundle: Bundle, layers: Sequence[str] | None = None, overrides: 
     LayerHooks(bundle.module, layers, lambda *_: None)  # raises for those that are unknown
     shapes = bundle.shapes(layers)
     panels: dict[str, dict[str, Any]] = {name: {"kind": name} for name in STILL}
+    if bundle.output.pictured:
+        panels["patch"] = {"kind": "output"}
     for layer in dict.fromkeys(layers):
         panels[_panel_name(layer, panels)] = _panel(layer, shapes) | _title(layer, bundle.module)
     counts = {name: min(MOST_MAPS, shapes[panel["layer"]][1]) for name, panel in panels.items() if "layer" in panel}
@@ -143,12 +146,13 @@ def _arranged(panels: Mapping[str, Mapping[str, Any]], counts: Mapping[str, int]
     if not maps and not neurons:
         columns = _cut((0, WHOLE), [1, 1])
         return {"camera": (columns[0], (0, 600)), "patch": (columns[1], (0, 600)), "scores": ((0, WHOLE), (600, WHOLE))}
-    camera, patch, scores = _cut((0, WHOLE), LEFT_STRIP if short else LEFT_LIST)
+    heights = LEFT_STRIP if short else LEFT_OUTPUT if panels["patch"]["kind"] == "output" else LEFT_LIST
+    camera, patch, scores = _cut((0, WHOLE), heights)
     left = (0, LEFT)
     rectangles = {"camera": (left, camera), "patch": (left, patch), "scores": ((0, WHOLE) if short else left, scores)}
     bands = _bands(maps, neurons)
-    heights = [FLAT if maps and not set(band) & set(maps) else 1 for band in bands]
-    for band, down in zip(bands, _cut((0, bottom), heights), strict=True):
+    flats = [FLAT if maps and not set(band) & set(maps) else 1 for band in bands]
+    for band, down in zip(bands, _cut((0, bottom), flats), strict=True):
         shares = [min(2.0, math.sqrt(counts[name] / counts[band[0]])) for name in band] if band == maps else [1] * len(band)
         rectangles |= {name: (across, down) for name, across in zip(band, _cut((LEFT, WHOLE), shares), strict=True)}
     return rectangles

@@ -33,6 +33,7 @@ from livecnn.networks import catalogue, weights
 from livecnn.networks import pipelines as inputs
 from livecnn.networks.inspection.architecture import Architecture
 from livecnn.networks.inspection.probe import as_input, find_scores, function_shapes, run_and_shapes, score_tensors
+from livecnn.networks.inspection.tracing import parts
 from livecnn.networks.outputs import KINDS, PREFERRED, Kind, Output, kind_of, last_function
 from livecnn.networks.pipelines import FunctionPipeline
 from livecnn.types import Image, Precision
@@ -216,8 +217,8 @@ class Bundle:
         best = min(found, key=lambda name: PREFERRED.index(found[name][1]) if found[name][1] in PREFERRED else len(PREFERRED))
         name = self.said.name or best
         scores, last = found[name]
-        if scores.ndim != 2 or scores.shape[0] != 1:
-            raise ModelError(f"{self.name}: the network gives scores of shape {tuple(scores.shape)}; (1, classes) is needed")
+        if scores.shape[0] != 1:
+            raise ModelError(f"{self.name}: the network gives the shape {tuple(scores.shape)} for one picture; (1, …) is needed")
         return "" if name == next(iter(found)) else name, scores, last
 
     @cached_property
@@ -476,7 +477,8 @@ def _survey(module: nn.Module, x: torch.Tensor) -> tuple[Survey | str, dict[str,
     except RuntimeError:  # where autograd is of no use, as with quantized weights
         output, shapes = run_and_shapes(module, x)
     try:
-        found = score_tensors(output) or {"": find_scores(output)}
+        found = score_tensors(output) or {name: tensor for name, tensor in parts(output, torch.Tensor).items() if tensor.ndim > 1}
+        found = found or {"": find_scores(output)}
     except ModelError as error:
         return str(error), shapes
     return {name: (scores.detach(), last_function(scores)) for name, scores in found.items()}, shapes
@@ -603,4 +605,6 @@ def _scores(bundle: Bundle, size: tuple[int, int]) -> np.ndarray[Any, np.dtype[n
     with torch.inference_mode():
         given = bundle.module(as_input(bundle.module, bundle.prepare(check_picture(*size))))
         scores = find_scores(given, bundle.output.name)
+    if scores.ndim > 2:
+        scores = scores.flatten(2).mean(2)
     return scores[0].double().cpu().numpy()

@@ -8,7 +8,7 @@ import torch
 
 from livecnn.types import Reading
 
-Kind: TypeAlias = Literal["softmax", "log_softmax", "logits", "sigmoid", "sigmoid_logits", "numbers"]
+Kind: TypeAlias = Literal["softmax", "log_softmax", "logits", "sigmoid", "sigmoid_logits", "numbers", "class_maps", "maps"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _READINGS: dict[Kind, Reading] = {
     "softmax": "distribution",
@@ -17,6 +17,8 @@ _READINGS: dict[Kind, Reading] = {
     "sigmoid": "labels",
     "sigmoid_logits": "labels",
     "numbers": "numbers",
+    "class_maps": "distribution",
+    "maps": "numbers",
 }
 
 # Names of autograd's nodes, https://github.com/pytorch/pytorch/blob/main/tools/autograd/derivatives.yaml, without their end.
@@ -25,7 +27,8 @@ _WEIGHTED = {"Addmm", "Addmv", "Mm", "Mv", "Bmm", "Baddbmm", "Dot", "Linear", "M
 # What only moves values; and what may follow the weights of a head that is trained with a softmax in its loss.
 _MOVES = {
     "View", "Reshape", "ReshapeAlias", "UnsafeView", "Squeeze", "Unsqueeze", "Alias", "Clone", "ToCopy", "Copy", "Expand",
-    "Transpose", "T", "Permute", "Select", "Slice", "Split", "SplitWithSizes", "Unbind", "Cat",
+    "Transpose", "T", "Permute", "Select", "Slice", "Split", "SplitWithSizes", "Unbind", "Cat", "UpsampleBilinear2D",
+    "UpsampleNearest2D", "UpsampleBicubic2D",
 }  # fmt: skip
 _SCALES = {"Add", "Sub", "Mul", "Div", "Neg", "NativeBatchNorm", "CudnnBatchNorm"}
 _POOLS = {"Mean", "Sum", "Max", "Amax", "AvgPool2D", "AdaptiveAvgPool2D", "AdaptiveMaxPool2D", "MaxPool2DWithIndices"}
@@ -41,8 +44,10 @@ class Output:
     Attributes:
         kind: "softmax", "log_softmax" and "logits" (a softmax is missing) are one distribution over the classes; "sigmoid" and
             "sigmoid_logits" (a sigmoid is missing) are labels, each by itself, and of a single unit the two sides of a
-            question; "numbers" are no probabilities.
-        units: How many values it gives.
+            question; "numbers" are no probabilities. Of maps (N, K, H, W), "class_maps" have a map a class, the largest of which
+            is the class of a pixel, and the scores are the shares of the picture; "maps" are pictures or features, and the
+            scores are their means.
+        units: How many values, or maps, it gives.
         name: Where it stands among several outputs, "" for the first that has the shape of scores.
 
     Example:
@@ -71,8 +76,12 @@ class Output:
         return (f"not {names[0]}", names[0]) if self.two_sides and len(names) == 1 else tuple(names)
 
     def scores(self, given: torch.Tensor) -> torch.Tensor:
-        """Turn what the network gives, (N, units), into scores, float32 (N, classes)."""
+        """Turn what the network gives, (N, units) or (N, units, …), into scores, float32 (N, classes)."""
         values = given.float()
+        if self.kind == "class_maps":
+            return torch.stack([(values.argmax(1) == index).float().flatten(1).mean(1) for index in range(self.units)], 1)
+        if values.ndim > 2:
+            values = values.flatten(2).mean(2)
         if self.kind == "logits":
             return values.softmax(1)
         if self.kind == "log_softmax":
@@ -80,6 +89,17 @@ class Output:
         if self.kind == "sigmoid_logits":
             values = values.sigmoid()
         return torch.cat([1 - values, values], 1) if self.two_sides else values
+
+    @property
+    def pictured(self) -> bool:
+        """Return whether its maps make a picture: the class of each pixel, gray or colors."""
+        return self.kind == "class_maps" or (self.kind == "maps" and self.units in (1, 3))
+
+    def picture(self, given: torch.Tensor) -> torch.Tensor | None:
+        """Return what maps (1, units, H, W) show: the class of each pixel, uint8 (H, W), or a picture, float32 (H, W, 1 or 3)."""
+        if given.ndim != 4 or not self.pictured:
+            return None
+        return given[0].argmax(0).to(torch.uint8) if self.kind == "class_maps" else given[0].float().permute(1, 2, 0)
 
     def by_class(self, logits: torch.Tensor) -> torch.Tensor:
         """Turn what goes into the last activation, (N, units), into values (N, classes); of two sides the first is -z."""
@@ -90,25 +110,35 @@ def kind_of(scores: torch.Tensor, last: str, *, named: bool) -> tuple[Kind, str]
     """Tell the kind of a network's scores.
 
     Args:
-        scores: (N, units) of any pass.
+        scores: (N, units) or maps (N, units, …) of any pass.
         last: What `last_function` says of them.
         named: Whether the network's classes have names.
 
     Returns:
         The kind, and why it could not be told, so that plain numbers are assumed; "" where it was told.
     """
+    if scores.ndim > 2:
+        return _kind_of_maps(scores.shape, last, named=named), ""
     several, values = scores.shape[1] > 1, scores.float()
-    if several and last in ("softmax", "log_softmax", "logits"):
+    if last == "sigmoid" or (several and last in PREFERRED):
         return cast(Kind, last), ""
-    if last == "sigmoid":
-        return "sigmoid", ""
     if several and named and last == POOLED:
         return "logits", ""
     if several and bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() < 1e-3).all()):
         return "softmax", ""  # written with other functions
+    return "numbers", _why_unknown(last, several=several)
+
+
+def _why_unknown(last: str, *, several: bool) -> str:
     if not several:
-        return "numbers", "it gives a single number" + (", which may be a score before a sigmoid" if last == "logits" else "")
-    return "numbers", "its last function is not known" if last in ("", POOLED) else f"its last function is {last}"
+        return "it gives a single number" + (", which may be a score before a sigmoid" if last == "logits" else "")
+    return "its last function is not known" if last in ("", POOLED) else f"its last function is {last}"
+
+
+def _kind_of_maps(shape: torch.Size, last: str, *, named: bool) -> Kind:
+    """Tell classes of pixels from features, and from pictures, which have one map or three."""
+    of_classes = len(shape) == 4 and last in PREFERRED and last != "sigmoid" and shape[1] < 256
+    return "class_maps" if of_classes and (named or shape[1] not in (1, 3)) else "maps"
 
 
 def last_function(scores: torch.Tensor) -> str:

@@ -50,6 +50,8 @@ class ScoresDrawer(Drawer):
         self.live = [self._bars, *self._names, *self._values, self._winner, self._percent]
 
     def captions(self) -> tuple[str, ...]:
+        if self.context.of_maps:
+            return ("means of maps", "means") if self._reading == "numbers" else ("share of the picture, %", "%")
         return {
             "distribution": ("share of confidence, %", "%"),
             "labels": ("each label by itself, 0 to 100 %", "each by itself, %", "%"),

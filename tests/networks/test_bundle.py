@@ -294,7 +294,6 @@ def described(): return Colours(nn.Conv2d(3, 2, 8), nn.Flatten())
 def gray(): return nn.Sequential(nn.Conv2d(1, 4, 28), nn.Flatten(), nn.Dropout())
 def colour(): return nn.Sequential(nn.AdaptiveAvgPool2d(8), nn.Conv2d(3, 5, 8), nn.Flatten())
 def a_layer_called_input(): return nn.Sequential(OrderedDict(input=nn.Conv2d(1, 4, 28), classes=nn.Flatten()))
-def maps(): return nn.Conv2d(1, 4, 5)
 def infrared(): return nn.Conv2d(4, 4, 5)
 def flat(): return nn.Flatten()
 
@@ -313,11 +312,11 @@ def odd_classes():
     net.classes = "abcd"
     return net
 
-class Two(nn.Module):
+class Nothing(nn.Module):
     input = {"kind": "plain", "size": [8, 8]}
-    def forward(self, x): return x, x
+    def forward(self, x): return None
 
-def two(): return Two()
+def nothing(): return Nothing()
 """
 
 
@@ -357,13 +356,12 @@ def test_code_needs_leave(code: str, capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     ("factory", "message"),
     [
-        ("maps", r"the network gives scores of shape \(1, 4, 24, 24\); \(1, classes\) is needed"),
         ("infrared", r"its first convolution takes 4 channels, so its input is unknown; give the network an attribute `input`"),
         ("flat", r"it has no convolution, so its input is unknown"),
         ("odd_input", r"its `input` is a int; a dict is needed"),
         ("wrong_input", r"usernets:wrong_input: input\.size: nothing found; it is needed"),
         ("odd_classes", r"its `classes` are a str; a list of names is needed"),
-        ("two", r"^usernets:two: the network returns a tuple of 0: \(1, 3, 8, 8\), 1: .*; one of shape \(N, classes\) is needed"),
+        ("nothing", r"^usernets:nothing: the network returns a NoneType without a tensor"),
     ],
 )  # fmt: skip
 def test_networks_that_cannot_be_shown(code: str, factory: str, message: str) -> None:

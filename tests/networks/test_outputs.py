@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from livecnn.app.watch import watch
+from livecnn.dreams.api import dream
 from livecnn.errors import ModelError
 from livecnn.explain.api import explanations
 from livecnn.networks.bundle import bundle_from_module, load, save
@@ -184,3 +185,66 @@ def test_a_run_and_explanations_are_of_the_chosen_output(tmp_path: Path) -> None
     found = explanations(net, image, classes="0-3", method="gradient").parts[0]
     logits = net(bundle_from_module(net).prepare(image))["logits"][0]
     assert found.values.tolist() == pytest.approx(logits.tolist(), abs=1e-5)
+
+
+class Maps(nn.Module):
+    """A few maps, then a function."""
+
+    input = INPUT
+
+    def __init__(self, maps: int, ending: Ending = lambda maps: maps) -> None:
+        super().__init__()
+        self.conv, self.ending = nn.Conv2d(3, maps, 3), ending
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.ending(self.conv(x))
+
+
+@pytest.mark.parametrize(
+    ("maps", "ending", "kind"),
+    [
+        (5, lambda m: m, "class_maps"),
+        (5, lambda m: nn.functional.interpolate(m, scale_factor=2, mode="bilinear"), "class_maps"),
+        (2, lambda m: m.softmax(1), "class_maps"),
+        (3, lambda m: m, "maps"),  # colors
+        (1, lambda m: m.sigmoid(), "maps"),
+        (64, lambda m: m.relu(), "maps"),  # features
+        (5, lambda m: m.flatten(2).transpose(1, 2), "maps"),
+    ],
+)
+def test_maps_are_told_apart(maps: int, ending: Ending, kind: str) -> None:
+    bundle = bundle_from_module(Maps(maps, ending).eval())
+    assert bundle.output.kind == kind
+    assert bundle.assumption == ""
+    assert len(bundle.classes) == bundle.output.units
+
+
+def test_three_maps_with_names_are_classes() -> None:
+    assert bundle_from_module(Maps(3), classes=["sky", "road", "car"]).output.kind == "class_maps"
+
+
+def test_scores_of_maps_by_hand() -> None:
+    given = torch.tensor([[[[0.9, 0.1], [0.1, 0.1]], [[0.0, 0.2], [0.3, 0.0]], [[0.0, 0.0], [0.0, 0.0]]]])
+    shares = Output("class_maps", 3)
+    assert shares.scores(given).tolist() == [[0.5, 0.5, 0.0]]
+    picture = shares.picture(given)
+    assert picture is not None
+    assert picture.tolist() == [[0, 1], [1, 0]]
+    assert Output("maps", 3).scores(given)[0].tolist() == pytest.approx([0.3, 0.125, 0.0])
+    colors = Output("maps", 3).picture(given)
+    assert colors is not None
+    assert colors.shape == (2, 2, 3)
+    assert Output("maps", 64).picture(torch.zeros(1, 64, 2, 2)) is None
+
+
+@pytest.mark.parametrize("maps", [1, 5, 64])
+def test_networks_that_give_maps_go_everywhere(tmp_path: Path, maps: int) -> None:
+    net = Maps(maps).eval()
+    watch(net, source="demo", headless=True, frames=2, scores=tmp_path / "s.csv", record=tmp_path / "film.gif")
+    assert len(rows_of(tmp_path / "s.csv")[1]) == 5 + maps
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    x = bundle_from_module(net).prepare(image).requires_grad_()
+    (slope,) = torch.autograd.grad(net(x)[0, 0].mean(), x)
+    found = explanations(net, image, classes=[0], method="gradient").parts[0]
+    torch.testing.assert_close(torch.from_numpy(found.maps), slope)
+    assert dream(net, "conv", [0], steps=2).images.shape[0] == 1

@@ -218,20 +218,20 @@ def as_input(module: nn.Module, x: torch.Tensor) -> torch.Tensor:
 def find_scores(output: object, name: str = "") -> torch.Tensor:
     """Return a network's scores (N, classes), see `score_tensors`: those of that name, by default the first.
 
-    A single tensor of another shape is returned as it is. Raises ModelError if none of several has scores, or that name.
+    Where nothing has scores it is the first tensor of all, such as maps (N, K, H, W). Raises ModelError if there is no tensor, or
+    none of that name.
     """
-    found = score_tensors(output)
-    if name in found:
-        return found[name]
+    found = score_tensors(output) if not name else {}
+    everything = parts(output, torch.Tensor)
     if name:
-        raise ModelError(f"unknown output {name!r}; {nearest(name, found)}")
+        found = {part: score_tensors(tensor).get("", tensor) for part, tensor in everything.items() if part == name}
+        if not found:
+            raise ModelError(f"unknown output {name!r}; {nearest(name, everything)}")
     scores = next(iter(found.values()), None)
-    if scores is None and isinstance(output, torch.Tensor):
-        return output
     if scores is None:
-        shapes = {part: tuple(tensor.shape) for part, tensor in parts(output, torch.Tensor).items()}
-        told = ", ".join(f"{part}: {shape}" for part, shape in shapes.items()) or "no tensor"
-        raise ModelError(f"the network returns a {type(output).__name__} of {told}; one of shape (N, classes) is needed")
+        scores = next((tensor for tensor in everything.values() if tensor.ndim > 1), None)
+    if scores is None:
+        raise ModelError(f"the network returns a {type(output).__name__} without a tensor (N, …); one is needed")
     return scores
 
 

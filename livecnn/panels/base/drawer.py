@@ -36,6 +36,7 @@ class Context:
         model: Name of the network.
         classes: Names in the order of the scores.
         reading: Whether scores are shares of one whole, labels of 0..1 side by side, or plain numbers.
+        of_maps: Whether they are made of maps, which are the network's output.
         shapes: By layer, the shape (N, …) of its output.
         class_weights: Called with a number of units, gives the weights (classes, units) from the last hidden layer of so many
             units to the classes; None where there are none.
@@ -55,6 +56,7 @@ class Context:
     class_weights: Callable[[int], torch.Tensor | None]
     theme: Theme
     reading: Reading = "distribution"
+    of_maps: bool = False
     architecture: Callable[[], Architecture] = lambda: Architecture("", (), (), 0, 0)
     weight_norms: Callable[[str], Floats | None] = lambda _: None
     session: Session = field(default_factory=Session)

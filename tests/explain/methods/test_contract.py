@@ -134,8 +134,8 @@ def test_errors_of_the_caller(net: nn.Module, x: torch.Tensor) -> None:
                 method(kind, net, "conv3").explain(wrong, [0])
         with told("unknown layer 'conv9'; did you mean", ModelError):
             method(kind, net, "conv9").explain(x, [0])
-    with told("class 0: the network gives scores of shape"):
-        Gradient(nn.Conv2d(2, 2, 3)).explain(x, target=0)
+    with told("class 2: the network has 2"):
+        Gradient(nn.Conv2d(2, 2, 3)).explain(x, target=2)
     with told("layer '0' gives the shape \\(312,\\); a tensor"):
         Gradient(nn.Sequential(nn.Flatten(0), nn.Unflatten(0, (1, 312))), "0").explain(x, [0])
 

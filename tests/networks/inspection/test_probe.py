@@ -264,16 +264,15 @@ def test_the_scores_of_a_network_that_returns_several_tensors(
     assert_close(activations[layer].flatten(1), scores)
 
 
-@pytest.mark.parametrize(
-    ("wrap", "told"),
-    [
-        (lambda maps, s: {"out": maps}, r"a dict of out: \(1, 1, 8, 8\); one of shape \(N, classes\) is needed"),
-        (lambda maps, s: None, "a NoneType of no tensor; one of shape"),
-    ],
-)
-def test_a_network_without_scores(wrap: Callable[[torch.Tensor, torch.Tensor], object], told: str, x: torch.Tensor) -> None:
-    net = Returns(wrap)
-    with pytest.raises(ModelError, match=f"^the network returns {told}"), Probe(net, ["conv"]) as probe:
+def test_a_network_without_scores_gives_its_first_tensor(x: torch.Tensor) -> None:
+    with Probe(Returns(lambda maps, s: {"out": maps, "aux": maps}), ["conv"]) as probe:
+        assert probe(x)[0].shape == (1, 1, 8, 8)
+
+
+def test_a_network_without_tensors(x: torch.Tensor) -> None:
+    net = Returns(lambda maps, s: None)
+    message = r"^the network returns a NoneType without a tensor \(N, …\); one is needed"
+    with pytest.raises(ModelError, match=message), Probe(net, ["conv"]) as probe:
         probe(x)
     assert hooks(net) == 0
 
