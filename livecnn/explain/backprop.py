@@ -1,15 +1,17 @@
 """Go back from units to the input: all units of a layer in one go, by the gradient or by other rules."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, TypeAlias, cast
 
 import torch
 from torch import fx, nn
 from torch.autograd.graph import Node
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from livecnn.errors import ModelError
 from livecnn.explain.base import TargetedMethod, detached_input, set_gradients
@@ -19,33 +21,52 @@ MOST_VALUES = 1 << 22  # of one step on the way back, of all units that go toget
 Size = tuple[int, int]
 
 
+Call: TypeAlias = Callable[[Callable[..., Any], Sequence[Any], Mapping[str, Any]], torch.Tensor | None]
+
+
 @dataclass(frozen=True)
 class BackwardRule:
-    """A rule by which some kinds of modules replace their own forward."""
+    """A rule by which some functions, or kinds of modules, compute in another way."""
 
-    name: str  # name of the kinds, for messages
+    name: str  # for messages
+    # by function of torch, which modules call, too, what replaces it, called with it and its arguments; gives None to leave it
+    calls: Mapping[Callable[..., Any], Call]
     # by kind of module, a function of the module and its input
     forwards: Mapping[type[nn.Module], Callable[[Any, torch.Tensor], torch.Tensor]]
-    # names of autograd's nodes for the same as a function, and the saved bound that has to be 0, or ""
-    functions: Mapping[str, str]
+    # names of autograd's nodes of what the rule is about, and the saved bound that has to be 0, or ""
+    nodes: Mapping[str, str]
 
     def forward_of(self, module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor] | None:
-        """Return what replaces the module's forward; None where the result would differ."""
-        if getattr(module, "return_indices", False) or getattr(module, "dilation", 1) not in (1, (1, 1)):
-            return None
+        """Return what replaces the module's forward, if anything does."""
         own = (forward for kind, forward in self.forwards.items() if type(module).forward is kind.forward)
         return next((partial(forward, module) for forward in own), None)
 
     def misses(self, node: Node | None) -> bool:
         """Return whether a step that this rule is about was left to the gradient."""
-        bound = None if node is None else self.functions.get(node.name())
+        bound = None if node is None else self.nodes.get(node.name())
         return bound is not None and (not bound or getattr(node, f"_saved_{bound}") == 0)
+
+
+class _RuledFunctions(TorchFunctionMode):
+    """Inside the `with`, functions of torch compute by the rules."""
+
+    def __init__(self, rules: Sequence[BackwardRule]) -> None:
+        super().__init__()
+        self._calls = {function: call for rule in rules for function, call in rule.calls.items()}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], _types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        call, keywords = self._calls.get(func), kwargs or {}
+        x = args[0] if args else keywords.get("input")
+        output = call(func, args, keywords) if call is not None and isinstance(x, torch.Tensor) else None
+        return func(*args, **keywords) if output is None else output
 
 
 @contextmanager
 def apply_rules(module: nn.Module, rules: Sequence[BackwardRule]) -> Iterator[None]:
-    """Let the network's modules compute by the rules inside the `with`."""
-    with ExitStack() as restore:
+    """Let the network compute by the rules inside the `with`."""
+    with ExitStack() as restore, _RuledFunctions(rules):
         for inner in module.modules():
             for forward in filter(None, (rule.forward_of(inner) for rule in rules)):
                 restore.callback(_restore, inner, vars(inner).get("forward"))
@@ -60,13 +81,13 @@ def _restore(module: nn.Module, forward: Any) -> None:
 
 
 def check_rules(kind: str, module: nn.Module, x: torch.Tensor, rules: Sequence[BackwardRule], nodes: Sequence[Node]) -> None:
-    """Raise ModelError if a node on the way back is one that a rule is about, but belongs to no module."""
+    """Raise ModelError if a node on the way back is one that a rule is about, but could not change."""
     for rule in rules:
         missed = next(filter(rule.misses, nodes), None)
         if missed is not None:
             function = _first_function(module, x, rule)
-            found = f"{function!r} in the forward pass is a function" if function else f"found {missed.name()} on the way back"
-            raise ModelError(f"{kind} needs {rule.name} modules; {found}")
+            where = f"{function!r} in the forward pass" if function else f"found {missed.name()} on the way back"
+            raise ModelError(f"{kind} cannot change the way back through {rule.name}: {where}")
 
 
 def _first_function(module: nn.Module, x: torch.Tensor, rule: BackwardRule) -> str | None:
@@ -86,49 +107,93 @@ def _first_function(module: nn.Module, x: torch.Tensor, rule: BackwardRule) -> s
 
 
 class _Guided(torch.autograd.Function):
-    """max(x, 0); back go only positive values, and only where x is positive."""
+    """min(max(x, 0), high); back go only positive values, and only where x lies between the two."""
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: torch.Tensor) -> torch.Tensor:
-        return x.clamp_min(0)
+    def forward(x: torch.Tensor, high: float) -> torch.Tensor:
+        return x.clamp_min(0) if high == math.inf else x.clamp(0, high)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:  # noqa: ARG004
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, float], output: torch.Tensor) -> None:
+        ctx.high = inputs[1]
         ctx.save_for_backward(output)
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
         (output,) = ctx.saved_tensors
-        return torch.ops.aten.threshold_backward(gradient.clamp_min(0), output, 0)  # type: ignore[no-any-return]
+        back: torch.Tensor = torch.ops.aten.threshold_backward(gradient.clamp_min(0), output, 0)
+        return (back if ctx.high == math.inf else back * (output < ctx.high)), None
 
 
 class _Deconvolved(_Guided):
-    """max(x, 0); back go only positive values, wherever x lies."""
+    """The same; back go only positive values, wherever x lies."""
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, float], output: torch.Tensor) -> None:
         pass
 
     @staticmethod
-    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:  # noqa: ARG004
-        return gradient.clamp_min(0)
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # noqa: ARG004
+        return gradient.clamp_min(0), None
 
 
-def _relu(function: type[torch.autograd.Function], relu: nn.ReLU, x: torch.Tensor) -> torch.Tensor:
-    output: torch.Tensor = function.apply(x)
-    return x.copy_(output) if relu.inplace else output
+_PLAIN = (functional.relu, torch.relu, torch.relu_, torch.Tensor.relu, torch.Tensor.relu_)
+_CLAMPS = (torch.clamp, torch.clamp_min, torch.Tensor.clamp, torch.Tensor.clamp_min, torch.clip, torch.Tensor.clip)
+# Arguments of functions that are ReLUs for some of them, after the first.
+_ARGUMENTS: dict[Callable[..., Any], tuple[str, ...]] = {
+    **dict.fromkeys(_PLAIN, ("inplace",)),
+    **dict.fromkeys(_CLAMPS, ("min", "max")),
+    functional.relu6: ("inplace",),
+    functional.hardtanh: ("min_val", "max_val", "inplace"),
+    functional.threshold: ("threshold", "value", "inplace"),
+}
 
 
-def _spread(pool: nn.MaxPool2d, x: torch.Tensor) -> torch.Tensor:
-    mean = functional.avg_pool2d(x, pool.kernel_size, pool.stride, pool.padding, pool.ceil_mode, count_include_pad=False)
-    return _as_if(nn.MaxPool2d.forward(pool, x), mean)
+def _relu(
+    function: type[torch.autograd.Function], func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> torch.Tensor | None:
+    """Compute what is a ReLU, with an upper end or without; None for clamps with other ends."""
+    given = {**dict(zip(("input", *_ARGUMENTS[func]), args, strict=False)), **kwargs}
+    low, high = _ends(func, given)
+    if not (isinstance(low, int | float) and low == 0 and isinstance(high, int | float)):  # tensors, too, may be ends
+        return None
+    x: torch.Tensor = given["input"]
+    output: torch.Tensor = function.apply(x, high)
+    return x.copy_(output) if given.get("inplace") or func in (torch.relu_, torch.Tensor.relu_) else output
 
 
-def _spread_adaptive(pool: nn.AdaptiveMaxPool2d, x: torch.Tensor) -> torch.Tensor:
-    return _as_if(nn.AdaptiveMaxPool2d.forward(pool, x), functional.adaptive_avg_pool2d(x, pool.output_size))
+def _ends(func: Callable[..., Any], given: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return between which values a function hands its input on."""
+    if func is functional.relu6:
+        return 0, 6.0
+    if func is functional.hardtanh:
+        return given.get("min_val", -1.0), given.get("max_val", 1.0)
+    if func is functional.threshold:
+        return (given["threshold"] or given["value"]), math.inf
+    if func in _CLAMPS:
+        return given.get("min"), math.inf if given.get("max") is None else given["max"]
+    return 0, math.inf
+
+
+def _spread(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.Tensor | None:
+    """Compute a maximum pooling whose gradient is that of the mean; None where windows have gaps, or indices are wanted."""
+    names = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices")
+    given = {**dict(zip(names, args, strict=False)), **kwargs}
+    if given.get("dilation", 1) not in (1, (1, 1), [1, 1]) or given.get("return_indices"):
+        return None
+    mean = functional.avg_pool2d(
+        given["input"], given["kernel_size"], given.get("stride"), given.get("padding", 0), given.get("ceil_mode", False), False
+    )
+    return _as_if(func(*args, **kwargs), mean)
+
+
+def _spread_adaptive(func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> torch.Tensor | None:
+    given = {**dict(zip(("input", "output_size", "return_indices"), args, strict=False)), **kwargs}
+    if given.get("return_indices"):
+        return None
+    return _as_if(func(*args, **kwargs), functional.adaptive_avg_pool2d(given["input"], given["output_size"]))
 
 
 def _as_if(values: torch.Tensor, path: torch.Tensor) -> torch.Tensor:
@@ -146,9 +211,18 @@ _RELUS = {
 }
 _POOLINGS = {"MaxPool2DWithIndicesBackward0": "", "AdaptiveMaxPool2DBackward0": ""}
 
-GUIDED = BackwardRule("ReLU", {nn.ReLU: partial(_relu, _Guided)}, _RELUS)
-DECONVOLVED = BackwardRule("ReLU", {nn.ReLU: partial(_relu, _Deconvolved)}, _RELUS)
-SPREAD = BackwardRule("undilated MaxPool2d", {nn.MaxPool2d: _spread, nn.AdaptiveMaxPool2d: _spread_adaptive}, _POOLINGS)
+GUIDED = BackwardRule("a ReLU", dict.fromkeys(_ARGUMENTS, partial(_relu, _Guided)), {}, _RELUS)
+DECONVOLVED = BackwardRule("a ReLU", dict.fromkeys(_ARGUMENTS, partial(_relu, _Deconvolved)), {}, _RELUS)
+SPREAD = BackwardRule(
+    "a maximum pooling",
+    {
+        functional.max_pool2d: _spread,
+        torch.max_pool2d: _spread,
+        functional.adaptive_max_pool2d: _spread_adaptive,
+    },
+    {},
+    _POOLINGS,
+)
 
 
 class _Convolved(torch.autograd.Function):
@@ -240,7 +314,7 @@ def _plain(conv: nn.Conv2d) -> bool:
     return own and zeros and (max(conv.stride) == 1 or max(conv.dilation) == 1)
 
 
-WINDOWED = BackwardRule("Conv2d", {nn.Conv2d: _windowed}, {})
+WINDOWED = BackwardRule("a convolution", {}, {nn.Conv2d: _windowed}, {})
 
 
 @dataclass(frozen=True, eq=False)

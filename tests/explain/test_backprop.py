@@ -32,24 +32,30 @@ RECTIFIERS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 @pytest.mark.parametrize("method", RULED)
 @pytest.mark.parametrize("rectify", RECTIFIERS)
-def test_a_relu_that_is_a_function_is_refused(method: type[Backprop], rectify: str) -> None:
-    net = seeded(lambda: Functional(RECTIFIERS[rectify]))
-    for explain in (
-        lambda: method(net, "conv3").explain(picture(2, 12, 12), [0]),
-        lambda: method(net).explain(picture(2, 12, 12), target=0),
-    ):
-        with pytest.raises(ModelError, match=rf"^{method(net).kind} needs ReLU modules; '\w+' in the forward pass is a function"):
-            explain()
+def test_a_relu_that_is_a_function_is_treated_as_a_module_is(method: type[Backprop], rectify: str) -> None:
+    net, x = seeded(lambda: Functional(RECTIFIERS[rectify])), picture(2, 12, 12)
+    same = seeded(lambda: Functional(nn.ReLU6() if rectify == "relu6" else nn.ReLU()))
+    assert_close(method(net, "conv3").explain(x, [0, 3]), method(same, "conv3").explain(x, [0, 3]))
+    assert_close(method(net).explain(x, target=0), method(same).explain(x, target=0))
+    assert not torch.equal(method(net, "conv3").explain(x, [0]), Gradient(net, "conv3").explain(x, [0]))
     assert untouched(net)
 
 
-def test_the_function_is_named_as_a_probe_names_it() -> None:
-    class Two(Functional):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.conv3(F.relu(self.conv2(self.act(self.conv1(x))))).relu()  # type: ignore[no-any-return]
+def test_a_relu_with_an_upper_end_by_hand() -> None:
+    """Back goes what is positive, and only from between the ends."""
+    last = nn.Conv2d(1, 1, (1, 4), bias=False)
+    last.weight.data[:] = torch.tensor([2.0, 3.0, 5.0, -7.0])
+    net, x = nn.Sequential(identity(), nn.ReLU6(), last), torch.tensor([[[[-1.0, 3.0, 8.0, 2.0]]]])
+    assert GuidedBackprop(net, "2").explain(x, [0]).flatten().tolist() == [0, 3, 0, 0]
+    assert Deconvnet(net, "2").explain(x, [0]).flatten().tolist() == [2, 3, 5, 0]
 
-    with pytest.raises(ModelError, match="ReLU modules; 'relu' in the forward pass is a function"):
-        GuidedBackprop(seeded(Two), "conv3").explain(picture(2, 12, 12), [0])
+
+def test_the_function_that_cannot_be_changed_is_named_as_a_probe_names_it() -> None:
+    """One below torch's functions, which are the ones that are replaced."""
+    net = seeded(lambda: Functional(torch.ops.aten.relu))
+    with pytest.raises(ModelError, match="cannot change the way back through a ReLU: 'relu' in the forward pass"):
+        GuidedBackprop(net, "conv3").explain(picture(2, 12, 12), [0])
+    assert untouched(net)
 
 
 def test_a_function_that_cannot_be_traced_is_told_by_its_kind() -> None:
@@ -57,8 +63,8 @@ def test_a_function_that_cannot_be_traced_is_told_by_its_kind() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return super().forward(x) if x.sum() < 1e9 else x
 
-    with pytest.raises(ModelError, match="guided_backprop needs ReLU modules; found ReluBackward0 on the way back"):
-        GuidedBackprop(seeded(Depending), "conv3").explain(picture(2, 12, 12), [0])
+    with pytest.raises(ModelError, match="cannot change the way back through a ReLU: found ReluBackward0 on the way back"):
+        GuidedBackprop(seeded(lambda: Depending(torch.ops.aten.relu)), "conv3").explain(picture(2, 12, 12), [0])
 
 
 def test_a_function_after_the_layer_does_not_matter() -> None:
@@ -80,24 +86,17 @@ def test_clamps_with_other_bounds_are_no_relus() -> None:
 def test_only_poolings_that_can_be_spread_are(pool: Callable[[], nn.Module]) -> None:
     net, x = nn.Sequential(pool(), nn.Conv2d(1, 1, 3)), picture(1, 9, 9)
     if isinstance(net[0], nn.MaxPool2d):
-        with pytest.raises(ModelError, match=r"deconvnet_unpooled needs undilated MaxPool2d modules; found MaxPool2DWithIndices"):
+        with pytest.raises(ModelError, match=r"cannot change the way back through a maximum pooling: found MaxPool2DWith"):
             DeconvnetUnpooled(net, "1").explain(x, [0])
         assert Deconvnet(net, "1").explain(x, [0]).any()
     else:
         assert DeconvnetUnpooled(net, "1").explain(x, [0]).any()
 
 
-def test_a_pooling_that_is_a_function_is_refused() -> None:
-    class Pooled(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv = nn.Conv2d(1, 1, 3)
-
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.conv(F.max_pool2d(x, 2))  # type: ignore[no-any-return]
-
-    with pytest.raises(ModelError, match="undilated MaxPool2d modules; 'max_pool2d' in the forward pass"):
-        DeconvnetUnpooled(Pooled(), "conv").explain(picture(1, 8, 8), [0])
+def test_a_pooling_that_is_a_function_is_spread_like_a_module() -> None:
+    net, x = seeded(Functional), picture(2, 12, 12)
+    pooled = nn.Sequential(net.conv1, net.act, net.conv2, nn.ReLU(), net.conv3, nn.MaxPool2d(2), nn.Flatten())
+    assert_close(DeconvnetUnpooled(net).explain(x, target=0), DeconvnetUnpooled(pooled).explain(x, target=0))
 
 
 def identity(channels: int = 1) -> nn.Conv2d:
@@ -218,7 +217,7 @@ class Net(nn.Sequential):
 
 
 def dense(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backprop, "WINDOWED", BackwardRule("none", {}, {}))
+    monkeypatch.setattr(backprop, "WINDOWED", BackwardRule("none", {}, {}, {}))
 
 
 @pytest.mark.parametrize("options", CONVOLUTIONS.values(), ids=CONVOLUTIONS)

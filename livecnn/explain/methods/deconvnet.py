@@ -10,7 +10,7 @@ class Deconvnet(Backprop):
     """Back through transposed filters; every ReLU lets back only what is positive, wherever its input was: R = [R' > 0] R'.
 
     Maximum poolings send a value to where the maximum was (the switches); where windows overlap, to the sum. It starts with 1,
-    not with the activation. ReLUs have to be modules. For fields see Method and TargetedMethod.
+    not with the activation. For fields see Method and TargetedMethod.
     """
 
     names = ("deconvnet",)

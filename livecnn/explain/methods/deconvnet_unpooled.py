@@ -9,8 +9,8 @@ from livecnn.explain.backprop import DECONVOLVED, SPREAD, Backprop
 class DeconvnetUnpooled(Backprop):
     """As Deconvnet, but a maximum pooling spreads a value evenly over its window: of n pixels (padding aside) each gets 1/n.
 
-    So nothing of the picture leads the way back but the position it starts from (`at`). ReLUs and maximum poolings have to be
-    modules. For fields see Method and TargetedMethod.
+    So nothing of the picture leads the way back but the position it starts from (`at`). Maximum poolings whose windows have gaps
+    cannot be spread. For fields see Method and TargetedMethod.
     """
 
     names = ("deconvnet, no switches", "no switches")

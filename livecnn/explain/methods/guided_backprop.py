@@ -9,7 +9,7 @@ from livecnn.explain.backprop import GUIDED, Backprop
 class GuidedBackprop(Backprop):
     """The gradient, of which every ReLU lets back only what is positive, and only where its input was: R = [x > 0] [R' > 0] R'.
 
-    ReLUs have to be modules (nn.ReLU, in place or not, used once or often). Other activations keep their gradient.
+    ReLUs may be modules or functions, with an upper end such as ReLU6 or without. Other activations keep their gradient.
     For fields see Method and TargetedMethod.
     """
 

@@ -402,8 +402,9 @@ def test_keras(tmp_path: Path) -> None:
         assert guided.shape == (2, 3, 12, 12)
         assert (guided - gradient).abs().max() > 1e-3
     assert_close(Gradient(net).explain(x, target=1), Gradient(net, "scores.linear").explain(x, [1]))
-    with pytest.raises(ModelError, match=r"deconvnet_unpooled needs undilated MaxPool2d modules; .*"):
-        DeconvnetUnpooled(net, "act").explain(x, [0])
+    spread = DeconvnetUnpooled(net, "act", at=(0, 0)).explain(x, [0])
+    assert_close(spread, DeconvnetUnpooled(net, "act", at=(0, 0)).explain(torch.rand_like(x), [0]))  # of no picture's switches
+    assert spread.any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
