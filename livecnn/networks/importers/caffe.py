@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -247,14 +248,23 @@ def read_graph(net: Fields) -> CaffeGraph:
     layers = [layer for layer in layers if _runs(layer)]
     inputs, transform = _inputs(net, layers)
     kept = [dict(_wired(layer)) for layer in layers if layer["type"][0] not in (*DATA, *LEFT_OUT, "Input")]
-    names = {module_name(layer["name"]): layer["name"] for layer in kept}
     used = {bottom for layer in kept for bottom in layer["bottom"]}
+    names: dict[str, str] = {}
+    for layer in kept:
+        names[_free_name(layer, names)] = layer["name"]
     return CaffeGraph(
         {name: shape for name, shape in inputs.items() if name in used},
-        [{**layer, "name": module_name(layer["name"])} for layer in kept],
+        [{**layer, "name": name} for layer, name in zip(kept, names, strict=True)],
         names,
         transform,
     )
+
+
+def _free_name(layer: Mapping[str, Any], taken: Collection[str]) -> str:
+    """Return the name of a layer as a module: Caffe runs layers that have none, or share one."""
+    name = module_name(layer["name"] or layer["type"].lower())
+    numbered = (f"{name}_{number}" for number in count(2))
+    return name if name not in taken else next(each for each in numbered if each not in taken)
 
 
 def optional_field(fields: Fields, key: str, kind: type[T], default: T, place: str) -> T:
@@ -309,7 +319,8 @@ def _inputs(net: Fields, layers: Sequence[Fields]) -> tuple[dict[str, tuple[int,
         place = where(layer["name"][0], layer["type"][0])
         if layer["type"][0] in (*DATA, "Input"):
             own = _transform(layer, place)
-            found.update(zip(map(str, layer.get("top", [])), _shapes(layer, own, place), strict=False))
+            told = zip(map(str, layer.get("top", [])), _shapes(layer, own, place), strict=False)
+            found.update((name, shape) for name, shape in told if shape or name not in found)  # else it is written on top
             transform = own or transform
     return found, transform
 

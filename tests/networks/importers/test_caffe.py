@@ -192,6 +192,7 @@ def test_sigmoid_losses_become_sigmoids_and_names_of_blobs_may_lack(tmp_path: Pa
         ('layer { name: "in" type: "DummyData" top: "data" dummy_data_param { shape { dim: [5, 3, 8, 8] } } }', (3, 8, 8)),
         ('layer { name: "m" type: "MemoryData" top: "data" top: "label" memory_data_param '
          '{ batch_size: 9 channels: 1 height: 8 width: 12 } }', (1, 8, 12)),
+        ('input: "data" input_dim: [1, 1, 8, 9] layer { name: "d" type: "Data" top: "data" top: "label" }', (1, 8, 9)),
     ],
 )  # fmt: skip
 def test_ways_to_tell_the_input(tmp_path: Path, text: str, shape: tuple[int, ...]) -> None:
@@ -226,6 +227,19 @@ def test_names_that_modules_cannot_have(tmp_path: Path) -> None:
     found = caffe_files.imported(tmp_path, network(layers=layers))
     assert list(dict(found.module.named_children())) == ["v1_5/a", "type_", "mean_", "blobs_"]
     assert torch.equal(again(found)(torch.ones(1, 3, 8, 8)), torch.ones(1, 3, 8, 8))
+
+
+def test_names_that_are_shared_or_missing(tmp_path: Path) -> None:
+    """Caffe runs such layers; both of a name get its weights."""
+    layers = layer("ReLU", name="r", bottoms="data", tops="a") + layer("ReLU", name="r", bottoms="a", tops="b")
+    layers += layer("Sigmoid", name="", bottoms="b", tops="c")
+    twice = "".join(layer("PReLU", name="p", bottoms=before, tops=after) for before, after in (("c", "d"), ("d", "e")))
+    found = caffe_files.imported(tmp_path, network(layers=layers + twice), {"p": [np.float32([0.5, 0.25, 0.125])]})
+    assert list(dict(found.module.named_children())) == ["r", "r_2", "sigmoid", "p", "p_2"]
+    x = torch.randn(1, 3, 8, 8)
+    torch.testing.assert_close(found.module(x), x.relu().sigmoid())
+    assert torch.equal(found.module.get_parameter("p.weight"), found.module.get_parameter("p_2.weight"))
+    assert torch.equal(again(found)(x), found.module(x))
 
 
 def with_mean(folder: Path, mean: Array, suffix: str, text: str = "", weights: dict[str, list[Array]] | None = None) -> Imported:
@@ -414,8 +428,6 @@ def data(fields: str) -> str:
         (net("Reshape", "axis: 5"), r"axis: found 5, num_axes: -1; its input is 1x3x8x8"),
         (net("Crop", "offset: 1", bottoms="data data"), r"does not lie inside 1x3x8x8"),
         (net("Crop", "offset: [1, 2, 3]", bottoms="data data"), r"offset: found 3 numbers"),
-        (HEAD + LAYER + LAYER.replace('bottom: "data"', 'bottom: "conv"'), r"layer 'conv': another is called so"),
-        (HEAD + LAYER.replace('name: "conv"', ""), r"layer '1' \(Convolution\): name: "),
         (HEAD + LAYER.replace('name: "conv"', 'name: "a" name: "b"'), r"a layer: name: found 'a', 'b'; allowed: one text"),
         (LAYER, r"its inputs: found none; one is needed: Input, input_shape or input_dim"),
         (layer("Data", bottoms="", tops="data") + LAYER, r"input 'data': its size is not told; needed: an Input layer"),
