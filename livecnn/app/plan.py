@@ -87,8 +87,7 @@ class Plan:
         ]
         beside = dict(zip([*layout.networks][1:], others, strict=True))
         if model is not None:
-            context = make_context(bundle, views, beside)
-            views = [view for view in views if view is layout or _fits(view, context)]
+            views = fitting(views, layout, bundle, beside)
         plan = cls.for_bundle(bundle, layout, views, beside, source=source, source_options=source_options)
         return replace(plan, overrides=tuple(overrides))
 
@@ -181,13 +180,20 @@ def shared_overrides(overrides: Sequence[str]) -> list[str]:
     return [change for change in overrides if change.startswith(("figure.", "box.", "model=", "models."))]
 
 
-def _fits(view: Layout, context: Context) -> bool:
-    """Return whether a view also fits a network that it was not made for."""
-    try:
-        check_fit(view, context)
-    except ConfigError:
-        return False
-    return True
+def fitting(
+    views: Sequence[Layout], layout: Layout, bundle: Bundle, others: Mapping[str, Bundle] = MappingProxyType({})
+) -> list[Layout]:
+    """Return those of a layout's views that fit a network which they were not made for; the layout itself in any case."""
+    context = make_context(bundle, views, others)
+
+    def fits(view: Layout) -> bool:
+        try:
+            check_fit(view, context)
+        except ConfigError:
+            return False
+        return True
+
+    return [view for view in views if view is layout or fits(view)]
 
 
 def _load(layout: Layout, name: str, spec: str, allow_code: bool, output: str | None) -> Bundle:

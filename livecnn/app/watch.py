@@ -10,7 +10,7 @@ import matplotlib as mpl
 import torch
 from torch import nn
 
-from livecnn.app.plan import Plan, load_views
+from livecnn.app.plan import Plan, fitting, load_views
 from livecnn.app.run import RunOptions, run_plan, window_or_recording
 from livecnn.errors import UsageError
 from livecnn.io.yaml_document import Document
@@ -140,7 +140,7 @@ def _views(
         view = layout_from_document(Document(layout, Path("layout"), {}))
     else:
         view = load_layout(layout)
-    return view, load_views(view)
+    return view, fitting(load_views(view), view, bundle)
 
 
 def _path(name: str | Path | None) -> Path | None:

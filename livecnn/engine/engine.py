@@ -200,6 +200,8 @@ class Engine:
 
         with ExitStack() as hooks:
             for inner in self.module.modules():
+                if isinstance(inner, torch.jit.ScriptModule):  # which takes no hooks
+                    continue
                 hooks.callback(inner.register_forward_hook(count).remove)
             self._tap(blank)
         for _ in range(WARM_UP - 1):

@@ -194,10 +194,12 @@ class Bundle:
 
     @property
     def assumption(self) -> str:
-        """What is assumed of its scores and how to say it better, one line; "" where they could be told."""
+        """What is assumed of its scores, or its input, and how to say it better, one line; "" for nothing."""
         reason = "" if self.said.kind else self._told_kind[1]
+        scripted = any(isinstance(inner, torch.jit.ScriptModule) for inner in self.module.modules())
         if not reason:
-            return ""
+            note = self.pipeline.note or ("TorchScript, whose layers cannot be watched" if scripted else "")
+            return f"{self.name}: {note}" if note else ""
         return f"{self.name}: {reason}, so plain numbers are shown; else say `output`, one of {', '.join(KINDS)} (docs/models.md)"
 
     @cached_property
@@ -239,7 +241,7 @@ class Bundle:
             size = "x".join(map(str, shape))
             reason = str(error).partition("\n")[0]
             told = f"{self.name}: a picture of {size} does not go through: {type(error).__name__}: {reason}"
-            raise ModelError(f"{told}; {INPUT_HINT}" if self.card is None else told) from error
+            raise ModelError(told) from error
 
 
 def load(spec: str | Path, *, allow_code: bool = False, output: str | Mapping[str, Any] | None = None) -> Bundle:
@@ -273,13 +275,20 @@ def load(spec: str | Path, *, allow_code: bool = False, output: str | Mapping[st
         fitting = output is None or len(chosen.output.class_names(None)) == len(chosen.output.class_names(read.classes))
         bundle = _named(chosen, read.classes if fitting else None)
     elif is_factory_spec(name, allow_code):
-        bundle = bundle_from_module(call_factory(name).requires_grad_(False), name, output=output)
+        bundle = bundle_from_module(_frozen(call_factory(name)), name, output=output)
     else:
         allowed = [*known, "FOLDER", "package.module:factory"]
         if name in catalogue.ENTRIES:
             raise ModelError(f"{name}: not at hand; fetch it with: livecnn models get {name}")
         raise ModelError(f"{name}: neither a model that is at hand nor a bundle's folder; {nearest(name, allowed)}")
     return bundle
+
+
+def _frozen(module: nn.Module) -> nn.Module:
+    for parameter in module.parameters():  # TorchScript has no way to say it of a whole module
+        if not is_lazy(parameter):
+            parameter.requires_grad_(False)
+    return module
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -378,6 +387,11 @@ def bundle_from_module(
     if known is not None and (not isinstance(known, Sequence) or isinstance(known, str)):
         raise ModelError(f"{name}: its `classes` are a {type(known).__name__}; a list of names is needed")
     seen = Bundle(name, module.eval(), tuple(map(str, known or ())), pipeline)
+    try:
+        _ = seen._survey
+    except ModelError as error:
+        guessed = input is None and declared(module, "input") is None
+        raise ModelError(f"{error}; its input was guessed: {INPUT_HINT}" if guessed else str(error)) from error
     said = _output_card(seen, declared(module, "output") if output is None else output)
     chosen = replace(seen, said=said)
     vars(chosen).update(_survey=seen._survey)  # one pass is enough
@@ -422,10 +436,9 @@ def default_input_spec(name: str, network: nn.Module) -> dict[str, Any]:
     """Return the fields of `input` that networks for photographs, or for MNIST, have; by channels. Raises ModelError."""
     first = next((layer for layer in network.modules() if isinstance(layer, nn.Conv2d)), None)
     channels = first.in_channels if first else 0
-    if channels not in _USUAL_INPUT:
-        found = f"its first convolution takes {channels} channels" if first else "it has no convolution"
-        raise ModelError(f"{name}: {found}, so its input is unknown; {INPUT_HINT}")
-    return _USUAL_INPUT[channels]
+    if first is None:
+        raise ModelError(f"{name}: it has no convolution, so its input is unknown; {INPUT_HINT}")
+    return _USUAL_INPUT.get(channels, {"kind": "plain", "size": [224, 224], "channels": channels})
 
 
 def _validated_card(document: Document) -> ModelCard:

@@ -153,7 +153,8 @@ def _last(node: Any, known: dict[Any, str]) -> str:
     if node in known:
         return known[node]
     name = "" if node is None else node.name().split("Backward")[0].split("::")[-1]
-    found: str = "logits" if name in _WEIGHTED else _LAST.get(name, name.lower())
+    unknown = name == "WarnNotImplemented"  # as of quantized weights
+    found: str = "logits" if name in _WEIGHTED else "" if unknown else _LAST.get(name, name.lower())
     if name in _MOVES | _SCALES | _POOLS:
         given = {_last(each, known) for each, _ in node.next_functions if each is not None and each.next_functions}
         only = given.pop() if len(given) == 1 else ""

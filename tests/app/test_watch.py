@@ -322,3 +322,35 @@ def threads_end() -> Iterator[None]:
     before = threading.active_count()
     yield
     assert threading.active_count() == before
+
+
+def test_a_shipped_layout_leaves_out_views_of_other_networks() -> None:
+    watch(Net().eval(), layout="explorer", source="demo", headless=True, frames=1, record="x.gif")
+    assert Path("x.gif").is_file()
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("how", ["script", "trace"])
+def test_torchscript_is_watched_without_its_layers_and_with_a_word(how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    network = linear().eval()
+    program = torch.jit.script(network) if how == "script" else torch.jit.trace(network, torch.zeros(1, 1, 8, 8))
+    watch(program, input=SMALL, source="demo", headless=True, frames=1, scores="s.csv")
+    assert sum(map(float, rows_of("s.csv")[1][5:])) == pytest.approx(1, abs=1e-3)
+    assert "TorchScript, whose layers cannot be watched" in capsys.readouterr().err
+
+
+def test_the_hint_about_the_input_stands_only_where_it_was_guessed() -> None:
+    class Wrong(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor, meta: torch.Tensor) -> torch.Tensor:
+            return x
+
+    with pytest.raises(
+        ModelError, match="missing 1 required positional argument: 'meta'; its input was guessed: give the network"
+    ):
+        watch(Wrong(), source="demo", headless=True, frames=1)
+    with pytest.raises(ModelError, match=r"missing 1 required positional argument: 'meta'$"):
+        watch(Wrong(), input=SMALL, source="demo", headless=True, frames=1)

@@ -158,3 +158,11 @@ def test_top(tmp_path: Path) -> None:
     told = figures("top.py", "--data", tmp_path, "--few", 4, "--all", 8, "--layers", "conv1")
     assert list(told) == ["memory_few_mb", "memory_all_mb", "growth_mb", "images_s", "bare_images_s", "mb_per_shard"]
     assert told["growth_mb"] == pytest.approx(told["memory_all_mb"] - told["memory_few_mb"], abs=0.02)
+
+
+def test_zoo(tmp_path: Path) -> None:
+    command = [sys.executable, "benchmarks/zoo.py", "--only", "lenet", "--json", str(tmp_path / "table.json")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=100)
+    assert json.loads(done.stdout.splitlines()[-1]) == {"networks": 1, "wrong": [], "refused": 0}
+    (row,) = json.loads((tmp_path / "table.json").read_text())
+    assert row == {"network": "lenet", "layers": "7, 0e+00", "run": "ok", "methods": "ok", "dream": "ok"}

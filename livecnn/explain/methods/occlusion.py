@@ -61,7 +61,8 @@ class Occlusion(TargetedMethod):
         while apart:
             wanted = torch.zeros_like(known)
             wanted[::apart, ::apart] = True
-            for places in (wanted & ~known).nonzero().split(max(1, MOST_VALUES // seen.largest)):
+            missing = (wanted & ~known).nonzero()
+            for places in missing.split(max(1, MOST_VALUES // seen.largest)) if len(missing) else ():
                 rows, columns = places.T
                 drops[:, rows, columns] = values[:, None] - self._values(grid.covered(places), objective).T
             known |= wanted
@@ -70,7 +71,12 @@ class Occlusion(TargetedMethod):
 
     def _values(self, pictures: torch.Tensor, objective: Objective) -> torch.Tensor:
         with set_gradients(False):
-            return objective(self._forward(pictures))
+            try:
+                return objective(self._forward(pictures))
+            except (RuntimeError, ValueError, AssertionError, IndexError):
+                if len(pictures) == 1:
+                    raise
+                return torch.cat([objective(self._forward(one)) for one in pictures.split(1)])  # it takes one at a time
 
 
 class _Grid:

@@ -44,6 +44,7 @@ from livecnn.networks.architectures.keras import (
 )
 from livecnn.networks.importers import Imported, Importer, only_file, read_start
 from livecnn.networks.inspection.tracing import TensorPath, key_of
+from livecnn.networks.pipelines.plain import MOST_CHANNELS
 from livecnn.networks.weights import load_into
 
 MOST_EXPANSION = 100  # of what is stored; weights can hardly be compressed
@@ -171,8 +172,8 @@ def _input(options: Mapping[str, Any]) -> dict[str, Any]:
     if len(shape) == 2:
         shape = [*shape, 1]
     channels, *size = [shape[0], *shape[1:]] if options["channels_first"] else [shape[2], *shape[:2]]
-    if channels not in (1, 3):
-        raise ModelError(f"the model's input has {channels} channels; allowed: 1 or 3, gray or RGB")
+    if channels is None or channels > MOST_CHANNELS:
+        raise ModelError(f"the model's input has {channels or 'any number of'} channels; allowed: 1 to {MOST_CHANNELS}")
     sized = {"size": size} if None not in size else {}
     return {"kind": "plain", **sized, "channels": channels, "scale": _range(options["plan"])[0] or 1}
 

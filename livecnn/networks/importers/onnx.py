@@ -16,6 +16,7 @@ import torch
 from livecnn.errors import ModelError, first_line, nearest
 from livecnn.networks.architectures.onnx import OPERATORS, Onnx
 from livecnn.networks.importers import Imported, Importer, only_file
+from livecnn.networks.pipelines.plain import MOST_CHANNELS
 from livecnn.networks.weights import load_into
 
 LARGEST = 2 << 30  # bytes of a file
@@ -109,8 +110,9 @@ class _Reader:
             raise ModelError(f"input {value.name!r}: found {len(sizes)} axes; allowed: 4, (N, C, H, W) or (N, H, W, C)")
         last = sizes[1] not in (1, 3) and sizes[3] in (1, 3)
         channels, height, width = (sizes[3], *sizes[1:3]) if last else sizes[1:]
-        if channels not in (1, 3):
-            raise ModelError(f"input {value.name!r}: found {channels or 'an unknown number of'} channels; allowed: 1 or 3")
+        if channels is None or channels > MOST_CHANNELS:
+            found = channels or "an unknown number of"
+            raise ModelError(f"input {value.name!r}: found {found} channels; allowed: 1 to {MOST_CHANNELS}")
         size = {} if height is None or width is None else {"size": [height, width]}
         return last, {"kind": "plain", **size, "channels": channels}
 

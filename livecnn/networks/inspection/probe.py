@@ -274,7 +274,7 @@ def run_and_shapes(
     run: makes the pass; by default the network itself, without gradients.
     """
     shapes: dict[str, tuple[int, ...]] = {}
-    modules = {name: inner for name, inner in module.named_modules() if name}
+    modules = {name: inner for name, inner in module.named_modules() if name and not isinstance(inner, torch.jit.ScriptModule)}
     calls = dict.fromkeys(modules, 0)
 
     def note(name: str, _module: nn.Module, _inputs: object, output: object) -> None:

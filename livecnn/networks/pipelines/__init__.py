@@ -64,6 +64,11 @@ class Pipeline(BaseModel):
             The tensor float32 (1, *shape), and the picture of it that people are shown.
         """
 
+    @property
+    def note(self) -> str:
+        """Return what the user should know of it, "" for nothing."""
+        return ""
+
     def aspect(self, frame: Image) -> float:
         """Return width over height of the box that is cut out of a frame, uint8 (H, W, 3)."""
         if self.fit == "crop" and len(self.shape) == 3:

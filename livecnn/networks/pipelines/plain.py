@@ -19,12 +19,16 @@ Mean = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
+MOST_CHANNELS = 64
+
+
 class PlainPipeline(Pipeline):
     """Resizes a shot to `size`, whatever its proportions: float32 (1, channels, H, W), (value - mean) / std by channel.
 
     Attributes:
         size: [H, W] in pixels.
-        channels: 3 for color, 1 for luminance.
+        channels: 3 for color, 1 for luminance; any other number is filled as `fill` says.
+        fill: With "repeat" the colors go round, red, green, blue, red, …; with "zero" channels beyond the third are 0.
         order: Of the three channels.
         mean: A number for each channel, or one for all.
         std: The same.
@@ -34,7 +38,8 @@ class PlainPipeline(Pipeline):
     """
 
     size: tuple[Side, Side]
-    channels: Literal[1, 3] = 3
+    channels: int = Field(3, ge=1, le=MOST_CHANNELS)
+    fill: Literal["repeat", "zero"] = "repeat"
     order: Literal["RGB", "BGR"] = "RGB"
     mean: tuple[Mean, ...] = (0.0,)
     std: tuple[Deviation, ...] = (1.0,)
@@ -63,19 +68,32 @@ class PlainPipeline(Pipeline):
         return seen[..., ::-1].copy() if self.order == "BGR" and self.channels == 3 else seen
 
     def on(self, device: torch.device) -> Pipeline:
-        return _PlainOnGpu(**dict(self)) if device.type == "cuda" else self
+        return _PlainOnGpu(**dict(self)) if device.type == "cuda" and self.channels in (1, 3) else self
+
+    @property
+    def note(self) -> str:
+        """Return how channels that a picture does not have are filled; "" if there are none."""
+        if self.channels in (1, 3):
+            return ""
+        colors = [*("red", "green", "blue")[:: -1 if self.order == "BGR" else 1]]
+        names = [colors[place % 3] if place < 3 or self.fill == "repeat" else "0" for place in range(min(6, self.channels))]
+        more = ", …" if self.channels > len(names) else ""
+        return f"its {self.channels} channels get {', '.join(names)}{more}; input: fill: {self.fill}, allowed: repeat, zero"
 
     def __call__(self, shot: Image) -> Prepared:
         seen = self._seen(self.letterboxed(shot))
-        values = torch.from_numpy(seen).reshape(*self.size, self.channels) * (self.scale / 255)
+        values = torch.from_numpy(seen).reshape(*self.size, -1) * (self.scale / 255)
         if self.order == "BGR":
             values = values.flip(-1)
+        if self.channels not in (1, 3):
+            whole = values[..., torch.arange(self.channels) % 3]
+            values = whole if self.fill == "repeat" else whole * (torch.arange(self.channels) < 3)
         normal = (values - torch.tensor(self.mean)) / torch.tensor(self.std)
         return Prepared(normal.permute(2, 0, 1)[None].contiguous(), seen)
 
     def _seen(self, shot: Image) -> Image:
         seen = _resized(shot, self.size) if self.resize == "area" else _bilinear(shot, self.size)
-        return seen if self.channels == 3 else np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
+        return seen if self.channels != 1 else np.asarray(cv2.cvtColor(seen, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 class _PlainOnGpu(PlainPipeline):

@@ -417,3 +417,26 @@ def test_weights_of_other_types_are_explained_as_they_are(kind: str, dtype: torc
     assert_close(
         found.float() / wanted.abs().max(), wanted / wanted.abs().max(), rtol=0, atol=1e-5 if dtype == torch.float64 else 0.05
     )
+
+
+class OneByOne(nn.Module):
+    """Looks at its batch: it takes one picture, and flattens it by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(2, 3, 3, padding=1), nn.Linear(3 * 64, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert len(x) == 1
+        score: torch.Tensor = self.head(self.conv(x).view(x.size(0), -1))
+        return score
+
+
+@pytest.mark.parametrize("side", [2, 4, 8])
+def test_occlusion_of_few_patches_and_of_a_network_that_takes_one_picture(side: int) -> None:
+    net, x = seeded(OneByOne), picture(2, 8, 8)
+    found = Occlusion(net, patch=side, stride=side).explain(x, target=1)
+    for row, column in ((0, 0), (8 - side, 8 - side)):
+        covered = x.clone()
+        covered[..., row : row + side, column : column + side] = 0
+        assert_close(found[0, 0, row, column], (net(x) - net(covered))[0, 1].detach())

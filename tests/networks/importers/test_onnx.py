@@ -238,7 +238,7 @@ WEIGHTS = {"w": array(1, 4, 3, 3, 3)}
     ("write", "message"),
     [
         (lambda path: written(path, CONV, WEIGHTS, opset=6), r"found opset 6; allowed: 7 to 23"),
-        (lambda path: written(path, CONV, WEIGHTS, ("N", 4, 8, 8)), r"input 'x': found 4 channels; allowed: 1 or 3"),
+        (lambda path: written(path, CONV, WEIGHTS, ("N", 99, 8, 8)), r"input 'x': found 99 channels; allowed: 1 to 64"),
         (lambda path: written(path, CONV, WEIGHTS, ("N", 3, 8)), r"input 'x': found 3 axes; allowed: 4, \(N, C, H, W\)"),
         (lambda path: written(path, CONV, {}), r"node 'conv': Conv: input 1 is computed; allowed: a constant"),
         (lambda path: written(path, [node("LSTM", "x,w", "y", "lstm")], WEIGHTS), r"node 'lstm': operator LSTM is refused"),

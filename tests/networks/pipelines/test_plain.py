@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -75,7 +77,8 @@ def test_one_colour_stays_itself_at_any_size(height: int, width: int, value: int
         ({"size": [4, 4], "channels": 1, "std": [1, 1, 1]}, "std has 3 numbers; allowed: 1"),
         ({"size": [4, 4], "std": [0]}, "greater than 0"),
         ({"size": [4, 4], "mean": ["nan"]}, "finite number"),
-        ({"size": [4, 4], "channels": 2}, "Input should be 1 or 3"),
+        ({"size": [4, 4], "channels": 0}, "Input should be greater than or equal to 1"),
+        ({"size": [4, 4], "channels": 65}, "Input should be less than or equal to 64"),
         ({"size": [4, 4], "scale": 100}, "Input should be 1 or 255"),
         ({"size": [4, 4], "order": "GRB"}, "Input should be 'RGB' or 'BGR'"),
         ({"size": [4, 4], "colour": "bgr"}, "Extra inputs are not permitted"),
@@ -97,3 +100,24 @@ def test_a_letterbox_has_gray_bars_and_keeps_the_proportions() -> None:
     tall = PlainPipeline(size=(10, 40), fit="letterbox", channels=1)(np.full((20, 20, 3), 200, np.uint8)).seen
     assert (tall[:, 15:25] == 200).all()
     assert (tall[:, :14] == 114).all()
+
+
+@pytest.mark.parametrize(
+    ("channels", "fields", "wanted"),
+    [
+        (2, {}, [1.0, 0.5]),
+        (4, {}, [1.0, 0.5, 0.0, 1.0]),
+        (5, {"order": "BGR"}, [0.0, 0.5, 1.0, 0.0, 0.5]),
+        (5, {"fill": "zero"}, [1.0, 0.5, 0.0, 0.0, 0.0]),
+        (4, {"fill": "zero", "mean": [0.5], "std": [0.25]}, [2.0, 0.0, -2.0, -2.0]),
+        (4, {"scale": 255}, [255.0, 127.5, 0.0, 255.0]),
+    ],
+)
+def test_channels_that_a_picture_does_not_have(channels: int, fields: Any, wanted: list[float]) -> None:
+    shot = np.broadcast_to(np.uint8([255, 128, 0]), (4, 4, 3))
+    pipeline = PlainPipeline(size=(4, 4), channels=channels, **fields)
+    tensor = pipeline(shot).tensor
+    assert tensor.shape == (1, channels, 4, 4)
+    assert tensor[0, :, 0, 0].tolist() == pytest.approx(wanted, abs=0.5 if "scale" in fields else 0.01)
+    assert pipeline.picture(tensor[0]).shape == (4, 4)
+    assert pipeline.note.startswith(f"its {channels} channels get ")
